@@ -1,0 +1,110 @@
+"""Neighbor-based edge probability (NEP): the weighted Jaccard similarity of two neighbor lists (S1 eq. 3 and 8).
+
+    p_hat_ij = p_ij / sum over h in N_i of p_ih
+    NEP_ij = sum over h in N_i and N_j of (p_hat_ih + p_hat_jh) / (sum over h in N_i of p_hat_ih + ... N_j of p_hat_jh)
+
+Row-parallel; each row needs the neighbor lists of its neighbors. A row's list is held in a small hash table, so memory
+does not grow with the number of rows.
+"""
+
+import numba
+import numpy as np
+
+from raycluster.graph.nearest import Float32, Int32, Int64
+
+
+def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
+    """FC-ES transform (S1 eq. 4, whose printed `-a / tau` is a misprint): exp(-d / tau), d = 2 - 2 clip(a, 0, 1).
+
+    Raising `tau` flattens the differences between near and far neighbors.
+    """
+    distance = 2.0 - 2.0 * np.clip(similarity, 0.0, 1.0)
+    return np.exp(-distance / np.float32(tau)).astype(np.float32)
+
+
+def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float = -5.0) -> Float32:
+    """S1 transform (eq. 6): 1 / (1 + exp(delta d + epsilon)), d = 2 - 2 clip(a, 0, 1).
+
+    Raising `delta` makes the drop from near to far steeper; raising `epsilon` moves it to nearer pairs.
+    """
+    distance = 2.0 - 2.0 * np.clip(similarity, 0.0, 1.0)
+    return (1.0 / (1.0 + np.exp(np.float32(delta) * distance + np.float32(epsilon)))).astype(np.float32)
+
+
+def normalized(probability: Float32) -> Float32:
+    """p_hat: each row (K columns, self included) divided by its sum. Rows of zeros stay zero."""
+    total = probability.sum(axis=1, dtype=np.float64, keepdims=True)
+    return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
+
+
+@numba.njit(nogil=True, parallel=True, cache=True)
+def _nep_rows(first, neighbor, p_hat, length, out):  # type: ignore[no-untyped-def]
+    k = neighbor.shape[1]
+    slots = 4
+    while slots < 4 * k:
+        slots *= 2
+    mask = np.uint32(slots - 1)
+    chunk = 256
+    rows = out.shape[0]
+    for part in numba.prange((rows + chunk - 1) // chunk):
+        key = np.full(slots, -1, np.int32)
+        value = np.empty(slots, np.float32)
+        used = np.empty(k, np.uint32)
+        for local in range(part * chunk, min(rows, (part + 1) * chunk)):
+            i = first + local
+            mass_i = 0.0
+            for h in range(length[i]):
+                slot = (np.uint32(neighbor[i, h]) * np.uint32(2654435769)) >> np.uint32(7) & mask
+                while key[slot] >= 0:
+                    slot = (slot + np.uint32(1)) & mask
+                key[slot] = neighbor[i, h]
+                value[slot] = p_hat[i, h]
+                used[h] = slot
+                mass_i += p_hat[i, h]
+            for rank in range(k):
+                j = neighbor[i, rank]
+                if j < 0 or rank >= length[i]:
+                    out[local, rank] = 0.0
+                    continue
+                common = 0.0
+                mass_j = 0.0
+                for h in range(length[j]):
+                    other = neighbor[j, h]
+                    mass_j += p_hat[j, h]
+                    slot = (np.uint32(other) * np.uint32(2654435769)) >> np.uint32(7) & mask
+                    while key[slot] >= 0:
+                        if key[slot] == other:
+                            common += value[slot] + p_hat[j, h]
+                            break
+                        slot = (slot + np.uint32(1)) & mask
+                out[local, rank] = common / (mass_i + mass_j)
+            for h in range(length[i]):
+                key[used[h]] = -1
+
+
+def neighbor_edge_probability(
+    neighbor: Int32,
+    p_hat: Float32,
+    start: int = 0,
+    stop: int | None = None,
+    length: Int64 | None = None,
+    threads: int | None = None,
+) -> Float32:
+    """NEP of rows start..stop with each of their K neighbors.
+
+    neighbor int32 (N, K), self at rank 0, -1 past the end of a short list; p_hat float32 (N, K), `normalized`, 0 at those
+    ranks. length int64 (N,) truncates row i's list to its first length[i] entries, in 1..K (S1 eq. 8, lengths from
+    eq. 7); the normalisation of p_hat keeps all K columns. Returns float32 (stop - start, K) in 0..1; ranks at or past
+    the truncation are 0. `threads` caps the numba threads; the result does not depend on it.
+    """
+    stop = len(neighbor) if stop is None else stop
+    if length is None:
+        length = np.full(len(neighbor), neighbor.shape[1], np.int64)
+    out = np.empty((stop - start, neighbor.shape[1]), np.float32)
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads or before, before))
+    try:
+        _nep_rows(start, neighbor, p_hat, length, out)
+    finally:
+        numba.set_num_threads(before)
+    return out

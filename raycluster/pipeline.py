@@ -1,0 +1,264 @@
+"""The ordered stages: plan a run, skip what is done, run the rest, publish."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from raycluster import __version__, schemas, scratch
+from raycluster.config import Config, differences
+from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
+from raycluster.graph.nearest import exact_top_k
+from raycluster.plan import describe_input, encode_ranks, make_plan
+from raycluster.progress import Progress
+from raycluster.run import Run, Stage
+from raycluster.stages import communities, edges, embeddings, labels
+from raycluster.stages.communities import COMMUNITIES
+from raycluster.stages.edges import EDGES
+from raycluster.stages.embeddings import EMBEDDINGS
+from raycluster.stages.ingest import INGEST, ranks_path
+from raycluster.stages.knn import KNN
+from raycluster.stages.labels import LABELS
+from raycluster.stages.lists import LISTS
+from raycluster.store import Store
+
+STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, EDGES, COMMUNITIES, LABELS)
+SAMPLE_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out; none of it changes a label."""
+
+    executor: Literal["auto", "local", "ray"] = "auto"
+    """`auto` runs one shard in this process where no cluster address is set, and on Ray otherwise."""
+    shards: int | None = None
+    """Row shards; none means one for every 256 MiB of vectors. A run folder keeps the number it started with."""
+    workers: int | None = None
+    """Worker processes at most; none means one a shard, as far as the cluster goes."""
+    dry_run: bool = False
+    """Say what the run would do and need, and do nothing."""
+    replan: bool = False
+    """Allow another configuration on an existing run folder: stages that it changes are run again, others kept."""
+
+    def __post_init__(self) -> None:
+        for name in ("shards", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"--{name} is {value}: it must be at least 1.")
+
+
+@dataclass
+class ShardWorker:
+    """Runs shards of one stage of a run; made once in every worker process."""
+
+    url: str
+    stage: str
+    threads: int
+    _run: Run | None = field(default=None, repr=False)
+
+    def __call__(self, shard: int) -> dict[str, Any]:
+        """Compute and commit one shard. A mistake of the user's comes back as a fact, not as a traceback."""
+        stage = next(stage for stage in STAGES if stage.name == self.stage)
+        try:
+            self._run = self._run or Run(self.url, STAGES, threads=self.threads)
+            self._run.commit(stage, shard, stage.compute(self._run, shard))
+        except RayclusterError as error:
+            return {"shard": shard, "error": type(error).__name__, "message": str(error)}
+        return {"shard": shard, "error": "", "message": ""}
+
+
+def cluster(input_url: str, output_url: str, config: Config, execution: Execution) -> dict[str, Any]:
+    """Run the whole job, or what is left of it; returns the summary that is printed.
+
+    Raises InputError, ConfigError, ResourceError for what the user can mend and StorageError for what storage did.
+    """
+    progress = Progress()
+    described = describe_input(input_url)
+    if execution.dry_run:
+        return _dry_run(described, config, execution)
+    run = _open(output_url, described, config, execution, progress)
+    manifest = run.store.get("MANIFEST.json")
+    if manifest is not None:
+        progress.say(f"{output_url} is complete")
+        return dict(json.loads(manifest)["summary"])
+    try:
+        for stage in STAGES:
+            if stage.wanted(run.config):
+                _run_stage(run, stage, execution, progress)
+    except InputError:
+        if not run.store.files(run.folders["embeddings"]):
+            run.store.delete("plan.json")
+            run.store.delete("stages")
+        raise
+    summary = _publish(run, progress)
+    scratch.remove(run)
+    return summary
+
+
+def _open(url: str, described: dict[str, Any], config: Config, execution: Execution, progress: Progress) -> Run:
+    """The run at `url`: the one that is there if it is of this input and configuration, or a new one."""
+    store = Store(url)
+    threads = len(os.sched_getaffinity(0))
+    stored = store.get("plan.json")
+    if stored is not None:
+        plan = json.loads(stored)
+        input_now = {name: plan["input"].get(name) for name in described}
+        changed = differences(plan["config"], asdict(config))
+        if input_now != described:
+            raise ConfigError(f"The run folder {url} was made from another input; choose another --output.")
+        if not changed:
+            return Run(url, STAGES, threads)
+        if not execution.replan:
+            raise ConfigError(
+                f"The run folder {url} was made with another configuration ({', '.join(changed)}); "
+                "choose another --output, or pass --replan to run the changed stages again."
+            )
+        for published in ("MANIFEST.json", "clusters.parquet", "labels"):
+            store.delete(published)
+        store.put("plan.json", json.dumps({**plan, "config": asdict(config)}).encode())
+        return Run(url, STAGES, threads)
+    if store.get("MANIFEST.json") is not None or store.files("labels"):
+        raise ConfigError(f"The folder {url} holds results without a plan; choose an empty --output.")
+    plan, ranks = make_plan(config, described, execution.shards)
+    plan = {"version": __version__, "config": asdict(config), **plan}
+    progress.say(f"{plan['input']['rows']:,} rows of width {plan['input']['width']} in {plan['shards']} shards")
+    draft = Run(url, STAGES, threads, plan)
+    for piece, rank in enumerate(ranks):
+        store.put(ranks_path(draft, piece), encode_ranks(rank))
+    if not store.create("plan.json", json.dumps(plan).encode()):
+        return _open(url, described, config, execution, progress)
+    return draft
+
+
+def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress) -> None:
+    run.prepare(stage)
+    if stage is COMMUNITIES:
+        links = sum(run.marker("edges", shard)["rows"] for shard in range(run.shards))
+        progress.say(communities.require_memory(links, run.rows, run.config.communities))
+    if stage is EDGES and run.config.edges.rule == "threshold":
+        found = run.prepared("edges")
+        how = "picked from the data" if found["picked"] else "as given"
+        progress.say(f"threshold {found['threshold']:.4f}, {how}")
+    total = stage.shards(run)
+    done = run.done(stage)
+    todo = [shard for shard in range(total) if shard not in done]
+    with progress.stage(stage.name, total, total - len(todo)) as advance:
+        for result in _map(run, stage, todo, execution):
+            if result["error"]:
+                raise _rebuild(result)
+            advance()
+    if stage is EMBEDDINGS:
+        progress.say(_memory_ahead(run))
+
+
+def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Iterator[dict[str, Any]]:
+    """Run shards in this process, or as a Ray Data job."""
+    if not todo:
+        return
+    if stage.on_driver(run.config) or not _on_ray(run, execution):
+        worker = ShardWorker(run.store.url, stage.name, run.threads, run)
+        yield from map(worker, todo)
+    else:
+        from raycluster.ray_map import map_shards
+
+        yield from map_shards(ShardWorker, run.store.url, stage.name, todo, execution.workers, stage.gpu)
+
+
+def _on_ray(run: Run, execution: Execution) -> bool:
+    if execution.executor == "auto":
+        return run.plan["shards"] > 1 or bool(os.environ.get("RAY_ADDRESS"))
+    return execution.executor == "ray"
+
+
+def _rebuild(result: dict[str, Any]) -> RayclusterError:
+    kinds = {kind.__name__: kind for kind in (ConfigError, InputError, StorageError)}
+    return kinds.get(result["error"], RayclusterError)(result["message"])
+
+
+def _memory_ahead(run: Run) -> str:
+    """What communities will need, said before neighbors are searched; refuses a run that cannot fit even so."""
+    config = run.config
+    most = run.rows * (config.knn.k - 1)
+    least = run.rows // 2
+    if config.edges.rule == "threshold" and config.edges.threshold is not None:
+        vectors = scratch.joined(run, "embeddings", "embedding", config.knn.storage)
+        rows = np.unique(np.linspace(0, run.rows - 1, min(run.rows, SAMPLE_ROWS)).astype(np.int32))
+        _, similarity = exact_top_k(vectors[rows], rows, vectors, config.knn.k, run.threads)
+        above = (similarity[:, 1:] >= config.edges.threshold).sum() / len(rows)
+        least, most = int(above * run.rows / 2), int(above * run.rows)
+    communities.require_memory(least, run.rows, config.communities)
+    needed = communities.memory_needed(most, run.rows, config.communities) / 2**30
+    return f"{config.communities.engine} will need at most {needed:.2f} GiB, for up to {most:,} edges"
+
+
+def _publish(run: Run, progress: Progress) -> dict[str, Any]:
+    """Put labels, clusters and, last of all, the manifest where readers look."""
+    markers = [run.marker("labels", shard) for shard in range(run.shards)]
+    assert sum(marker["rows"] for marker in markers) == run.rows, "a row was lost or doubled"
+    id_type = embeddings.id_type(run)
+    lost = [entry for piece in range(len(run.plan["pieces"])) for entry in _dropped(run, piece)]
+    found = labels.of_run(run)
+    communities_marker = run.marker("communities", communities.best_trial(run))
+    summary = {
+        "run": run.store.url,
+        "recipe": run.config.recipe,
+        "rows": run.rows,
+        "dropped": len(lost),
+        "clusters": len(found.representative),
+        "singletons": found.singletons,
+        "outliers": int(found.is_outlier.sum()),
+        "edges": communities_marker["links"],
+        "codelength": communities_marker["codelength"],
+        **({"threshold": run.prepared("edges")["threshold"]} if run.config.edges.rule == "threshold" else {}),
+        "seconds": progress.seconds,
+    }
+    files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]
+    columns = dict(zip(("id", "file", "row", "reason"), zip(*lost, strict=True), strict=True)) if lost else {}
+    left_out = schemas.from_columns(
+        schemas.dropped(id_type), **(columns or dict.fromkeys(("id", "file", "row", "reason"), []))
+    )
+    run.store.put_tables("dropped.parquet", [left_out])
+    manifest = {
+        "version": __version__,
+        "summary": summary,
+        "config": asdict(run.config),
+        "input": run.plan["input"],
+        "edges": run.prepared("edges"),
+        "labels": [
+            {"path": path, "rows": marker["rows"], "sha256": marker["sha256"]}
+            for path, marker in zip(files, markers, strict=True)
+        ],
+    }
+    cluster_table: pa.Table = labels.clusters(run)
+    for path, marker in zip(files, markers, strict=True):
+        run.store.copy(marker["key"], path)
+    run.store.put_tables("clusters.parquet", [cluster_table])
+    run.store.put("MANIFEST.json", json.dumps(manifest, indent=2).encode())
+    return summary
+
+
+def _dropped(run: Run, piece: int) -> list[tuple[Any, str, int, str]]:
+    name = run.plan["input"]["files"][run.plan["pieces"][piece]["file"]]["path"] or run.plan["input"]["url"]
+    return [(key, name, row, reason) for key, row, reason in run.marker("ingest", piece)["dropped"]]
+
+
+def _dry_run(described: dict[str, Any], config: Config, execution: Execution) -> dict[str, Any]:
+    plan, _ = make_plan(config, described, execution.shards)
+    rows = plan["input"]["rows"]
+    most = rows * (config.knn.k - 1)
+    return {
+        "rows": rows,
+        "width": plan["input"]["width"],
+        "files": len(described["files"]),
+        "shards": plan["shards"],
+        "stages": [stage.name for stage in STAGES if stage.wanted(config)],
+        "node_local_gib": round(rows * (plan["input"]["width"] + 2 * config.knn.k) * 4 / 2**30, 3),
+        "driver_gib_at_most": round(communities.memory_needed(most, rows, config.communities) / 2**30, 3),
+        "driver_gib_available": round(communities.memory_allowed(config.communities) / 2**30, 3),
+        "config": asdict(config),
+    }

@@ -1,0 +1,65 @@
+"""What a person sees while a job runs: bars on a terminal, otherwise one line every ten seconds. All of it on stderr."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Says which stage runs and how far it is; remembers how long each one took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._terminal = sys.stderr.isatty()
+        self._last_line = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """One line, at once."""
+        if self._terminal:
+            from rich.console import Console
+
+            Console(stderr=True, highlight=False).print(line, markup=False)
+        else:
+            print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, done: int) -> Iterator["Advance"]:
+        """A stage of `total` shards of which `done` were done before."""
+        began = time.monotonic()
+        if self._terminal:
+            with self._bar(name, total, done) as advance:
+                yield advance
+        else:
+            finished = done
+
+            def step() -> None:
+                nonlocal finished
+                finished += 1
+                if finished < total and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+                    self._last_line = time.monotonic()
+                    self.say(f"{name}: {finished} of {total} shards, {time.monotonic() - began:.0f} s")
+
+            yield step
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
+        if not self._terminal:
+            self.say(f"{name}: {total} of {total} shards, {time.monotonic() - began:.1f} s")
+
+    @contextlib.contextmanager
+    def _bar(self, name: str, total: int, done: int) -> Iterator["Advance"]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+            task = bars.add_task(name, total=total, completed=done)
+            yield lambda: bars.advance(task)
+
+
+class Advance:
+    """Called once for every shard that finishes."""
+
+    def __call__(self) -> None: ...

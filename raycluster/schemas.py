@@ -1,0 +1,110 @@
+"""Every Parquet schema of a run, and how arrays travel in and out of them."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def vector(kind: pa.DataType, width: int) -> pa.DataType:
+    """Fixed-size list of non-null elements: the layout that reads fastest."""
+    return pa.list_(pa.field("element", kind, nullable=False), width)
+
+
+def ingest(id_type: pa.DataType, width: int) -> pa.Schema:
+    """Checked and normalized input rows with their place `rank` in the order of ids."""
+    return pa.schema([("rank", pa.int64()), ("id", id_type), ("embedding", vector(pa.float32(), width))])
+
+
+def embeddings(id_type: pa.DataType, width: int) -> pa.Schema:
+    """`row` is dense, in the order of ids; `embedding` has unit length."""
+    return pa.schema([("row", pa.int32()), ("id", id_type), ("embedding", vector(pa.float32(), width))])
+
+
+LISTS = pa.schema([("row", pa.int32()), ("list", pa.int32())])
+
+
+def knn(k: int) -> pa.Schema:
+    """Descending similarity, the row itself first; neighbor -1 and similarity -1 where a list is short."""
+    return pa.schema(
+        [("row", pa.int32()), ("neighbor", vector(pa.int32(), k)), ("similarity", vector(pa.float32(), k))]
+    )
+
+
+TOPK = pa.schema([("row", pa.int32()), ("k", pa.int16()), ("confidence", pa.float32())])
+
+
+def relations(k: int) -> pa.Schema:
+    """Score of every kNN pair, NaN where a recipe does not score."""
+    return pa.schema([("row", pa.int32()), ("score", vector(pa.float32(), k))])
+
+
+EDGES = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("target", pa.int32()),
+        ("weight", pa.float32()),
+        ("nep", pa.float32()),
+        ("similarity", pa.float32()),
+    ]
+)
+
+COMMUNITIES = pa.schema([("row", pa.int32()), ("community", pa.int32()), ("flow", pa.float64())])
+
+
+def labels(id_type: pa.DataType) -> pa.Schema:
+    """One row an input row; see `raycluster.stages.labels` for what each column means."""
+    return pa.schema(
+        [
+            ("id", id_type),
+            ("cluster_id", pa.int64()),
+            ("strength", pa.float32()),
+            ("is_outlier", pa.bool_()),
+            ("is_representative", pa.bool_()),
+            ("cluster_size", pa.int64()),
+            ("runner_up", pa.int64()),
+            ("margin", pa.float32()),
+        ]
+    )
+
+
+def clusters(id_type: pa.DataType) -> pa.Schema:
+    """One row a cluster."""
+    return pa.schema(
+        [
+            ("cluster_id", pa.int64()),
+            ("size", pa.int64()),
+            ("representative", id_type),
+            ("mean_strength", pa.float32()),
+            ("inner_weight", pa.float64()),
+            ("outer_weight", pa.float64()),
+        ]
+    )
+
+
+def dropped(id_type: pa.DataType) -> pa.Schema:
+    """Input rows that were left out, and why."""
+    return pa.schema([("id", id_type), ("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
+
+
+def to_matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A fixed-size-list column of a run's own table as an array (rows, width)."""
+    width = column.type.list_size
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, width) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.empty((0, width), column.type.value_type.to_pandas_dtype())
+
+
+def from_columns(schema: pa.Schema, **columns: Any) -> pa.Table:
+    """A table of `schema` from numpy or Arrow columns; 2-d arrays become fixed-size lists."""
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if isinstance(values, pa.ChunkedArray | pa.Array):
+            arrays.append(values.cast(field.type))
+        elif pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(np.ascontiguousarray(values).ravel(), field.type.value_type)
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)

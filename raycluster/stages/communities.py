@@ -1,0 +1,148 @@
+"""edges -> communities: the one global step, by Infomap (map equation) or connected components.
+
+A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from raycluster import schemas
+from raycluster.config import CommunitiesConfig
+from raycluster.errors import ResourceError
+from raycluster.graph.nearest import Int32
+from raycluster.run import Part, Run, Stage
+from raycluster.stages import edges
+
+LINKS_A_CALL = 2**20
+_INFOMAP_BYTES = {"link": 235, "node": 300}
+_COMPONENT_BYTES = {"link": 40, "node": 24}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Communities of all rows: `communities` int32 (N,) dense from 0, `flow` float64 (N,) summing to at most 1."""
+
+    communities: Int32
+    flow: npt.NDArray[np.float64]
+    codelength: float
+    """Bits of the map equation; 0 for connected components."""
+
+
+def partition(
+    source: Int32,
+    target: Int32,
+    weight: npt.NDArray[np.float32],
+    rows: int,
+    config: CommunitiesConfig,
+    directed: bool,
+    trial: int = 0,
+) -> Partition:
+    """One trial on the edges (E,) of `rows` nodes. Nodes without an edge, or left out by Infomap, are singletons.
+
+    Communities are numbered by their lowest row. The same edges in the same order and the same seed give the same
+    result; edges come in row order whatever the shards.
+    """
+    if config.engine == "components":
+        graph = coo_array((np.ones(len(source), bool), (source, target)), shape=(rows, rows))
+        membership = connected_components(graph, directed=False)[1].astype(np.int64)
+        flow, codelength = np.zeros(rows), 0.0
+    else:
+        membership, flow, codelength = _infomap(source, target, weight, rows, config.seed + trial, directed)
+    if config.isolate_without_out_edges:
+        alone = np.ones(rows, bool)
+        alone[source] = False
+        if not directed:
+            alone[target] = False
+        membership[alone] = membership.max(initial=0) + 1 + np.arange(alone.sum())
+    return Partition(numbered_by_first_row(membership), flow, codelength)
+
+
+def _infomap(
+    source: Int32, target: Int32, weight: npt.NDArray[np.float32], rows: int, seed: int, directed: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], float]:
+    membership = np.arange(rows, dtype=np.int64)
+    flow = np.zeros(rows)
+    if len(source) == 0:
+        return membership, flow, 0.0
+    from infomap import Network
+
+    network = Network()
+    for start in range(0, len(source), LINKS_A_CALL):
+        part = slice(start, start + LINKS_A_CALL)
+        network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
+    result = network.run(
+        two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected"
+    )
+    found = ((node.node_id, node.module_id, node.flow) for node in result.nodes())
+    leaf = np.fromiter(found, np.dtype([("node", np.int64), ("module", np.int64), ("flow", np.float64)]))
+    membership[leaf["node"]] = leaf["module"] + rows
+    flow[leaf["node"]] = leaf["flow"]
+    return membership, flow, float(result.codelength)
+
+
+def numbered_by_first_row(membership: npt.NDArray[np.integer]) -> Int32:
+    """The same partition with communities 0, 1, ... in the order of their lowest row."""
+    _, first, inverse = np.unique(membership, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int32)
+    number[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
+    return number[inverse]
+
+
+def memory_needed(links: int, rows: int, config: CommunitiesConfig) -> int:
+    """Bytes at the peak of one trial, from measured bytes a link and a node, the gathered edge list included."""
+    each = _INFOMAP_BYTES if config.engine == "infomap" else _COMPONENT_BYTES
+    return links * (each["link"] + 12) + rows * each["node"]
+
+
+def memory_allowed(config: CommunitiesConfig) -> int:
+    """Bytes this step may use: as configured, or what the machine has available now."""
+    return int(config.memory_gib * 2**30) if config.memory_gib is not None else int(psutil.virtual_memory().available)
+
+
+def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
+    """One line that says what `links` edges need; raises ResourceError where that is more than there is."""
+    needed, allowed = memory_needed(links, rows, config), memory_allowed(config)
+    line = (
+        f"{config.engine} on {rows:,} rows and up to {links:,} edges needs about {needed / 2**30:.2f} GiB; "
+        f"{allowed / 2**30:.2f} GiB are there"
+    )
+    if needed > allowed:
+        raise ResourceError(f"{line}: raise the threshold, lower knn.k, or run the driver on a machine with more memory.")
+    return line
+
+
+def compute(run: Run, trial: int) -> Part:
+    """Run one trial on the whole edge list."""
+    gathered: dict[str, Any] = edges.load(run)
+    directed = run.config.edges.directed
+    found = partition(**gathered, rows=run.rows, config=run.config.communities, directed=directed, trial=trial)
+    rows = np.arange(run.rows, dtype=np.int32)
+    table = schemas.from_columns(schemas.COMMUNITIES, row=rows, community=found.communities, flow=found.flow)
+    facts = {"codelength": found.codelength, "links": len(gathered["source"])}
+    return Part([table], facts)
+
+
+def best_trial(run: Run) -> int:
+    """The trial with the lowest codelength, ties to the lowest number."""
+    codelengths = [run.marker("communities", trial)["codelength"] for trial in range(trials(run.config.communities))]
+    return int(np.argmin(codelengths))
+
+
+def trials(config: CommunitiesConfig) -> int:
+    """Trials there are to run; connected components have nothing random."""
+    return config.trials if config.engine == "infomap" else 1
+
+
+COMMUNITIES = Stage(
+    name="communities",
+    settings=lambda config: {**config.communities.__dict__, "memory_gib": None},
+    compute=compute,
+    shards=lambda run: trials(run.config.communities),
+    on_driver=lambda config: trials(config.communities) == 1,
+)

@@ -1,0 +1,54 @@
+"""Row shards -> the k nearest neighbors of every row by cosine, the row itself first.
+
+Query-stationary: a worker holds a shard's rows as queries and streams all vectors past them from a node-local copy. No
+shuffle and no merge between tasks, so every shard can be run again alone.
+"""
+
+import numpy as np
+
+from raycluster import schemas, scratch
+from raycluster.config import KnnConfig
+from raycluster.graph import faiss_flat
+from raycluster.graph.inverted_file import InvertedFile, probe_top_k
+from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
+from raycluster.run import Part, Run, Stage
+from raycluster.stages import lists
+
+
+def search(
+    vectors: Vectors,
+    start: int,
+    stop: int,
+    config: KnnConfig,
+    threads: int = 1,
+    index: InvertedFile | None = None,
+) -> tuple[Int32, Float32]:
+    """Neighbor int32 and similarity float32 (stop - start, k) of rows start..stop among all of `vectors` (N, D), unit.
+
+    Rank 0 is the row itself with similarity 1; then similarity descending, ties by row ascending. Similarities are
+    rounded to float32 from one fixed float64 sum a pair, so the result does not depend on how the rows are cut. With an
+    `index`, only the configured number of its lists is searched, and ranks left empty hold -1.
+    """
+    own = np.arange(start, stop, dtype=np.int32)
+    if index is not None:
+        probes = min(config.probes, len(index.centroids))
+        return probe_top_k(vectors[start:stop], own, vectors, index, probes, config.k, threads)
+    if config.engine == "faiss" or (config.engine == "auto" and faiss_flat.gpu_available()):
+        return faiss_flat.flat_top_k(vectors[start:stop], own, vectors, config.k)
+    return exact_top_k(vectors[start:stop], own, vectors, config.k, threads)
+
+
+def compute(run: Run, shard: int) -> Part:
+    """Search one shard's rows."""
+    start, stop = run.starts[shard : shard + 2]
+    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    index = None
+    if run.config.knn.index == "ivf":
+        index = InvertedFile.group(lists.centroids(run), np.asarray(scratch.joined(run, "lists", "list", "int32")))
+    neighbor, similarity = search(vectors, start, stop, run.config.knn, run.threads, index)
+    rows = np.arange(start, stop, dtype=np.int32)
+    schema = schemas.knn(run.config.knn.k)
+    return Part([schemas.from_columns(schema, row=rows, neighbor=neighbor, similarity=similarity)])
+
+
+KNN = Stage(name="knn", settings=lambda config: config.knn.__dict__, compute=compute, gpu=True)

@@ -1,0 +1,149 @@
+"""communities, edges -> what is said of every row and of every cluster.
+
+    strength     share of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
+    runner_up    cluster that gets the most of the rest; null where there is none
+    margin       strength less the runner-up's share, -1..1
+    is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
+    representative   the row with the most edge weight inside its cluster, ties to the lowest row
+
+Edges count at both ends. Weights add up in float64 in edge order, so shards do not matter.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raycluster import schemas
+from raycluster.config import LabelsConfig
+from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.run import Part, Run, Stage
+from raycluster.stages import communities, edges
+from raycluster.stages.embeddings import id_type
+
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Columns of the labels table for N rows, and of the clusters table for C clusters."""
+
+    cluster_id: Int32
+    strength: Float64
+    is_outlier: Bool
+    is_representative: Bool
+    cluster_size: Int64
+    runner_up: Int64
+    """-1 where there is none."""
+    margin: Float64
+    representative: Int64
+    """Row number (C,) of each cluster's representative."""
+    mean_strength: Float64
+    inner_weight: Float64
+    """Edge weight inside each cluster (C,)."""
+    outer_weight: Float64
+    """Edge weight between each cluster and others (C,)."""
+
+    @property
+    def singletons(self) -> int:
+        """Clusters of one row."""
+        return int((self.cluster_size == 1).sum())
+
+
+def describe(cluster: Int32, source: Int32, target: Int32, weight: Float32, config: LabelsConfig) -> Labels:
+    """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,)."""
+    rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
+    wide = weight.astype(np.float64)
+    inside = cluster[source] == cluster[target]
+    inner = _at_both_ends(source[inside], target[inside], wide[inside], rows)
+    outer = _at_both_ends(source[~inside], target[~inside], wide[~inside], rows)
+    total = inner + outer
+    some = total > 0
+    strength = np.divide(inner, total, out=np.ones(rows), where=some)
+    runner_up, best = _runner_up(cluster, source[~inside], target[~inside], wide[~inside])
+    margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
+    size = np.bincount(cluster, minlength=count)
+    by_weight = np.lexsort((np.arange(rows), -inner, cluster))
+    representative = by_weight[np.concatenate([[0], np.cumsum(size)[:-1]])] if count else np.empty(0, np.int64)
+    is_representative = np.zeros(rows, bool)
+    is_representative[representative] = True
+    return Labels(
+        cluster_id=cluster,
+        strength=strength,
+        is_outlier=(size[cluster] < config.min_cluster_size) | (strength < config.min_strength),
+        is_representative=is_representative,
+        cluster_size=size[cluster],
+        runner_up=runner_up,
+        margin=margin,
+        representative=representative,
+        mean_strength=np.bincount(cluster, strength, count) / np.maximum(size, 1),
+        inner_weight=np.bincount(cluster, inner, count) / 2,
+        outer_weight=np.bincount(cluster, outer, count),
+    )
+
+
+def _at_both_ends(source: Int32, target: Int32, weight: Float64, rows: int) -> Float64:
+    return np.bincount(source, weight, rows) + np.bincount(target, weight, rows)
+
+
+def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) -> tuple[Int64, Float64]:
+    """For each row, the other cluster it shares most edge weight with, and that weight."""
+    rows = len(cluster)
+    runner_up, best = np.full(rows, -1, np.int64), np.zeros(rows)
+    if len(source) == 0:
+        return runner_up, best
+    row = np.concatenate([source, target]).astype(np.int64)
+    other = np.concatenate([cluster[target], cluster[source]]).astype(np.int64)
+    pairs, inverse = np.unique(row * rows + other, return_inverse=True)
+    sums = np.bincount(inverse, np.concatenate([weight, weight]))
+    row, other = pairs // rows, pairs % rows
+    order = np.lexsort((other, -sums, row))
+    row, first = np.unique(row[order], return_index=True)
+    runner_up[row], best[row] = other[order][first], sums[order][first]
+    return runner_up, best
+
+
+@lru_cache(maxsize=1)
+def of_run(run: Run) -> Labels:
+    """Labels of a run whose communities are done; kept for the shards that follow."""
+    cluster = run.table("communities", communities.best_trial(run), ["community"])["community"].to_numpy()
+    return describe(cluster, **edges.load(run), config=run.config.labels)
+
+
+def compute(run: Run, shard: int) -> Part:
+    """The labels of one row shard."""
+    found = of_run(run)
+    part = slice(*run.starts[shard : shard + 2])
+    table = schemas.from_columns(
+        schemas.labels(id_type(run)),
+        id=run.table("embeddings", shard, ["id"])["id"],
+        runner_up=pa.array(found.runner_up[part], mask=found.runner_up[part] < 0),
+        **{
+            name: getattr(found, name)[part]
+            for name in ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
+        },
+    )
+    return Part([table])
+
+
+def clusters(run: Run) -> pa.Table:
+    """The clusters table."""
+    found = of_run(run)
+    ids = pa.chunked_array([run.table("embeddings", shard, ["id"])["id"].combine_chunks() for shard in range(run.shards)])
+    return schemas.from_columns(
+        schemas.clusters(id_type(run)),
+        cluster_id=np.arange(len(found.representative)),
+        size=found.cluster_size[found.representative],
+        representative=ids.take(pa.array(found.representative)),
+        mean_strength=found.mean_strength,
+        inner_weight=found.inner_weight,
+        outer_weight=found.outer_weight,
+    )
+
+
+LABELS = Stage(
+    name="labels", settings=lambda config: config.labels.__dict__, compute=compute, on_driver=lambda config: True
+)

@@ -1,0 +1,200 @@
+"""The only module that touches storage: local disk and object stores through fsspec.
+
+Nothing here relies on rename. An object is written by one put; what must be written once is put on the condition that
+it does not exist yet. A reader trusts a marker that names an object, never a listing.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raycluster.errors import InputError, StorageError
+
+_S3_OPTIONS: dict[str, Any] = {
+    "use_listings_cache": False,
+    "config_kwargs": {"retries": {"max_attempts": 10, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 60},
+}
+
+
+class Store:
+    """A folder on disk or under a bucket; every path is relative to it and uses `/`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/") if len(url) > 1 else url
+        with _clear_errors(self.url):
+            options = _S3_OPTIONS if self.url.startswith(("s3://", "s3a://")) else {}
+            self._fs, self._root = fsspec.core.url_to_fs(self.url, **options)
+        self.is_local = "file" in _protocols(self._fs)
+
+    def _path(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def name(self, path: str) -> str:
+        """The full path or URL, for messages."""
+        return f"{self.url}/{path}" if path else self.url
+
+    def get(self, path: str) -> bytes | None:
+        """The object's bytes, or none where there is no such object."""
+        with _clear_errors(self.name(path)):
+            try:
+                return bytes(self._fs.cat_file(self._path(path)))
+            except FileNotFoundError:
+                return None
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object in one step, replacing what was there."""
+        with _clear_errors(self.name(path)):
+            if self.is_local:
+                with self._written_beside(path, data) as temporary:
+                    os.replace(temporary, self._path(path))
+            else:
+                self._fs.pipe_file(self._path(path), data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write an object only if there is none (If-None-Match on an object store); false where there is one."""
+        with _clear_errors(self.name(path)):
+            try:
+                if self.is_local:
+                    with self._written_beside(path, data) as temporary:
+                        os.link(temporary, self._path(path))
+                else:
+                    self._fs.pipe_file(self._path(path), data, mode="create")
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno == errno.EINVAL and self._fs.exists(self._path(path)):
+                    return False
+                raise
+            return True
+
+    @contextlib.contextmanager
+    def _written_beside(self, path: str, data: bytes) -> Iterator[str]:
+        target = self._path(path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        temporary = f"{target}.{uuid.uuid4().hex}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+    def delete(self, path: str) -> None:
+        """Remove an object or everything below a folder; nothing to remove is no error."""
+        with _clear_errors(self.name(path)), contextlib.suppress(FileNotFoundError):
+            self._fs.rm(self._path(path), recursive=True)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the store; on an object store the bytes do not pass through this process."""
+        if self.is_local:
+            self.put(target, self.get(source) or b"")
+            return
+        with _clear_errors(self.name(source)):
+            self._fs.cp_file(self._path(source), self._path(target))
+
+    def files(self, path: str = "") -> list[str]:
+        """Every object below `path`, sorted, relative to the store. Only for looking into what others wrote."""
+        with _clear_errors(self.name(path)):
+            try:
+                found = self._fs.find(self._path(path))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        root = self._fs._strip_protocol(self._root)
+        return sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in found)
+
+    def is_file(self) -> bool:
+        """Whether the store's own URL is one object rather than a folder."""
+        with _clear_errors(self.url):
+            return bool(self._fs.isfile(self._root))
+
+    def identity(self, path: str) -> dict[str, Any]:
+        """What tells whether an object has changed: its size, and its ETag or modification time."""
+        with _clear_errors(self.name(path)):
+            info = self._fs.info(self._path(path))
+        return {"path": path, "size": info["size"], "version": str(info.get("ETag") or info.get("mtime"))}
+
+    @contextlib.contextmanager
+    def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
+        """An open Parquet file of the user's; raises InputError where it is truncated or something else."""
+        with _clear_errors(self.name(path)):
+            file = self._fs.open(self._path(path), "rb")
+        with file:
+            try:
+                yield pq.ParquetFile(file)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+                raise InputError(f"{self.name(path)} is no readable Parquet file: {_reason(error)}.") from error
+
+    def put_tables(self, path: str, tables: Sequence[pa.Table]) -> str:
+        """Encode tables as one Parquet object, a row group each, check it, put it; returns its SHA-256."""
+        buffer = io.BytesIO()
+        lists = [field.name for field in tables[0].schema if pa.types.is_fixed_size_list(field.type)]
+        plain = [name for name in tables[0].schema.names if name not in lists]
+        with pq.ParquetWriter(
+            buffer, tables[0].schema, compression="zstd", compression_level=1, use_dictionary=plain
+        ) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=max(1, table.num_rows))
+        data = buffer.getvalue()
+        rows = pq.read_metadata(io.BytesIO(data)).num_rows
+        assert rows == sum(table.num_rows for table in tables), "the encoder lost rows"
+        self.put(path, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def get_table(self, path: str, sha256: str, columns: list[str] | None = None) -> pa.Table:
+        """A table this project wrote, checked against the SHA-256 of its marker."""
+        data = self.get(path)
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            state = "is missing" if data is None else "was changed or damaged"
+            raise StorageError(f"{self.name(path)} {state}; delete the run folder and start again.")
+        return pq.read_table(io.BytesIO(data), columns=columns)
+
+    def get_row_group(self, path: str, group: int, columns: list[str] | None = None) -> pa.Table:
+        """One row group of a table this project wrote, fetched by ranges."""
+        with _clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
+            return pq.ParquetFile(file).read_row_group(group, columns=columns)
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    names = filesystem.protocol
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+@contextlib.contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Turn what a storage client raises into one sentence; files that are missing or exist pass through."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, NotADirectoryError):
+        raise
+    except PermissionError as error:
+        raise StorageError(f"Storage refused access to {name}: {_reason(error)}. Check the credentials.") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise
+        if error.errno == errno.ENOSPC:
+            raise StorageError(f"The disk is full at {name}; free space and run the same command.") from error
+        raise StorageError(f"Storage failed at {name}: {_reason(error)}.") from error
+    except (ImportError, ValueError) as error:
+        if isinstance(error, pa.ArrowException):
+            raise
+        raise InputError(f"{name} cannot be opened: {_reason(error)}.") from error
+    except Exception as error:
+        if type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
+            raise StorageError(f"Storage failed at {name}: {_reason(error)}; check the credentials.") from error
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

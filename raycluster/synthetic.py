@@ -1,0 +1,328 @@
+"""Synthetic identities that cluster like real ones: any number of rows, generated in blocks, no data needed.
+
+Every random number is a hash of (seed, purpose, index), so any row can be computed alone: the result depends neither on
+the block size nor on the rows per file, and one block bounds the memory. An embedding is put together in steps:
+
+    row -> identity centre (look-alikes lean on a family's) -> mode (age, pose) -> picture (spread around the mode)
+        -> bad pictures lean on a few common directions
+
+Run `python -m raycluster.synthetic --output DIR --preset demo` to write Parquet files that `jobs/cluster.py` reads.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raycluster import schemas
+from raycluster.errors import ConfigError, InputError, RayclusterError
+from raycluster.store import Store
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+_CHUNK = 4096  # rows computed at once: their temporaries stay in the processor's cache
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+_HARD = {
+    "same_cosine": 0.54,
+    "family_share": 0.6,
+    "family_cosine": 0.55,
+    "low_quality_share": 0.1,
+    "low_quality_strength": 0.7,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # A mixture of everything, in seconds.
+    "demo": {"rows": 20_000, "width": 128, "max_size": 400},
+    # Like Labeled Faces in the Wild: 70 % of the identities have one picture, the largest hundreds.
+    "long-tail": {"rows": 50_000, "mean_size": 2.25, "tail_exponent": 2.4},
+    # Like MS1M and hard: many pictures each, loose identities, look-alikes everywhere.
+    "dense": {"rows": 50_000, "mean_size": 70.0, "min_size": 5, "max_size": 400, "tail_exponent": -1.0} | _HARD,
+    # Nobody twice: whatever is merged is wrong.
+    "singletons": {"rows": 20_000, "mean_size": 1.0, "max_size": 1},
+    # Identities far larger than any usual K.
+    "large": {"rows": 50_000, "mean_size": 500.0, "min_size": 500},
+}
+"""Named sets as keyword arguments of `SyntheticConfig`, rows included."""
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What to generate; cosines are expectations: a single pair departs by up to effective_dimension ** -0.5."""
+
+    rows: int
+    """Rows (pictures) in all, at least 1. Raising it at the same sizes gives more identities, so nearer strangers."""
+    width: int = 256
+    """Dimensions of an embedding, at least 2. Raising it costs time; effective_dimension sets the difficulty."""
+    seed: int = 0
+    """0 .. 2 ** 63 - 1. Another seed gives another set with the same statistics."""
+    mean_size: float = 8.0
+    """Mean rows of an identity, min_size .. max_size. Raising it gives fewer, larger identities."""
+    min_size: int = 1
+    """Fewest rows of an identity (one may get fewer, to make the rows add up). Raising it to 2 removes singletons."""
+    max_size: int = 500
+    """Most rows of an identity. Raising it at the same mean lets a few identities grow at the cost of the others."""
+    tail_exponent: float = 1.7
+    """Sizes follow size ** -tail_exponent, tilted exponentially to meet mean_size. Raising it at the same mean gives
+    more singletons and more giants; 0 is an exponential law; negative values gather the sizes around the mean."""
+    effective_dimension: float = 105.0
+    """Directions in use, at least 1; more than width counts as width. The cosine of two strangers is 0 +-
+    effective_dimension ** -0.5, so raising it makes the set easier."""
+    same_cosine: float = 0.7
+    """Mean cosine of two good pictures of an identity in the same mode, 0 .. 1. Raising it makes identities tight."""
+    same_cosine_spread: float = 0.1
+    """Standard deviation of that mean over identities. Raising it mixes tight and loose: no threshold suits both."""
+    modes: int = 3
+    """An identity has 1 .. modes equally likely modes (age, pose). Raising it breaks identities into more pieces."""
+    mode_cosine: float = 0.88
+    """Cosine of a mode's centre to the identity's, 0 .. 1. Lowering it drives the modes of an identity apart."""
+    family_share: float = 0.3
+    """Share of the identities that belong to a family of look-alikes, 0 .. 1. Raising it adds wrong near neighbors."""
+    family_size: int = 8
+    """Identities in a family, at least 1. Raising it gives each look-alike more rivals."""
+    family_cosine: float = 0.45
+    """Cosine of two centres in a family, 0 .. 1. Raising it makes look-alikes hard to tell apart, at 1 impossible."""
+    low_quality_share: float = 0.08
+    """Share of the rows that are bad pictures, 0 .. 1. Raising it adds outliers."""
+    low_quality_strength: float = 0.6
+    """A bad picture has half to all of this cosine to a common direction, 0 .. 1. Raising it makes bad pictures of
+    different persons resemble each other (about the square of it) and their own person less."""
+    low_quality_directions: int = 8
+    """Common directions (blur, darkness, profile), at least 1. Raising it makes fewer bad pictures share one."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError, naming the fields, if a value is out of its range."""
+        at_least_1 = ("rows", "min_size", "effective_dimension", "modes", "family_size", "low_quality_directions")
+        shares = ("same_cosine", "same_cosine_spread", "mode_cosine", "family_share", "family_cosine")
+        ranges: dict[str, tuple[float, float]] = {"width": (2, math.inf), "seed": (0, 2**63 - 1)}
+        ranges.update(dict.fromkeys(at_least_1, (1, math.inf)))
+        ranges.update(dict.fromkeys((*shares, "low_quality_share", "low_quality_strength"), (0, 1)))
+        for name, (low, high) in ranges.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                raise ConfigError(f"Synthetic {name} is {value}, but must lie between {low} and {high}.")
+        if not self.min_size <= self.mean_size <= self.max_size:
+            sizes = f"min_size {self.min_size}, mean_size {self.mean_size}, max_size {self.max_size}"
+            raise ConfigError(f"Synthetic sizes are not in ascending order: {sizes}.")
+
+
+def generate(config: SyntheticConfig, rows_per_block: int = 65536) -> Iterator[tuple[Ints, Floats, Ints]]:
+    """Yield ids int64 (n,), embeddings float32 (n, width) of unit length and labels int64 (n,), by ascending id.
+
+    Ids are 0 .. rows - 1, labels 0 .. identities - 1. Rows of an identity lie scattered over the set, and neither id
+    nor label tells an identity's size. n is `rows_per_block`, or less in the last block; raising it takes more memory,
+    about 4 * width bytes a row, and changes nothing in the result.
+    """
+    sizes, counts = _size_counts(config)
+    row_start = np.concatenate([[0], np.cumsum(sizes * counts)])
+    identity_start = np.concatenate([[0], np.cumsum(counts)])
+    identities = int(identity_start[-1])
+    scale = _spectrum(config.width, config.effective_dimension)
+    common = _directions(config, "common", np.arange(config.low_quality_directions), scale)
+    for start in range(0, config.rows, rows_per_block):
+        ids = np.arange(start, min(start + rows_per_block, config.rows), dtype=np.int64)
+        position = _permute(config, "row order", ids, config.rows)
+        size_class = np.searchsorted(row_start, position, side="right") - 1
+        identity = identity_start[size_class] + (position - row_start[size_class]) // sizes[size_class]
+        labels = _permute(config, "identity order", identity, identities)
+        embeddings = np.empty((len(ids), config.width), np.float32)
+        for first in range(0, len(ids), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            embeddings[part] = _embed(config, ids[part], labels[part], identities, scale, common)
+        yield ids, embeddings, labels
+
+
+def write_parquet(config: SyntheticConfig, directory: str | Path, rows_per_file: int = 131_072) -> list[str]:
+    """Write `part-00000.parquet`, ... below a local directory or a storage URL; return their names in order of the ids.
+
+    Columns: id int64, embedding fixed_size_list<float32 not null>[width], label int64. Raising `rows_per_file` gives
+    fewer, larger files and takes more memory. Raises InputError if there are Parquet files already: a reader would mix
+    them with these.
+    """
+    store = Store(str(directory))
+    if any(name.endswith(".parquet") for name in store.files()):
+        raise InputError(f"{store.url} already holds Parquet files; give an empty directory.")
+    vector = schemas.vector(pa.float32(), config.width)
+    schema = pa.schema([("id", pa.int64()), ("embedding", vector), ("label", pa.int64())])
+    names = []
+    for number, (ids, embeddings, labels) in enumerate(generate(config, rows_per_file)):
+        names.append(f"part-{number:05d}.parquet")
+        store.put_tables(names[-1], [schemas.from_columns(schema, id=ids, embedding=embeddings, label=labels)])
+    return names
+
+
+def _size_counts(config: SyntheticConfig) -> tuple[Ints, Ints]:
+    """Sizes 1 .. max_size and how many identities have each, int64 (max_size,); sizes @ counts is rows.
+
+    Rounding the cumulative counts makes the sizes the quantiles of the distribution rather than a random draw.
+    """
+    sizes = np.arange(1, config.max_size + 1, dtype=np.int64)
+    logits = np.where(sizes >= config.min_size, -config.tail_exponent * np.log(sizes), -np.inf)
+    low, high = -60.0, 60.0
+    for _ in range(80):
+        tilt = (low + high) / 2
+        tilted = logits - tilt * sizes
+        share = np.exp(tilted - tilted.max())
+        share /= share.sum()
+        low, high = (tilt, high) if share @ sizes > config.mean_size else (low, tilt)
+    reached = np.rint(np.cumsum(share) * (config.rows // config.mean_size)).astype(np.int64)
+    counts: Ints = reached - np.concatenate([[0], reached[:-1]])
+    spare = config.rows - int(sizes @ counts)
+    while spare < 0:
+        present = np.flatnonzero(counts)
+        enough = present[sizes[present] >= -spare]
+        drop = enough[0] if len(enough) else present[-1]
+        counts[drop] -= 1
+        spare += int(sizes[drop])
+    whole, rest = divmod(spare, config.max_size)
+    counts[-1] += whole
+    counts[rest - 1] += rest > 0
+    return sizes, counts
+
+
+def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, scale: Floats, common: Floats) -> Floats:
+    """Unit embeddings float32 (n, width) of the rows `ids` of the identities `labels`."""
+    x = _directions(config, "identity", labels, scale)
+
+    alike = np.flatnonzero(labels < round(config.family_share * identities))
+    family = _directions(config, "family", labels[alike] // config.family_size, scale)
+    x[alike] = _mix(x[alike], family, np.full(len(alike), math.sqrt(config.family_cosine)))
+
+    mode = _bits(config, "mode", ids) % (1 + _bits(config, "modes", labels) % config.modes)
+    shifted = np.flatnonzero(mode)
+    shift = _directions(config, "shift", labels[shifted] * config.modes + mode[shifted], scale)
+    x[shifted] = _mix(shift, x[shifted], np.full(len(shifted), config.mode_cosine))
+
+    tightness = config.same_cosine + config.same_cosine_spread * _normal(config, "tightness", labels)
+    x = _mix(_directions(config, "picture", ids, scale), x, np.sqrt(np.clip(tightness, 0.0, 1.0)))
+
+    bad = np.flatnonzero(_uniform(config, "bad", ids) < config.low_quality_share)
+    strength = config.low_quality_strength * (0.5 + 0.5 * _uniform(config, "strength", ids[bad]))
+    x[bad] = _mix(x[bad], common[_bits(config, "kind", ids[bad]) % config.low_quality_directions], strength)
+
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x
+
+
+def _mix(a: Floats, b: Floats, cosine: Doubles) -> Floats:
+    """Vectors (n, width) at `cosine` (n,) to b, the rest from a, if a and b have length 1 and stand at right angles."""
+    return a * np.sqrt(1 - cosine**2)[:, None].astype(np.float32) + b * cosine[:, None].astype(np.float32)
+
+
+def _spectrum(width: int, effective_dimension: float) -> Floats:
+    """Standard deviation of each dimension, float32 (width,); the variances v sum to 1 and decay as exp(-i / t), with t
+    such that sum(v) ** 2 / sum(v ** 2) is the effective dimension."""
+    low, high = math.log(1e-3), math.log(1e7)
+    for _ in range(80):
+        log_decay = (low + high) / 2
+        variance = np.exp(-np.arange(width) / math.exp(log_decay))
+        variance /= variance.sum()
+        low, high = (log_decay, high) if 1 / (variance @ variance) < effective_dimension else (low, log_decay)
+    return np.sqrt(variance).astype(np.float32)
+
+
+def _hash(words: Words) -> Words:
+    """The finalizer of splitmix64, in place: every bit of a word reaches every bit of the result."""
+    words ^= words >> np.uint64(30)
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= words >> np.uint64(27)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= words >> np.uint64(31)
+    return words
+
+
+def _words(config: SyntheticConfig, purpose: str, index: Ints) -> Words:
+    """64 random bits for each index, uint64 (n,)."""
+    key = np.array([config.seed], np.uint64)
+    for letter in purpose.encode():
+        key = _hash((key + np.uint64(letter)) * _GOLDEN)
+    return _hash((index.astype(np.uint64) * _GOLDEN) ^ key)
+
+
+def _bits(config: SyntheticConfig, purpose: str, index: Ints) -> Ints:
+    """63 random bits for each index, int64 (n,)."""
+    return (_words(config, purpose, index) >> np.uint64(1)).astype(np.int64)
+
+
+def _uniform(config: SyntheticConfig, purpose: str, index: Ints) -> Doubles:
+    """Uniform in [0, 1), float64 (n,)."""
+    return (_bits(config, purpose, index) >> 10).astype(np.float64) * 2.0**-53
+
+
+def _normal(config: SyntheticConfig, purpose: str, index: Ints) -> Doubles:
+    """Nearly standard normal, float64 (n,): a sum of four uniform numbers, so never beyond 3.5."""
+    return _quarters(_words(config, purpose, index)[:, None]).astype(np.float64).sum(axis=1) / 2
+
+
+def _quarters(words: Words) -> Floats:
+    """Four numbers from each word, float32 (n, 4 * words): uniform, mean 0, variance 1."""
+    return words.view(np.int16).astype(np.float32) * np.float32(math.sqrt(3) / 2**15)
+
+
+def _directions(config: SyntheticConfig, purpose: str, index: Ints, scale: Floats) -> Floats:
+    """Random vectors of expected length 1, float32 (n, width).
+
+    Coordinates are uniform, four from one hash: a cosine sums so many of them that it is normal all the same.
+    """
+    steps = np.arange(1, (len(scale) + 3) // 4 + 1, dtype=np.uint64) * _GOLDEN
+    return _quarters(_hash(_words(config, purpose, index)[:, None] + steps))[:, : len(scale)] * scale
+
+
+def _permute(config: SyntheticConfig, purpose: str, index: Ints, count: int) -> Ints:
+    """A pseudo-random permutation of 0 .. count - 1 applied to `index`, int64 (n,), without a table.
+
+    A Feistel network on the cells of a near-square grid; an index that lands beyond count is sent on until it is back.
+    """
+    left_size = math.isqrt(count - 1) + 1
+    right_size = -(-count // left_size)
+    result = index.copy()
+    todo = np.arange(len(index))
+    while len(todo):
+        left, right = np.divmod(result[todo], right_size)
+        for turn in range(4):
+            left = (left + _bits(config, f"{purpose} left {turn}", right) % left_size) % left_size
+            right = (right + _bits(config, f"{purpose} right {turn}", left) % right_size) % right_size
+        result[todo] = left * right_size + right
+        todo = todo[result[todo] >= count]
+    return result
+
+
+def main() -> None:
+    """Write a preset's set as the command line says; an error is one sentence on stderr and its exit code."""
+    import tyro
+
+    @dataclass(frozen=True)
+    class Args:
+        """Write a set of synthetic identities as Parquet files."""
+
+        output: str
+        """Directory or storage URL, made if absent; must hold no Parquet files."""
+        preset: Literal["demo", "long-tail", "dense", "singletons", "large"] = "demo"
+        """Which kind of set."""
+        rows: int | None = None
+        """Rows to write; the preset's own number if not given."""
+        seed: int = 0
+        """Another seed gives another set with the same statistics."""
+
+    args = tyro.cli(Args)
+    try:
+        chosen = {"seed": args.seed} if args.rows is None else {"seed": args.seed, "rows": args.rows}
+        config = SyntheticConfig(**PRESETS[args.preset] | chosen)
+        files = write_parquet(config, args.output)
+    except RayclusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(f"wrote {config.rows} rows of width {config.width} to {args.output} in {len(files)} files")
+
+
+if __name__ == "__main__":
+    main()
