@@ -25,7 +25,7 @@ def parse(args_type: type[Args], default: Args | None = None) -> Args:
     try:
         with contextlib.redirect_stderr(complaint):
             options = {} if default is None else {"default": default}
-            return tyro.cli(args_type, **options)  # type: ignore[no-any-return,call-overload]
+            return tyro.cli(args_type, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -36,11 +36,13 @@ def parse(args_type: type[Args], default: Args | None = None) -> Args:
 def run_job(args_type: type[Args], main: Callable[[Args], Any], default: Callable[[], Args] | None = None) -> None:
     """Run a job and leave the process: 0 when done, 2 for a mistake of the user's, 1 for a failure, 130 when interrupted.
 
-    What `main` returns, unless none, is printed to stdout as JSON; messages go to stderr.
+    What `main` returns, unless none, is printed to stdout as JSON; everything else, libraries included, goes to stderr.
     """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = main(parse(args_type, default() if default else None))
+        args = parse(args_type, default() if default else None)
+        with contextlib.redirect_stdout(sys.stderr):
+            result = main(args)
     except RayclusterError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

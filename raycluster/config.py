@@ -203,7 +203,7 @@ def apply(config: Section, values: dict[str, Any], source: str, prefix: str = ""
             changes[name] = apply(getattr(config, name), value, source, f"{name}.")
         else:
             changes[name] = _checked(value, hints[name], f"{source} sets '{prefix}{raw}'")
-    return dataclasses.replace(config, **changes)
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
 def _checked(value: Any, kind: Any, what: str) -> Any:

@@ -1,8 +1,8 @@
-"""Features, labels and neighbor lists in the formats of published face clustering code, as Parquet that this package reads.
+"""Features, labels and neighbor lists in the formats of published face clustering code, as Parquet.
 
-    X.bin or X.npy + labels  ->  OUTPUT/embeddings/part-*.parquet   id (the row number), embedding (as stored), label
-    neighbor lists           ->  OUTPUT/knn/part-*.parquet          row, neighbor, similarity: descending, self first
-                                 OUTPUT/import.json                 the summary, written last: without it nothing is done
+    features, labels  ->  OUTPUT/embeddings/part-*.parquet  id (the row number), embedding (as stored), label
+    neighbor lists    ->  OUTPUT/knn/part-*.parquet         row, neighbor, similarity: descending, self first
+                          OUTPUT/import.json                the summary, written last: without it nothing is done
 
 Everything is memory-mapped and written in blocks, so memory does not grow with the rows.
 """
@@ -32,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 
 _PART_BYTES = 128 * 2**20
 _SAMPLE_ROWS = 256
+_UNFINISHED = "import.unfinished"
 _TOLERANCE = 0.05  # of a stored value against the cosine of the features, as approximate indexes are
 
 
@@ -42,13 +43,13 @@ class ImportArgs:
     features: str
     """Local file: .bin (float32, row after row, no header) or .npy (rows x width)."""
     output: str
-    """Directory or storage URL to write to; must hold no earlier import."""
+    """Directory or storage URL to write to: empty, or left by an interrupted import, which is replaced."""
     width: int | None = None
     """Dimensions of a feature; needed for .bin, checked for .npy."""
     labels: str | None = None
     """Local file: one integer a line (.meta, .txt), or .npy."""
     knn: str | None = None
-    """Local file: .npz with `data` (rows x 2 x K: ids, values) or an ids and a values array; or .npy of ids."""
+    """Local file: .npz or .npy of ids and values (rows x 2 x K) or of ids; .npz of an ids and a values array."""
     knn_distances: str | None = None
     """Local .npy with the values that belong to the ids of --knn; without it they are computed from the features."""
 
@@ -65,20 +66,21 @@ class _Lists:
 
 
 def import_features(args: ImportArgs) -> dict[str, object]:
-    """Convert the files and return what was found: rows, width, labeled, identities, knn (or none) and the files written.
+    """Convert the files and return what was found: rows, width, labeled, identities, knn (or none), files written.
 
-    Stored values of neighbor lists may be cosine distances or similarities: the entry of a row for itself tells which
-    (near 0 or near 1); where there is none, the cosines of the features do. Both must agree with the features. A row
-    becomes its own first neighbor with similarity 1. Where the lists leave the row itself out, K grows by one; where a
-    row is missing from its own list only now and then (exact duplicates), its last neighbor gives way. Padding and
-    repeated ids are dropped and counted; short lists end in neighbor -1, similarity -1. Equal similarities are ordered by
-    id. An .npz file is unpacked to the temporary directory first.
+    Values of neighbor lists may be cosine distances or similarities: the entry of a row for itself tells which (near 0
+    or near 1), or else the cosines of the features, with which the values must agree on a sample of rows. A row becomes
+    its own first neighbor with similarity 1: where the lists leave the row itself out, K grows by one; where a row is
+    missing from its own list only now and then (exact duplicates), its last neighbor gives way. Equal similarities are
+    ordered by id. Padding and repeated ids are dropped and counted; short lists end in neighbor -1, similarity -1.
+    An .npz file is unpacked to the temporary directory first.
 
     Raises InputError, naming the file and the row, if a file is absent, has another layout, shape or length than it
     should, holds pickled objects, ids that are out of range, or values that fit neither reading.
     """
     store = Store(args.output)
-    if store.files():
+    found = store.files()
+    if found and _UNFINISHED not in found:
         raise InputError(f"{store.url} is not empty; choose another --output or delete it first.")
     features = _open_features(args.features, args.width)
     rows, width = features.shape
@@ -88,6 +90,9 @@ def import_features(args: ImportArgs) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         lists = _open_lists(args, rows, Path(scratch))
         reading = None if lists is None else _read_kind(lists, features, args.features)
+        store.put(_UNFINISHED, b"")
+        store.delete("embeddings")
+        store.delete("knn")
         files = list(_write_embeddings(store, features, labels))
         knn = None
         if lists is not None and reading is not None:
@@ -102,6 +107,7 @@ def import_features(args: ImportArgs) -> dict[str, object]:
         "files": files,
     }
     store.put("import.json", json.dumps(summary, indent=2).encode())
+    store.delete(_UNFINISHED)
     return summary
 
 
@@ -112,8 +118,7 @@ def _open_array(path: Path, name: str) -> Array:
     except FileNotFoundError:
         raise InputError(f"{name} does not exist.") from None
     except (ValueError, EOFError, OSError) as error:
-        reason = f"it is no NumPy file, is cut short, or holds pickled objects ({error})"
-        raise InputError(f"{name} cannot be read: {reason}; save plain numbers with numpy.save.") from error
+        raise InputError(f"{name} is no plain NumPy array: {' '.join(str(error).split()).rstrip('.')}.") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         raise InputError(f"{name} must hold one array of plain numbers.")
     return array
@@ -122,8 +127,6 @@ def _open_array(path: Path, name: str) -> Array:
 def _open_features(path: str, width: int | None) -> Array:
     """Features (rows, width), memory-mapped, of the type they are stored in."""
     suffix = Path(path).suffix
-    if width is not None and width < 1:
-        raise InputError(f"--width is {width}, but must be at least 1.")
     if suffix == ".npy":
         features = _open_array(Path(path), path)
         if features.ndim != 2 or features.dtype.kind != "f":
@@ -133,8 +136,8 @@ def _open_features(path: str, width: int | None) -> Array:
     elif suffix == ".bin":
         if not Path(path).is_file():
             raise InputError(f"{path} does not exist.")
-        if width is None:
-            raise InputError(f"{path} has no header; give its --width.")
+        if width is None or width < 1:
+            raise InputError(f"{path} has no header: --width must give its dimensions.")
         size = Path(path).stat().st_size
         if size % (4 * width):
             raise InputError(f"{path} has {size} bytes, which are no whole rows of --width {width} (4 bytes a number).")
@@ -168,36 +171,32 @@ def _read_labels(path: str) -> Ints:
 
 def _open_lists(args: ImportArgs, rows: int, scratch: Path) -> _Lists | None:
     """The neighbor lists the arguments name, checked for shape and type."""
-    if args.knn is None or Path(args.knn).suffix not in (".npz", ".npy"):
-        if args.knn is not None:
-            raise InputError(f"{args.knn} must end in .npz or .npy.")
+    if args.knn is None:
         if args.knn_distances is not None:
             raise InputError("--knn-distances needs --knn with the ids.")
         return None
-    if Path(args.knn).suffix == ".npz":
-        arrays = _unpack(args.knn, scratch)
-    else:
-        arrays = [_open_array(Path(args.knn), args.knn)]
-    shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays)
+    is_archive = Path(args.knn).suffix == ".npz"
+    arrays = _unpack(args.knn, scratch) if is_archive else [_open_array(Path(args.knn), args.knn)]
+    if args.knn_distances is not None:
+        arrays.append(_open_array(Path(args.knn_distances), args.knn_distances))
+    shapes = [array.shape for array in arrays]
+    arrays.sort(key=lambda array: array.dtype.kind == "f")
     values: Array | None = None
-    if args.knn_distances is not None and [array.ndim for array in arrays] != [2]:
-        raise InputError(f"{args.knn} must hold one 2-d array of ids to go with --knn-distances, not {shapes}.")
-    if len(arrays) == 1 and arrays[0].ndim == 3 and arrays[0].shape[1] == 2:
+    if len(arrays) == 1 and len(shapes[0]) == 3 and shapes[0][1] == 2:
         ids, values = arrays[0][:, 0], arrays[0][:, 1]
-    elif [array.ndim for array in arrays] == [2]:
+    elif len(arrays) == 2 and shapes[0] == shapes[1] and len(shapes[0]) == 2 and arrays[1].dtype.kind == "f":
+        ids, values = arrays
+    elif len(arrays) == 1 and len(shapes[0]) == 2:
         ids = arrays[0]
-        values = None if args.knn_distances is None else _open_array(Path(args.knn_distances), args.knn_distances)
-    elif [array.ndim for array in arrays] == [2, 2] and {a.dtype.kind for a in arrays} in ({"i", "f"}, {"u", "f"}):
-        values, ids = sorted(arrays, key=lambda array: array.dtype.kind != "f")
     else:
-        raise InputError(f"{args.knn} must hold rows x 2 x K (ids, values), or integer ids and float values, not {shapes}.")
+        wanted = "rows x 2 x K (ids, values), or ids rows x K with or without values of the same shape"
+        raise InputError(f"{args.knn} must hold {wanted}, not {' and '.join(map(str, shapes))}.")
     if len(ids) != rows or not ids.size:
-        raise InputError(f"{args.knn} has {len(ids)} lists of {ids.shape[1]} neighbors, but {args.features} has {rows} rows.")
-    if values is not None and values.shape != ids.shape:
-        raise InputError(f"{args.knn_distances or args.knn}: values {values.shape} do not fit the ids {ids.shape}.")
+        found = f"{len(ids)} lists of {ids.shape[1]} neighbors"
+        raise InputError(f"{args.knn} has {found}, but {args.features} has {rows} rows.")
     exact = 2 ** (np.finfo(ids.dtype).nmant + 1) if ids.dtype.kind == "f" else 2**31 - 1
     if rows > exact:
-        raise InputError(f"{args.knn} stores ids as {ids.dtype}, which is exact to {exact} only, but there are {rows} rows.")
+        raise InputError(f"{args.knn} has {rows} rows, but ids of type {ids.dtype} are exact to {exact} only.")
     return _Lists(args.knn, ids, values)
 
 
@@ -270,14 +269,54 @@ def _parts(rows: int, row_bytes: int) -> Iterator[tuple[str, Ints]]:
 
 
 def _write_embeddings(store: Store, features: Array, labels: Ints | None) -> Iterator[str]:
-    vector = schemas.vector(pa.float32(), features.shape[1])
-    fields = [("id", pa.int64()), ("embedding", vector)]
-    columns: dict[str, Array] = {}
+    schema = pa.schema([("id", pa.int64()), ("embedding", schemas.vector(pa.float32(), features.shape[1]))])
+    if labels is not None:
+        schema = schema.append(pa.field("label", pa.int64()))
     for name, index in _parts(len(features), 4 * features.shape[1]):
-        part = slice(index[0], index[-1] + 1)
-        columns = {"id": index, "embedding": np.asarray(features[part], np.float32)}
-        if labels is not None:
-            columns["label"] = labels[part]
-        schema = pa.schema(fields if labels is None else [*fields, ("label", pa.int64())])
+        vectors = np.asarray(features[index[0] : index[-1] + 1], np.float32)
+        columns = {"id": index, "embedding": vectors} | ({} if labels is None else {"label": labels[index]})
         store.put_tables(f"embeddings/{name}", [schemas.from_columns(schema, **columns)])
         yield f"embeddings/{name}"
+
+
+def _write_lists(
+    store: Store, lists: _Lists, features: Array, kind: str, has_self: bool
+) -> tuple[list[str], dict[str, object]]:
+    """Write the lists; returns the file names and what the summary says of them."""
+    k = lists.ids.shape[1] + (not has_self)
+    counts = {"padding_dropped": 0, "repeated_dropped": 0, "self_inserted": 0}
+    names = []
+    for name, index in _parts(len(features), 8 * k):
+        ids = _checked_ids(lists, index)
+        if lists.values is None:
+            similarity = _cosines(features, index, ids)
+        else:
+            stored = np.asarray(lists.values[index], np.float32)
+            broken = np.argwhere(~np.isfinite(stored) & (ids >= 0))
+            if len(broken):
+                row, column = broken[0]
+                raise InputError(f"{lists.path} row {index[row]} has the value {stored[row, column]} for a neighbor.")
+            similarity = 1 - stored if kind == "distance" else stored
+        counts["padding_dropped"] += int((ids < 0).sum())
+        counts["self_inserted"] += int((ids != index[:, None]).all(axis=1).sum())
+        neighbor, similarity, repeated = _arrange(ids, similarity, index, k)
+        counts["repeated_dropped"] += repeated
+        table = schemas.from_columns(schemas.knn(k), row=index, neighbor=neighbor, similarity=similarity)
+        names.append(f"knn/{name}")
+        store.put_tables(names[-1], [table])
+    return names, {"k": k, "values": kind, **counts}
+
+
+def _arrange(ids: Ints, similarity: Floats, index: Ints, k: int) -> tuple[Ints, Floats, int]:
+    """Neighbors and similarities (n, k) in the order the knn table keeps, and how many repeated ids were dropped."""
+    by_id = np.argsort(ids, axis=1, kind="stable")
+    ids = np.take_along_axis(ids, by_id, axis=1)
+    similarity = np.clip(np.take_along_axis(similarity, by_id, axis=1), -1.0, 1.0)
+    repeated = np.zeros(ids.shape, bool)
+    repeated[:, 1:] = (ids[:, 1:] == ids[:, :-1]) & (ids[:, 1:] >= 0)
+    kept = (ids >= 0) & (ids != index[:, None]) & ~repeated
+    best = np.argsort(np.where(kept, -similarity, np.inf), axis=1, kind="stable")[:, : k - 1]
+    neighbor = np.take_along_axis(np.where(kept, ids, -1), best, axis=1)
+    similarity = np.take_along_axis(np.where(kept, similarity, np.float32(-1)), best, axis=1)
+    first = np.ones((len(index), 1), np.float32)
+    return np.hstack([index[:, None], neighbor]), np.hstack([first, similarity]), int(repeated.sum())

@@ -16,7 +16,7 @@ from raycluster.graph.nearest import exact_top_k
 from raycluster.plan import describe_input, encode_ranks, make_plan
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
-from raycluster.stages import communities, edges, embeddings, labels
+from raycluster.stages import communities, embeddings, labels
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
@@ -42,6 +42,8 @@ class Execution:
     """Worker processes at most; none means one a shard, as far as the cluster goes."""
     dry_run: bool = False
     """Say what the run would do and need, and do nothing."""
+    accelerator: Literal["auto", "gpu", "cpu"] = "auto"
+    """Whether the workers of stages that can use a GPU wait for one. `auto`: if the cluster has any when they start."""
     replan: bool = False
     """Allow another configuration on an existing run folder: stages that it changes are run again, others kept."""
 
@@ -59,6 +61,8 @@ class ShardWorker:
     url: str
     stage: str
     threads: int
+    session: str = ""
+    """Names the attempts of one start of the job; empty in the driver's own process, which dies with its shard."""
     _run: Run | None = field(default=None, repr=False)
 
     def __call__(self, shard: int) -> dict[str, Any]:
@@ -66,6 +70,8 @@ class ShardWorker:
         stage = next(stage for stage in STAGES if stage.name == self.stage)
         try:
             self._run = self._run or Run(self.url, STAGES, threads=self.threads)
+            if self.session:
+                self._run.count_attempt(stage, shard, self.session)
             self._run.commit(stage, shard, stage.compute(self._run, shard))
         except RayclusterError as error:
             return {"shard": shard, "error": type(error).__name__, "message": str(error)}
@@ -161,12 +167,13 @@ def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Itera
     if not todo:
         return
     if stage.on_driver(run.config) or not _on_ray(run, execution):
-        worker = ShardWorker(run.store.url, stage.name, run.threads, run)
+        worker = ShardWorker(run.store.url, stage.name, run.threads, _run=run)
         yield from map(worker, todo)
     else:
         from raycluster.ray_map import map_shards
 
-        yield from map_shards(ShardWorker, run.store.url, stage.name, todo, execution.workers, stage.gpu)
+        accelerator = execution.accelerator if stage.gpu else "cpu"
+        yield from map_shards(ShardWorker, run.store.url, stage.name, todo, execution.workers, accelerator)
 
 
 def _on_ray(run: Run, execution: Execution) -> bool:
@@ -218,10 +225,8 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]
-    columns = dict(zip(("id", "file", "row", "reason"), zip(*lost, strict=True), strict=True)) if lost else {}
-    left_out = schemas.from_columns(
-        schemas.dropped(id_type), **(columns or dict.fromkeys(("id", "file", "row", "reason"), []))
-    )
+    columns = {name: [entry[place] for entry in lost] for place, name in enumerate(("id", "file", "row", "reason"))}
+    left_out = schemas.from_columns(schemas.dropped(id_type), **columns)
     run.store.put_tables("dropped.parquet", [left_out])
     manifest = {
         "version": __version__,

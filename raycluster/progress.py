@@ -3,9 +3,11 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SECONDS_BETWEEN_LINES = 10.0
+Advance = Callable[[], None]
+"""Called once for every shard that finishes."""
 
 
 class Progress:
@@ -26,7 +28,7 @@ class Progress:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int, done: int) -> Iterator["Advance"]:
+    def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:
         """A stage of `total` shards of which `done` were done before."""
         began = time.monotonic()
         if self._terminal:
@@ -48,7 +50,7 @@ class Progress:
             self.say(f"{name}: {total} of {total} shards, {time.monotonic() - began:.1f} s")
 
     @contextlib.contextmanager
-    def _bar(self, name: str, total: int, done: int) -> Iterator["Advance"]:
+    def _bar(self, name: str, total: int, done: int) -> Iterator[Advance]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
@@ -57,9 +59,3 @@ class Progress:
         with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
             task = bars.add_task(name, total=total, completed=done)
             yield lambda: bars.advance(task)
-
-
-class Advance:
-    """Called once for every shard that finishes."""
-
-    def __call__(self) -> None: ...

@@ -22,8 +22,10 @@ import pyarrow as pa
 
 from raycluster import __version__
 from raycluster.config import Config, apply, fingerprint
-from raycluster.errors import StorageError
+from raycluster.errors import RayclusterError, StorageError
 from raycluster.store import Store
+
+MAX_ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,7 @@ class Stage:
 class Run:
     """A run folder. Cheap to open; every process of a job opens its own."""
 
-    def __init__(
-        self, url: str, stages: Sequence[Stage], threads: int = 1, plan: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, url: str, stages: Sequence[Stage], threads: int = 1, plan: dict[str, Any] | None = None) -> None:
         self.store = Store(url)
         self.threads = threads
         stored = None if plan else self.store.get("plan.json")
@@ -95,6 +95,17 @@ class Run:
         self._markers.setdefault(stage.name, {})[shard] = marker
         return marker
 
+    def count_attempt(self, stage: Stage, shard: int, session: str) -> None:
+        """Note that a worker starts on a shard; raises RayclusterError where it keeps killing its workers."""
+        folder = f"{self.folders[stage.name]}/attempts/{session}-{shard:05d}"
+        before = len(self.store.files(folder))
+        if before >= MAX_ATTEMPTS:
+            raise RayclusterError(
+                f"Shard {shard} of stage {stage.name} has killed its worker {before} times, most likely for memory; "
+                "use more --shards in a new run folder, or workers with more memory."
+            )
+        self.store.put(f"{folder}/{uuid.uuid4().hex[:8]}", b"")
+
     def _read_marker(self, stage: str, shard: int) -> dict[str, Any] | None:
         data = self.store.get(f"{self.folders[stage]}/done/{shard:05d}.json")
         return None if data is None else json.loads(data)
@@ -110,7 +121,9 @@ class Run:
         if shard not in known:
             found = self._read_marker(stage, shard)
             if found is None:
-                raise StorageError(f"Shard {shard} of {stage} is gone from {self.store.url}; run the same command again.")
+                raise StorageError(
+                    f"Shard {shard} of {stage} is gone from {self.store.url}; run the same command again."
+                )
             known[shard] = found
         return known[shard]
 

@@ -27,7 +27,12 @@ def folder(run: Run) -> str:
 
 
 def joined(
-    run: Run, stage: str, column: str, dtype: str, convert: Callable[[Array], Array] = lambda array: array, tag: str = ""
+    run: Run,
+    stage: str,
+    column: str,
+    dtype: str,
+    convert: Callable[[Array], Array] = lambda array: array,
+    tag: str = "",
 ) -> Array:
     """A column of a finished stage for all rows, memory-mapped read-only: (N,) or, for vectors, (N, width).
 
@@ -43,7 +48,7 @@ def joined(
 
 
 def _build(run: Run, stage: str, column: str, dtype: str, convert: Callable[[Array], Array], path: str) -> None:
-    target: Array | None = None
+    target: np.memmap[Any, Any] | None = None
     for shard, start in enumerate(run.starts[:-1]):
         values = run.table(stage, shard, [column])[column]
         array = convert(to_matrix(values) if pa.types.is_fixed_size_list(values.type) else values.to_numpy())

@@ -60,7 +60,10 @@ class Store:
                 self._fs.pipe_file(self._path(path), data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object only if there is none (If-None-Match on an object store); false where there is one."""
+        """Write an object only if there is none (If-None-Match on an object store); false where another is there.
+
+        A put whose reply was lost is repeated by the client and then refused, so what is there is compared with `data`.
+        """
         with _clear_errors(self.name(path)):
             try:
                 if self.is_local:
@@ -71,9 +74,9 @@ class Store:
             except FileExistsError:
                 return False
             except OSError as error:
-                if error.errno == errno.EINVAL and self._fs.exists(self._path(path)):
-                    return False
-                raise
+                if error.errno != errno.EINVAL:
+                    raise
+                return self.get(path) == data
             return True
 
     @contextlib.contextmanager
@@ -97,12 +100,15 @@ class Store:
             self._fs.rm(self._path(path), recursive=True)
 
     def copy(self, source: str, target: str) -> None:
-        """Copy an object inside the store; on an object store the bytes do not pass through this process."""
-        if self.is_local:
-            self.put(target, self.get(source) or b"")
-            return
+        """Give an object a second name (a hard link on disk); the bytes do not pass through this process."""
         with _clear_errors(self.name(source)):
-            self._fs.cp_file(self._path(source), self._path(target))
+            if self.is_local:
+                os.makedirs(os.path.dirname(self._path(target)), exist_ok=True)
+                temporary = f"{self._path(target)}.{uuid.uuid4().hex}.tmp"
+                os.link(self._path(source), temporary)
+                os.replace(temporary, self._path(target))
+            else:
+                self._fs.cp_file(self._path(source), self._path(target))
 
     def files(self, path: str = "") -> list[str]:
         """Every object below `path`, sorted, relative to the store. Only for looking into what others wrote."""

@@ -12,7 +12,6 @@ Run `python -m raycluster.synthetic --output DIR --preset demo` to write Parquet
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from raycluster import schemas
-from raycluster.errors import ConfigError, InputError, RayclusterError
+from raycluster.cli import run_job
+from raycluster.errors import ConfigError, InputError
 from raycluster.store import Store
 
 Floats = npt.NDArray[np.float32]
@@ -34,13 +34,7 @@ Words = npt.NDArray[np.uint64]
 _CHUNK = 4096  # rows computed at once: their temporaries stay in the processor's cache
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-_HARD = {
-    "same_cosine": 0.54,
-    "family_share": 0.6,
-    "family_cosine": 0.55,
-    "low_quality_share": 0.1,
-    "low_quality_strength": 0.7,
-}
+_HARD = {"same_cosine": 0.52, "family_share": 0.6, "family_cosine": 0.55, "low_quality_strength": 0.7}
 PRESETS: dict[str, dict[str, Any]] = {
     # A mixture of everything, in seconds.
     "demo": {"rows": 20_000, "width": 128, "max_size": 400},
@@ -81,7 +75,7 @@ class SyntheticConfig:
     same_cosine: float = 0.7
     """Mean cosine of two good pictures of an identity in the same mode, 0 .. 1. Raising it makes identities tight."""
     same_cosine_spread: float = 0.1
-    """Standard deviation of that mean over identities. Raising it mixes tight and loose: no threshold suits both."""
+    """Standard deviation of that mean over identities (it is uniform). Raising it mixes tight and loose ones."""
     modes: int = 3
     """An identity has 1 .. modes equally likely modes (age, pose). Raising it breaks identities into more pieces."""
     mode_cosine: float = 0.88
@@ -174,15 +168,10 @@ def _size_counts(config: SyntheticConfig) -> tuple[Ints, Ints]:
         share = np.exp(tilted - tilted.max())
         share /= share.sum()
         low, high = (tilt, high) if share @ sizes > config.mean_size else (low, tilt)
-    reached = np.rint(np.cumsum(share) * (config.rows // config.mean_size)).astype(np.int64)
+    # Rounded up, so that the identities are rather too small than too large; 1e-6 absorbs the error of the sums.
+    reached = np.ceil(np.cumsum(share) * (config.rows // config.mean_size) - 1e-6).astype(np.int64)
     counts: Ints = reached - np.concatenate([[0], reached[:-1]])
     spare = config.rows - int(sizes @ counts)
-    while spare < 0:
-        present = np.flatnonzero(counts)
-        enough = present[sizes[present] >= -spare]
-        drop = enough[0] if len(enough) else present[-1]
-        counts[drop] -= 1
-        spare += int(sizes[drop])
     whole, rest = divmod(spare, config.max_size)
     counts[-1] += whole
     counts[rest - 1] += rest > 0
@@ -202,8 +191,9 @@ def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, sc
     shift = _directions(config, "shift", labels[shifted] * config.modes + mode[shifted], scale)
     x[shifted] = _mix(shift, x[shifted], np.full(len(shifted), config.mode_cosine))
 
-    tightness = config.same_cosine + config.same_cosine_spread * _normal(config, "tightness", labels)
-    x = _mix(_directions(config, "picture", ids, scale), x, np.sqrt(np.clip(tightness, 0.0, 1.0)))
+    spread = math.sqrt(12) * config.same_cosine_spread * (_uniform(config, "tightness", labels) - 0.5)
+    tightness = np.clip(config.same_cosine + spread, 0.0, 1.0)
+    x = _mix(_directions(config, "picture", ids, scale), x, np.sqrt(tightness))
 
     bad = np.flatnonzero(_uniform(config, "bad", ids) < config.low_quality_share)
     strength = config.low_quality_strength * (0.5 + 0.5 * _uniform(config, "strength", ids[bad]))
@@ -258,23 +248,14 @@ def _uniform(config: SyntheticConfig, purpose: str, index: Ints) -> Doubles:
     return (_bits(config, purpose, index) >> 10).astype(np.float64) * 2.0**-53
 
 
-def _normal(config: SyntheticConfig, purpose: str, index: Ints) -> Doubles:
-    """Nearly standard normal, float64 (n,): a sum of four uniform numbers, so never beyond 3.5."""
-    return _quarters(_words(config, purpose, index)[:, None]).astype(np.float64).sum(axis=1) / 2
-
-
-def _quarters(words: Words) -> Floats:
-    """Four numbers from each word, float32 (n, 4 * words): uniform, mean 0, variance 1."""
-    return words.view(np.int16).astype(np.float32) * np.float32(math.sqrt(3) / 2**15)
-
-
 def _directions(config: SyntheticConfig, purpose: str, index: Ints, scale: Floats) -> Floats:
     """Random vectors of expected length 1, float32 (n, width).
 
     Coordinates are uniform, four from one hash: a cosine sums so many of them that it is normal all the same.
     """
     steps = np.arange(1, (len(scale) + 3) // 4 + 1, dtype=np.uint64) * _GOLDEN
-    return _quarters(_hash(_words(config, purpose, index)[:, None] + steps))[:, : len(scale)] * scale
+    quarters = _hash(_words(config, purpose, index)[:, None] + steps).view(np.int16)
+    return quarters[:, : len(scale)] * (scale * np.float32(math.sqrt(3) / 2**15))
 
 
 def _permute(config: SyntheticConfig, purpose: str, index: Ints, count: int) -> Ints:
@@ -296,33 +277,26 @@ def _permute(config: SyntheticConfig, purpose: str, index: Ints, count: int) -> 
     return result
 
 
-def main() -> None:
-    """Write a preset's set as the command line says; an error is one sentence on stderr and its exit code."""
-    import tyro
+@dataclass(frozen=True)
+class SyntheticArgs:
+    """Write a set of synthetic identities as Parquet files."""
 
-    @dataclass(frozen=True)
-    class Args:
-        """Write a set of synthetic identities as Parquet files."""
+    output: str
+    """Directory or storage URL, made if absent; must hold no Parquet files."""
+    preset: Literal["demo", "long-tail", "dense", "singletons", "large"] = "demo"
+    """Which kind of set."""
+    rows: int | None = None
+    """Rows to write; the preset's own number if not given."""
+    seed: int = 0
+    """Another seed gives another set with the same statistics."""
 
-        output: str
-        """Directory or storage URL, made if absent; must hold no Parquet files."""
-        preset: Literal["demo", "long-tail", "dense", "singletons", "large"] = "demo"
-        """Which kind of set."""
-        rows: int | None = None
-        """Rows to write; the preset's own number if not given."""
-        seed: int = 0
-        """Another seed gives another set with the same statistics."""
 
-    args = tyro.cli(Args)
-    try:
-        chosen = {"seed": args.seed} if args.rows is None else {"seed": args.seed, "rows": args.rows}
-        config = SyntheticConfig(**PRESETS[args.preset] | chosen)
-        files = write_parquet(config, args.output)
-    except RayclusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    print(f"wrote {config.rows} rows of width {config.width} to {args.output} in {len(files)} files")
+def main(args: SyntheticArgs) -> dict[str, object]:
+    """Write the set; returns its rows, width and files."""
+    chosen = {"seed": args.seed} if args.rows is None else {"seed": args.seed, "rows": args.rows}
+    config = SyntheticConfig(**PRESETS[args.preset] | chosen)
+    return {"rows": config.rows, "width": config.width, "files": write_parquet(config, args.output)}
 
 
 if __name__ == "__main__":
-    main()
+    run_job(SyntheticArgs, main)

@@ -1,4 +1,11 @@
 """temp"""
+
 import numpy as np
-def sample_pairs(v): return np.zeros(1)
-def pick_threshold(n,s,p): return 0.525, {}
+
+
+def sample_pairs(v):
+    return np.zeros(1)
+
+
+def pick_threshold(n, s, p):
+    return 0.525, {}

@@ -76,9 +76,7 @@ def _infomap(
     for start in range(0, len(source), LINKS_A_CALL):
         part = slice(start, start + LINKS_A_CALL)
         network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
-    result = network.run(
-        two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected"
-    )
+    result = network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
     found = ((node.node_id, node.module_id, node.flow) for node in result.nodes())
     leaf = np.fromiter(found, np.dtype([("node", np.int64), ("module", np.int64), ("flow", np.float64)]))
     membership[leaf["node"]] = leaf["module"] + rows
@@ -113,7 +111,9 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
         f"{allowed / 2**30:.2f} GiB are there"
     )
     if needed > allowed:
-        raise ResourceError(f"{line}: raise the threshold, lower knn.k, or run the driver on a machine with more memory.")
+        raise ResourceError(
+            f"{line}: raise the threshold, lower knn.k, or run the driver on a machine with more memory."
+        )
     return line
 
 

@@ -92,9 +92,7 @@ def _lengths_above(similarity, floor):  # type: ignore[no-untyped-def]
     return length
 
 
-def early_stop_edges(
-    start: int, neighbor: Int32, similarity: Float32, nep: Float32, floor: float
-) -> Columns:
+def early_stop_edges(start: int, neighbor: Int32, similarity: Float32, nep: Float32, floor: float) -> Columns:
     """FC-ES walk of rows start..: all arrays (R, K) of these rows. Each walk ends at the first NEP below `floor`."""
     walked = (nep[:, 1:] >= np.float32(floor)) & (neighbor[:, 1:] >= 0)
     row, rank = np.nonzero(np.logical_and.accumulate(walked, axis=1))
@@ -174,7 +172,14 @@ def limit(config: EdgesConfig, picked: dict[str, Any]) -> float:
 
 
 def build(
-    start: int, stop: int, neighbor: Int32, similarity: Float32, config: EdgesConfig, floor: float, p_hat: Any, threads: int
+    start: int,
+    stop: int,
+    neighbor: Int32,
+    similarity: Float32,
+    config: EdgesConfig,
+    floor: float,
+    p_hat: Any,
+    threads: int,
 ) -> Columns:
     """The edges of rows start..stop under a configuration; neighbor and similarity are (N, K) of all rows.
 

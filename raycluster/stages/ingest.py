@@ -20,7 +20,7 @@ from raycluster.run import Part, Run, Stage
 from raycluster.store import Store
 
 BATCH_ROWS = 65536
-_REASONS = ("", "a null", "NaN or infinity", "only zeros")
+REASONS = ("", "a null", "NaN or infinity", "only zeros")
 
 
 def normalize(vectors: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
@@ -66,7 +66,7 @@ def compute(run: Run, piece: int) -> Part:
     width = run.plan["input"]["width"]
     columns = [run.config.id_column, run.config.embedding_column]
     where = f"{store.name(name)}, column '{columns[1]}'"
-    ids: list[pa.ChunkedArray] = []
+    ids: list[pa.Array] = []
     vectors: list[npt.NDArray[np.float32]] = []
     reasons: list[npt.NDArray[np.int8]] = []
     row = source["first_row"]
@@ -78,14 +78,14 @@ def compute(run: Run, piece: int) -> Part:
             bad = np.flatnonzero(reason)
             if len(bad) and run.config.embeddings.on_bad_row == "error":
                 raise InputError(
-                    f"{where}, row {row + bad[0]}: the vector holds {_REASONS[reason[bad[0]]]}; "
+                    f"{where}, row {row + bad[0]}: the vector holds {REASONS[reason[bad[0]]]}; "
                     "--embeddings.on-bad-row drop leaves such rows out."
                 )
-            ids.append(plain_ids(pa.chunked_array([batch.column(columns[0])])))
+            ids += plain_ids(pa.chunked_array([batch.column(columns[0])])).chunks
             vectors.append(unit)
             reasons.append(reason)
             row += batch.num_rows
-    return _part(run, piece, pa.chunked_array(sum((part.chunks for part in ids), [])), vectors, np.concatenate(reasons))
+    return _part(run, piece, pa.chunked_array(ids), vectors, np.concatenate(reasons))
 
 
 def _part(
@@ -99,7 +99,8 @@ def _part(
     shard_of = np.minimum(rank[order] // rows_per_shard(run), run.plan["shards"] - 1)
     present, first = np.unique(shard_of, return_index=True)
     schema = schemas.ingest(ids.type, unit.shape[1])
-    tables, groups = [], {}
+    tables: list[pa.Table] = []
+    groups: dict[str, list[int]] = {}
     for shard, begin, end in zip(present, first, [*first[1:], len(order)], strict=True):
         rows = order[begin:end]
         groups[str(shard)] = [len(tables), len(rows)]
@@ -108,7 +109,7 @@ def _part(
     facts = {
         "groups": groups,
         "dropped": [
-            [ids[int(row)].as_py(), run.plan["pieces"][piece]["first_row"] + int(row), _REASONS[reason[row]]]
+            [ids[int(row)].as_py(), run.plan["pieces"][piece]["first_row"] + int(row), REASONS[reason[row]]]
             for row in np.flatnonzero(reason)
         ],
         "uniform": bool(len(good) == 0 or (good == good[0]).all()),

@@ -9,7 +9,7 @@
 Edges count at both ends. Weights add up in float64 in edge order, so shards do not matter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -47,6 +47,14 @@ class Labels:
     outer_weight: Float64
     """Edge weight between each cluster and others (C,)."""
 
+    def in_rows(self, order: Int64) -> "Labels":
+        """The same labels for rows numbered otherwise: this row i is row `order[i]` there."""
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        rows = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")
+        moved = {name: getattr(self, name)[back] for name in rows}
+        return replace(self, **moved, representative=order[self.representative])
+
     @property
     def singletons(self) -> int:
         """Clusters of one row."""
@@ -81,12 +89,13 @@ def describe(cluster: Int32, source: Int32, target: Int32, weight: Float32, conf
         representative=representative,
         mean_strength=np.bincount(cluster, strength, count) / np.maximum(size, 1),
         inner_weight=np.bincount(cluster, inner, count) / 2,
-        outer_weight=np.bincount(cluster, outer, count),
+        outer_weight=np.bincount(cluster, outer, count).astype(np.float64),
     )
 
 
 def _at_both_ends(source: Int32, target: Int32, weight: Float64, rows: int) -> Float64:
-    return np.bincount(source, weight, rows) + np.bincount(target, weight, rows)
+    both = np.bincount(source, weight, rows) + np.bincount(target, weight, rows)
+    return both.astype(np.float64)
 
 
 def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) -> tuple[Int64, Float64]:
@@ -132,7 +141,9 @@ def compute(run: Run, shard: int) -> Part:
 def clusters(run: Run) -> pa.Table:
     """The clusters table."""
     found = of_run(run)
-    ids = pa.chunked_array([run.table("embeddings", shard, ["id"])["id"].combine_chunks() for shard in range(run.shards)])
+    ids = pa.chunked_array(
+        [run.table("embeddings", shard, ["id"])["id"].combine_chunks() for shard in range(run.shards)]
+    )
     return schemas.from_columns(
         schemas.clusters(id_type(run)),
         cluster_id=np.arange(len(found.representative)),

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from raycluster import schemas, scratch
+from raycluster.config import KnnConfig
 from raycluster.graph.inverted_file import assign_lists, train_centroids
-from raycluster.graph.nearest import Float32
+from raycluster.graph.nearest import Float32, Int64
 from raycluster.run import Part, Run, Stage
 
 SAMPLE_PER_LIST = 64
@@ -19,12 +20,17 @@ def number_of_lists(rows: int, wanted: int | None) -> int:
     return min(rows, wanted or round(4 * math.sqrt(rows)))
 
 
+def training_rows(rows: int, config: KnnConfig) -> tuple[int, Int64]:
+    """How many lists to train, and the seeded sample of rows to train them on."""
+    lists = number_of_lists(rows, config.lists)
+    rng = np.random.default_rng(config.seed)
+    return lists, np.sort(rng.choice(rows, min(rows, SAMPLE_PER_LIST * lists), replace=False))
+
+
 def prepare(run: Run) -> dict[str, Any]:
     """Train the centroids on a seeded sample and store them beside the stage's shards."""
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
-    lists = number_of_lists(run.rows, run.config.knn.lists)
-    rng = np.random.default_rng(run.config.knn.seed)
-    rows = np.sort(rng.choice(run.rows, min(run.rows, SAMPLE_PER_LIST * lists), replace=False))
+    lists, rows = training_rows(run.rows, run.config.knn)
     sample = np.asarray(vectors[rows], np.float32)
     buffer = io.BytesIO()
     np.save(buffer, train_centroids(sample, lists, run.config.knn.seed, run.threads), allow_pickle=False)

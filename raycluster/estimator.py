@@ -1,0 +1,113 @@
+"""The same stages in this process on an array, with scikit-learn's conventions; neither Ray nor storage is touched."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from raycluster.config import DEFAULT_RECIPE, Config, load_config
+from raycluster.errors import ConfigError, InputError
+from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
+from raycluster.graph.nearest import Float32
+from raycluster.stages import communities, edges, ingest, knn, labels, lists
+
+
+class Clusterer:
+    """Groups the rows of an array into identities.
+
+    recipe: a recipe's name or the path of a YAML file. overrides: keys laid over the recipe, nested as in the YAML, such
+    as {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
+    `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
+
+    After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (share of a row's edge weight that stays in its
+    cluster), threshold_ the similarity threshold in force or None, result_ the full `Labels`, n_features_in_.
+    """
+
+    def __init__(
+        self,
+        recipe: str = DEFAULT_RECIPE,
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        outliers_as_noise: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.overrides = overrides
+        self.outliers_as_noise = outliers_as_noise
+        self.threads = threads
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
+        """The constructor's arguments, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments by name; raises ConfigError for a name there is not."""
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise ConfigError(f"Clusterer has no parameter '{name}'; it has {', '.join(self.get_params())}.")
+            setattr(self, name, value)
+        return self
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002
+        """Cluster the rows of X (N, D), any real dtype and length, 2 rows or more.
+
+        Rows are taken in the order of their content, so the partition does not depend on the order of X. Raises
+        InputError for what is no such array, for rows with NaN, infinity or only zeros, and for k >= N.
+        """
+        config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
+        threads = self.threads or len(os.sched_getaffinity(0))
+        vectors = _checked(np.asarray(X), config)
+        order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
+        vectors = vectors[order]
+        stored = vectors.astype(config.knn.storage)
+        index = None
+        if config.knn.index == "ivf":
+            rows, sample = lists.training_rows(len(stored), config.knn)
+            centroids = train_centroids(stored[sample].astype(np.float32), rows, config.knn.seed, threads)
+            index = InvertedFile.group(centroids, assign_lists(stored, centroids, threads))
+        neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index)
+        picked = edges.pick(config.edges, neighbor, similarity, stored)
+        limit = edges.limit(config.edges, picked)
+        found = edges.build(
+            0, len(stored), neighbor, similarity, config.edges, limit,
+            lambda: edges.transform(config.edges)(similarity), threads,
+        )  # fmt: skip
+        graph = {name: found[name] for name in ("source", "target", "weight")}
+        communities.require_memory(len(graph["source"]), len(stored), config.communities)
+        trials = [
+            communities.partition(
+                **graph, rows=len(stored), config=config.communities, directed=config.edges.directed, trial=trial
+            )
+            for trial in range(communities.trials(config.communities))
+        ]
+        best = min(trials, key=lambda trial: trial.codelength)
+        self.result_ = labels.describe(best.communities, **graph, config=config.labels).in_rows(order)
+        self.labels_ = self.result_.cluster_id.astype(np.int64)
+        if self.outliers_as_noise:
+            self.labels_[self.result_.is_outlier] = -1
+        self.strengths_ = self.result_.strength.astype(np.float32)
+        self.threshold_ = picked.get("threshold")
+        self.n_features_in_ = vectors.shape[1]
+        return self
+
+    def fit_predict(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.int64]:
+        """Fit and return labels_."""
+        return self.fit(X, y).labels_
+
+
+def _checked(array: npt.NDArray[Any], config: Config) -> Float32:
+    """Unit rows, or a clear sentence."""
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
+        raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.")
+    if config.knn.k >= len(array):
+        raise InputError(f"knn.k is {config.knn.k}, but X has only {len(array)} rows; choose a smaller k.")
+    unit, reason = ingest.normalize(array)
+    bad = np.flatnonzero(reason)
+    if len(bad):
+        raise InputError(f"X, row {bad[0]}: the vector holds {ingest.REASONS[reason[bad[0]]]}.")
+    if (unit == unit[0]).all():
+        raise InputError(f"All {len(unit)} rows of X hold the same vector; nothing tells identities apart.")
+    return np.ascontiguousarray(unit)

@@ -1,0 +1,131 @@
+"""A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from raycluster import metrics, schemas
+from raycluster.errors import InputError
+from raycluster.graph.nearest import Int32, Int64
+from raycluster.pipeline import STAGES
+from raycluster.plan import input_files, plain_ids
+from raycluster.run import Run
+from raycluster.stages import communities, edges
+from raycluster.store import Store
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Compare a finished run with true identities."""
+
+    run: str
+    """Run folder of jobs/cluster.py, on disk or as s3://bucket/path."""
+    truth: str
+    """Parquet with an id and a label column; rows whose label is null are left out."""
+    id_column: str = "id"
+    """Column with the ids the run was made with."""
+    label_column: str = "label"
+    """Column with the true identity, integers or strings."""
+    json: str | None = None
+    """File or URL to write the printed JSON to as well."""
+    sweep: tuple[float, ...] = ()
+    """Thresholds (thetas, for an early-stop recipe) to evaluate as well, from the stored edges alone."""
+    hard_clusters: bool = False
+    """Add the table of S2: scores by size of identity (sz-1..5) and by its sparsity (sp-1..5)."""
+
+
+def evaluate(args: EvaluateArgs) -> dict[str, Any]:
+    """The metrics of `raycluster.metrics.evaluate`, with `sweep` and `hard_clusters` where asked for.
+
+    Raises InputError where the run is not complete, a column is missing, or the truth names ids the run does not have;
+    ids that the run dropped are left out.
+    """
+    store = Store(args.run)
+    manifest = store.get("MANIFEST.json")
+    if manifest is None:
+        raise InputError(f"{args.run} holds no finished run: there is no MANIFEST.json.")
+    parts = json.loads(manifest)["labels"]
+    columns = ["id", "cluster_id"]
+    table = pa.concat_tables([store.get_table(part["path"], part["sha256"], columns) for part in parts])
+    row, truth = _matched(args, table["id"], store)
+    predicted = table["cluster_id"].to_numpy()
+    result: dict[str, Any] = metrics.evaluate(truth, predicted[row])
+    if args.sweep or args.hard_clusters:
+        run = Run(args.run, STAGES)
+        if args.sweep:
+            result["sweep"] = [_at(run, threshold, row, truth) for threshold in args.sweep]
+        if args.hard_clusters:
+            tables = [run.table("embeddings", shard, ["embedding"])["embedding"] for shard in range(run.shards)]
+            vectors = np.concatenate([schemas.to_matrix(column) for column in tables])
+            result["hard_clusters"] = metrics.hard_cluster_table(truth, predicted[row], vectors[row])
+    if args.json:
+        folder, _, name = args.json.rpartition("/")
+        Store(folder or ".").put(name, json.dumps(result, indent=2).encode())
+    return result
+
+
+def _matched(args: EvaluateArgs, ids: pa.ChunkedArray, store: Store) -> tuple[Int64, Int32]:
+    """For every labelled row of the truth, its row in the run and its true identity as a number."""
+    truth_store, names = input_files(args.truth)
+    found = []
+    for name in names:
+        with truth_store.parquet(name) as file:
+            for column in (args.id_column, args.label_column):
+                if column not in file.schema_arrow.names:
+                    have = ", ".join(file.schema_arrow.names)
+                    raise InputError(f"{truth_store.name(name)} has no column '{column}'; it has {have}.")
+            part = file.read(columns=[args.id_column, args.label_column])
+            found.append((plain_ids(part[args.id_column]), plain_ids(part[args.label_column])))
+    keys = pa.chunked_array([chunk for key, _ in found for chunk in key.chunks])
+    values = pa.chunked_array([chunk for _, value in found for chunk in value.chunks])
+    labelled = pc.is_valid(values)
+    keys, values = keys.filter(labelled), values.filter(labelled)
+    if len(values) == 0:
+        raise InputError(f"{args.truth}, column '{args.label_column}' holds no label.")
+    try:
+        keys = keys.cast(ids.type)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{args.truth}, column '{args.id_column}' is {keys.type}, but the run's ids are {ids.type}."
+        ) from error
+    row = pc.index_in(keys, value_set=ids.combine_chunks())
+    return _without_dropped(args, keys, values, row, store)
+
+
+def _without_dropped(
+    args: EvaluateArgs, keys: pa.ChunkedArray, values: pa.ChunkedArray, row: pa.ChunkedArray, store: Store
+) -> tuple[Int64, Int32]:
+    missing = keys.filter(pc.is_null(row))
+    if len(missing):
+        data = store.get("dropped.parquet")
+        dropped = set() if data is None else set(pq.read_table(pa.BufferReader(data))["id"].to_pylist())
+        unknown = [key for key in missing.to_pylist() if key not in dropped]
+        if unknown:
+            raise InputError(
+                f"{args.truth}, column '{args.id_column}': {len(unknown)} ids are not in the run, "
+                f"the first is {unknown[0]!r}."
+            )
+    known = pc.is_valid(row)
+    codes = pc.dictionary_encode(values.filter(known).combine_chunks()).indices.to_numpy()
+    return row.filter(known).to_numpy().astype(np.int64), codes
+
+
+def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
+    """Metrics of the partition that another threshold gives on the stored edges."""
+    config = run.config
+    in_use = edges.limit(config.edges, run.prepared("edges"))
+    lowest = in_use - config.edges.reserve
+    if config.edges.rule == "gap" or threshold < lowest:
+        why = (
+            "the gap rule has no threshold" if config.edges.rule == "gap" else f"edges are stored from {lowest:.4f} up"
+        )
+        raise InputError(f"The run cannot be swept at {threshold}: {why}.")
+    gathered = edges.load(run, threshold)
+    found = communities.partition(**gathered, rows=run.rows, config=config.communities, directed=config.edges.directed)
+    result = metrics.evaluate(truth, found.communities[row])
+    return {"threshold": threshold, "edges": len(gathered["source"]), **result}
