@@ -69,7 +69,7 @@ class Clusterer:
             centroids = train_centroids(stored[sample].astype(np.float32), rows, config.knn.seed, threads)
             index = InvertedFile.group(centroids, assign_lists(stored, centroids, threads))
         neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index)
-        picked = edges.pick(config.edges, neighbor, similarity, stored)
+        picked = edges.pick(config.edges, similarity, stored)
         limit = edges.limit(config.edges, picked)
         found = edges.build(
             0, len(stored), neighbor, similarity, config.edges, limit,

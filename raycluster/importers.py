@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_PART_BYTES = 128 * 2**20
+_PART_BYTES = 64 * 2**20
 _SAMPLE_ROWS = 256
 _UNFINISHED = "import.unfinished"
 _TOLERANCE = 0.05  # of a stored value against the cosine of the features, as approximate indexes are
@@ -56,13 +56,11 @@ class ImportArgs:
 
 @dataclass(frozen=True)
 class _Lists:
-    """Neighbor lists as stored."""
+    """Neighbor lists as stored: ids (rows, K), -1 where padded, perhaps as floats; distances or similarities, or none."""
 
     path: str
     ids: Array
-    """Integers, or floats that hold integers (rows, K); -1 is padding."""
     values: Array | None
-    """Distances or similarities (rows, K); none where only ids are stored."""
 
 
 def import_features(args: ImportArgs) -> dict[str, object]:
@@ -82,30 +80,24 @@ def import_features(args: ImportArgs) -> dict[str, object]:
     found = store.files()
     if found and _UNFINISHED not in found:
         raise InputError(f"{store.url} is not empty; choose another --output or delete it first.")
+    if args.knn_distances and not args.knn:
+        raise InputError("--knn-distances needs --knn with the ids.")
     features = _open_features(args.features, args.width)
     rows, width = features.shape
     labels = None if args.labels is None else _read_labels(args.labels)
     if labels is not None and len(labels) != rows:
         raise InputError(f"{args.labels} has {len(labels)} labels, but {args.features} has {rows} rows.")
     with tempfile.TemporaryDirectory() as scratch:
-        lists = _open_lists(args, rows, Path(scratch))
-        reading = None if lists is None else _read_kind(lists, features, args.features)
+        lists = _open_lists(args.knn, args.knn_distances, rows, Path(scratch)) if args.knn else None
+        kind, has_self = _read_kind(lists, features, args.features) if lists else ("", False)
         store.put(_UNFINISHED, b"")
         store.delete("embeddings")
         store.delete("knn")
         files = list(_write_embeddings(store, features, labels))
-        knn = None
-        if lists is not None and reading is not None:
-            names, knn = _write_lists(store, lists, features, *reading)
-            files += names
-    summary: dict[str, object] = {
-        "rows": rows,
-        "width": width,
-        "labeled": labels is not None,
-        "identities": None if labels is None else len(np.unique(labels)),
-        "knn": knn,
-        "files": files,
-    }
+        more, knn = _write_lists(store, lists, features, kind, has_self) if lists else ([], None)
+    identities = None if labels is None else len(np.unique(labels))
+    summary = {"rows": rows, "width": width, "labeled": labels is not None, "identities": identities, "knn": knn}
+    summary["files"] = files + more
     store.put("import.json", json.dumps(summary, indent=2).encode())
     store.delete(_UNFINISHED)
     return summary
@@ -126,22 +118,21 @@ def _open_array(path: Path, name: str) -> Array:
 
 def _open_features(path: str, width: int | None) -> Array:
     """Features (rows, width), memory-mapped, of the type they are stored in."""
-    suffix = Path(path).suffix
-    if suffix == ".npy":
+    if path.endswith(".npy"):
         features = _open_array(Path(path), path)
         if features.ndim != 2 or features.dtype.kind != "f":
             raise InputError(f"{path} must hold a 2-d array of floats, not {features.ndim}-d {features.dtype}.")
         if width not in (None, features.shape[1]):
             raise InputError(f"{path} has width {features.shape[1]}, not the {width} of --width.")
-    elif suffix == ".bin":
+    elif path.endswith(".bin"):
         if not Path(path).is_file():
             raise InputError(f"{path} does not exist.")
         if width is None or width < 1:
             raise InputError(f"{path} has no header: --width must give its dimensions.")
         size = Path(path).stat().st_size
-        if size % (4 * width):
+        if size == 0 or size % (4 * width):
             raise InputError(f"{path} has {size} bytes, which are no whole rows of --width {width} (4 bytes a number).")
-        features = np.memmap(path, np.dtype("<f4"), "r").reshape(-1, width) if size else np.empty((0, width), "<f4")
+        features = np.memmap(path, np.dtype("<f4"), "r").reshape(-1, width)
     else:
         raise InputError(f"{path} must end in .bin or .npy.")
     if not features.size:
@@ -169,16 +160,11 @@ def _read_labels(path: str) -> Ints:
     return labels
 
 
-def _open_lists(args: ImportArgs, rows: int, scratch: Path) -> _Lists | None:
-    """The neighbor lists the arguments name, checked for shape and type."""
-    if args.knn is None:
-        if args.knn_distances is not None:
-            raise InputError("--knn-distances needs --knn with the ids.")
-        return None
-    is_archive = Path(args.knn).suffix == ".npz"
-    arrays = _unpack(args.knn, scratch) if is_archive else [_open_array(Path(args.knn), args.knn)]
-    if args.knn_distances is not None:
-        arrays.append(_open_array(Path(args.knn_distances), args.knn_distances))
+def _open_lists(path: str, distances: str | None, rows: int, scratch: Path) -> _Lists:
+    """The neighbor lists of `path` and perhaps their values of another file, checked for shape and type."""
+    arrays = _unpack(path, scratch) if path.endswith(".npz") else [_open_array(Path(path), path)]
+    if distances is not None:
+        arrays.append(_open_array(Path(distances), distances))
     shapes = [array.shape for array in arrays]
     arrays.sort(key=lambda array: array.dtype.kind == "f")
     values: Array | None = None
@@ -190,14 +176,13 @@ def _open_lists(args: ImportArgs, rows: int, scratch: Path) -> _Lists | None:
         ids = arrays[0]
     else:
         wanted = "rows x 2 x K (ids, values), or ids rows x K with or without values of the same shape"
-        raise InputError(f"{args.knn} must hold {wanted}, not {' and '.join(map(str, shapes))}.")
+        raise InputError(f"{path} must hold {wanted}, not {' and '.join(map(str, shapes))}.")
     if len(ids) != rows or not ids.size:
-        found = f"{len(ids)} lists of {ids.shape[1]} neighbors"
-        raise InputError(f"{args.knn} has {found}, but {args.features} has {rows} rows.")
+        raise InputError(f"{path} holds {len(ids)} lists of {ids.shape[1]} neighbors, but there are {rows} rows.")
     exact = 2 ** (np.finfo(ids.dtype).nmant + 1) if ids.dtype.kind == "f" else 2**31 - 1
     if rows > exact:
-        raise InputError(f"{args.knn} has {rows} rows, but ids of type {ids.dtype} are exact to {exact} only.")
-    return _Lists(args.knn, ids, values)
+        raise InputError(f"{path} has {rows} rows, but ids of type {ids.dtype} are exact to {exact} only.")
+    return _Lists(path, ids, values)
 
 
 def _unpack(path: str, scratch: Path) -> list[Array]:
@@ -217,24 +202,21 @@ def _checked_ids(lists: _Lists, index: Ints) -> Ints:
         wrong |= stored != np.rint(stored)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
-        limits = f"but ids are 0 .. {len(lists.ids) - 1}, or -1 for padding"
-        raise InputError(f"{lists.path} row {index[row]} names neighbor {stored[row, column]:.17g}, {limits}.")
+        named = f"names neighbor {stored[row, column]:.17g}, but ids are 0 .. {len(lists.ids) - 1}, or -1 for padding"
+        raise InputError(f"{lists.path} row {index[row]} {named}.")
     return stored.astype(np.int64)
 
 
 def _cosines(features: Array, index: Ints, ids: Ints) -> Floats:
-    """Cosines float32 (n, K) of the features of rows `index` (n,) with those of `ids` (n, K); 0 for a zero vector."""
-
-    def unit(rows: Ints) -> Floats:
-        vectors = np.asarray(features[rows], np.float32)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-
+    """Cosines float32 (n, K) of rows `index` (n,) with rows `ids` (n, K); 0 where a vector is zero or not finite."""
     result = np.empty(ids.shape, np.float32)
     step = max(1, _PART_BYTES // (4 * ids.shape[1] * features.shape[1]))
     for start in range(0, len(index), step):
         part = slice(start, start + step)
-        result[part] = np.einsum("nd,nkd->nk", unit(index[part]), unit(ids[part]))
-    return result
+        a, b = (np.asarray(features[rows], np.float32) for rows in (index[part, None], ids[part]))
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            result[part] = np.einsum("nod,nkd->nk", a, b) / np.linalg.norm(a, axis=2) / np.linalg.norm(b, axis=2)
+    return np.nan_to_num(result, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _read_kind(lists: _Lists, features: Array, name: str) -> tuple[str, bool]:
@@ -245,20 +227,18 @@ def _read_kind(lists: _Lists, features: Array, name: str) -> tuple[str, bool]:
     has_self = bool(own.any(axis=1).mean() >= 0.5)
     if lists.values is None:
         return "ids", has_self
-    stored = np.asarray(lists.values[index], np.float64)
-    cosine = _cosines(features, index, ids)
+    values = np.asarray(lists.values[index], np.float64)
+    off = np.abs(_cosines(features, index, ids) - np.stack([1 - values, values]))
     others = (ids >= 0) & ~own
-    distance, similarity = (
-        float(np.median(np.abs(read - cosine)[others])) if others.any() else 0.0 for read in (1 - stored, stored)
-    )
-    is_distance = float(np.median(stored[own])) < 0.5 if own.any() else distance < similarity
-    gap = distance if is_distance else similarity
+    gaps = np.nanmedian(off[:, others], axis=1) if others.any() else np.zeros(2)
     if own.any():
-        gap = max(gap, abs(float(np.median(stored[own])) - (0 if is_distance else 1)))
-    if not gap <= _TOLERANCE:
-        fit = f"the nearer reading is off by {gap:.2g} in the median"
+        at_self = np.abs(float(np.nanmedian(values[own])) - np.array([0, 1]))
+        gaps = np.where(at_self == at_self.min(), np.maximum(gaps, at_self), np.inf)
+    kind = int(np.argmin(gaps))
+    if not gaps[kind] <= _TOLERANCE:
+        fit = f"the nearer reading is off by {gaps[kind]:.2g} in the median"
         raise InputError(f"{lists.path}: values are neither cosine distances nor similarities of {name} ({fit}).")
-    return ("distance" if is_distance else "similarity"), has_self
+    return ("distance", "similarity")[kind], has_self
 
 
 def _parts(rows: int, row_bytes: int) -> Iterator[tuple[str, Ints]]:
@@ -269,9 +249,8 @@ def _parts(rows: int, row_bytes: int) -> Iterator[tuple[str, Ints]]:
 
 
 def _write_embeddings(store: Store, features: Array, labels: Ints | None) -> Iterator[str]:
-    schema = pa.schema([("id", pa.int64()), ("embedding", schemas.vector(pa.float32(), features.shape[1]))])
-    if labels is not None:
-        schema = schema.append(pa.field("label", pa.int64()))
+    fields = [("id", pa.int64()), ("embedding", schemas.vector(pa.float32(), features.shape[1]))]
+    schema = pa.schema(fields if labels is None else [*fields, ("label", pa.int64())])
     for name, index in _parts(len(features), 4 * features.shape[1]):
         vectors = np.asarray(features[index[0] : index[-1] + 1], np.float32)
         columns = {"id": index, "embedding": vectors} | ({} if labels is None else {"label": labels[index]})
@@ -279,32 +258,31 @@ def _write_embeddings(store: Store, features: Array, labels: Ints | None) -> Ite
         yield f"embeddings/{name}"
 
 
-def _write_lists(
-    store: Store, lists: _Lists, features: Array, kind: str, has_self: bool
-) -> tuple[list[str], dict[str, object]]:
+def _write_lists(store: Store, lists: _Lists, features: Array, kind: str, has_self: bool) -> tuple[list[str], Any]:
     """Write the lists; returns the file names and what the summary says of them."""
     k = lists.ids.shape[1] + (not has_self)
     counts = {"padding_dropped": 0, "repeated_dropped": 0, "self_inserted": 0}
-    names = []
-    for name, index in _parts(len(features), 8 * k):
+    files = []
+    for name, index in _parts(len(features), 16 * k):
         ids = _checked_ids(lists, index)
         if lists.values is None:
             similarity = _cosines(features, index, ids)
         else:
-            stored = np.asarray(lists.values[index], np.float32)
-            broken = np.argwhere(~np.isfinite(stored) & (ids >= 0))
-            if len(broken):
-                row, column = broken[0]
-                raise InputError(f"{lists.path} row {index[row]} has the value {stored[row, column]} for a neighbor.")
-            similarity = 1 - stored if kind == "distance" else stored
+            values = np.asarray(lists.values[index], np.float32)
+            similarity = 1 - values if kind == "distance" else values
+        broken = ~np.isfinite(similarity) & (ids >= 0)
+        if broken.any():
+            raise InputError(
+                f"{lists.path} row {index[np.argwhere(broken)[0, 0]]} has a neighbor without a finite value."
+            )
         counts["padding_dropped"] += int((ids < 0).sum())
         counts["self_inserted"] += int((ids != index[:, None]).all(axis=1).sum())
         neighbor, similarity, repeated = _arrange(ids, similarity, index, k)
         counts["repeated_dropped"] += repeated
         table = schemas.from_columns(schemas.knn(k), row=index, neighbor=neighbor, similarity=similarity)
-        names.append(f"knn/{name}")
-        store.put_tables(names[-1], [table])
-    return names, {"k": k, "values": kind, **counts}
+        files.append(f"knn/{name}")
+        store.put_tables(files[-1], [table])
+    return files, {"k": k, "values": kind, **counts}
 
 
 def _arrange(ids: Ints, similarity: Floats, index: Ints, k: int) -> tuple[Ints, Floats, int]:
@@ -318,5 +296,5 @@ def _arrange(ids: Ints, similarity: Floats, index: Ints, k: int) -> tuple[Ints, 
     best = np.argsort(np.where(kept, -similarity, np.inf), axis=1, kind="stable")[:, : k - 1]
     neighbor = np.take_along_axis(np.where(kept, ids, -1), best, axis=1)
     similarity = np.take_along_axis(np.where(kept, similarity, np.float32(-1)), best, axis=1)
-    first = np.ones((len(index), 1), np.float32)
-    return np.hstack([index[:, None], neighbor]), np.hstack([first, similarity]), int(repeated.sum())
+    similarity = np.pad(similarity, ((0, 0), (1, 0)), constant_values=1)
+    return np.hstack([index[:, None], neighbor]), similarity, int(repeated.sum())

@@ -105,8 +105,7 @@ class SyntheticConfig:
             if not low <= (value := getattr(self, name)) <= high:
                 raise ConfigError(f"Synthetic {name} is {value}, but must lie between {low} and {high}.")
         if not self.min_size <= self.mean_size <= self.max_size:
-            sizes = f"min_size {self.min_size}, mean_size {self.mean_size}, max_size {self.max_size}"
-            raise ConfigError(f"Synthetic sizes are not in ascending order: {sizes}.")
+            raise ConfigError(f"Synthetic mean_size is {self.mean_size}, but must lie between min_size and max_size.")
 
 
 def generate(config: SyntheticConfig, rows_per_block: int = 65536) -> Iterator[tuple[Ints, Floats, Ints]]:
@@ -172,9 +171,8 @@ def _size_counts(config: SyntheticConfig) -> tuple[Ints, Ints]:
     reached = np.ceil(np.cumsum(share) * (config.rows // config.mean_size) - 1e-6).astype(np.int64)
     counts: Ints = reached - np.concatenate([[0], reached[:-1]])
     spare = config.rows - int(sizes @ counts)
-    whole, rest = divmod(spare, config.max_size)
-    counts[-1] += whole
-    counts[rest - 1] += rest > 0
+    counts[-1] += spare // config.max_size
+    counts[spare % config.max_size - 1] += spare % config.max_size > 0
     return sizes, counts
 
 
@@ -199,8 +197,7 @@ def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, sc
     strength = config.low_quality_strength * (0.5 + 0.5 * _uniform(config, "strength", ids[bad]))
     x[bad] = _mix(x[bad], common[_bits(config, "kind", ids[bad]) % config.low_quality_directions], strength)
 
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return x
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def _mix(a: Floats, b: Floats, cosine: Doubles) -> Floats:

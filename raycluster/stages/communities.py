@@ -3,6 +3,8 @@
 A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
 """
 
+import os
+import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +79,13 @@ def _infomap(
         part = slice(start, start + LINKS_A_CALL)
         network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
     result = network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
-    found = ((node.node_id, node.module_id, node.flow) for node in result.nodes())
-    leaf = np.fromiter(found, np.dtype([("node", np.int64), ("module", np.int64), ("flow", np.float64)]))
-    membership[leaf["node"]] = leaf["module"] + rows
-    flow[leaf["node"]] = leaf["flow"]
+    with tempfile.TemporaryDirectory() as folder:
+        # Written out by the engine: its Python iterators crash in a process that has imported faiss.
+        path = os.path.join(folder, "partition.clu")
+        result.write_clu(path)
+        node, module, rate = np.loadtxt(path, ndmin=2).T
+    membership[node.astype(np.int64)] = module.astype(np.int64) + rows
+    flow[node.astype(np.int64)] = rate
     return membership, flow, float(result.codelength)
 
 

@@ -193,21 +193,21 @@ def build(
     return early_stop_edges(start, neighbor[start:stop], similarity[start:stop], nep, floor)
 
 
-def pick(config: EdgesConfig, neighbor: Int32, similarity: Float32, vectors: Any) -> dict[str, Any]:
+def pick(config: EdgesConfig, similarity: Float32, vectors: Any) -> dict[str, Any]:
     """The threshold of rule `threshold` with how it was found: the one given, or one read from the data."""
     if config.rule != "threshold":
         return {}
     if config.threshold is not None:
         return {"threshold": config.threshold, "picked": False}
-    threshold, why = pick_threshold(neighbor, similarity, sample_pairs(vectors))
+    threshold, why = pick_threshold(similarity, sample_pairs(vectors))
     return {"threshold": threshold, "picked": True, **why}
 
 
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the threshold."""
-    neighbor, similarity = neighbors(run)
+    _, similarity = neighbors(run)
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
-    return pick(run.config.edges, neighbor, similarity, vectors)
+    return pick(run.config.edges, similarity, vectors)
 
 
 def neighbors(run: Run) -> tuple[Int32, Float32]:
