@@ -31,8 +31,8 @@ class ClusterArgs:
 def with_recipe() -> ClusterArgs:
     """The arguments' defaults: what `--recipe` and `--config` of this command line say."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--recipe", default=None)
-    early.add_argument("--config", default=None)
+    early.add_argument("--recipe", nargs="?")
+    early.add_argument("--config", nargs="?")
     known, _ = early.parse_known_args()
     overrides: dict[str, Any] = load_yaml(known.config) if known.config else {}
     recipe = known.recipe or overrides.pop("recipe", DEFAULT_RECIPE)

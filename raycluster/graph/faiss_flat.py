@@ -59,6 +59,7 @@ def flat_top_k(queries: Vectors, own: Int32, database: Vectors, k: int) -> tuple
     similarity = np.full((len(queries), k), -1.0, np.float32)
     everything = np.arange(len(database), dtype=np.int32)
     wanted = min(k + EXTRA, len(database))
+    as_float16 = database.dtype == np.float16 and gpu_available()
     for start in range(0, len(queries), QUERY_BLOCK):
         block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
         best = np.empty((len(block), 0), np.float32)
@@ -70,8 +71,8 @@ def flat_top_k(queries: Vectors, own: Int32, database: Vectors, k: int) -> tuple
             ids = np.concatenate([ids, positions + first], axis=1)
             order = np.argsort(-best, axis=1, kind="stable")[:, :wanted]
             best, ids = np.take_along_axis(best, order, 1), np.take_along_axis(ids, order, 1)
-        band = 2 * rounding_band(block.shape[1]) if database.dtype == np.float32 else 0.0
-        tied_past_the_end = (best[:, -1] >= best[:, k - 1] - band) & (wanted < len(database))
+        band = 0.0 if as_float16 else 2 * rounding_band(block.shape[1])
+        tied_past_the_end = (best[:, -1] >= np.minimum(best[:, k - 1], 1) - band) & (wanted < len(database))
         for line in range(len(block)):
             row = start + line
             query = np.asarray(block[line], np.float32)

@@ -3,7 +3,7 @@
 A tile of scores comes from the BLAS and carries rounding that depends on the tile's shape. Selection therefore keeps
 every candidate within `2 * band` of the K-th best tile score, where `band` bounds that rounding; the candidates are then
 scored again, each pair by the same float64 sum, and ordered by (similarity descending, row ascending). So the result is
-the same for every tile, shard and thread layout.
+the same for every tile, shard and thread layout. Scores above 1, which rows rounded to float16 reach, count as 1.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def _select(scores, ids, rows, k, band, held, held_score, held_id, floor):  # ty
                 score = scores[line, column]
                 if score >= limit and count == capacity:
                     kth = np.partition(held_score[row], capacity - k)[capacity - k]
-                    limit = np.float32(kth - 2 * band)
+                    limit = np.float32(min(kth, np.float32(1.0)) - 2 * band)
                     count = 0
                     for slot in range(capacity):
                         if held_score[row, slot] >= limit:
@@ -125,7 +125,8 @@ def _best_slots(held_score, count, k, band):  # type: ignore[no-untyped-def]
     if count <= k:
         return np.arange(count)
     scores = held_score[:count]
-    return np.flatnonzero(scores >= np.partition(scores, count - k)[count - k] - 2 * band)
+    kth = np.partition(scores, count - k)[count - k]
+    return np.flatnonzero(scores >= min(kth, np.float32(1.0)) - 2 * band)
 
 
 @numba.njit(nogil=True, cache=True)

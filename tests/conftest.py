@@ -1,0 +1,29 @@
+"""Data shared by tests: a small set of synthetic identities as Parquet, and where the real sets are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raycluster.synthetic import SyntheticConfig, write_parquet
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = 2500
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """2,500 rows of width 48 in two files."""
+    folder = tmp_path_factory.mktemp("identities")
+    config = SyntheticConfig(rows=ROWS, width=48, effective_dimension=48, mean_size=6, max_size=60, same_cosine=0.85)
+    write_parquet(config, str(folder), rows_per_file=1500)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real embedding sets; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("RAYCLUSTER_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "lfw_test.parquet").exists():
+        pytest.skip(f"the real embedding sets are not in {folder}; set RAYCLUSTER_DATA")
+    return folder

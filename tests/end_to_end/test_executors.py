@@ -1,0 +1,116 @@
+"""Shards, executors, workers and the order of rows change no label. Ray is started once, in this process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raycluster import pipeline
+from raycluster.config import Config, load_config
+from raycluster.pipeline import Execution
+from runs import labels, same_partition
+
+CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
+FC_ES = load_config("fc-es", {"knn": {"k": 20}}, "test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stop_ray_afterwards() -> Iterator[None]:
+    yield
+    import ray
+
+    ray.shutdown()
+
+
+def _labels(source: str, output: Path, config: Config = CONFIG, **execution: Any) -> pa.Table:
+    pipeline.cluster(source, str(output), config, Execution(**execution))
+    return labels(output)
+
+
+@pytest.fixture(scope="module")
+def expected(identities: str, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    return _labels(identities, tmp_path_factory.mktemp("one") / "run", executor="local", shards=1)
+
+
+@pytest.mark.parametrize("shards", [3, 16])
+def test_the_number_of_shards_changes_no_label(identities: str, expected: pa.Table, tmp_path: Path, shards: int) -> None:
+    assert _labels(identities, tmp_path / "run", executor="local", shards=shards).equals(expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_and_its_workers_change_no_label(identities: str, expected: pa.Table, tmp_path: Path, workers: int) -> None:
+    assert _labels(identities, tmp_path / "run", executor="ray", shards=4, workers=workers).equals(expected)
+
+
+@pytest.mark.parametrize("recipe", ["fc-es", "facemap", "components"])
+def test_every_recipe_gives_the_same_labels_for_any_shards(identities: str, tmp_path: Path, recipe: str) -> None:
+    config = load_config(recipe, {"knn": {"k": 30}}, "test")
+    one = _labels(identities, tmp_path / "one", config, executor="local", shards=1)
+    assert one.equals(_labels(identities, tmp_path / "many", config, executor="local", shards=7))
+
+
+def test_inverted_lists_give_the_same_labels_for_any_shards(identities: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, knn=replace(CONFIG.knn, index="ivf", probes=4))
+    one = _labels(identities, tmp_path / "one", config, executor="local", shards=1)
+    assert one.equals(_labels(identities, tmp_path / "many", config, executor="local", shards=5))
+
+
+def test_trials_run_on_ray_as_in_this_process(identities: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, communities=replace(CONFIG.communities, trials=3))
+    here = pipeline.cluster(identities, str(tmp_path / "here"), config, Execution(executor="local"))
+    there = pipeline.cluster(identities, str(tmp_path / "there"), config, Execution(executor="ray", shards=2))
+    assert here["codelength"] == there["codelength"]
+    assert labels(tmp_path / "here").equals(labels(tmp_path / "there"))
+
+
+@pytest.mark.parametrize("config", [CONFIG, FC_ES], ids=["cosine", "fc-es"])
+def test_the_order_of_rows_changes_no_label(identities: str, tmp_path: Path, config: Config) -> None:
+    table = pq.read_table(identities)
+    order = np.random.default_rng(3).permutation(table.num_rows)
+    (tmp_path / "shuffled").mkdir()
+    for number, part in enumerate(np.array_split(order, 3)):
+        pq.write_table(table.take(part), tmp_path / "shuffled" / f"{number}.parquet", row_group_size=400)
+    shuffled = _labels(str(tmp_path / "shuffled"), tmp_path / "run", config, executor="local", shards=4)
+    straight = _labels(identities, tmp_path / "straight", config, executor="local")
+    assert shuffled.equals(straight)
+
+
+def test_other_ids_give_the_same_partition(identities: str, expected: pa.Table, tmp_path: Path) -> None:
+    table = pq.read_table(identities)
+    names = pa.array([f"{(7919 * key) % 10007:05d}" for key in table["id"].to_pylist()])
+    pq.write_table(table.set_column(table.schema.get_field_index("id"), "id", names), tmp_path / "named.parquet")
+    named = _labels(str(tmp_path / "named.parquet"), tmp_path / "run", executor="local")
+    back = {name: key for name, key in zip(names.to_pylist(), table["id"].to_pylist(), strict=True)}
+    renamed = named.set_column(0, "id", pa.array([back[name] for name in named["id"].to_pylist()])).sort_by("id")
+    assert same_partition(renamed, expected)
+
+
+def test_a_killed_worker_is_replaced(identities: str, expected: pa.Table, tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        deadline = time.monotonic() + 120
+        while not killed and time.monotonic() < deadline:
+            if any((tmp_path / "run").glob("stages/knn/*/attempts/*")):
+                for process in psutil.process_iter(["name", "cmdline"]):
+                    words = " ".join(process.info["cmdline"] or [])
+                    if words.startswith("ray::") and "ShardActor" in words:
+                        process.kill()
+                        killed.append(process.pid)
+                        return
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    found = _labels(identities, tmp_path / "run", executor="ray", shards=6)
+    killer.join()
+    assert killed, "no worker was found to kill"
+    assert found.equals(expected)

@@ -1,0 +1,94 @@
+"""The driver is killed at five moments; the same command goes on and ends with the labels of an undisturbed run."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import ROWS
+from runs import command, labels, looks_finished, run
+
+MOMENTS: list[tuple[str, Callable[[Path], bool]]] = [
+    ("planned", lambda folder: (folder / "plan.json").exists()),
+    ("ingested", lambda folder: any(folder.glob("stages/ingest/*/done/*.json"))),
+    ("searching", lambda folder: len(list(folder.glob("stages/knn/*/done/*.json"))) >= 2),
+    ("linking", lambda folder: any(folder.glob("stages/edges/*/done/*.json"))),
+    ("labelling", lambda folder: any(folder.glob("stages/labels/*/done/*.json"))),
+]
+
+
+def _kill_when(reached: Callable[[Path], bool], folder: Path, arguments: list[str]) -> int:
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not reached(folder) and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    return process.wait()
+
+
+def test_a_killed_driver_goes_on_and_ends_with_the_same_labels(identities: str, tmp_path: Path) -> None:
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    options = ("--executor", "local", "--shards", "6")
+    assert run(command(identities, str(undisturbed), *options)).returncode == 0
+    killed = 0
+    for _, reached in MOMENTS:
+        code = _kill_when(reached, disturbed, command(identities, str(disturbed), *options))
+        if code == -signal.SIGKILL:
+            killed += 1
+            assert "MANIFEST.json" not in looks_finished(disturbed)
+    assert killed >= 4, "the job was too fast to be killed while it worked"
+    kept = {path: path.stat().st_mtime_ns for path in disturbed.glob("stages/knn/*/part-*.parquet")}
+    last = run(command(identities, str(disturbed), *options))
+    assert last.returncode == 0, last.stderr
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "a finished shard was computed again"
+    found = labels(disturbed)
+    assert found.num_rows == ROWS == pc.count_distinct(found["id"]).as_py()
+    assert found.equals(labels(undisturbed))
+    for table in ("clusters.parquet", "dropped.parquet"):
+        assert pq.read_table(disturbed / table).equals(pq.read_table(undisturbed / table))
+
+
+def test_a_finished_run_is_not_computed_again(identities: str, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    arguments = command(identities, str(output), "--executor", "local")
+    first = run(arguments)
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+    second = run(arguments)
+    assert second.returncode == 0
+    assert second.stdout == first.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+
+
+def test_replan_computes_only_what_the_change_touches(identities: str, tmp_path: Path) -> None:
+    output, fresh = tmp_path / "run", tmp_path / "fresh"
+    assert run(command(identities, str(output), "--executor", "local")).returncode == 0
+    searched = {path: path.stat().st_mtime_ns for path in output.glob("stages/knn/*/*.parquet")}
+    changed = ["--edges.threshold", "0.7", "--executor", "local"]
+    refused = run(command(identities, str(output), *changed))
+    assert refused.returncode == 2
+    assert "edges.threshold: 0.6 -> 0.7" in refused.stderr
+    again = run(command(identities, str(output), *changed, "--replan"))
+    assert again.returncode == 0, again.stderr
+    assert searched == {path: path.stat().st_mtime_ns for path in output.glob("stages/knn/*/*.parquet")}
+    assert run(command(identities, str(fresh), *changed)).returncode == 0
+    assert labels(output).equals(labels(fresh))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_says_that_nothing_is_lost(identities: str, tmp_path: Path, sent: signal.Signals) -> None:
+    output = tmp_path / "run"
+    arguments = command(identities, str(output), "--executor", "local", "--shards", "6")
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not any(output.glob("stages/knn/*/done/*.json")):
+        time.sleep(0.0005)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert looks_finished(output) == []

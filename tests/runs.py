@@ -1,0 +1,47 @@
+"""Helpers for tests of whole runs: start the job as a user would, read its labels, compare partitions."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conftest import ROOT
+
+SETTINGS = ["--knn.k", "20", "--edges.threshold", "0.6"]
+
+
+def command(source: str, output: str, *options: str) -> list[str]:
+    """The main job's command line with settings that suit the small synthetic set."""
+    job = str(ROOT / "jobs" / "cluster.py")
+    return [sys.executable, job, "--input", source, "--output", output, *SETTINGS, *options]
+
+
+def run(arguments: list[str], env: dict[str, str] | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        arguments, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def labels(folder: str | Path) -> pa.Table:
+    """The labels of a finished local run, in the order of ids."""
+    return pq.read_table(f"{folder}/labels").sort_by("id")
+
+
+def looks_finished(folder: str | Path) -> list[str]:
+    """Which of the published results exist."""
+    names = ("MANIFEST.json", "clusters.parquet", "labels")
+    return [name for name in names if (Path(folder) / name).exists()]
+
+
+def same_partition(first: pa.Table, second: pa.Table) -> bool:
+    """Whether two label tables of the same ids group them alike, whatever the clusters are called."""
+    if not first["id"].equals(second["id"]):
+        return False
+    pairs = np.column_stack([first["cluster_id"].to_numpy(), second["cluster_id"].to_numpy()])
+    both = len(np.unique(pairs, axis=0))
+    return both == len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1]))
