@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class KnnConfig:
         _require(self.k >= 2, f"knn.k is {self.k}: a row and at least one neighbor make 2.")
         _require(self.probes >= 1, f"knn.probes is {self.probes}: at least one list has to be searched.")
         _require(self.lists is None or self.lists >= 1, f"knn.lists is {self.lists}: it must be at least 1.")
+        _require(self.seed >= 0, f"knn.seed is {self.seed}: it must not be negative.")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,9 @@ class EdgesConfig:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             _require(-1 <= self.threshold <= 1, f"edges.threshold is {self.threshold}: a cosine lies in -1..1.")
+        for name in ("tau", "delta", "epsilon", "gap_z", "reserve"):
+            value = getattr(self, name)
+            _require(math.isfinite(value), f"edges.{name.replace('_', '-')} is {value}: it must be a finite number.")
         _require(0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
         _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
         _require(self.gap_window >= 2, f"edges.gap-window is {self.gap_window}: it must be at least 2.")
@@ -112,8 +117,10 @@ class CommunitiesConfig:
     """Memory this step may use; none means what the machine has free."""
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 1, f"communities.seed is {self.seed}: Infomap takes seeds from 1.")
+        _require(1 <= self.seed < 2**31, f"communities.seed is {self.seed}: Infomap takes seeds from 1 to 2147483647.")
         _require(self.trials >= 1, f"communities.trials is {self.trials}: it must be at least 1.")
+        if self.memory_gib is not None:
+            _require(self.memory_gib > 0, f"communities.memory-gib is {self.memory_gib}: it must be above 0.")
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,8 @@ def load_config(recipe: str = DEFAULT_RECIPE, overrides: dict[str, Any] | None =
 
     Raises ConfigError for an unknown recipe or key, naming the nearest, and for a value of the wrong type or range.
     """
+    if not isinstance(recipe, str):
+        raise ConfigError(f"{source} sets 'recipe' to {recipe!r}; it takes the name of a recipe or a YAML file.")
     if recipe in recipe_names():
         text = (resources.files("raycluster") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
         values = _read_yaml(text, f"recipe {recipe}")
@@ -176,6 +185,8 @@ def load_yaml(path: str) -> dict[str, Any]:
         text = Path(path).read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not UTF-8 text.") from error
     return _read_yaml(text, path)
 
 

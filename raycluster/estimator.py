@@ -59,7 +59,7 @@ class Clusterer:
         """
         config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
         threads = self.threads or len(os.sched_getaffinity(0))
-        vectors = _checked(np.asarray(X), config)
+        vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
         vectors = vectors[order]
         stored = vectors.astype(config.knn.storage)
@@ -98,8 +98,12 @@ class Clusterer:
         return self.fit(X, y).labels_
 
 
-def _checked(array: npt.NDArray[Any], config: Config) -> Float32:
+def _checked(X: npt.ArrayLike, config: Config) -> Float32:
     """Unit rows, or a clear sentence."""
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
         raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.")
     if config.knn.k >= len(array):

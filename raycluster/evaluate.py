@@ -13,7 +13,7 @@ from raycluster import metrics, schemas
 from raycluster.errors import InputError
 from raycluster.graph.nearest import Int32, Int64
 from raycluster.pipeline import STAGES
-from raycluster.plan import input_files, plain_ids
+from raycluster.plan import input_files, plain_ids, require_columns
 from raycluster.run import Run
 from raycluster.stages import communities, edges
 from raycluster.store import Store
@@ -75,24 +75,27 @@ def _matched(args: EvaluateArgs, ids: pa.ChunkedArray, store: Store) -> tuple[In
     found = []
     for name in names:
         with truth_store.parquet(name) as file:
-            for column in (args.id_column, args.label_column):
-                if column not in file.schema_arrow.names:
-                    have = ", ".join(file.schema_arrow.names)
-                    raise InputError(f"{truth_store.name(name)} has no column '{column}'; it has {have}.")
+            require_columns(file.schema_arrow, [args.id_column, args.label_column], truth_store.name(name))
             part = file.read(columns=[args.id_column, args.label_column])
-            found.append((plain_ids(part[args.id_column]), plain_ids(part[args.label_column])))
-    keys = pa.chunked_array([chunk for key, _ in found for chunk in key.chunks])
-    values = pa.chunked_array([chunk for _, value in found for chunk in value.chunks])
+        key, value = plain_ids(part[args.id_column]), plain_ids(part[args.label_column])
+        if not (pa.types.is_integer(value.type) or value.type in (pa.string(), pa.large_string())):
+            where = f"{truth_store.name(name)}, column '{args.label_column}'"
+            raise InputError(f"{where} is {value.type}; labels are integers or strings.")
+        try:
+            found.append((key.cast(ids.type), value.cast(pa.large_string())))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            where = f"{truth_store.name(name)}, column '{args.id_column}'"
+            raise InputError(f"{where} is {key.type}, but the run's ids are {ids.type}.") from error
+    keys = pa.chunked_array([chunk for key, _ in found for chunk in key.chunks], ids.type)
+    values = pa.chunked_array([chunk for _, value in found for chunk in value.chunks], pa.large_string())
     labelled = pc.is_valid(values)
     keys, values = keys.filter(labelled), values.filter(labelled)
     if len(values) == 0:
         raise InputError(f"{args.truth}, column '{args.label_column}' holds no label.")
-    try:
-        keys = keys.cast(ids.type)
-    except pa.ArrowInvalid as error:
-        raise InputError(
-            f"{args.truth}, column '{args.id_column}' is {keys.type}, but the run's ids are {ids.type}."
-        ) from error
+    counted = pc.value_counts(keys.combine_chunks())
+    twice = counted.filter(pc.greater(counted.field("counts"), 1))
+    if len(twice):
+        raise InputError(f"{args.truth}, column '{args.id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     return _without_dropped(args, keys, values, row, store)
 
@@ -111,6 +114,8 @@ def _without_dropped(
                 f"the first is {unknown[0]!r}."
             )
     known = pc.is_valid(row)
+    if not pc.any(known).as_py():
+        raise InputError(f"{args.truth} labels only rows that the run dropped.")
     codes = pc.dictionary_encode(values.filter(known).combine_chunks()).indices.to_numpy()
     return row.filter(known).to_numpy().astype(np.int64), codes
 
@@ -120,12 +125,18 @@ def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
     config = run.config
     in_use = edges.limit(config.edges, run.prepared("edges"))
     lowest = in_use - config.edges.reserve
-    if config.edges.rule == "gap" or threshold < lowest:
+    if config.edges.rule == "gap" or not np.float32(threshold) >= np.float32(lowest):
         why = (
             "the gap rule has no threshold" if config.edges.rule == "gap" else f"edges are stored from {lowest:.4f} up"
         )
         raise InputError(f"The run cannot be swept at {threshold}: {why}.")
     gathered = edges.load(run, threshold)
-    found = communities.partition(**gathered, rows=run.rows, config=config.communities, directed=config.edges.directed)
-    result = metrics.evaluate(truth, found.communities[row])
+    trials = [
+        communities.partition(
+            **gathered, rows=run.rows, config=config.communities, directed=config.edges.directed, trial=trial
+        )
+        for trial in range(communities.trials(config.communities))
+    ]
+    best = min(trials, key=lambda trial: trial.codelength)
+    result = metrics.evaluate(truth, best.communities[row])
     return {"threshold": threshold, "edges": len(gathered["source"]), **result}

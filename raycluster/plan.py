@@ -41,7 +41,7 @@ def _hidden(name: str) -> bool:
 def describe_input(url: str) -> dict[str, Any]:
     """What tells whether the input of a run is still the same."""
     store, names = input_files(url)
-    return {"url": url, "files": [store.identity(name) for name in names]}
+    return {"url": store.url, "files": [store.identity(name) for name in names]}
 
 
 def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> tuple[dict[str, Any], list[Any]]:
@@ -69,10 +69,12 @@ def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> 
             _refuse_null_ids(column, config.id_column, store.name(name))
             width = width or _width(file, config.embedding_column, store.name(name))
             ids.append(column)
-            pieces += _pieces(file.metadata, number, max(1, SHARD_BYTES // (4 * width)))
+            pieces += _pieces(file.metadata, number, max(1, SHARD_BYTES // (4 * max(width, 1))))
     rows = sum(piece["rows"] for piece in pieces)
     if rows == 0:
         raise InputError(f"The input {described['url']} has no rows.")
+    if width == 0:
+        raise InputError(f"The input {described['url']}, column '{config.embedding_column}' holds only nulls.")
     ranks = _order(ids, pieces, config.id_column, [store.name(name) for name in files])
     plan = {
         "input": {**described, "id_type": str(id_type), "width": width, "rows": rows},
@@ -84,15 +86,7 @@ def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> 
 
 def check_columns(schema: pa.Schema, config: Config, name: str) -> None:
     """Refuse extension-typed columns before anything of Ray could decode them, and columns missing or mistyped."""
-    for field in schema:
-        if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
-            raise InputError(
-                f"{name}, column '{field.name}' has an extension type, which may run code when it is read; "
-                "write it as a plain type."
-            )
-    for column in (config.id_column, config.embedding_column):
-        if column not in schema.names:
-            raise InputError(f"{name} has no column '{column}'; it has {', '.join(schema.names)}.")
+    require_columns(schema, [config.id_column, config.embedding_column], name)
     kind = schema.field(config.id_column).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
@@ -101,6 +95,28 @@ def check_columns(schema: pa.Schema, config: Config, name: str) -> None:
     kind = schema.field(config.embedding_column).type
     if not (_is_list(kind) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
         raise InputError(f"{name}, column '{config.embedding_column}' is {kind}; embeddings are lists of floats.")
+
+
+def require_columns(schema: pa.Schema, columns: list[str], name: str) -> None:
+    """Refuse a file with an extension type in any column, and one that lacks a column or has it twice."""
+    for field in schema:
+        if _is_extended(field):
+            raise InputError(
+                f"{name}, column '{field.name}' has an extension type, which may run code when it is read; "
+                "write it as a plain type."
+            )
+    for column in columns:
+        if column not in schema.names:
+            raise InputError(f"{name} has no column '{column}'; it has {', '.join(schema.names)}.")
+        if schema.names.count(column) > 1:
+            raise InputError(f"{name} has {schema.names.count(column)} columns named '{column}'.")
+
+
+def _is_extended(field: pa.Field) -> bool:
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+        return True
+    return any(_is_extended(kind.field(number)) for number in range(kind.num_fields))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -129,19 +145,19 @@ def _refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
 
 
 def _width(file: pq.ParquetFile, column: str, name: str) -> int:
+    """Length of the first vector that is there; 0 where all are null."""
     kind = file.schema_arrow.field(column).type
-    if pa.types.is_fixed_size_list(kind):
-        width = kind.list_size
-    else:
-        lengths = (
-            int(length)
-            for batch in file.iter_batches(1024, columns=[column])
-            for length in pc.list_value_length(batch.column(0)).drop_null().to_pylist()[:1]
-        )
-        width = next(lengths, 0)
-    if width == 0 and file.metadata.num_rows:
-        raise InputError(f"{name}, column '{column}', row 0: the vector has zero length.")
-    return int(width)
+    row = 0
+    for batch in file.iter_batches(1024, columns=[column]):
+        valid = np.flatnonzero(pc.is_valid(batch.column(0)))
+        if len(valid):
+            fixed = pa.types.is_fixed_size_list(kind)
+            width = kind.list_size if fixed else pc.list_value_length(batch.column(0))[int(valid[0])].as_py()
+            if width == 0:
+                raise InputError(f"{name}, column '{column}', row {row + valid[0]}: the vector has zero length.")
+            return int(width)
+        row += batch.num_rows
+    return 0
 
 
 def _pieces(metadata: pq.FileMetaData, file: int, rows_per_piece: int) -> list[dict[str, Any]]:

@@ -89,9 +89,10 @@ class Run:
         digest = self.store.put_tables(key, part.tables)
         rows = sum(table.num_rows for table in part.tables)
         marker = {"key": key, "rows": rows, "sha256": digest, **part.facts}
-        if not self.store.create(f"{folder}/done/{shard:05d}.json", json.dumps(marker).encode()):
-            self.store.delete(key)
+        if not self.store.create(f"{folder}/done/{shard:05d}.json", json.dumps(marker, default=_from_bytes).encode()):
             marker = self._read_marker(stage.name, shard) or marker
+            if marker["key"] != key:
+                self.store.delete(key)
         self._markers.setdefault(stage.name, {})[shard] = marker
         return marker
 
@@ -108,7 +109,7 @@ class Run:
 
     def _read_marker(self, stage: str, shard: int) -> dict[str, Any] | None:
         data = self.store.get(f"{self.folders[stage]}/done/{shard:05d}.json")
-        return None if data is None else json.loads(data)
+        return None if data is None else json.loads(data, object_hook=_to_bytes)
 
     def done(self, stage: Stage) -> set[int]:
         """Shards of a stage that have been claimed, asked of storage."""
@@ -161,3 +162,12 @@ class Run:
     def rows(self) -> int:
         """Rows that take part: the input less what was dropped."""
         return self.starts[-1]
+
+
+def _from_bytes(value: bytes) -> dict[str, str]:
+    """Binary ids in a marker's JSON."""
+    return {"hex": value.hex()}
+
+
+def _to_bytes(value: dict[str, Any]) -> Any:
+    return bytes.fromhex(value["hex"]) if value.keys() == {"hex"} else value

@@ -29,6 +29,8 @@ class Store:
     """A folder on disk or under a bucket; every path is relative to it and uses `/`."""
 
     def __init__(self, url: str) -> None:
+        if not url.strip():
+            raise InputError("A path or URL is empty.")
         self.url = url.rstrip("/") if len(url) > 1 else url
         with _clear_errors(self.url):
             options = _S3_OPTIONS if self.url.startswith(("s3://", "s3a://")) else {}
@@ -65,18 +67,20 @@ class Store:
         A put whose reply was lost is repeated by the client and then refused, so what is there is compared with `data`.
         """
         with _clear_errors(self.name(path)):
-            try:
-                if self.is_local:
-                    with self._written_beside(path, data) as temporary:
+            if self.is_local:
+                with self._written_beside(path, data) as temporary:
+                    try:
                         os.link(temporary, self._path(path))
-                else:
-                    self._fs.pipe_file(self._path(path), data, mode="create")
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno != errno.EINVAL:
+                    except FileExistsError:
+                        return False
+                return True
+            try:
+                self._fs.pipe_file(self._path(path), data, mode="create")
+            except OSError:
+                there = self.get(path)
+                if there is None:
                     raise
-                return self.get(path) == data
+                return there == data
             return True
 
     @contextlib.contextmanager
@@ -107,6 +111,8 @@ class Store:
                 temporary = f"{self._path(target)}.{uuid.uuid4().hex}.tmp"
                 os.link(self._path(source), temporary)
                 os.replace(temporary, self._path(target))
+                with contextlib.suppress(FileNotFoundError):  # where both names are one file, replace does nothing
+                    os.unlink(temporary)
             else:
                 self._fs.cp_file(self._path(source), self._path(target))
 
@@ -134,12 +140,12 @@ class Store:
     @contextlib.contextmanager
     def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
         """An open Parquet file of the user's; raises InputError where it is truncated or something else."""
-        with _clear_errors(self.name(path)):
-            file = self._fs.open(self._path(path), "rb")
-        with file:
+        with _clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
             try:
                 yield pq.ParquetFile(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 raise InputError(f"{self.name(path)} is no readable Parquet file: {_reason(error)}.") from error
 
     def put_tables(self, path: str, tables: Sequence[pa.Table]) -> str:
@@ -179,16 +185,16 @@ def _protocols(filesystem: Any) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
-    """Turn what a storage client raises into one sentence; files that are missing or exist pass through."""
+    """Turn what a storage client raises into one sentence."""
     try:
         yield
-    except (FileNotFoundError, FileExistsError, NotADirectoryError):
-        raise
+    except FileNotFoundError as error:
+        raise StorageError(f"{name} is missing: {_reason(error)}.") from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{name} cannot be used, a file is where a folder should be: {_reason(error)}.") from error
     except PermissionError as error:
-        raise StorageError(f"Storage refused access to {name}: {_reason(error)}. Check the credentials.") from error
+        raise StorageError(f"Storage refused access to {name}: {_reason(error)}; check the credentials.") from error
     except OSError as error:
-        if error.errno == errno.EINVAL:
-            raise
         if error.errno == errno.ENOSPC:
             raise StorageError(f"The disk is full at {name}; free space and run the same command.") from error
         raise StorageError(f"Storage failed at {name}: {_reason(error)}.") from error

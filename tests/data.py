@@ -65,9 +65,7 @@ def brute_force_top_k(queries, own, database, k, allowed=None):
     similarity = np.full((len(queries), k), -1, np.float32)
     for i, row in enumerate(similarities):
         ranked = sorted(
-            (-float(row[j]), j)
-            for j in range(len(database))
-            if j != own[i] and (allowed is None or allowed[i, j])
+            (-float(row[j]), j) for j in range(len(database)) if j != own[i] and (allowed is None or allowed[i, j])
         )
         if own[i] >= 0:
             ranked.insert(0, (-1.0, int(own[i])))

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -37,11 +36,3 @@ def looks_finished(folder: str | Path) -> list[str]:
     names = ("MANIFEST.json", "clusters.parquet", "labels")
     return [name for name in names if (Path(folder) / name).exists()]
 
-
-def same_partition(first: pa.Table, second: pa.Table) -> bool:
-    """Whether two label tables of the same ids group them alike, whatever the clusters are called."""
-    if not first["id"].equals(second["id"]):
-        return False
-    pairs = np.column_stack([first["cluster_id"].to_numpy(), second["cluster_id"].to_numpy()])
-    both = len(np.unique(pairs, axis=0))
-    return both == len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1]))

@@ -46,6 +46,7 @@ def partition(
     trial: int = 0,
 ) -> Partition:
     """One trial on the edges (E,) of `rows` nodes. Nodes without an edge, or left out by Infomap, are singletons.
+    Infomap leaves out edges whose weight is not positive.
 
     Communities are numbered by their lowest row. The same edges in the same order and the same seed give the same
     result; edges come in row order whatever the shards.
@@ -70,6 +71,9 @@ def _infomap(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], float]:
     membership = np.arange(rows, dtype=np.int64)
     flow = np.zeros(rows)
+    if (weight <= 0).any():
+        positive = weight > 0
+        source, target, weight = source[positive], target[positive], weight[positive]
     if len(source) == 0:
         return membership, flow, 0.0
     from infomap import Network

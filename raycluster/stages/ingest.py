@@ -31,6 +31,12 @@ def normalize(vectors: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.N
     wide = np.asarray(vectors, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         norm = np.sqrt((wide * wide).sum(axis=1))
+        extreme = np.flatnonzero(~((norm > 1e-140) & (norm < np.inf)))
+        if len(extreme):
+            wide = wide.copy()
+            largest = np.abs(wide[extreme]).max(axis=1, keepdims=True)
+            wide[extreme] /= np.where(largest > 0, largest, 1.0)
+            norm[extreme] = np.sqrt((wide[extreme] * wide[extreme]).sum(axis=1))
     reason = np.where(np.isfinite(norm), np.where(norm > 0, 0, 3), 2).astype(np.int8)
     wide = np.where(reason[:, None] == 0, wide, 0.0)
     return (wide / np.where(reason == 0, norm, 1.0)[:, None]).astype(np.float32), reason
@@ -49,10 +55,11 @@ def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tu
         found = int(lengths[wrong[0]])
         size = "zero length" if found == 0 else f"length {found}"
         raise InputError(f"{where}, row {first_row + wrong[0]}: the vector has {size}, the first one has {width}.")
-    values = np.zeros((len(column), width), np.float64 if column.type.value_type == pa.float64() else np.float32)
+    small = column.type.value_type in (pa.float32(), pa.float16())
+    values = np.zeros((len(column), width), np.float32 if small else np.float64)
     flat = pc.list_flatten(column)
     missing = np.asarray(pc.is_null(flat)).reshape(-1, width) if flat.null_count else None
-    values[~null] = np.asarray(flat.fill_null(0).cast(pa.from_numpy_dtype(values.dtype))).reshape(-1, width)
+    values[~null] = np.asarray(flat.fill_null(0).cast(pa.from_numpy_dtype(values.dtype), safe=False)).reshape(-1, width)
     if missing is not None:
         null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
     return values, null
@@ -101,7 +108,8 @@ def _part(
     schema = schemas.ingest(ids.type, unit.shape[1])
     tables: list[pa.Table] = []
     groups: dict[str, list[int]] = {}
-    for shard, begin, end in zip(present, first, [*first[1:], len(order)], strict=True):
+    bounds = np.append(first, len(order))
+    for shard, begin, end in zip(present, bounds[:-1], bounds[1:], strict=True):
         rows = order[begin:end]
         groups[str(shard)] = [len(tables), len(rows)]
         tables.append(schemas.from_columns(schema, rank=rank[rows], id=ids.take(pa.array(rows)), embedding=unit[rows]))

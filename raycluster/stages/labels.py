@@ -6,7 +6,7 @@
     is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
     representative   the row with the most edge weight inside its cluster, ties to the lowest row
 
-Edges count at both ends. Weights add up in float64 in edge order, so shards do not matter.
+Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
 from dataclasses import dataclass, replace
@@ -64,7 +64,7 @@ class Labels:
 def describe(cluster: Int32, source: Int32, target: Int32, weight: Float32, config: LabelsConfig) -> Labels:
     """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,)."""
     rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
-    wide = weight.astype(np.float64)
+    wide = np.maximum(weight, 0).astype(np.float64)
     inside = cluster[source] == cluster[target]
     inner = _at_both_ends(source[inside], target[inside], wide[inside], rows)
     outer = _at_both_ends(source[~inside], target[~inside], wide[~inside], rows)
@@ -112,6 +112,7 @@ def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) ->
     order = np.lexsort((other, -sums, row))
     row, first = np.unique(row[order], return_index=True)
     runner_up[row], best[row] = other[order][first], sums[order][first]
+    runner_up[best == 0] = -1
     return runner_up, best
 
 

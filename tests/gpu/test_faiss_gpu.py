@@ -21,9 +21,7 @@ def rows_of(vectors):
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_on_the_gpu_equals_the_exact_search(kind):
     vectors = awkward_rows(kind, 3000, 96, 7)
-    assert_same(
-        flat_top_k(vectors, rows_of(vectors), vectors, 40), exact_top_k(vectors, rows_of(vectors), vectors, 40)
-    )
+    assert_same(flat_top_k(vectors, rows_of(vectors), vectors, 40), exact_top_k(vectors, rows_of(vectors), vectors, 40))
 
 
 def test_several_blocks_on_the_gpu_equal_the_exact_search(monkeypatch):

@@ -58,9 +58,7 @@ def fake_gpu(monkeypatch):
 @pytest.mark.parametrize("k", [1, 7, 149])
 def test_faiss_on_the_cpu_equals_the_exact_search(kind, storage, k):
     vectors = awkward_rows(kind, 150, 21, 6).astype(storage)
-    assert_same(
-        flat_top_k(vectors, rows_of(vectors), vectors, k), exact_top_k(vectors, rows_of(vectors), vectors, k)
-    )
+    assert_same(flat_top_k(vectors, rows_of(vectors), vectors, k), exact_top_k(vectors, rows_of(vectors), vectors, k))
 
 
 @pytest.mark.usefixtures("cpu")
@@ -101,9 +99,7 @@ def test_near_ties_in_float16_past_the_extra_neighbors_are_ranked_by_the_fixed_k
     small = np.argsort(np.abs(base))[:8]
     vectors[:, small] = np.nextafter(vectors[:, small], rng.choice([-1, 1], (400, 8)).astype(np.float16))
     assert len(np.unique(vectors, axis=0)) > 100
-    assert_same(
-        flat_top_k(vectors, rows_of(vectors), vectors, 5), exact_top_k(vectors, rows_of(vectors), vectors, 5)
-    )
+    assert_same(flat_top_k(vectors, rows_of(vectors), vectors, 5), exact_top_k(vectors, rows_of(vectors), vectors, 5))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -62,7 +62,9 @@ def test_recall_grows_with_probes_up_to_all_of_it():
     recalls = []
     for probes in (1, 2, 4, 8, 24):
         found, _ = probe_top_k(vectors, rows_of(vectors), vectors, index, probes, 10)
-        recalls.append(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)]))
+        recalls.append(
+            np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)])
+        )
     assert recalls == sorted(recalls)
     assert recalls[0] < 0.9
     assert recalls[-1] == 1

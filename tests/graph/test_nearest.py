@@ -14,8 +14,6 @@ def rows_of(vectors):
     return np.arange(len(vectors), dtype=np.int32)
 
 
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(KINDS),

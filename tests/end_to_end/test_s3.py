@@ -1,0 +1,93 @@
+"""The whole job from and to a real S3 server that checks signatures: killed, resumed, throttled, refused."""
+
+import dataclasses
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import ROOT
+from runs import command, labels, run
+from servers import S3Server, flaky_proxy, seaweed_s3
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, identities: str) -> Iterator[S3Server]:
+    with seaweed_s3(tmp_path_factory.mktemp("seaweed")) as started:
+        for path in Path(identities).glob("*.parquet"):
+            started.filesystem().put_file(str(path), f"{started.bucket}/input/{path.name}")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def expected(identities: str, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    output = tmp_path_factory.mktemp("local") / "run"
+    finished = run(command(identities, str(output), "--executor", "local"))
+    assert finished.returncode == 0, finished.stderr
+    return labels(output)
+
+
+def _labels(server: S3Server, folder: str) -> pa.Table:
+    files = server.filesystem()
+    parts = [pq.read_table(io.BytesIO(files.cat_file(path))) for path in files.find(f"{server.bucket}/{folder}/labels")]
+    return pa.concat_tables(parts).sort_by("id")
+
+
+def _arguments(server: S3Server, folder: str, *options: str) -> list[str]:
+    source, output = f"s3://{server.bucket}/input", f"s3://{server.bucket}/{folder}"
+    return command(source, output, "--executor", "local", "--shards", "4", *options)
+
+
+def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(server: S3Server, expected: pa.Table, tmp_path: Path) -> None:
+    arguments = _arguments(server, "killed")
+    process = subprocess.Popen(arguments, env=server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    files = server.filesystem()
+    while process.poll() is None and len(files.find(f"{server.bucket}/killed/stages/knn")) < 4:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not files.exists(f"{server.bucket}/killed/MANIFEST.json")
+    finished = run(arguments, server.env)
+    assert finished.returncode == 0, finished.stderr
+    assert _labels(server, "killed").equals(expected)
+    evaluated = run(
+        [sys.executable, str(ROOT / "jobs" / "evaluate.py"), "--run", f"s3://{server.bucket}/killed"]
+        + ["--truth", f"s3://{server.bucket}/input", "--json", str(tmp_path / "scores.json")],
+        server.env,
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert (tmp_path / "scores.json").read_text().strip() == evaluated.stdout.strip()
+
+
+def test_a_store_that_throttles_drops_and_loses_replies_changes_nothing(server: S3Server, expected: pa.Table) -> None:
+    with flaky_proxy(server.endpoint_url, seed=1, slow_down=0.05, reset=0.03, lost_reply=0.03) as proxy:
+        through = dataclasses.replace(server, endpoint_url=proxy.endpoint_url)
+        finished = run(_arguments(through, "flaky"), through.env)
+        assert finished.returncode == 0, finished.stderr
+        assert proxy.counts["slow_down"] + proxy.counts["reset"] + proxy.counts["lost_reply"] > 3
+    assert _labels(server, "flaky").equals(expected)
+
+
+def test_wrong_credentials_give_one_clear_sentence(server: S3Server) -> None:
+    wrong = dataclasses.replace(server, secret_key="not-the-secret")
+    refused = run(_arguments(wrong, "refused"), wrong.env)
+    assert refused.returncode in (1, 2)
+    assert refused.stderr.startswith("error: ")
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert "credentials" in refused.stderr
+    assert "not-the-secret" not in refused.stderr
+    assert not server.filesystem().exists(f"{server.bucket}/refused")
+
+
+def test_a_bucket_that_does_not_exist_is_named(server: S3Server) -> None:
+    missing = command("s3://no-such-bucket/input", f"s3://{server.bucket}/none", "--executor", "local")
+    refused = run(missing, server.env)
+    assert refused.returncode == 2
+    assert "s3://no-such-bucket/input does not exist" in refused.stderr

@@ -1,0 +1,63 @@
+"""`ray job submit` against a local head with token authentication, as the README's "on a cluster" section shows."""
+
+import io
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import ROOT
+from runs import SETTINGS, command, labels, run
+from servers import RayHead, S3Server, ray_head, seaweed_s3
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
+    with ray_head(tmp_path_factory.mktemp("head")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with seaweed_s3(tmp_path_factory.mktemp("seaweed")) as started:
+        yield started
+
+
+def _submit(head: RayHead, env: dict[str, str], runtime: dict[str, object], *job: str) -> subprocess.CompletedProcess[str]:
+    program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(ROOT)]
+    options = ["--runtime-env-json", json.dumps(runtime), "--", "python", "jobs/cluster.py", *job]
+    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    return subprocess.run(
+        [*program, *options], env={**env, "PATH": path}, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels(
+    head: RayHead, store: S3Server, identities: str, tmp_path: Path
+) -> None:
+    for path in Path(identities).glob("*.parquet"):
+        store.filesystem().put_file(str(path), f"{store.bucket}/input/{path.name}")
+    job = ["--input", f"s3://{store.bucket}/input", "--output", f"s3://{store.bucket}/run", "--shards", "2", *SETTINGS]
+    submitted = _submit(head, head.env, {"env_vars": store.env}, *job)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "succeeded" in submitted.stdout
+    files = store.filesystem()
+    parts = [pq.read_table(io.BytesIO(files.cat_file(path))) for path in files.find(f"{store.bucket}/run/labels")]
+    assert files.find(f"{store.bucket}/run/stages/knn/"), "no stage was stored"
+    attempts = [path for path in files.find(f"{store.bucket}/run/stages") if "/attempts/" in path]
+    assert attempts, "no shard ran on Ray"
+    assert run(command(identities, str(tmp_path / "local"), "--executor", "local")).returncode == 0
+    assert pa.concat_tables(parts).sort_by("id").equals(labels(tmp_path / "local"))
+
+
+def test_a_wrong_token_is_refused(head: RayHead, identities: str, tmp_path: Path) -> None:
+    wrong = {**head.env, "RAY_AUTH_TOKEN": "0" * 64}
+    refused = _submit(head, wrong, {}, "--input", identities, "--output", str(tmp_path / "run"))
+    assert refused.returncode != 0
+    assert "token" in (refused.stdout + refused.stderr).lower()
+    assert not (tmp_path / "run").exists()
