@@ -175,7 +175,12 @@ class Store:
     def get_row_group(self, path: str, group: int, columns: list[str] | None = None) -> pa.Table:
         """One row group of a table this project wrote, fetched by ranges."""
         with _clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
-            return pq.ParquetFile(file).read_row_group(group, columns=columns)
+            try:
+                return pq.ParquetFile(file).read_row_group(group, columns=columns)
+            except pa.ArrowInvalid as error:
+                raise StorageError(
+                    f"{self.name(path)} was changed or damaged; delete the run folder and start again."
+                ) from error
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:
@@ -189,7 +194,7 @@ def _clear_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise StorageError(f"{name} is missing: {_reason(error)}.") from error
+        raise StorageError(f"{name} was not found: {_reason(error)}.") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(f"{name} cannot be used, a file is where a folder should be: {_reason(error)}.") from error
     except PermissionError as error:
@@ -204,7 +209,9 @@ def _clear_errors(name: str) -> Iterator[None]:
         raise InputError(f"{name} cannot be opened: {_reason(error)}.") from error
     except Exception as error:
         if type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
-            raise StorageError(f"Storage failed at {name}: {_reason(error)}; check the credentials.") from error
+            raise StorageError(
+                f"Storage failed at {name}: {_reason(error)}; check credentials and endpoint."
+            ) from error
         raise
 
 

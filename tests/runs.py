@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from conftest import ROOT
 
 SETTINGS = ["--knn.k", "20", "--edges.threshold", "0.6"]
@@ -19,7 +18,9 @@ def command(source: str, output: str, *options: str) -> list[str]:
     return [sys.executable, job, "--input", source, "--output", output, *SETTINGS, *options]
 
 
-def run(arguments: list[str], env: dict[str, str] | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: list[str], env: dict[str, str] | None = None, timeout: float = 240
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         arguments, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False
@@ -35,4 +36,3 @@ def looks_finished(folder: str | Path) -> list[str]:
     """Which of the published results exist."""
     names = ("MANIFEST.json", "clusters.parquet", "labels")
     return [name for name in names if (Path(folder) / name).exists()]
-

@@ -187,7 +187,7 @@ def test_unusable_settings_are_refused_with_a_sentence():
     vectors = unit_rows(20, 8, 0)
     with pytest.raises(ConfigError, match="There is no recipe 'cosin'; did you mean 'cosine'"):
         fitted(vectors, recipe="cosin")
-    with pytest.raises(ConfigError, match="overrides sets 'knn.kk', which is no key"):
+    with pytest.raises(ConfigError, match=r"overrides sets 'knn\.kk', which is no key"):
         fitted(vectors, {"knn": {"kk": 3}})
     with pytest.raises(ResourceError, match="raise the threshold"):
         fitted(vectors, {**SMALL, "communities": {"memory-gib": 1e-9}})

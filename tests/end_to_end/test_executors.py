@@ -13,11 +13,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import labels
 
 from raycluster import pipeline
 from raycluster.config import Config, load_config
 from raycluster.pipeline import Execution
-from runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
 FC_ES = load_config("fc-es", {"knn": {"k": 20}}, "test")
@@ -42,7 +42,9 @@ def expected(identities: str, tmp_path_factory: pytest.TempPathFactory) -> pa.Ta
 
 
 @pytest.mark.parametrize("shards", [3, 16])
-def test_the_number_of_shards_changes_no_label(identities: str, expected: pa.Table, tmp_path: Path, shards: int) -> None:
+def test_the_number_of_shards_changes_no_label(
+    identities: str, expected: pa.Table, tmp_path: Path, shards: int
+) -> None:
     assert _labels(identities, tmp_path / "run", executor="local", shards=shards).equals(expected)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from conftest import ROOT
 from runs import command, labels, run
 from servers import S3Server, flaky_proxy, seaweed_s3
@@ -45,7 +44,9 @@ def _arguments(server: S3Server, folder: str, *options: str) -> list[str]:
     return command(source, output, "--executor", "local", "--shards", "4", *options)
 
 
-def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(server: S3Server, expected: pa.Table, tmp_path: Path) -> None:
+def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
+    server: S3Server, expected: pa.Table, tmp_path: Path
+) -> None:
     arguments = _arguments(server, "killed")
     process = subprocess.Popen(arguments, env=server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     files = server.filesystem()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from conftest import ROOT
 from runs import SETTINGS, command, labels, run
 from servers import RayHead, S3Server, ray_head, seaweed_s3
@@ -28,7 +27,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield started
 
 
-def _submit(head: RayHead, env: dict[str, str], runtime: dict[str, object], *job: str) -> subprocess.CompletedProcess[str]:
+def _submit(
+    head: RayHead, env: dict[str, str], runtime: dict[str, object], *job: str
+) -> subprocess.CompletedProcess[str]:
     program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(ROOT)]
     options = ["--runtime-env-json", json.dumps(runtime), "--", "python", "jobs/cluster.py", *job]
     path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"

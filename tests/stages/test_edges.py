@@ -122,7 +122,7 @@ def brute_force_gap_lengths(similarity, window, z):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 40), st.integers(2, 20), st.sampled_from([0.5, 1.0, 3.0]), st.integers(0, 10**6))
+@given(st.integers(2, 40), st.integers(2, 20), st.sampled_from([0.517, 1.03, 3.07]), st.integers(0, 10**6))
 def test_gap_lengths_equal_a_loop_over_the_gaps(k, window, z, seed):
     rng = np.random.default_rng(seed)
     steps = rng.integers(0, 64, (25, k)) * np.where(rng.random((25, k)) < 0.1, 16, 1)

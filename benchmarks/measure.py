@@ -1,0 +1,57 @@
+"""What every benchmark shares: interleaved timing, peak memory, and the machine it ran on, printed as JSON."""
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_info
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each work in turn, A B A B ..., so that a machine that drifts drifts for all; one warm-up each."""
+    for work in works.values():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(round(seconds(work), 4))
+    return found
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores in use, and the kernels the BLAS libraries have chosen."""
+    blas = [f"{info['internal_api']} {info['version']} {info.get('architecture')}" for info in threadpool_info()]
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "blas": blas,
+    }
+
+
+def unit_rows(rows: int, width: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Random unit vectors."""
+    vectors = np.random.default_rng(seed).standard_normal((rows, width), np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def report(result: dict[str, Any]) -> None:
+    """Print a benchmark's result."""
+    print(json.dumps({**result, "peak_gib": peak_gib(), "machine": machine()}, indent=2))
