@@ -106,8 +106,7 @@ def _checked(X: npt.ArrayLike, config: Config) -> Float32:
         raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
         raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.")
-    if config.knn.k >= len(array):
-        raise InputError(f"knn.k is {config.knn.k}, but X has only {len(array)} rows; choose a smaller k.")
+    knn.require_rows(config.knn, len(array), "X")
     unit, reason = ingest.normalize(array)
     bad = np.flatnonzero(reason)
     if len(bad):

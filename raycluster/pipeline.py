@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster import __version__, schemas, scratch
-from raycluster.config import Config, differences
+from raycluster.begin import begin
+from raycluster.config import Config
 from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
 from raycluster.graph.nearest import exact_top_k
-from raycluster.plan import describe_input, encode_ranks, make_plan
+from raycluster.plan import describe_input, make_plan
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
 from raycluster.stages import communities, embeddings, labels
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
-from raycluster.stages.ingest import INGEST, ranks_path
-from raycluster.stages.knn import KNN
+from raycluster.stages.ingest import INGEST
+from raycluster.stages.knn import KNN, require_rows
 from raycluster.stages.labels import LABELS
 from raycluster.stages.lists import LISTS
-from raycluster.store import Store
 
 STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, EDGES, COMMUNITIES, LABELS)
 SAMPLE_ROWS = 256
@@ -84,10 +84,12 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
     Raises InputError, ConfigError, ResourceError for what the user can mend and StorageError for what storage did.
     """
     progress = Progress()
+    if f"{output_url.rstrip('/')}/".startswith(f"{input_url.rstrip('/')}/"):
+        raise ConfigError(f"The run folder {output_url} lies in the input {input_url}, which it would change.")
     described = describe_input(input_url)
     if execution.dry_run:
         return _dry_run(described, config, execution)
-    run = _open(output_url, described, config, execution, progress)
+    run, is_new = begin(output_url, described, config, execution.shards, execution.replan, STAGES, progress.say)
     manifest = run.store.get("MANIFEST.json")
     if manifest is not None:
         progress.say(f"{output_url} is complete")
@@ -97,48 +99,13 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
             if stage.wanted(run.config):
                 _run_stage(run, stage, execution, progress)
     except InputError:
-        if not run.store.files(run.folders["embeddings"]):
+        if is_new and not run.done(KNN):
             run.store.delete("plan.json")
             run.store.delete("stages")
         raise
     summary = _publish(run, progress)
     scratch.remove(run)
     return summary
-
-
-def _open(url: str, described: dict[str, Any], config: Config, execution: Execution, progress: Progress) -> Run:
-    """The run at `url`: the one that is there if it is of this input and configuration, or a new one."""
-    store = Store(url)
-    threads = len(os.sched_getaffinity(0))
-    stored = store.get("plan.json")
-    if stored is not None:
-        plan = json.loads(stored)
-        input_now = {name: plan["input"].get(name) for name in described}
-        changed = differences(plan["config"], asdict(config))
-        if input_now != described:
-            raise ConfigError(f"The run folder {url} was made from another input; choose another --output.")
-        if not changed:
-            return Run(url, STAGES, threads)
-        if not execution.replan:
-            raise ConfigError(
-                f"The run folder {url} was made with another configuration ({', '.join(changed)}); "
-                "choose another --output, or pass --replan to run the changed stages again."
-            )
-        for published in ("MANIFEST.json", "clusters.parquet", "labels"):
-            store.delete(published)
-        store.put("plan.json", json.dumps({**plan, "config": asdict(config)}).encode())
-        return Run(url, STAGES, threads)
-    if store.get("MANIFEST.json") is not None or store.files("labels"):
-        raise ConfigError(f"The folder {url} holds results without a plan; choose an empty --output.")
-    plan, ranks = make_plan(config, described, execution.shards)
-    plan = {"version": __version__, "config": asdict(config), **plan}
-    progress.say(f"{plan['input']['rows']:,} rows of width {plan['input']['width']} in {plan['shards']} shards")
-    draft = Run(url, STAGES, threads, plan)
-    for piece, rank in enumerate(ranks):
-        store.put(ranks_path(draft, piece), encode_ranks(rank))
-    if not store.create("plan.json", json.dumps(plan).encode()):
-        return _open(url, described, config, execution, progress)
-    return draft
 
 
 def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress) -> None:
@@ -255,6 +222,7 @@ def _dropped(run: Run, piece: int) -> list[tuple[Any, str, int, str]]:
 def _dry_run(described: dict[str, Any], config: Config, execution: Execution) -> dict[str, Any]:
     plan, _ = make_plan(config, described, execution.shards)
     rows = plan["input"]["rows"]
+    require_rows(config.knn, rows, described["url"])
     most = rows * (config.knn.k - 1)
     return {
         "rows": rows,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raycluster.errors import ConfigError
-from raycluster.graph.nearest import Float32, Int32, Vectors, rank_candidates, rounding_band
+from raycluster.graph.nearest import Float32, Int32, Vectors, rank_candidates, rank_crowded, rounding_band
 
 QUERY_BLOCK = 8192
 DATABASE_BLOCK = 2**20
@@ -73,9 +73,13 @@ def flat_top_k(queries: Vectors, own: Int32, database: Vectors, k: int) -> tuple
             best, ids = np.take_along_axis(best, order, 1), np.take_along_axis(ids, order, 1)
         band = 0.0 if as_float16 else 2 * rounding_band(block.shape[1])
         tied_past_the_end = (best[:, -1] >= np.minimum(best[:, k - 1], 1) - band) & (wanted < len(database))
-        for line in range(len(block)):
+        wide = np.asarray(block, np.float32)
+        rows = slice(start, start + len(block))
+        for line in np.flatnonzero(~tied_past_the_end):
             row = start + line
-            query = np.asarray(block[line], np.float32)
-            candidates = everything if tied_past_the_end[line] else ids[line].astype(np.int32)
-            rank_candidates(query, int(own[row]), database, candidates, neighbor[row], similarity[row])
+            rank_candidates(
+                wide[line], int(own[row]), database, ids[line].astype(np.int32), neighbor[row], similarity[row]
+            )
+        crowded = np.flatnonzero(tied_past_the_end)
+        rank_crowded(wide, own[rows], database, crowded, lambda row: everything, neighbor[rows], similarity[rows])
     return neighbor, similarity

@@ -16,7 +16,7 @@ from raycluster.graph.nearest import (
     Vectors,
     exact_top_k,
     map_blocks,
-    rank_candidates,
+    rank_crowded,
 )
 
 QUERY_BLOCK = 16384
@@ -95,11 +95,11 @@ def probe_top_k(
                 vectors = np.asarray(database[members], np.float32)
                 candidates.push(part[rows] @ vectors.T, members, rows)
         neighbor, similarity, crowded = candidates.finish(part, ids, database)
-        for row in crowded:
-            near = np.sort(
-                np.concatenate([index.members[index.offsets[c] : index.offsets[c + 1]] for c in wanted[row]])
-            )
-            rank_candidates(part[row], int(ids[row]), database, near, neighbor[row], similarity[row])
+
+        def near(row: int) -> Int32:
+            return np.concatenate([index.members[index.offsets[c] : index.offsets[c + 1]] for c in wanted[row]])
+
+        rank_crowded(part, ids, database, crowded, near, neighbor, similarity)
         return neighbor, similarity
 
     return map_blocks(block, len(queries), QUERY_BLOCK, threads)

@@ -19,9 +19,10 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.floating]
 
-QUERY_BLOCK = 1024
+QUERY_BLOCK = 512
 DATABASE_TILE = 1024
-_CHUNK = 16
+_CHUNK = 64
+_FEW = 16
 
 
 def rounding_band(width: int) -> float:
@@ -51,10 +52,34 @@ def dot_float64(a: Float32, b: Float32) -> float:
 
 @numba.njit(nogil=True, cache=True)
 def _any_at_least(scores, limit):  # type: ignore[no-untyped-def]
+    """Whether one of `_CHUNK` scores reaches the limit: a loop of fixed length, for the compiler to vectorize."""
     found = np.int32(0)
     for i in range(_CHUNK):
         found |= np.int32(scores[i] >= limit)
     return found > 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _any_of_few_at_least(scores, limit):  # type: ignore[no-untyped-def]
+    found = np.int32(0)
+    for i in range(_FEW):
+        found |= np.int32(scores[i] >= limit)
+    return found > 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _compact(held_score, held_id, k, band):  # type: ignore[no-untyped-def]
+    """Keep a full row's candidates within the rounding band of the k-th best; returns how many, and the new floor."""
+    capacity = held_score.shape[0]
+    kth = np.partition(held_score, capacity - k)[capacity - k]
+    limit = np.float32(min(kth, np.float32(1.0)) - 2 * band)
+    count = 0
+    for slot in range(capacity):
+        if held_score[slot] >= limit:
+            held_score[count] = held_score[slot]
+            held_id[count] = held_id[slot]
+            count += 1
+    return count, np.float32(np.inf) if 4 * count > 3 * capacity else limit
 
 
 @numba.njit(nogil=True, cache=True)
@@ -69,27 +94,25 @@ def _select(scores, ids, rows, k, band, held, held_score, held_id, floor):  # ty
         row = rows[line]
         limit = floor[row]
         count = held[row]
-        for start in range(0, columns, _CHUNK):
-            stop = min(start + _CHUNK, columns)
-            if stop - start == _CHUNK and not _any_at_least(scores[line, start:stop], limit):
-                continue
-            for column in range(start, stop):
-                score = scores[line, column]
-                if score >= limit and count == capacity:
-                    kth = np.partition(held_score[row], capacity - k)[capacity - k]
-                    limit = np.float32(min(kth, np.float32(1.0)) - 2 * band)
-                    count = 0
-                    for slot in range(capacity):
-                        if held_score[row, slot] >= limit:
-                            held_score[row, count] = held_score[row, slot]
-                            held_id[row, count] = held_id[row, slot]
-                            count += 1
-                    if 4 * count > 3 * capacity:
-                        limit = np.float32(np.inf)
+        column = 0
+        while column < columns:
+            if columns - column >= _CHUNK:
+                if not _any_at_least(scores[line, column : column + _CHUNK], limit):
+                    column += _CHUNK
+                    continue
+                while not _any_of_few_at_least(scores[line, column : column + _FEW], limit):
+                    column += _FEW
+            for at in range(column, min(column + _FEW, columns)):
+                score = scores[line, at]
                 if score >= limit:
+                    if count == capacity:
+                        count, limit = _compact(held_score[row], held_id[row], k, band)
+                        if score < limit:
+                            continue
                     held_score[row, count] = score
-                    held_id[row, count] = ids[column]
+                    held_id[row, count] = ids[at]
                     count += 1
+            column += _FEW
         floor[row] = limit
         held[row] = count
 
@@ -194,6 +217,35 @@ def rank_candidates(
     _canonical(ids, exact, own, neighbor, similarity)
 
 
+def rank_crowded(
+    queries: Float32,
+    own: Int32,
+    database: Vectors,
+    rows: Int64,
+    candidates_of: Callable[[int], Int32],
+    neighbor: Int32,
+    similarity: Float32,
+) -> None:
+    """Rank each of `rows` against `candidates_of(row)` in full, once for all rows that hold the same vector.
+
+    Such rows are mostly copies of one picture, so this costs a scan a distinct vector, not a scan a row.
+    """
+    ranked: dict[bytes, tuple[Int32, Float32]] = {}
+    k = neighbor.shape[1]
+    for row in rows:
+        key = queries[row].tobytes()
+        if key not in ranked:
+            ids, scores = np.full(k + 1, -1, np.int32), np.full(k + 1, -1.0, np.float32)
+            rank_candidates(queries[row], -1, database, candidates_of(row), ids, scores)
+            ranked[key] = ids, scores
+        ids, scores = ranked[key]
+        first = 0
+        if own[row] >= 0:
+            neighbor[row, 0], similarity[row, 0], first = own[row], 1.0, 1
+        others = np.flatnonzero(ids != own[row])[: k - first]
+        neighbor[row, first:], similarity[row, first:] = ids[others], scores[others]
+
+
 def exact_top_k(queries: Vectors, own: Int32, database: Vectors, k: int, threads: int = 1) -> tuple[Int32, Float32]:
     """The `k` database rows of highest inner product for each query.
 
@@ -209,12 +261,13 @@ def exact_top_k(queries: Vectors, own: Int32, database: Vectors, k: int, threads
         ids = own[start : start + QUERY_BLOCK]
         candidates = Candidates(len(part), part.shape[1], k)
         rows = np.arange(len(part))
+        scores = np.empty((len(part), DATABASE_TILE), np.float32)
         for first in range(0, len(database), DATABASE_TILE):
             tile = np.asarray(database[first : first + DATABASE_TILE], np.float32)
-            candidates.push(part @ tile.T, everything[first : first + DATABASE_TILE], rows)
+            found = np.matmul(part, tile.T, out=scores if len(tile) == DATABASE_TILE else None)
+            candidates.push(found, everything[first : first + DATABASE_TILE], rows)
         neighbor, similarity, crowded = candidates.finish(part, ids, database)
-        for row in crowded:
-            rank_candidates(part[row], int(ids[row]), database, everything, neighbor[row], similarity[row])
+        rank_crowded(part, ids, database, crowded, lambda row: everything, neighbor, similarity)
         return neighbor, similarity
 
     return map_blocks(block, len(queries), QUERY_BLOCK, threads)

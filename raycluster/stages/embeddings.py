@@ -30,8 +30,6 @@ def prepare(run: Run) -> dict[str, Any]:
     firsts = {marker["first"] for marker in markers if marker["first"]}
     if len(firsts) == 1 and all(marker["uniform"] for marker in markers):
         raise InputError(f"All {rows} rows of {url} hold the same vector; nothing tells identities apart.")
-    if run.config.knn.k >= rows:
-        raise InputError(f"knn.k is {run.config.knn.k}, but {url} has only {rows} rows; pass --knn.k below {rows}.")
     return {"starts": starts, "sources": [shard for shard, count in enumerate(counts) if count]}
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster import schemas
-from raycluster.errors import InputError
+from raycluster.config import fingerprint
+from raycluster.errors import InputError, StorageError
 from raycluster.plan import plain_ids
 from raycluster.run import Part, Run, Stage
 from raycluster.store import Store
@@ -99,7 +100,10 @@ def _part(
     run: Run, piece: int, ids: pa.ChunkedArray, vectors: list[npt.NDArray[np.float32]], reason: npt.NDArray[np.int8]
 ) -> Part:
     """The rows that are good, sorted by rank, one row group for each row shard."""
-    rank = np.load(io.BytesIO(run.store.get(ranks_path(run, piece)) or b""), allow_pickle=False)
+    stored = run.store.get(ranks_path(run, piece))
+    if stored is None:
+        raise StorageError(f"{run.store.name(ranks_path(run, piece))} is missing; choose another --output.")
+    rank = np.load(io.BytesIO(stored), allow_pickle=False)
     unit = np.concatenate(vectors)
     order = np.argsort(rank, kind="stable")
     order = order[reason[order] == 0]
@@ -132,8 +136,8 @@ def rows_per_shard(run: Run) -> int:
 
 
 def ranks_path(run: Run, piece: int) -> str:
-    """Where the plan has put the ranks of a piece's rows."""
-    return f"{run.folders['ingest']}/ranks-{piece:05d}.npy"
+    """Where the plan has put the ranks of a piece's rows; the same whatever happens to bad rows."""
+    return f"stages/ingest/ranks-{fingerprint(run.plan['input'], run.config.id_column)}/{piece:05d}.npy"
 
 
 INGEST = Stage(

@@ -4,10 +4,13 @@ Query-stationary: a worker holds a shard's rows as queries and streams all vecto
 shuffle and no merge between tasks, so every shard can be run again alone.
 """
 
+from typing import Any
+
 import numpy as np
 
 from raycluster import schemas, scratch
 from raycluster.config import KnnConfig
+from raycluster.errors import InputError
 from raycluster.graph import faiss_flat
 from raycluster.graph.inverted_file import InvertedFile, probe_top_k
 from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
@@ -38,6 +41,18 @@ def search(
     return exact_top_k(vectors[start:stop], own, vectors, config.k, threads)
 
 
+def require_rows(config: KnnConfig, rows: int, source: str) -> None:
+    """Raise InputError where `source` has no more rows than a list is long."""
+    if config.k >= rows:
+        raise InputError(f"knn.k is {config.k}, but {source} has only {rows} rows; choose a k below {rows}.")
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    """Nothing to find out, only to refuse: there must be more rows than `knn.k`."""
+    require_rows(run.config.knn, run.rows, run.plan["input"]["url"])
+    return {}
+
+
 def compute(run: Run, shard: int) -> Part:
     """Search one shard's rows."""
     start, stop = run.starts[shard : shard + 2]
@@ -51,4 +66,4 @@ def compute(run: Run, shard: int) -> Part:
     return Part([schemas.from_columns(schema, row=rows, neighbor=neighbor, similarity=similarity)])
 
 
-KNN = Stage(name="knn", settings=lambda config: config.knn.__dict__, compute=compute, gpu=True)
+KNN = Stage(name="knn", settings=lambda config: config.knn.__dict__, compute=compute, prepare=prepare, gpu=True)

@@ -4,7 +4,6 @@ import dataclasses
 import io
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from runs import command, labels, run
+from runs import command, evaluation, labels, run
 from servers import S3Server, flaky_proxy, seaweed_s3
 
 
@@ -59,8 +57,7 @@ def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
     assert finished.returncode == 0, finished.stderr
     assert _labels(server, "killed").equals(expected)
     evaluated = run(
-        [sys.executable, str(ROOT / "jobs" / "evaluate.py"), "--run", f"s3://{server.bucket}/killed"]
-        + ["--truth", f"s3://{server.bucket}/input", "--json", str(tmp_path / "scores.json")],
+        evaluation(f"s3://{server.bucket}/killed", f"s3://{server.bucket}/input", str(tmp_path / "scores.json")),
         server.env,
     )
     assert evaluated.returncode == 0, evaluated.stderr

@@ -48,13 +48,17 @@ def test_rows_with_hundreds_of_ties_are_crowded_and_ranked_against_every_row(mon
     rng = np.random.default_rng(0)
     vectors = np.concatenate([crowd[rng.integers(0, 4, 500)], unit_rows(40, 24, 4)])
     vectors = vectors[rng.permutation(len(vectors))].astype(storage)
-    whole = []
-    original = nearest.rank_candidates
+    crowded, scans = [], []
+    rank_crowded, rank_candidates = nearest.rank_crowded, nearest.rank_candidates
+    monkeypatch.setattr(nearest, "rank_crowded", lambda *given: (crowded.append(len(given[3])), rank_crowded(*given)))
     monkeypatch.setattr(
-        nearest, "rank_candidates", lambda *given: (whole.append(len(given[3]) == len(vectors)), original(*given))
+        nearest,
+        "rank_candidates",
+        lambda *given: (scans.append(len(given[3]) == len(vectors)), rank_candidates(*given)),
     )
     found = exact_top_k(vectors, rows_of(vectors), vectors, 4)
-    assert sum(whole) >= 400
+    assert sum(crowded) >= 400
+    assert sum(scans) < sum(crowded) / 10, "copies of a vector were ranked one by one"
     assert_same(found, brute_force_top_k(vectors, rows_of(vectors), vectors, 4))
 
 
