@@ -84,9 +84,9 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
     Raises InputError, ConfigError, ResourceError for what the user can mend and StorageError for what storage did.
     """
     progress = Progress()
+    described = describe_input(input_url)
     if f"{output_url.rstrip('/')}/".startswith(f"{input_url.rstrip('/')}/"):
         raise ConfigError(f"The run folder {output_url} lies in the input {input_url}, which it would change.")
-    described = describe_input(input_url)
     if execution.dry_run:
         return _dry_run(described, config, execution)
     run, is_new = begin(output_url, described, config, execution.shards, execution.replan, STAGES, progress.say)
@@ -98,14 +98,14 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
         for stage in STAGES:
             if stage.wanted(run.config):
                 _run_stage(run, stage, execution, progress)
+        return _publish(run, progress)
     except InputError:
         if is_new and not run.done(KNN):
             run.store.delete("plan.json")
             run.store.delete("stages")
         raise
-    summary = _publish(run, progress)
-    scratch.remove(run)
-    return summary
+    finally:
+        scratch.remove(run)
 
 
 def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress) -> None:

@@ -171,7 +171,7 @@ def spoiled(value):
         ([["a", "b"]] * 20, "2-d array of numbers, not <U1"),
         ([[None, 1.0]] * 20, "2-d array of numbers, not object"),
         ([[1.0, 2.0]] * 19 + [[1.0]], "2-d array of numbers, but its rows differ in length"),
-        (unit_rows(12, 8, 0), "knn.k is 12, but X has only 12 rows; choose a smaller k"),
+        (unit_rows(12, 8, 0), "knn.k is 12, but X has only 12 rows; choose a k below 12"),
         (unit_rows(3, 8, 0), "knn.k is 12, but X has only 3 rows"),
         (np.empty((0, 8)), "knn.k is 12, but X has only 0 rows"),
         (np.ones((20, 4)), "All 20 rows of X hold the same vector"),
