@@ -47,9 +47,12 @@ def measure(args: Args) -> dict[str, Any]:
         faiss.cvar.distance_compute_blas_query_bs, faiss.cvar.distance_compute_blas_database_bs = blocks
         return faiss.knn(queries, vectors, args.k, metric=faiss.METRIC_INNER_PRODUCT)
 
+    tile = np.empty((args.queries, 1024), np.float32)
     works: dict[str, Any] = {f"faiss {blocks[0]}x{blocks[1]}": lambda b=blocks: flat(b) for blocks in FAISS_BLOCKS}
     works["ours"] = lambda: exact_top_k(queries, own, vectors, args.k, threads)
-    works["gemm"] = lambda: [queries @ vectors[start : start + 8192].T for start in range(0, args.rows, 8192)]
+    works["gemm"] = lambda: [
+        np.matmul(queries, vectors[first : first + 1024].T, out=tile) for first in range(0, args.rows - 1023, 1024)
+    ]
     ours, theirs = works["ours"]()[0], flat(FAISS_BLOCKS[0])[1]
     times = interleaved(works, args.rounds)
     operations = 2 * args.rows * args.queries * args.width

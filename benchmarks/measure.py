@@ -49,7 +49,8 @@ def machine() -> dict[str, Any]:
 def unit_rows(rows: int, width: int, seed: int = 0) -> npt.NDArray[np.float32]:
     """Random unit vectors."""
     vectors = np.random.default_rng(seed).standard_normal((rows, width), np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def report(result: dict[str, Any]) -> None:

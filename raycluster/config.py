@@ -51,6 +51,8 @@ class KnnConfig:
     """Inverted lists searched a row. Raising it raises recall and time in proportion."""
     seed: int = 0
     """Seed of the sample that the inverted lists are trained on."""
+    source: str | None = None
+    """Folder with a `knn` table to take the neighbors from instead of searching, as jobs/import_features.py writes it."""
 
     def __post_init__(self) -> None:
         _require(self.k >= 2, f"knn.k is {self.k}: a row and at least one neighbor make 2.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -72,7 +73,10 @@ class ShardWorker:
             self._run = self._run or Run(self.url, STAGES, threads=self.threads)
             if self.session:
                 self._run.count_attempt(stage, shard, self.session)
-            self._run.commit(stage, shard, stage.compute(self._run, shard))
+            began = time.perf_counter()
+            part = stage.compute(self._run, shard)
+            part.facts["seconds"] = round(time.perf_counter() - began, 3)
+            self._run.commit(stage, shard, part)
         except RayclusterError as error:
             return {"shard": shard, "error": type(error).__name__, "message": str(error)}
         return {"shard": shard, "error": "", "message": ""}
@@ -133,7 +137,8 @@ def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Itera
     """Run shards in this process, or as a Ray Data job."""
     if not todo:
         return
-    if stage.on_driver(run.config) or not _on_ray(run, execution):
+    alone = stage.shards(run) == 1 and not stage.gpu
+    if alone or stage.on_driver(run.config) or not _on_ray(run, execution):
         worker = ShardWorker(run.store.url, stage.name, run.threads, _run=run)
         yield from map(worker, todo)
     else:

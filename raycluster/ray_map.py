@@ -48,7 +48,7 @@ def map_shards(
     `workers` caps the actors; none means as many as the cluster has room for now. `accelerator` gpu gives every actor a
     GPU and waits for one; auto does so where the cluster shows any. Raises RayclusterError where Ray itself fails.
     """
-    _connect()
+    connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
     size, cpus = _pool(len(shards), workers, gpu)
     dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
@@ -68,7 +68,7 @@ def map_shards(
         ) from None
 
 
-def _connect() -> None:
+def connect() -> None:
     if ray.is_initialized():
         return
     local = {} if os.environ.get("RAY_ADDRESS") else _local_cluster()

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from raycluster.errors import ConfigError
 from raycluster.graph.nearest import Float32, Vectors
@@ -36,7 +36,7 @@ UNRESOLVED_RISK = 0.8
 FEW_NEIGHBORS = 5.0
 MOST_ROWS = 0.9
 FEWEST_NEIGHBORS = 8
-MAX_ROWS = 200_000
+MAX_ROWS = 50_000
 RANDOM_PAIRS = 50_000
 
 
@@ -53,12 +53,12 @@ class RandomPairs:
     @classmethod
     def of(cls, cosines: npt.NDArray[np.floating]) -> "RandomPairs":
         """Fit to cosines (M,) of pairs drawn at random."""
-        median, low, lower = np.quantile(cosines, [0.5, norm.sf(1), norm.sf(2)])
+        median, low, lower = np.quantile(cosines, [0.5, ndtr(-1), ndtr(-2)])
         return cls(float(median), float(max(median - low, (median - lower) / 2, 1e-4)))
 
     def tail(self, similarity: Any) -> Any:
         """Share of random pairs above a similarity."""
-        return norm.sf((similarity - self.median) / self.spread)
+        return ndtr((self.median - similarity) / self.spread)
 
 
 def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
@@ -125,7 +125,7 @@ def _middle_of_least(risk: Float64) -> int:
 def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict[str, Any]]:
     """The similarity threshold for rows with neighbor similarities (N, K), self first, and how it was found.
 
-    Deterministic and independent of the order of rows up to 200,000; of more rows, every n-th in row order is used.
+    Deterministic and independent of the order of rows up to 50,000; of more rows, every n-th in row order is used.
     Raises ConfigError for K below 8: too few ranks to tell background from identity.
     """
     k = similarity.shape[1]
@@ -143,7 +143,7 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict
     ]
     risk = min(risks, key=lambda curve: float(curve.min()))
     threshold, least, basis = float(grid[_middle_of_least(risk)]), float(risk.min()), "background of far ranks"
-    one_a_row = pairs.median + pairs.spread * float(norm.isf(1 / rows))
+    one_a_row = pairs.median + pairs.spread * float(-ndtri(1 / rows))
     standing_out = float((similarity[:, 1:] >= one_a_row).sum(axis=1).mean())
     full_lists = float((rows * pairs.tail(similarity[:, -1]) < 0.05 * (k - 1)).mean())
     if least >= UNRESOLVED_RISK and standing_out < FEW_NEIGHBORS:

@@ -9,6 +9,7 @@ does not grow with the number of rows.
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from raycluster.graph.nearest import Float32, Int32, Int64
 
@@ -37,50 +38,59 @@ def normalized(probability: Float32) -> Float32:
     return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
 
 
+@numba.njit(nogil=True, cache=True)
+def _slot(node, mask):  # type: ignore[no-untyped-def]
+    return ((node * np.int32(-1640531535)) >> np.int32(9)) & mask
+
+
 @numba.njit(nogil=True, parallel=True, cache=True)
-def _nep_rows(first, order, neighbor, p_hat, length, out):  # type: ignore[no-untyped-def]
+def _nep_rows(first, order, neighbor, p_hat, length, mass, out):  # type: ignore[no-untyped-def]
     k = neighbor.shape[1]
     slots = 4
-    while slots < 4 * k:
+    while slots < 8 * k:
         slots *= 2
-    mask = np.uint32(slots - 1)
+    mask = slots - 1
     chunk = 256
     rows = out.shape[0]
     for part in numba.prange((rows + chunk - 1) // chunk):
         key = np.full(slots, -1, np.int32)
         value = np.empty(slots, np.float32)
-        used = np.empty(k, np.uint32)
+        used = np.empty(k, np.int64)
         for turn in range(part * chunk, min(rows, (part + 1) * chunk)):
             local = order[turn]
             i = first + local
-            mass_i = 0.0
             for h in range(length[i]):
-                slot = (np.uint32(neighbor[i, h]) * np.uint32(2654435769)) >> np.uint32(7) & mask
+                slot = _slot(neighbor[i, h], mask)
                 while key[slot] >= 0:
-                    slot = (slot + np.uint32(1)) & mask
+                    slot = (slot + 1) & mask
                 key[slot] = neighbor[i, h]
                 value[slot] = p_hat[i, h]
                 used[h] = slot
-                mass_i += p_hat[i, h]
             for rank in range(k):
                 j = neighbor[i, rank]
                 if j < 0 or rank >= length[i]:
                     out[local, rank] = 0.0
                     continue
                 common = 0.0
-                mass_j = 0.0
                 for h in range(length[j]):
                     other = neighbor[j, h]
-                    mass_j += p_hat[j, h]
-                    slot = (np.uint32(other) * np.uint32(2654435769)) >> np.uint32(7) & mask
-                    while key[slot] >= 0:
-                        if key[slot] == other:
+                    slot = _slot(other, mask)
+                    held = key[slot]
+                    while held >= 0:
+                        if held == other:
                             common += value[slot] + p_hat[j, h]
                             break
-                        slot = (slot + np.uint32(1)) & mask
-                out[local, rank] = common / (mass_i + mass_j)
+                        slot = (slot + 1) & mask
+                        held = key[slot]
+                out[local, rank] = common / (mass[i] + mass[j])
             for h in range(length[i]):
                 key[used[h]] = -1
+
+
+def _truncated_mass(p_hat: Float32, length: Int64) -> npt.NDArray[np.float64]:
+    """Sum of the first length[i] entries of each row."""
+    sums = np.cumsum(p_hat, axis=1, dtype=np.float64)
+    return np.asarray(sums[np.arange(len(sums)), length - 1])
 
 
 def _by_shared_neighbors(neighbor: Int32) -> Int64:
@@ -104,13 +114,14 @@ def neighbor_edge_probability(
     the truncation are 0. `threads` caps the numba threads; the result does not depend on it.
     """
     stop = len(neighbor) if stop is None else stop
+    mass = np.ones(len(neighbor)) if length is None else _truncated_mass(p_hat, length)
     if length is None:
         length = np.full(len(neighbor), neighbor.shape[1], np.int64)
     out = np.empty((stop - start, neighbor.shape[1]), np.float32)
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads or before, before))
     try:
-        _nep_rows(start, _by_shared_neighbors(neighbor[start:stop]), neighbor, p_hat, length, out)
+        _nep_rows(start, _by_shared_neighbors(neighbor[start:stop]), neighbor, p_hat, length, mass, out)
     finally:
         numba.set_num_threads(before)
     return out

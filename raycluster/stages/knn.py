@@ -15,7 +15,7 @@ from raycluster.graph import faiss_flat
 from raycluster.graph.inverted_file import InvertedFile, probe_top_k
 from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
 from raycluster.run import Part, Run, Stage
-from raycluster.stages import lists
+from raycluster.stages import lists, neighbors
 
 
 def search(
@@ -48,8 +48,10 @@ def require_rows(config: KnnConfig, rows: int, source: str) -> None:
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    """Nothing to find out, only to refuse: there must be more rows than `knn.k`."""
+    """Nothing to find out, only to refuse: too few rows, or a kNN table of other rows."""
     require_rows(run.config.knn, run.rows, run.plan["input"]["url"])
+    if run.config.knn.source is not None:
+        neighbors.require_matching_rows(run, run.config.knn.source)
     return {}
 
 
@@ -58,9 +60,12 @@ def compute(run: Run, shard: int) -> Part:
     start, stop = run.starts[shard : shard + 2]
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
     index = None
-    if run.config.knn.index == "ivf":
+    if lists.LISTS.wanted(run.config):
         index = InvertedFile.group(lists.centroids(run), np.asarray(scratch.joined(run, "lists", "list", "int32")))
-    neighbor, similarity = search(vectors, start, stop, run.config.knn, run.threads, index)
+    if run.config.knn.source is not None:
+        neighbor, similarity = neighbors.read(run, run.config.knn.source, start, stop, vectors)
+    else:
+        neighbor, similarity = search(vectors, start, stop, run.config.knn, run.threads, index)
     rows = np.arange(start, stop, dtype=np.int32)
     schema = schemas.knn(run.config.knn.k)
     return Part([schemas.from_columns(schema, row=rows, neighbor=neighbor, similarity=similarity)])

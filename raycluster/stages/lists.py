@@ -62,5 +62,5 @@ LISTS = Stage(
     settings=lambda config: [config.knn.storage, config.knn.lists, config.knn.seed],
     compute=compute,
     prepare=prepare,
-    wanted=lambda config: config.knn.index == "ivf",
+    wanted=lambda config: config.knn.index == "ivf" and config.knn.source is None,
 )

@@ -1,0 +1,32 @@
+# Every target sets up what it needs: one virtual environment, .venv, from the versions in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.PHONY: demo test lint bench clean
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "raycluster needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev]"
+	touch $@
+
+demo: .venv/installed
+	rm -rf $(DEMO)
+	$(BIN)/python -m raycluster.synthetic --preset demo --output $(DEMO)/input
+	$(BIN)/python jobs/cluster.py --input $(DEMO)/input --output $(DEMO)/run
+	$(BIN)/python jobs/evaluate.py --run $(DEMO)/run --truth $(DEMO)/input
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	for script in jaccard knn metrics end_to_end; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+clean:
+	rm -rf .venv runs
