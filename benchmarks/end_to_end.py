@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 import tyro
-from measure import report, seconds
 
+from measure import report, seconds
 from raycluster import Clusterer, metrics, pipeline, ray_map
 from raycluster.config import load_config
 from raycluster.pipeline import STAGES, Execution

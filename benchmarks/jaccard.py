@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import tyro
-from measure import interleaved, report
 from scipy.sparse import csr_array
 
+from measure import interleaved, report
 from raycluster.graph.jaccard import exponential_probability, neighbor_edge_probability, normalized
 from raycluster.graph.nearest import exact_top_k
 from raycluster.synthetic import SyntheticConfig, generate

@@ -15,8 +15,8 @@ from typing import Any
 import faiss
 import numpy as np
 import tyro
-from measure import interleaved, report, unit_rows
 
+from measure import interleaved, report, unit_rows
 from raycluster.graph.nearest import exact_top_k
 
 CORE_TYPES = ("", "Haswell", "Zen", "SkylakeX", "Sapphirerapids")

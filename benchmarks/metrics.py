@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import tyro
-from measure import interleaved, report
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
+from measure import interleaved, report
 from raycluster.metrics import evaluate
 
 

@@ -108,11 +108,14 @@ def _local_cluster() -> dict[str, Any]:
 
 
 def _pool(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
-    """Actors to ask for and CPUs for each, so that the cluster of this moment is full but no actor waits in vain."""
+    """Actors to ask for and CPUs for each: what fills the cluster of this moment.
+
+    Where it has no worker yet, an actor a shard is asked for, and an autoscaler starts what it may.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     kind = "GPU" if gpu else "CPU"
     room = int(sum(node.get(kind, 0) for node in nodes))
-    size = max(1, min(shards, workers or max(room, 1)))
+    size = min(shards, workers or room or shards)
     smallest = min((int(node["CPU"]) for node in nodes), default=1)
     on_one_node = -(-size // max(1, len(nodes)))
     return size, max(1, smallest // on_one_node)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from conftest import ROOT
 
 SETTINGS = ["--knn.k", "20", "--edges.threshold", "0.6"]

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import tyro
-from conftest import ROOT
 
+from conftest import ROOT
 from raycluster.cli import parse, run_job
 from raycluster.config import Config
 from raycluster.errors import ConfigError, InputError, StorageError

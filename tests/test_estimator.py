@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from data import identities, unit_rows
 from sklearn.base import clone
 
 import raycluster
+from data import identities, unit_rows
 from raycluster import Clusterer
 from raycluster.config import recipe_names
 from raycluster.errors import ConfigError, InputError, ResourceError

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data import identities, unit_rows
-from test_cli import call
 
+from data import identities, unit_rows
 from raycluster import metrics, pipeline
 from raycluster.config import load_config
 from raycluster.errors import InputError
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.pipeline import Execution
+from test_cli import call
 
 ROWS = 300
 THRESHOLD = 0.5

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data import unit_rows
 
+from data import unit_rows
 from raycluster import schemas
 
 ID_TYPES = {

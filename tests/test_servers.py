@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
 from servers import RayHead, S3Server, flaky_proxy, ray_head, seaweed_s3
 
 JOB = """

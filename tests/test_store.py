@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
-from servers import S3Server, seaweed_s3
 
 from raycluster.errors import InputError, RayclusterError, StorageError
 from raycluster.store import Store
+from servers import S3Server, seaweed_s3
 
 SECRET = "a-very-secret-key"
 

@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from runs import looks_finished
-from test_cli import Outcome, call
 
+from conftest import ROOT
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.job import ClusterArgs, cluster, with_recipe
+from runs import looks_finished
+from test_cli import Outcome, call
 
 ROWS, WIDTH, IDENTITIES = 32, 4, 8
 OPTIONS = ("--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local")

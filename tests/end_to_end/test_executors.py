@@ -13,11 +13,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runs import labels
 
 from raycluster import pipeline
 from raycluster.config import Config, load_config
 from raycluster.pipeline import Execution
+from runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
 FC_ES = load_config("fc-es", {"knn": {"k": 20}}, "test")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from conftest import ROWS
 from runs import command, labels, looks_finished, run
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from runs import command, evaluation, labels, run
 from servers import S3Server, flaky_proxy, seaweed_s3
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from conftest import ROOT
 from runs import SETTINGS, command, labels, run
 from servers import RayHead, S3Server, ray_head, seaweed_s3

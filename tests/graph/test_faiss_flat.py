@@ -2,8 +2,8 @@ import types
 
 import numpy as np
 import pytest
-from data import KINDS, assert_same, awkward_rows, unit_rows
 
+from data import KINDS, assert_same, awkward_rows, unit_rows
 from raycluster.errors import ConfigError
 from raycluster.graph import faiss_flat
 from raycluster.graph.faiss_flat import flat_top_k

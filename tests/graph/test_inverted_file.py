@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from data import KINDS, assert_same, awkward_rows, brute_force_top_k, identities, pair_similarities, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import KINDS, assert_same, awkward_rows, brute_force_top_k, identities, pair_similarities, unit_rows
 from raycluster.graph import inverted_file
 from raycluster.graph.inverted_file import InvertedFile, assign_lists, probe_top_k, train_centroids
 from raycluster.graph.nearest import exact_top_k

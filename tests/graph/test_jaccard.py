@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from data import identities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import identities
 from raycluster.graph.jaccard import (
     exponential_probability,
     neighbor_edge_probability,

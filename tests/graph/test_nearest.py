@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from data import KINDS, assert_same, awkward_rows, brute_force_top_k, pair_similarities, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import KINDS, assert_same, awkward_rows, brute_force_top_k, pair_similarities, unit_rows
 from raycluster.graph import nearest
 from raycluster.graph.nearest import dot_float64, exact_top_k, rank_candidates, rounding_band
 

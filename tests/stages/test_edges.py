@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from data import awkward_rows, identities, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import awkward_rows, identities, unit_rows
 from raycluster.config import EdgesConfig
 from raycluster.graph.nearest import exact_top_k
 from raycluster.stages import edges

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from data import identities
-from runs import labels
 
+from data import identities
 from raycluster import pipeline
 from raycluster.config import Config, load_config
 from raycluster.errors import InputError
 from raycluster.graph.nearest import exact_top_k
 from raycluster.importers import ImportArgs, import_features
 from raycluster.pipeline import Execution
+from runs import labels
 
 ROWS, K = 300, 12
 
