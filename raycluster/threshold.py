@@ -112,14 +112,17 @@ def _risk(similarity: Float32, background: Callable[[float], Float64], grid: Flo
     return lost + wrong / rows
 
 
-def _middle_of_least(risk: Float64) -> int:
-    """The middle of the run around the least risk where risk is nearly as low."""
+def _least(risk: Float64) -> int:
+    """The middle of the run around the least risk where risk is nearly as low; its end where all risk is high.
+
+    There the evidence is thin, and a wrong merge is worse than a wrong split.
+    """
     low = high = int(risk.argmin())
     while low > 0 and risk[low - 1] <= risk.min() + TIE:
         low -= 1
     while high < len(risk) - 1 and risk[high + 1] <= risk.min() + TIE:
         high += 1
-    return (low + high) // 2
+    return high if risk.min() >= UNRESOLVED_RISK else (low + high) // 2
 
 
 def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict[str, Any]]:
@@ -142,7 +145,7 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict
         for first, last in ((k // 4, k - 1), (k // 10, 2 * k // 5))
     ]
     risk = min(risks, key=lambda curve: float(curve.min()))
-    threshold, least, basis = float(grid[_middle_of_least(risk)]), float(risk.min()), "background of far ranks"
+    threshold, least, basis = float(grid[_least(risk)]), float(risk.min()), "background of far ranks"
     one_a_row = pairs.median + pairs.spread * float(-ndtri(1 / rows))
     standing_out = float((similarity[:, 1:] >= one_a_row).sum(axis=1).mean())
     full_lists = float((rows * pairs.tail(similarity[:, -1]) < 0.05 * (k - 1)).mean())

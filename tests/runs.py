@@ -19,6 +19,12 @@ def command(source: str, output: str, *options: str) -> list[str]:
     return [sys.executable, job, "--input", source, "--output", output, *SETTINGS, *options]
 
 
+def evaluation(folder: str, truth: str, scores: str) -> list[str]:
+    """The evaluation's command line, writing its JSON to `scores` as well."""
+    job = str(ROOT / "jobs" / "evaluate.py")
+    return [sys.executable, job, "--run", folder, "--truth", truth, "--json", scores]
+
+
 def run(
     arguments: list[str], env: dict[str, str] | None = None, timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
