@@ -5,22 +5,13 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from servers import RayHead, S3Server, flaky_proxy, ray_head, seaweed_s3
-
-JOB = """
-import os, ray, sys
-ray.init(log_to_driver=False)
-where = ray.get(ray.remote(lambda: os.path.exists("beside.txt")).remote())
-print("shards", ray.cluster_resources()["CPU"], "files", where, sorted(os.listdir(".")))
-sys.exit(int(sys.argv[1]))
-"""
+from servers import S3Server, flaky_proxy, seaweed_s3
 
 
 @pytest.fixture(scope="module")
@@ -92,27 +83,3 @@ def test_a_lost_reply_makes_a_successful_create_look_refused(store: S3Server) ->
                 refused += 1
     assert refused > 0
     assert store.filesystem().cat(keys) == {key: key.encode() for key in keys}
-
-
-def submit(head: RayHead, folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run job.py of the folder on the cluster and wait for its end."""
-    command = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(folder)]
-    command += ["--", "python", "job.py", *arguments]
-    return subprocess.run(command, env=head.env | env, capture_output=True, text=True, timeout=90)
-
-
-def test_a_job_runs_with_the_token_and_not_without(tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    (folder / ".venv").mkdir(parents=True)
-    (folder / "job.py").write_text(JOB)
-    (folder / "beside.txt").write_text("")
-    with ray_head(tmp_path) as head:
-        done = submit(head, folder, "0")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "shards 2.0 files True ['beside.txt', 'job.py']" in done.stdout
-        refused = submit(head, folder, "0", RAY_AUTH_TOKEN="0" * 64)
-        assert refused.returncode != 0
-        assert "Invalid authentication token" in refused.stderr
-        url = head.job_address
-    time.sleep(0.2)
-    assert refuses_connections(url)

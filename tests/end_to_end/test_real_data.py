@@ -1,0 +1,62 @@
+"""Numbers of an independent implementation on real faces and products; skipped where the sets are absent."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from raycluster import pipeline
+from raycluster.config import load_config
+from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.graph.nearest import exact_top_k
+from raycluster.pipeline import STAGES, Execution
+from raycluster.run import Run
+from raycluster.schemas import to_matrix
+from raycluster.stages import edges
+from raycluster.threshold import pick_threshold, sample_pairs
+from test_threshold import bcubed_f
+
+pytestmark = pytest.mark.data
+SETS = ["lfw_test", "lfw_train", "celeba_mid_train", "pricerunner_minilm_test", "pricerunner_minilm_train"]
+
+
+def _lfw(real_data: Path, output: Path, recipe: str, overrides: dict[str, Any]) -> tuple[int, float, dict[str, Any]]:
+    source = str(real_data / "lfw_test.parquet")
+    config = load_config(recipe, overrides, "test")
+    pipeline.cluster(source, str(output), config, Execution(executor="local"))
+    kept = edges.load(Run(str(output), STAGES))
+    return len(kept["source"]), float(kept["weight"].sum(dtype=np.float64)), evaluate(EvaluateArgs(str(output), source))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "count", "weight"),
+    [
+        ("fc-es", {}, 184_464, 103_306),
+        ("fc-es-sigmoid", {}, 268_410, 199_889),
+        ("cosine", {"edges": {"threshold": 0.525}}, 42_832, 31_828),
+    ],
+)
+def test_edges_and_scores_on_real_faces_are_those_of_an_independent_implementation(
+    real_data: Path, tmp_path: Path, recipe: str, overrides: dict[str, Any], count: int, weight: float
+) -> None:
+    found, total, scores = _lfw(real_data, tmp_path / "run", recipe, overrides)
+    assert found == pytest.approx(count, rel=0.001)
+    assert total == pytest.approx(weight, rel=0.001)
+    if recipe == "fc-es":
+        assert scores["pairwise"]["f"] == pytest.approx(0.553, abs=0.022)
+        assert scores["bcubed"]["f"] == pytest.approx(0.421, abs=0.009)
+    if recipe == "cosine":
+        assert scores["pairwise"]["f"] >= 0.993
+        assert scores["bcubed"]["f"] >= 0.986
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_picked_threshold_loses_at_most_five_points_on_real_sets(real_data: Path, name: str) -> None:
+    table = pq.read_table(real_data / f"{name}.parquet")
+    vectors, truth = to_matrix(table["embedding"]), table["label"].to_numpy()
+    neighbor, similarity = exact_top_k(vectors, np.arange(len(vectors), dtype=np.int32), vectors, 80, 2)
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    best = max(bcubed_f(truth, neighbor, similarity, at) for at in np.arange(0.3, 1.0, 0.05))
+    assert best - bcubed_f(truth, neighbor, similarity, threshold) <= 0.05, facts
