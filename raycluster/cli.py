@@ -71,7 +71,8 @@ def run_job(args_type: type[Args], main: Callable[[Args], Any], default: Callabl
 
     What `main` returns, unless none, is printed to stdout as JSON; everything else, libraries included, goes to stderr.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         args = parse(args_type, default() if default else None)
         with contextlib.redirect_stdout(sys.stderr):

@@ -12,8 +12,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+if "ray" not in sys.modules:  # Ray reads these when it is first imported, its child processes when they start
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 import ray.data
@@ -76,7 +77,7 @@ def connect() -> None:
         with _native_stderr_muted():
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split("Traceback")[0].split())
         raise RayclusterError(f"The Ray cluster at {os.environ.get('RAY_ADDRESS', 'this machine')}: {reason}") from None
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
