@@ -19,7 +19,7 @@ import tyro
 from measure import interleaved, report, unit_rows
 from raycluster.graph.nearest import exact_top_k
 
-CORE_TYPES = ("", "Haswell", "Zen", "SkylakeX", "Sapphirerapids")
+CORE_TYPES = ("", "Haswell", "Zen", "SkylakeX")
 FAISS_BLOCKS = ((4096, 1024), (4096, 4096), (1024, 8192))
 
 

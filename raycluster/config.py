@@ -62,6 +62,14 @@ class KnnConfig:
 
 
 @dataclass(frozen=True)
+class TopkConfig:
+    """How many of a row's neighbors to trust."""
+
+    source: str | None = None
+    """Parquet with columns `id` and `k`, a count in 1..knn.k a row, made elsewhere; none trusts all k neighbors."""
+
+
+@dataclass(frozen=True)
 class EdgesConfig:
     """Which neighbor pairs become weighted edges."""
 
@@ -151,9 +159,14 @@ class Config:
     """Column with the vectors: lists of floats, all of one length."""
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
+    topk: TopkConfig = field(default_factory=TopkConfig)
     edges: EdgesConfig = field(default_factory=EdgesConfig)
     communities: CommunitiesConfig = field(default_factory=CommunitiesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
+
+    def __post_init__(self) -> None:
+        early = self.edges.rule == "early-stop"
+        _require(early or self.topk.source is None, "topk.source has no use without edges.rule early-stop.")
 
 
 def recipe_names() -> list[str]:

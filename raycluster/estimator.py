@@ -58,8 +58,8 @@ class Clusterer:
         InputError for what is no such array, for rows with NaN, infinity or only zeros, and for k >= N.
         """
         config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
-        if config.knn.source is not None:
-            raise ConfigError("knn.source is for jobs/cluster.py; Clusterer searches the array it is given.")
+        if config.knn.source is not None or config.topk.source is not None:
+            raise ConfigError("knn.source and topk.source are for jobs/cluster.py; Clusterer is given its array alone.")
         threads = self.threads or len(os.sched_getaffinity(0))
         vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")

@@ -26,8 +26,9 @@ from raycluster.stages.ingest import INGEST
 from raycluster.stages.knn import KNN, require_rows
 from raycluster.stages.labels import LABELS
 from raycluster.stages.lists import LISTS
+from raycluster.stages.topk import TOPK
 
-STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, EDGES, COMMUNITIES, LABELS)
+STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, TOPK, EDGES, COMMUNITIES, LABELS)
 SAMPLE_ROWS = 256
 
 

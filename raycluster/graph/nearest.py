@@ -68,13 +68,13 @@ def _any_of_few_at_least(scores, limit):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _compact(held_score, held_id, k, band):  # type: ignore[no-untyped-def]
-    """Keep a full row's candidates within the rounding band of the k-th best; returns how many, and the new floor."""
+def _compact(held_score, held_id, held, k, band):  # type: ignore[no-untyped-def]
+    """Keep a row's candidates within the rounding band of the k-th best; returns how many, and the new floor."""
     capacity = held_score.shape[0]
-    kth = np.partition(held_score, capacity - k)[capacity - k]
+    kth = np.partition(held_score[:held], held - k)[held - k]
     limit = np.float32(min(kth, np.float32(1.0)) - 2 * band)
     count = 0
-    for slot in range(capacity):
+    for slot in range(held):
         if held_score[slot] >= limit:
             held_score[count] = held_score[slot]
             held_id[count] = held_id[slot]
@@ -83,8 +83,8 @@ def _compact(held_score, held_id, k, band):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _select(scores, ids, rows, k, band, held, held_score, held_id, floor):  # type: ignore[no-untyped-def]
-    """Push the tile scores above each row's floor into its candidates, compacting a row whenever it is full.
+def _select(scores, ids, rows, k, band, held, room, held_score, held_id, floor):  # type: ignore[no-untyped-def]
+    """Push the tile scores above each row's floor into its candidates, compacting a row whenever `k` have come in.
 
     A row with more candidates inside the rounding band than it can hold gets an infinite floor: it is crowded.
     """
@@ -105,8 +105,9 @@ def _select(scores, ids, rows, k, band, held, held_score, held_id, floor):  # ty
             for at in range(column, min(column + _FEW, columns)):
                 score = scores[line, at]
                 if score >= limit:
-                    if count == capacity:
-                        count, limit = _compact(held_score[row], held_id[row], k, band)
+                    if count == room[row]:
+                        count, limit = _compact(held_score[row], held_id[row], count, k, band)
+                        room[row] = min(capacity, count + k)
                         if score < limit:
                             continue
                     held_score[row, count] = score
@@ -172,13 +173,14 @@ class Candidates:
         self._band = rounding_band(width)
         capacity = 4 * k + 64
         self._held = np.zeros(rows, np.int64)
+        self._room = np.full(rows, 2 * k, np.int64)
         self._score = np.empty((rows, capacity), np.float32)
         self._id = np.empty((rows, capacity), np.int32)
         self._floor = np.full(rows, -np.inf, np.float32)
 
     def push(self, scores: Float32, ids: Int32, rows: Int64) -> None:
         """Offer `scores` (R, T) of database rows `ids` (T,) to the block's query rows `rows` (R,)."""
-        _select(scores, ids, rows, self._k, self._band, self._held, self._score, self._id, self._floor)
+        _select(scores, ids, rows, self._k, self._band, self._held, self._room, self._score, self._id, self._floor)
 
     def finish(self, queries: Float32, own: Int32, database: Vectors) -> tuple[Int32, Float32, Int64]:
         """Return neighbor (R, k) and similarity (R, k) in canonical order, and the crowded rows, still to be ranked.

@@ -20,6 +20,7 @@ from raycluster.config import EdgesConfig
 from raycluster.graph import jaccard
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.run import Part, Run, Stage
+from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
 
 Columns = dict[str, Any]
@@ -180,16 +181,18 @@ def build(
     floor: float,
     p_hat: Any,
     threads: int,
+    length: Int64 | None = None,
 ) -> Columns:
     """The edges of rows start..stop under a configuration; neighbor and similarity are (N, K) of all rows.
 
-    `p_hat` is called for the normalized edge probabilities (N, K), which only `early-stop` needs.
+    `p_hat` is called for the normalized edge probabilities (N, K), which only `early-stop` needs; `length` (N,) truncates
+    its neighbor lists (S1 eq. 8).
     """
     if config.rule == "threshold":
         return threshold_edges(start, stop, neighbor, similarity, floor)
     if config.rule == "gap":
         return gap_edges(start, stop, neighbor, similarity, config.gap_window, config.gap_z)
-    nep = jaccard.neighbor_edge_probability(neighbor, p_hat(), start, stop, threads=threads)
+    nep = jaccard.neighbor_edge_probability(neighbor, p_hat(), start, stop, length, threads)
     return early_stop_edges(start, neighbor[start:stop], similarity[start:stop], nep, floor)
 
 
@@ -226,7 +229,10 @@ def compute(run: Run, shard: int) -> Part:
         return scratch.joined(run, "knn", "similarity", "float32", transform(config), tag)
 
     floor = limit(config, run.prepared("edges")) - config.reserve
-    columns = build(start, stop, neighbor, similarity, config, floor, p_hat, run.threads)
+    length = None
+    if TOPK.wanted(run.config):
+        length = rounded(scratch.joined(run, "topk", "k", "int64"), run.config.knn.k)
+    columns = build(start, stop, neighbor, similarity, config, floor, p_hat, run.threads, length)
     return Part([schemas.from_columns(schemas.EDGES, **columns)])
 
 

@@ -1,17 +1,67 @@
-"""knn -> how many of a row's neighbors to trust. No recipe of today predicts it, so every recipe skips this stage.
+"""knn -> how many of a row's neighbors to trust; skipped unless `topk.source` names a table of counts.
 
-The `topk` table holds a predicted count a row; `rounded` turns it into the list lengths that NEP truncates with.
+The `topk` table holds a count a row; `rounded` turns it into the list lengths that NEP truncates with (S1 eq. 8).
 """
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from raycluster import schemas
+from raycluster.errors import InputError
 from raycluster.graph.nearest import Int64
+from raycluster.plan import input_files, plain_ids
+from raycluster.run import Part, Run, Stage
 
 
 def rounded(topk: npt.NDArray[np.integer], k: int) -> Int64:
-    """S1 eq. 7: list lengths min(k, 10 ceil(TopK / 10)) from predicted counts (N,), for NEP only.
+    """S1 eq. 7: list lengths min(k, 10 ceil(TopK / 10)) from counts (N,) of 1 or more, for NEP only.
 
-    Rounding up keeps a list long enough where the prediction is a few neighbors short.
+    Rounding up keeps a list long enough where a prediction is a few neighbors short.
     """
     return np.minimum(k, -(-np.asarray(topk, np.int64) // 10) * 10)
+
+
+def read(source: str) -> tuple[pa.ChunkedArray, Int64]:
+    """Ids and counts (M,) of a table of counts; raises InputError for missing columns and counts below 1."""
+    store, names = input_files(source)
+    ids: list[pa.Array] = []
+    counts: list[Int64] = []
+    for name in names:
+        with store.parquet(name) as file:
+            for column in ("id", "k"):
+                if column not in file.schema_arrow.names:
+                    raise InputError(f"{store.name(name)} has no column '{column}': it is no table of neighbor counts.")
+            table = file.read(columns=["id", "k"])
+        if not pa.types.is_integer(table["k"].type) or table["k"].null_count:
+            raise InputError(f"{store.name(name)}, column 'k' must hold whole numbers and no null.")
+        low = np.flatnonzero(table["k"].to_numpy() < 1)
+        if len(low):
+            raise InputError(f"{store.name(name)}, column 'k', row {low[0]}: a count is at least 1, the row itself.")
+        ids += plain_ids(table["id"]).chunks
+        counts.append(table["k"].to_numpy().astype(np.int64))
+    return pa.chunked_array(ids), np.concatenate(counts)
+
+
+def compute(run: Run, shard: int) -> Part:
+    """The counts of a shard's rows, found by id; raises InputError where a row has none."""
+    source = str(run.config.topk.source)
+    ids, counts = read(source)
+    wanted = run.table("embeddings", shard, ["id"])["id"]
+    found = pc.index_in(wanted, value_set=ids.cast(wanted.type).combine_chunks())
+    if found.null_count:
+        missing = wanted.filter(pc.is_null(found))[0].as_py()
+        raise InputError(f"{source} has no count for {found.null_count} ids of the run, the first is {missing!r}.")
+    k = np.minimum(counts[found.to_numpy()], run.config.knn.k)
+    rows = np.arange(*run.starts[shard : shard + 2], dtype=np.int32)
+    certain = np.ones(len(rows), np.float32)
+    return Part([schemas.from_columns(schemas.TOPK, row=rows, k=k, confidence=certain)])
+
+
+TOPK = Stage(
+    name="topk",
+    settings=lambda config: config.topk.__dict__,
+    compute=compute,
+    wanted=lambda config: config.topk.source is not None,
+)
