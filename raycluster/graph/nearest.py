@@ -19,8 +19,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.floating]
 
-QUERY_BLOCK = 512
-DATABASE_TILE = 1024
+QUERY_BLOCK = 1024
+DATABASE_TILE = 512
 _CHUNK = 64
 _FEW = 16
 
