@@ -1,4 +1,4 @@
-"""Exact kNN: our kernel against the best faiss flat call this machine can make, and the gemm rate as the ceiling.
+"""Exact kNN of all rows, as one shard: our search against the best faiss flat call of this machine, and the gemm rate.
 
 faiss's wheel brings a BLAS of its own whose kernel depends on OPENBLAS_CORETYPE, read when it is loaded. So each core
 type runs in a child process, where faiss (several block sizes) and we take turns; the environment's own setting is one
@@ -17,21 +17,22 @@ import numpy as np
 import tyro
 
 from measure import interleaved, report, unit_rows
+from raycluster.config import KnnConfig
 from raycluster.graph.nearest import exact_top_k
+from raycluster.stages.knn import search
 
 CORE_TYPES = ("", "Haswell", "Zen", "SkylakeX")
-FAISS_BLOCKS = ((4096, 1024), (4096, 4096), (1024, 8192))
+FAISS_BLOCKS = ((4096, 1024), (4096, 4096))
 
 
 @dataclass
 class Args:
-    """Size of the search: `queries` rows against all `rows`."""
+    """Size of the search: all `rows` among themselves, as one shard."""
 
-    rows: int = 100_000
+    rows: int = 32_768
     width: int = 256
     k: int = 80
-    queries: int = 16_384
-    rounds: int = 3
+    rounds: int = 2
     child: bool = False
     """Measure in this process only."""
 
@@ -39,23 +40,24 @@ class Args:
 def measure(args: Args) -> dict[str, Any]:
     """Time one core type."""
     vectors = unit_rows(args.rows, args.width)
-    queries = vectors[: args.queries]
-    own = np.arange(args.queries, dtype=np.int32)
+    own = np.arange(args.rows, dtype=np.int32)
     threads = len(os.sched_getaffinity(0))
 
     def flat(blocks: tuple[int, int]) -> Any:
         faiss.cvar.distance_compute_blas_query_bs, faiss.cvar.distance_compute_blas_database_bs = blocks
-        return faiss.knn(queries, vectors, args.k, metric=faiss.METRIC_INNER_PRODUCT)
+        return faiss.knn(vectors, vectors, args.k, metric=faiss.METRIC_INNER_PRODUCT)
 
-    tile = np.empty((args.queries, 1024), np.float32)
+    tile = np.empty((args.rows, 1024), np.float32)
     works: dict[str, Any] = {f"faiss {blocks[0]}x{blocks[1]}": lambda b=blocks: flat(b) for blocks in FAISS_BLOCKS}
-    works["ours"] = lambda: exact_top_k(queries, own, vectors, args.k, threads)
+    config = KnnConfig(k=args.k, engine="gemm")
+    works["ours"] = lambda: search(vectors, 0, args.rows, config, threads)
+    works["ours, as a shard"] = lambda: exact_top_k(vectors, own, vectors, args.k, threads)
     works["gemm"] = lambda: [
-        np.matmul(queries, vectors[first : first + 1024].T, out=tile) for first in range(0, args.rows - 1023, 1024)
+        np.matmul(vectors, vectors[first : first + 1024].T, out=tile) for first in range(0, args.rows - 1023, 1024)
     ]
     ours, theirs = works["ours"]()[0], flat(FAISS_BLOCKS[0])[1]
     times = interleaved(works, args.rounds)
-    operations = 2 * args.rows * args.queries * args.width
+    operations = 2 * args.rows * args.rows * args.width
     return {
         "seconds": times,
         "gflops": {name: round(operations / min(taken) / 1e9, 1) for name, taken in times.items()},
@@ -80,7 +82,7 @@ def main(args: Args) -> None:
     best = max(rate for found in rates.values() for name, rate in found.items() if name.startswith("faiss"))
     ours = rates["as it is"]["ours"]
     report({
-        "benchmark": "exact kNN", "rows": args.rows, "width": args.width, "k": args.k, "queries": args.queries,
+        "benchmark": "exact kNN", "rows": args.rows, "width": args.width, "k": args.k,
         "core_types": results, "best_faiss_gflops": best, "ours_gflops": ours, "ratio": round(ours / best, 3),
     })  # fmt: skip
 

@@ -88,9 +88,9 @@ def _nep_rows(first, order, neighbor, p_hat, length, mass, out):  # type: ignore
 
 
 def _truncated_mass(p_hat: Float32, length: Int64) -> npt.NDArray[np.float64]:
-    """Sum of the first length[i] entries of each row."""
+    """Sum of the first length[i] entries of each row; 1 for a whole row, as without truncation."""
     sums = np.cumsum(p_hat, axis=1, dtype=np.float64)
-    return np.asarray(sums[np.arange(len(sums)), length - 1])
+    return np.where(length == p_hat.shape[1], 1.0, sums[np.arange(len(sums)), length - 1])
 
 
 def _by_shared_neighbors(neighbor: Int32) -> Int64:

@@ -14,8 +14,11 @@ from raycluster.errors import InputError
 from raycluster.graph import faiss_flat
 from raycluster.graph.inverted_file import InvertedFile, probe_top_k
 from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
+from raycluster.graph.self_join import bytes_needed, self_top_k
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import lists, neighbors
+
+SELF_JOIN_BYTES = 2**31
 
 
 def search(
@@ -38,6 +41,8 @@ def search(
         return probe_top_k(vectors[start:stop], own, vectors, index, probes, config.k, threads)
     if config.engine == "faiss" or (config.engine == "auto" and faiss_flat.gpu_available()):
         return faiss_flat.flat_top_k(vectors[start:stop], own, vectors, config.k)
+    if stop - start == len(vectors) and bytes_needed(stop, config.k) <= SELF_JOIN_BYTES:
+        return self_top_k(vectors, config.k, threads)
     return exact_top_k(vectors[start:stop], own, vectors, config.k, threads)
 
 

@@ -19,7 +19,7 @@ from raycluster.threshold import pick_threshold, sample_pairs
 from test_threshold import bcubed_f
 
 pytestmark = pytest.mark.data
-SETS = ["lfw_test", "lfw_train", "celeba_mid_train", "pricerunner_minilm_test", "pricerunner_minilm_train"]
+SETS = ["lfw_test", "celeba_mid_train", "pricerunner_minilm_test"]
 
 
 def _lfw(real_data: Path, output: Path, recipe: str, overrides: dict[str, Any]) -> tuple[int, float, dict[str, Any]]:
