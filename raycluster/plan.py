@@ -59,7 +59,7 @@ def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> 
         with store.parquet(name) as file:
             schema = file.schema_arrow
             check_columns(schema, config, store.name(name))
-            column = _plain_ids(file.read(columns=[config.id_column])[config.id_column])
+            column = plain_ids(file.read(columns=[config.id_column])[config.id_column])
             id_type = id_type or column.type
             if column.type != id_type:
                 raise InputError(
@@ -128,14 +128,10 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
-def _plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    return column.cast(pa.binary() if pa.types.is_fixed_size_binary(kind) else kind)
-
-
 def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Ids without dictionary encoding; fixed-size binary as binary."""
-    return _plain_ids(column)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return column.cast(pa.binary() if pa.types.is_fixed_size_binary(kind) else kind)
 
 
 def _refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
