@@ -2,12 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
+# A GPU machine may want another build of torch; where an index has only CUDA builds, they are gigabytes.
+TORCH ?= torch==2.13.0
 
 .PHONY: demo test lint bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "raycluster needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev]"
 	touch $@
 

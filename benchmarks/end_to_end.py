@@ -15,7 +15,7 @@ import tyro
 
 from measure import report, seconds
 from raycluster import Clusterer, metrics, pipeline, ray_map
-from raycluster.config import load_config
+from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES, Execution
 from raycluster.run import Run
 from raycluster.synthetic import SyntheticConfig, generate, write_parquet

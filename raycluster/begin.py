@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from raycluster import __version__
-from raycluster.config import Config, differences
+from raycluster.config import Config
 from raycluster.errors import ConfigError
+from raycluster.overlay import differences
 from raycluster.plan import encode_ranks, make_plan
 from raycluster.run import Run, Stage
 from raycluster.stages.ingest import ranks_path

@@ -1,5 +1,6 @@
 """The frame of every job: parse the command line, call one function, print its result as JSON, return an exit code."""
 
+import argparse
 import contextlib
 import difflib
 import io
@@ -92,6 +93,15 @@ def run_job(args_type: type[Args], main: Callable[[Args], Any], default: Callabl
     if result is not None:
         print(json.dumps(result, indent=2))
     sys.exit(0)
+
+
+def early_options(*names: str) -> list[str | None]:
+    """Values of options that decide what the other options' defaults are; none where an option is not given."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in names:
+        early.add_argument(name, nargs="?", dest=name)
+    known = vars(early.parse_known_args()[0])
+    return [known[name] for name in names]
 
 
 def _interrupt(*_: object) -> None:

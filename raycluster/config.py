@@ -1,23 +1,12 @@
-"""Configuration: one frozen dataclass a stage, filled from a recipe, then a YAML file, then the command line."""
+"""Configuration: one frozen dataclass a stage. `raycluster.overlay` fills it from recipe, YAML file and command line."""
 
-import dataclasses
-import difflib
-import hashlib
-import json
 import math
-import types
-import typing
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal, TypeVar
-
-import yaml
+from typing import Literal
 
 from raycluster.errors import ConfigError
 
 DEFAULT_RECIPE = "cosine"
-Section = TypeVar("Section")
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -66,19 +55,42 @@ class TopkConfig:
     """How many of a row's neighbors to trust."""
 
     source: str | None = None
-    """Parquet with columns `id` and `k`, a count in 1..knn.k a row, made elsewhere; none trusts all k neighbors."""
+    """Parquet with columns `id` and `k`, a count in 1..knn.k a row, made elsewhere."""
+    predict: bool = False
+    """Predict the counts with the model's adaptive filter. Without either, all k neighbors are trusted."""
+
+    def __post_init__(self) -> None:
+        _require(not (self.predict and self.source), "topk.source and topk.predict exclude each other.")
+
+
+@dataclass(frozen=True)
+class RelationsConfig:
+    """A learned judge of \"same identity?\"."""
+
+    score: Literal["none", "recall", "all"] = "none"
+    """Neighbors scored by the model: none, those that the early-stop walk left out (S1's edge recall), or all."""
+    floor: float | None = None
+    """Lowest NEP of a neighbor that `recall` scores; none takes the model's. Raising it scores fewer, faster."""
+
+    def __post_init__(self) -> None:
+        _require(self.floor is None or 0 <= self.floor <= 1, f"relations.floor is {self.floor}: NEP lies in 0..1.")
 
 
 @dataclass(frozen=True)
 class EdgesConfig:
     """Which neighbor pairs become weighted edges."""
 
-    rule: Literal["threshold", "early-stop", "gap"] = "threshold"
-    """`threshold`: similarity >= threshold, undirected. `early-stop`: FC-ES walk on NEP, directed. `gap`: FaceMap."""
+    rule: Literal["threshold", "score", "early-stop", "gap"] = "threshold"
+    """`threshold` on similarity or `score` on the learned score, undirected; `early-stop`: FC-ES walk on NEP, directed;
+    `gap`: FaceMap."""
     threshold: float | None = None
     """Lowest similarity of an edge, for rule `threshold`; none picks it from the data. Raising it splits more."""
-    theta: float = 0.22
-    """NEP at which the walk of rule `early-stop` ends. Raising it splits more."""
+    theta: float | None = 0.22
+    """NEP at which the walk of rule `early-stop` ends; none takes the model's. Raising it splits more."""
+    eta: float | None = None
+    """Lowest learned score, 0..1, of an edge; none takes the model's. Raising it splits more."""
+    combine: Literal["mean", "geometric", "minimum"] = "mean"
+    """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean."""
     transform: Literal["exponential", "sigmoid"] = "exponential"
     """Edge probability before NEP: FC-ES's exponential or S1's sigmoid (eq. 6)."""
     tau: float = 0.5
@@ -92,7 +104,7 @@ class EdgesConfig:
     gap_z: float = 3.0
     """Standard scores above which a gap cuts the neighbor list in rule `gap`. Raising it keeps more neighbors."""
     reserve: float = 0.1
-    """How far below the threshold (or theta) edges are still stored, so that a finished run can be swept."""
+    """How far below the threshold (theta, eta) edges are still stored, so that a finished run can be swept."""
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -100,7 +112,8 @@ class EdgesConfig:
         for name in ("tau", "delta", "epsilon", "gap_z", "reserve"):
             value = getattr(self, name)
             _require(math.isfinite(value), f"edges.{name.replace('_', '-')} is {value}: it must be a finite number.")
-        _require(0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
+        _require(self.theta is None or 0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
+        _require(self.eta is None or 0 <= self.eta <= 1, f"edges.eta is {self.eta}: a score lies in 0..1.")
         _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
         _require(self.gap_window >= 2, f"edges.gap-window is {self.gap_window}: it must be at least 2.")
         _require(self.reserve >= 0, f"edges.reserve is {self.reserve}: it must not be negative.")
@@ -157,114 +170,28 @@ class Config:
     """Column with one unique id a row: integers, strings or binary."""
     embedding_column: str = "embedding"
     """Column with the vectors: lists of floats, all of one length."""
+    model: str | None = None
+    """Model folder of jobs/train.py, for recipes with a trained network."""
+    model_digest: str | None = None
+    """SHA-256 of the model's card.json, filled in when a run starts; given, any other model is refused."""
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
     topk: TopkConfig = field(default_factory=TopkConfig)
+    relations: RelationsConfig = field(default_factory=RelationsConfig)
     edges: EdgesConfig = field(default_factory=EdgesConfig)
     communities: CommunitiesConfig = field(default_factory=CommunitiesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
 
     def __post_init__(self) -> None:
-        early = self.edges.rule == "early-stop"
-        _require(early or self.topk.source is None, "topk.source has no use without edges.rule early-stop.")
+        rule, score = self.edges.rule, self.relations.score
+        _require(
+            rule == "early-stop" or score != "none" or self.topk.source is None,
+            "topk.source has no use without edges.rule early-stop.",
+        )
+        _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
+        _require((score == "all") == (rule == "score"), "relations.score all and edges.rule score go together.")
 
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
-    folder = resources.files("raycluster") / "recipes"
-    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def load_config(recipe: str = DEFAULT_RECIPE, overrides: dict[str, Any] | None = None, source: str = "") -> Config:
-    """The configuration of a recipe (name or YAML path) with `overrides`, a nested mapping read from `source`.
-
-    Raises ConfigError for an unknown recipe or key, naming the nearest, and for a value of the wrong type or range.
-    """
-    if not isinstance(recipe, str):
-        raise ConfigError(f"{source} sets 'recipe' to {recipe!r}; it takes the name of a recipe or a YAML file.")
-    if recipe in recipe_names():
-        text = (resources.files("raycluster") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
-        values = _read_yaml(text, f"recipe {recipe}")
-    elif recipe.endswith((".yaml", ".yml")):
-        values = load_yaml(recipe)
-    else:
-        raise ConfigError(f"There is no recipe '{recipe}'{_nearest(recipe, recipe_names())}.")
-    values.pop("description", None)
-    config = apply(Config(recipe=recipe), values, f"recipe {recipe}")
-    return apply(config, overrides or {}, source)
-
-
-def load_yaml(path: str) -> dict[str, Any]:
-    """The mapping in a YAML file; raises ConfigError where the file is missing or holds something else."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"The configuration file {path} is not UTF-8 text.") from error
-    return _read_yaml(text, path)
-
-
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{source} must hold a mapping of stage names to keys.")
-    return values
-
-
-def apply(config: Section, values: dict[str, Any], source: str, prefix: str = "") -> Section:
-    """A copy of a configuration dataclass with the nested mapping `values`, read from `source`, laid over it."""
-    hints = typing.get_type_hints(type(config))
-    changes: dict[str, Any] = {}
-    for raw, value in values.items():
-        name = str(raw).replace("-", "_")
-        if name not in hints:
-            raise ConfigError(f"{source} sets '{prefix}{raw}', which is no key{_nearest(name, list(hints), prefix)}.")
-        if dataclasses.is_dataclass(hints[name]):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{source} sets '{prefix}{raw}' to {value!r}, but it takes a mapping of keys.")
-            changes[name] = apply(getattr(config, name), value, source, f"{name}.")
-        else:
-            changes[name] = _checked(value, hints[name], f"{source} sets '{prefix}{raw}'")
-    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
-
-
-def _checked(value: Any, kind: Any, what: str) -> Any:
-    choices = typing.get_args(kind)
-    if typing.get_origin(kind) is Literal:
-        if value not in choices:
-            raise ConfigError(f"{what} to {value!r}; it takes one of {', '.join(map(str, choices))}.")
-        return value
-    if isinstance(kind, types.UnionType):
-        return None if value is None else _checked(value, choices[0], what)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ConfigError(f"{what} to {value!r}; it takes a value of type {kind.__name__}.")
-    return value
-
-
-def _nearest(name: str, known: list[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"; did you mean '{prefix}{near[0]}'" if near else f"; there are {', '.join(known)}"
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Where two configurations written as nested mappings differ, as `key: old -> new`."""
-    found = []
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            found.append(f"{prefix}{name}: {before} -> {after}")
-    return found
-
-
-def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that change when any of `parts` (JSON-ready values or dataclasses) does."""
-    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]  # type: ignore[arg-type]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+    @property
+    def needs_model(self) -> bool:
+        """Whether a stage asks a trained network."""
+        return self.topk.predict or self.relations.score != "none"

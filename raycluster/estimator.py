@@ -8,10 +8,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from raycluster.config import DEFAULT_RECIPE, Config, load_config
+from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
+from raycluster.graph import jaccard
 from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
 from raycluster.graph.nearest import Float32
+from raycluster.overlay import load_config
 from raycluster.stages import communities, edges, ingest, knn, labels, lists
 
 
@@ -60,6 +62,8 @@ class Clusterer:
         config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
         if config.knn.source is not None or config.topk.source is not None:
             raise ConfigError("knn.source and topk.source are for jobs/cluster.py; Clusterer is given its array alone.")
+        if config.needs_model:
+            raise ConfigError(f"The recipe {config.recipe} needs a trained model: use jobs/cluster.py with --model.")
         threads = self.threads or len(os.sched_getaffinity(0))
         vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
@@ -71,11 +75,12 @@ class Clusterer:
             centroids = train_centroids(stored[sample].astype(np.float32), rows, config.knn.seed, threads)
             index = InvertedFile.group(centroids, assign_lists(stored, centroids, threads))
         neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index)
-        picked = edges.pick(config.edges, similarity, stored)
-        limit = edges.limit(config.edges, picked)
+        limits = edges.settle(config, similarity, stored, {})
         found = edges.build(
-            0, len(stored), neighbor, similarity, config.edges, limit,
-            lambda: edges.transform(config.edges)(similarity), threads,
+            0, len(stored), neighbor, similarity, config.edges, limits, 0.0,
+            lambda: jaccard.neighbor_edge_probability(
+                neighbor, edges.transform(config.edges)(similarity), threads=threads
+            ),
         )  # fmt: skip
         graph = {name: found[name] for name in ("source", "target", "weight")}
         communities.require_memory(len(graph["source"]), len(stored), config.communities)
@@ -91,7 +96,7 @@ class Clusterer:
         if self.outliers_as_noise:
             self.labels_[self.result_.is_outlier] = -1
         self.strengths_ = self.result_.strength.astype(np.float32)
-        self.threshold_ = picked.get("threshold")
+        self.threshold_ = limits.get("threshold")
         self.n_features_in_ = vectors.shape[1]
         return self
 

@@ -13,10 +13,10 @@ from raycluster import metrics, schemas
 from raycluster.errors import InputError
 from raycluster.graph.nearest import Int32, Int64
 from raycluster.pipeline import STAGES
-from raycluster.plan import input_files, plain_ids, require_columns
 from raycluster.run import Run
 from raycluster.stages import communities, edges
 from raycluster.store import Store
+from raycluster.truth import read_labels
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class EvaluateArgs:
     json: str | None = None
     """File or URL to write the printed JSON to as well."""
     sweep: tuple[float, ...] = ()
-    """Thresholds (thetas, for an early-stop recipe) to evaluate as well, from the stored edges alone."""
+    """Thresholds to evaluate as well, from the stored edges alone: of similarity, or eta of a learned score, or theta of
+    an early-stop recipe without one."""
     hard_clusters: bool = False
     """Add the table of S2: scores by size of identity (sz-1..5) and by its sparsity (sp-1..5)."""
 
@@ -71,31 +72,7 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
 
 def _matched(args: EvaluateArgs, ids: pa.ChunkedArray, store: Store) -> tuple[Int64, Int32]:
     """For every labelled row of the truth, its row in the run and its true identity as a number."""
-    truth_store, names = input_files(args.truth)
-    found = []
-    for name in names:
-        with truth_store.parquet(name) as file:
-            require_columns(file.schema_arrow, [args.id_column, args.label_column], truth_store.name(name))
-            part = file.read(columns=[args.id_column, args.label_column])
-        key, value = plain_ids(part[args.id_column]), plain_ids(part[args.label_column])
-        if not (pa.types.is_integer(value.type) or value.type in (pa.string(), pa.large_string())):
-            where = f"{truth_store.name(name)}, column '{args.label_column}'"
-            raise InputError(f"{where} is {value.type}; labels are integers or strings.")
-        try:
-            found.append((key.cast(ids.type), value.cast(pa.large_string())))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            where = f"{truth_store.name(name)}, column '{args.id_column}'"
-            raise InputError(f"{where} is {key.type}, but the run's ids are {ids.type}.") from error
-    keys = pa.chunked_array([chunk for key, _ in found for chunk in key.chunks], ids.type)
-    values = pa.chunked_array([chunk for _, value in found for chunk in value.chunks], pa.large_string())
-    labelled = pc.is_valid(values)
-    keys, values = keys.filter(labelled), values.filter(labelled)
-    if len(values) == 0:
-        raise InputError(f"{args.truth}, column '{args.label_column}' holds no label.")
-    counted = pc.value_counts(keys.combine_chunks())
-    twice = counted.filter(pc.greater(counted.field("counts"), 1))
-    if len(twice):
-        raise InputError(f"{args.truth}, column '{args.id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
+    keys, values = read_labels(args.truth, args.id_column, args.label_column, ids.type)
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     return _without_dropped(args, keys, values, row, store)
 
@@ -123,8 +100,7 @@ def _without_dropped(
 def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
     """Metrics of the partition that another threshold gives on the stored edges."""
     config = run.config
-    in_use = edges.limit(config.edges, run.prepared("edges"))
-    lowest = in_use - config.edges.reserve
+    lowest = edges.swept(run.prepared("edges")) - config.edges.reserve
     if config.edges.rule == "gap" or not np.float32(threshold) >= np.float32(lowest):
         why = (
             "the gap rule has no threshold" if config.edges.rule == "gap" else f"edges are stored from {lowest:.4f} up"

@@ -1,13 +1,15 @@
 """The command line of `jobs/cluster.py`: where to read and write, how to run, and every key of the configuration."""
 
-import argparse
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import tyro
 
 from raycluster import pipeline
-from raycluster.config import DEFAULT_RECIPE, Config, load_config, load_yaml
+from raycluster.cli import early_options
+from raycluster.config import DEFAULT_RECIPE, Config
+from raycluster.models.resolve import recipe_of
+from raycluster.overlay import apply, load_config, load_yaml
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,17 @@ class ClusterArgs:
 
 
 def with_recipe() -> ClusterArgs:
-    """The arguments' defaults: what `--recipe` and `--config` of this command line say."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--recipe", nargs="?")
-    early.add_argument("--config", nargs="?")
-    known, _ = early.parse_known_args()
-    overrides: dict[str, Any] = load_yaml(known.config) if known.config else {}
-    recipe = known.recipe or overrides.pop("recipe", DEFAULT_RECIPE)
+    """The arguments' defaults: what `--recipe` (or else the recipe of `--model`) and `--config` of this command line say."""
+    recipe, source, model = early_options("--recipe", "--config", "--model")
+    overrides: dict[str, Any] = load_yaml(source) if source else {}
+    named = recipe or overrides.pop("recipe", None)
     overrides.pop("recipe", None)
-    settings = load_config(recipe, overrides, known.config or "")
-    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=known.config)
+    model = model or overrides.get("model")
+    if named is None and model is not None:
+        settings = apply(recipe_of(model), overrides, source or "")
+    else:
+        settings = load_config(named or DEFAULT_RECIPE, overrides, source or "")
+    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=source)
 
 
 def cluster(args: ClusterArgs) -> dict[str, Any]:

@@ -138,6 +138,19 @@ def evaluate(truth: ArrayLike, predicted: ArrayLike) -> dict[str, Any]:
     }
 
 
+def evaluate_part(truth: ArrayLike, predicted: ArrayLike, part: NDArray[np.bool_]) -> dict[str, Score]:
+    """`pairwise` and `bcubed` of the identities of which `part` (N,) has a row, inside the partition of all rows.
+
+    As in `hard_cluster_table`, recall is over those identities, and precision counts wrong merges with any row.
+    """
+    table = Contingency.of(truth, predicted)
+    codes, _ = _encode(truth, "truth")
+    chosen = np.zeros(len(table.identity_sizes), bool)
+    chosen[codes[part]] = True
+    restricted = _restrict(table, chosen)
+    return {"pairwise": pairwise(restricted), "bcubed": bcubed(restricted)}
+
+
 def size_groups(truth: ArrayLike, groups: int = GROUPS) -> Ints:
     """Split the I identities into groups of equal count by descending size, as S2 (sz-1 to sz-5).
 

@@ -1,5 +1,6 @@
 """The ordered stages: plan a run, skip what is done, run the rest, publish."""
 
+import contextlib
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from raycluster.begin import begin
 from raycluster.config import Config
 from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
 from raycluster.graph.nearest import exact_top_k
+from raycluster.models.resolve import with_model
 from raycluster.plan import describe_input, make_plan
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
@@ -26,9 +28,10 @@ from raycluster.stages.ingest import INGEST
 from raycluster.stages.knn import KNN, require_rows
 from raycluster.stages.labels import LABELS
 from raycluster.stages.lists import LISTS
+from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
 
-STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, TOPK, EDGES, COMMUNITIES, LABELS)
+STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, TOPK, RELATIONS, EDGES, COMMUNITIES, LABELS)
 SAMPLE_ROWS = 256
 
 
@@ -89,21 +92,30 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
     Raises InputError, ConfigError, ResourceError for what the user can mend and StorageError for what storage did.
     """
     progress = Progress()
+    config = with_model(config)
+    if execution.dry_run:
+        return _dry_run(describe_input(input_url), config, execution)
+    with opened(input_url, output_url, config, execution, progress) as run:
+        manifest = run.store.get("MANIFEST.json")
+        if manifest is not None:
+            progress.say(f"{output_url} is complete")
+            return dict(json.loads(manifest)["summary"])
+        advance(run, LABELS, execution, progress)
+        return _publish(run, progress)
+
+
+@contextlib.contextmanager
+def opened(input_url: str, output_url: str, config: Config, execution: Execution, progress: Progress) -> Iterator[Run]:
+    """A run of a configuration, new or taken up again; its node-local copies are gone afterwards.
+
+    A mistake in the input that shows before neighbors are searched leaves the folder as it was.
+    """
     described = describe_input(input_url)
     if f"{output_url.rstrip('/')}/".startswith(f"{input_url.rstrip('/')}/"):
         raise ConfigError(f"The run folder {output_url} lies in the input {input_url}, which it would change.")
-    if execution.dry_run:
-        return _dry_run(described, config, execution)
     run, is_new = begin(output_url, described, config, execution.shards, execution.replan, STAGES, progress.say)
-    manifest = run.store.get("MANIFEST.json")
-    if manifest is not None:
-        progress.say(f"{output_url} is complete")
-        return dict(json.loads(manifest)["summary"])
     try:
-        for stage in STAGES:
-            if stage.wanted(run.config):
-                _run_stage(run, stage, execution, progress)
-        return _publish(run, progress)
+        yield run
     except InputError:
         if is_new and not run.done(KNN):
             run.store.delete("plan.json")
@@ -113,15 +125,20 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
         scratch.remove(run)
 
 
+def advance(run: Run, last: Stage, execution: Execution, progress: Progress) -> None:
+    """Run what is left of the stages up to `last`."""
+    for stage in STAGES[: STAGES.index(last) + 1]:
+        if stage.wanted(run.config):
+            _run_stage(run, stage, execution, progress)
+
+
 def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress) -> None:
     run.prepare(stage)
     if stage is COMMUNITIES:
         links = sum(run.marker("edges", shard)["rows"] for shard in range(run.shards))
         progress.say(communities.require_memory(links, run.rows, run.config.communities))
-    if stage is EDGES and run.config.edges.rule == "threshold":
-        found = run.prepared("edges")
-        how = "picked from the data" if found["picked"] else "as given"
-        progress.say(f"threshold {found['threshold']:.4f}, {how}")
+    if stage is EDGES:
+        progress.say(_limits_in_force(run.prepared("edges")))
     total = stage.shards(run)
     done = run.done(stage)
     todo = [shard for shard in range(total) if shard not in done]
@@ -132,6 +149,12 @@ def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress)
             advance()
     if stage is EMBEDDINGS:
         progress.say(_memory_ahead(run))
+
+
+def _limits_in_force(found: dict[str, Any]) -> str:
+    if "threshold" in found:
+        return f"threshold {found['threshold']:.4f}, {'picked from the data' if found['picked'] else 'as given'}"
+    return ", ".join(f"{name} {value:.4f}" for name, value in found.items()) or "no limit to settle"
 
 
 def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Iterator[dict[str, Any]]:
@@ -194,7 +217,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         "outliers": int(found.is_outlier.sum()),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
-        **({"threshold": run.prepared("edges")["threshold"]} if run.config.edges.rule == "threshold" else {}),
+        **{name: value for name, value in run.prepared("edges").items() if name in ("threshold", "theta", "eta")},
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]

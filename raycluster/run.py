@@ -21,8 +21,9 @@ from typing import Any
 import pyarrow as pa
 
 from raycluster import __version__
-from raycluster.config import Config, apply, fingerprint
+from raycluster.config import Config
 from raycluster.errors import RayclusterError, StorageError
+from raycluster.overlay import apply, fingerprint
 from raycluster.store import Store
 
 MAX_ATTEMPTS = 6

@@ -46,6 +46,7 @@ EDGES = pa.schema(
         ("target", pa.int32()),
         ("weight", pa.float32()),
         ("nep", pa.float32()),
+        ("score", pa.float32()),
         ("similarity", pa.float32()),
     ]
 )

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raycluster.config import fingerprint
 from raycluster.errors import StorageError
+from raycluster.overlay import fingerprint
 from raycluster.run import Run
 from raycluster.schemas import to_matrix
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from raycluster.graph.nearest import exact_top_k
+
 
 def unit_rows(rows, width, seed, dtype=np.float32):
     """Random unit rows (rows, width)."""
@@ -37,6 +39,19 @@ def awkward_rows(kind, rows, width, seed):
     assert kind == "one-crowd"
     near = base[:1] + 3e-8 * rng.integers(0, 3, (rows, width))
     return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+
+
+def neighbor_table(rows, k, seed, short=False):
+    """A kNN table of clustered rows; `short` empties the end of some lists as an inverted file does."""
+    rng = np.random.default_rng(seed)
+    centers = unit_rows(max(1, rows // 6), 8, seed)
+    wide = centers[rng.integers(0, len(centers), rows)] + 0.25 * rng.normal(size=(rows, 8))
+    vectors = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    neighbor, similarity = exact_top_k(vectors, np.arange(rows, dtype=np.int32), vectors, k)
+    if short:
+        empty = np.arange(k) >= rng.integers(1, k + 1, rows)[:, None]
+        neighbor[empty], similarity[empty] = -1, -1
+    return neighbor, similarity
 
 
 KINDS = ("random", "duplicates", "near-duplicates", "one-crowd")

@@ -9,9 +9,9 @@ from sklearn.base import clone
 import raycluster
 from data import identities, unit_rows
 from raycluster import Clusterer
-from raycluster.config import recipe_names
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.metrics import evaluate
+from raycluster.overlay import recipe_names
 from raycluster.stages import communities
 
 SMALL = {"knn": {"k": 12}, "edges": {"threshold": 0.5}}

@@ -13,9 +13,9 @@ import pytest
 
 from data import identities, unit_rows
 from raycluster import metrics, pipeline
-from raycluster.config import load_config
 from raycluster.errors import InputError
 from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.overlay import load_config
 from raycluster.pipeline import Execution
 from test_cli import call
 

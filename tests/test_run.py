@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from raycluster.config import Config, load_config
+from raycluster.config import Config
 from raycluster.errors import RayclusterError, StorageError
+from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES
 from raycluster.run import MAX_ATTEMPTS, Part, Run, Stage
 from raycluster.store import Store

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from raycluster import metrics
-from raycluster.config import load_config
 from raycluster.errors import ConfigError
 from raycluster.graph.nearest import Float32, Int32, exact_top_k
+from raycluster.overlay import load_config
 from raycluster.stages import communities, edges
 from raycluster.synthetic import SyntheticConfig, generate
 from raycluster.threshold import RandomPairs, pick_threshold, sample_pairs

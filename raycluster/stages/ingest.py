@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster import schemas
-from raycluster.config import fingerprint
 from raycluster.errors import InputError, StorageError
+from raycluster.overlay import fingerprint
 from raycluster.plan import plain_ids
 from raycluster.run import Part, Run, Stage
 from raycluster.store import Store

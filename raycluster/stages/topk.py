@@ -1,18 +1,22 @@
-"""knn -> how many of a row's neighbors to trust; skipped unless `topk.source` names a table of counts.
+"""knn -> how many of a row's neighbors to trust: predicted by the model's adaptive filter, or read from `topk.source`.
 
 The `topk` table holds a count a row; `rounded` turns it into the list lengths that NEP truncates with (S1 eq. 8).
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster import schemas
+from raycluster import schemas, scratch
 from raycluster.errors import InputError
-from raycluster.graph.nearest import Int64
+from raycluster.graph.nearest import Float32, Int64
+from raycluster.models.folder import load_card
 from raycluster.plan import input_files, plain_ids
 from raycluster.run import Part, Run, Stage
+from raycluster.threshold import sample_pairs
 
 
 def rounded(topk: npt.NDArray[np.integer], k: int) -> Int64:
@@ -44,7 +48,7 @@ def read(source: str) -> tuple[pa.ChunkedArray, Int64]:
     return pa.chunked_array(ids), np.concatenate(counts)
 
 
-def compute(run: Run, shard: int) -> Part:
+def _given(run: Run, shard: int) -> tuple[Int64, Float32]:
     """The counts of a shard's rows, found by id; raises InputError where a row has none."""
     source = str(run.config.topk.source)
     ids, counts = read(source)
@@ -54,14 +58,43 @@ def compute(run: Run, shard: int) -> Part:
         missing = wanted.filter(pc.is_null(found))[0].as_py()
         raise InputError(f"{source} has no count for {found.null_count} ids of the run, the first is {missing!r}.")
     k = np.minimum(counts[found.to_numpy()], run.config.knn.k)
+    return k, np.ones(len(k), np.float32)
+
+
+def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
+    """Counts of a shard's rows by the adaptive filter, and the share of held-out rows that such a count was right for."""
+    from raycluster.models.scoring import Scorer
+    from raycluster.training.calibration import confidence_of
+
+    card, _ = load_card(str(run.config.model))
+    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    neighbor = scratch.joined(run, "knn", "neighbor", "int32")
+    background = tuple(run.prepared("topk")["background"])
+    scorer = Scorer(str(run.config.model), card, "filter", neighbor, vectors, background, threads=run.threads)
+    k = scorer.topk(*run.starts[shard : shard + 2])
+    return k, confidence_of(card.confidence, k) if card.confidence else np.ones(len(k), np.float32)
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    """Mean and spread of the cosines of random pairs, by which the network's tokens are normalized."""
+    if not run.config.topk.predict:
+        return {}
+    pairs = sample_pairs(scratch.joined(run, "embeddings", "embedding", run.config.knn.storage))
+    return {"background": [pairs.median, pairs.spread]}
+
+
+def compute(run: Run, shard: int) -> Part:
+    """One shard's counts, and how sure they are: 1 where they were given."""
+    k, confidence = (_predicted if run.config.topk.predict else _given)(run, shard)
     rows = np.arange(*run.starts[shard : shard + 2], dtype=np.int32)
-    certain = np.ones(len(rows), np.float32)
-    return Part([schemas.from_columns(schemas.TOPK, row=rows, k=k, confidence=certain)])
+    return Part([schemas.from_columns(schemas.TOPK, row=rows, k=k, confidence=confidence)])
 
 
 TOPK = Stage(
     name="topk",
-    settings=lambda config: config.topk.__dict__,
+    settings=lambda config: [config.topk.__dict__, config.model_digest if config.topk.predict else None],
     compute=compute,
-    wanted=lambda config: config.topk.source is not None,
+    prepare=prepare,
+    wanted=lambda config: config.topk.source is not None or config.topk.predict,
+    gpu=True,
 )

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raycluster import pipeline
-from raycluster.config import Config, load_config
+from raycluster.config import Config
+from raycluster.overlay import load_config
 from raycluster.pipeline import Execution
 from runs import labels
 

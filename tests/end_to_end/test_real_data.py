@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from raycluster import pipeline
-from raycluster.config import load_config
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.graph.nearest import exact_top_k
+from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES, Execution
 from raycluster.run import Run
 from raycluster.schemas import to_matrix

@@ -1,180 +1,174 @@
+import dataclasses
+import functools
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import awkward_rows, identities, unit_rows
-from raycluster.config import EdgesConfig
+import tiny
+from data import identities, neighbor_table
+from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
+from raycluster import schemas
+from raycluster.config import Config, EdgesConfig, RelationsConfig
+from raycluster.errors import ConfigError
+from raycluster.graph import edge_rules
+from raycluster.graph.jaccard import neighbor_edge_probability
 from raycluster.graph.nearest import exact_top_k
 from raycluster.stages import edges
-from raycluster.stages.edges import build, early_stop_edges, gap_edges, gap_lengths, in_force, threshold_edges
+from raycluster.stages.edges import build, in_force, settle, swept
 
-COLUMNS = {"source": np.int32, "target": np.int32, "weight": np.float32, "nep": np.float32, "similarity": np.float32}
-
-
-def neighbor_table(rows, k, seed, short=False):
-    """A kNN table of clustered rows; `short` empties the end of some lists as an inverted file does."""
-    rng = np.random.default_rng(seed)
-    centers = unit_rows(max(1, rows // 6), 8, seed)
-    wide = centers[rng.integers(0, len(centers), rows)] + 0.25 * rng.normal(size=(rows, 8))
-    vectors = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
-    neighbor, similarity = exact_top_k(vectors, np.arange(rows, dtype=np.int32), vectors, k)
-    if short:
-        empty = np.arange(k) >= rng.integers(1, k + 1, rows)[:, None]
-        neighbor[empty], similarity[empty] = -1, -1
-    return neighbor, similarity
+RULES = {
+    "threshold": (EdgesConfig(rule="threshold"), ["threshold"]),
+    "score": (EdgesConfig(rule="score"), ["eta"]),
+    "early-stop": (EdgesConfig(rule="early-stop"), ["theta"]),
+    "recall": (EdgesConfig(rule="early-stop"), ["theta", "eta"]),
+    "gap": (EdgesConfig(rule="gap", gap_window=2, gap_z=1.0), []),
+}
+"""Every way to build edges, with the names of its limits."""
+SWEPT = [name for name, (_, limits) in RULES.items() if limits]
 
 
-def stacked(parts):
-    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+def configured(rule, score="none", **keys):
+    return Config(edges=EdgesConfig(rule=rule, **keys), relations=RelationsConfig(score=score))
 
 
-def assert_equal_columns(found, expected):
-    assert list(found) == list(COLUMNS)
-    for name, dtype in COLUMNS.items():
-        assert found[name].dtype == dtype, name
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-
-
-def shards_of(rows, seed):
-    cuts = np.sort(np.random.default_rng(seed).integers(0, rows + 1, 3))
-    return list(zip([0, *cuts], [*cuts, rows], strict=True))
-
-
-TABLES = st.integers(2, 60).flatmap(
-    lambda rows: st.tuples(st.just(rows), st.integers(2, rows), st.integers(0, 10**6), st.booleans())
-)
-
-
-@settings(max_examples=50, deadline=None)
-@given(TABLES, st.floats(-1.1, 1))
-def test_threshold_pairs_equal_the_union_of_both_directions_each_once(table, floor):
+def built(table, name, limits, reserve=0.0, rows=None):
+    """The edges that one of RULES gives of a case of TABLES, with NEP of its similarities and random scores."""
     neighbor, similarity = neighbor_table(*table)
-    expected = {}
-    for i, line in enumerate(neighbor.tolist()):
-        for rank, j in enumerate(line):
-            if j >= 0 and j != i and similarity[i, rank] >= np.float32(floor):
-                expected[min(i, j), max(i, j)] = similarity[i, rank]
-    found = threshold_edges(0, len(neighbor), neighbor, similarity, floor)
-    pairs = list(zip(found["source"].tolist(), found["target"].tolist(), strict=True))
-    assert len(pairs) == len(set(pairs))
-    assert dict(zip(pairs, found["weight"], strict=True)) == expected
-    np.testing.assert_array_equal(found["similarity"], found["weight"])
-    assert np.isnan(found["nep"]).all()
+    config, start, stop = RULES[name][0], *(rows or (0, len(neighbor)))
+
+    def nep():
+        assert config.rule == "early-stop", "no other rule needs NEP"
+        return neighbor_edge_probability(neighbor, edges.transform(config)(similarity), start, stop)
+
+    score = random_scores(neighbor, table[2], 0.2) if name in ("score", "recall") else None
+    return build(start, stop, neighbor, similarity, config, limits, reserve, nep, score)
 
 
-def test_a_pair_that_only_the_higher_row_lists_is_kept():
-    neighbor = np.array([[0, 1], [1, 0], [2, 0]], np.int32)
-    similarity = np.array([[1, 0.9], [1, 0.9], [1, 0.7]], np.float32)
-    found = threshold_edges(0, 3, neighbor, similarity, 0.5)
-    assert found["source"].tolist() == [0, 0]
-    assert found["target"].tolist() == [1, 2]
+def limits_of(name, value):
+    """Limits of one of RULES, the one that can be swept at `value`."""
+    return {limit: value if limit == RULES[name][1][-1] else 0.4 for limit in RULES[name][1]}
+
+
+def settled(config, calibrated=None):
+    """Limits where no data may be looked at."""
+    return settle(config, None, None, calibrated or {})
+
+
+def test_a_configured_limit_is_in_force_whatever_the_model_was_calibrated_to():
+    model = {"theta": 0.7, "eta": 0.8}
+    assert settled(configured("threshold", threshold=0.4), model) == {"threshold": 0.4, "picked": False}
+    assert settled(configured("early-stop", theta=0.3), model) == {"theta": 0.3}
+    assert settled(configured("early-stop", "recall", theta=0.3, eta=0.0), model) == {"theta": 0.3, "eta": 0.0}
+    assert settled(configured("score", "all", eta=0.2), model) == {"eta": 0.2}
+    assert settled(configured("gap"), model) == {}
+
+
+def test_the_models_limit_is_in_force_where_none_is_configured():
+    model = {"theta": 0.7, "eta": 0.0, "slope": 3.0}
+    assert settled(configured("early-stop", theta=None), model) == {"theta": 0.7}
+    assert settled(configured("early-stop", "recall", theta=None), model) == {"theta": 0.7, "eta": 0.0}
+    assert settled(configured("early-stop", "recall", theta=0.1), model) == {"theta": 0.1, "eta": 0.0}
+    assert settled(configured("score", "all"), model) == {"eta": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("config", "calibrated", "key"),
+    [
+        (configured("early-stop", theta=None), {"eta": 0.5}, "edges.theta"),
+        (configured("early-stop", "recall", theta=None, eta=0.5), {}, "edges.theta"),
+        (configured("early-stop", "recall"), {"theta": 0.5}, "edges.eta"),
+        (configured("score", "all"), {"theta": 0.5}, "edges.eta"),
+    ],
+)
+def test_a_limit_that_nothing_gives_is_refused_by_name(config, calibrated, key):
+    with pytest.raises(ConfigError) as caught:
+        settled(config, calibrated)
+    expected = f"{key} is not set and no model was given that was calibrated for it; set it or use --model."
+    assert str(caught.value) == expected
+
+
+def test_a_threshold_is_picked_from_the_data_where_none_is_configured():
+    vectors, _ = identities(30, 8)
+    _, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    found = settle(Config(), similarity, vectors, {"threshold": 0.9})
+    assert found["picked"] is True
+    assert 0.2 < found["threshold"] < 0.9
+    assert "basis" in found
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_run_is_swept_by_eta_then_by_a_threshold_then_by_theta():
+    assert swept({"threshold": 0.61, "picked": True}) == 0.61
+    assert swept({"theta": 0.3}) == 0.3
+    assert swept({"theta": 0.3, "eta": 0.8}) == swept({"eta": 0.8}) == 0.8
+    assert swept({}) == -1.0
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_gives_the_edges_of_its_kernel(name):
+    table = (50, 12, 3, False)
+    neighbor, similarity = neighbor_table(*table)
+    config = RULES[name][0]
+    nep = neighbor_edge_probability(neighbor, edges.transform(config)(similarity))
+    score = random_scores(neighbor, 3, 0.2)
+    expected = {
+        "threshold": lambda: edge_rules.threshold_edges(0, 50, neighbor, similarity, 0.5),
+        "score": lambda: edge_rules.score_edges(0, 50, neighbor, similarity, score, 0.5, "mean"),
+        "early-stop": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.5, None, np.inf),
+        "recall": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.4, score, 0.5),
+        "gap": lambda: edge_rules.gap_edges(0, 50, neighbor, similarity, 2, 1.0),
+    }[name]()
+    found = built(table, name, limits_of(name, 0.5))
+    assert len(found["source"]) > 0
+    assert_equal_columns(found, expected)
+
+
+@pytest.mark.parametrize("combine", ["mean", "geometric", "minimum"])
+def test_rule_score_combines_as_configured(combine):
+    neighbor, similarity = neighbor_table(40, 10, 0)
+    score = random_scores(neighbor, 0)
+    config = EdgesConfig(rule="score", combine=combine)
+    found = build(0, 40, neighbor, similarity, config, {"eta": 0.3}, 0.0, lambda: None, score)
+    assert_equal_columns(found, edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, combine))
+
+
+def test_gap_takes_its_window_and_z_from_the_configuration():
+    neighbor, similarity = neighbor_table(60, 20, 0)
+    config = EdgesConfig(rule="gap", gap_window=3, gap_z=0.5)
+    found = build(0, 60, neighbor, similarity, config, {}, 0.1, lambda: None)
+    assert_equal_columns(found, edge_rules.gap_edges(0, 60, neighbor, similarity, 3, 0.5))
+    assert len(found["source"]) < len(edge_rules.gap_edges(0, 60, neighbor, similarity, 20, 3.0)["source"])
 
 
 @settings(max_examples=25, deadline=None)
-@given(TABLES, st.floats(-0.5, 1), st.integers(0, 1000), st.sampled_from(["threshold", "early-stop", "gap"]))
-def test_row_shards_stack_to_the_edges_of_the_whole(table, floor, seed, rule):
-    neighbor, similarity = neighbor_table(*table)
-    config = EdgesConfig(rule=rule, gap_window=2, gap_z=1.0)
-
-    def of(start, stop):
-        p_hat = lambda: edges.transform(config)(similarity)  # noqa: E731
-        return build(start, stop, neighbor, similarity, config, floor, p_hat, threads=2)
-
-    whole = of(0, len(neighbor))
-    assert_equal_columns(whole, stacked([of(start, stop) for start, stop in shards_of(len(neighbor), seed)]))
+@given(TABLES, st.floats(0, 1), st.integers(0, 1000), st.sampled_from(list(RULES)))
+def test_row_shards_stack_to_the_edges_of_the_whole(table, limit, seed, name):
+    limits = limits_of(name, limit)
+    shards = [built(table, name, limits, 0.1, shard) for shard in shards_of(table[0], seed)]
+    assert_equal_columns(built(table, name, limits, 0.1), stacked(shards))
 
 
 @settings(max_examples=40, deadline=None)
-@given(TABLES, st.floats(0, 1))
-def test_early_stop_equals_a_walk_that_ends_at_the_first_nep_below(table, floor):
-    neighbor, similarity = neighbor_table(*table)
-    rng = np.random.default_rng(table[2])
-    nep = np.where(neighbor >= 0, rng.random(neighbor.shape), 0).astype(np.float32)
-    nep[rng.random(nep.shape) < 0.1] = np.float32(floor)
-    start = 1000
-    expected = []
-    for i in range(len(neighbor)):
-        for rank in range(1, neighbor.shape[1]):
-            if neighbor[i, rank] < 0 or nep[i, rank] < np.float32(floor):
-                break
-            expected.append((start + i, neighbor[i, rank], nep[i, rank], nep[i, rank], similarity[i, rank]))
-    columns = {
-        name: np.array([edge[at] for edge in expected], dtype) for at, (name, dtype) in enumerate(COLUMNS.items())
-    }
-    assert_equal_columns(early_stop_edges(start, neighbor, similarity, nep, floor), columns)
+@given(TABLES, st.floats(0, 0.9), st.floats(0, 0.5), st.sampled_from(SWEPT))
+def test_a_reserve_stores_the_edges_of_a_lower_limit_and_leaves_the_others_out_at_read(table, limit, reserve, name):
+    config, limits = RULES[name][0], limits_of(name, limit)
+    stored = built(table, name, limits, reserve)
+    assert_equal_columns(stored, built(table, name, limits_of(name, limit - reserve)))
+    assert_equal_columns(kept(stored, in_force(stored, config, limits, limit)), built(table, name, limits))
 
 
-def brute_force_gap_lengths(similarity, window, z):
-    lengths = []
-    for row in similarity.astype(np.float64).tolist():
-        gaps = [row[rank] - row[rank + 1] for rank in range(1, len(row) - 1)]
-        length = len(row)
-        for at in range(window, len(gaps)):
-            before = gaps[at - window : at]
-            mean = sum(before) / window
-            std = (sum((gap - mean) ** 2 for gap in before) / window) ** 0.5
-            if gaps[at] > mean + z * std:
-                length = at + 2
-                break
-        lengths.append(length)
-    return lengths
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(2, 40), st.integers(2, 20), st.sampled_from([0.517, 1.03, 3.07]), st.integers(0, 10**6))
-def test_gap_lengths_equal_a_loop_over_the_gaps(k, window, z, seed):
-    rng = np.random.default_rng(seed)
-    steps = rng.integers(0, 64, (25, k)) * np.where(rng.random((25, k)) < 0.1, 16, 1)
-    similarity = (1 - np.cumsum(steps, axis=1) / 2**16).astype(np.float32)
-    found = gap_lengths(similarity, window, z)
-    assert found.dtype == np.int64
-    assert found.tolist() == brute_force_gap_lengths(similarity, window, z)
-
-
-def test_the_gap_before_the_first_stranger_cuts_the_list():
-    similarity = np.array([[1, 0.9, 0.88, 0.85, 0.83, 0.4, 0.39]], np.float32)
-    assert gap_lengths(similarity, 3, 3.0).tolist() == [5]
-    assert gap_lengths(similarity, 5, 3.0).tolist() == [7]
-
-
-@settings(max_examples=40, deadline=None)
-@given(TABLES, st.integers(2, 6), st.sampled_from([0.5, 1.0, 3.0]))
-def test_gap_weights_are_shares_of_the_row_sum_added_over_both_ends(table, window, z):
-    neighbor, similarity = neighbor_table(*table)
-    lengths = gap_lengths(similarity, window, z)
-    weight, raw = {}, {}
-    for i, length in enumerate(lengths):
-        listed = [rank for rank in range(1, length) if neighbor[i, rank] >= 0 and similarity[i, rank] > 0]
-        total = sum(float(similarity[i, rank]) for rank in listed)
-        for rank in listed:
-            j = int(neighbor[i, rank])
-            pair = (min(i, j), max(i, j))
-            weight[pair] = weight.get(pair, 0) + float(similarity[i, rank]) / total
-            raw[pair] = similarity[i, rank]
-    found = gap_edges(0, len(neighbor), neighbor, similarity, window, z)
-    pairs = list(zip(found["source"].tolist(), found["target"].tolist(), strict=True))
-    assert len(pairs) == len(set(pairs))
-    assert dict(zip(pairs, found["weight"].tolist(), strict=True)) == pytest.approx(weight, rel=1e-5)
-    assert dict(zip(pairs, found["similarity"], strict=True)) == raw
-    assert np.isnan(found["nep"]).all()
-
-
-@settings(max_examples=40, deadline=None)
-@given(TABLES, st.floats(-0.2, 0.9), st.floats(0, 0.8), st.sampled_from(["threshold", "early-stop"]))
-def test_stored_edges_in_force_at_a_higher_limit_equal_edges_built_at_it(table, floor, above, rule):
-    neighbor, similarity = neighbor_table(*table)
-    config = EdgesConfig(rule=rule)
-
-    def at(value):
-        p_hat = lambda: edges.transform(config)(similarity)  # noqa: E731
-        return build(0, len(neighbor), neighbor, similarity, config, value, p_hat, threads=1)
-
-    stored = at(floor)
-    keep = in_force(stored, config, floor + above)
+@settings(max_examples=60, deadline=None)
+@given(TABLES, st.floats(0, 0.9), st.floats(0, 0.8), st.sampled_from(SWEPT))
+def test_a_sweep_to_a_higher_limit_equals_edges_built_at_it(table, limit, above, name):
+    config, limits = RULES[name][0], limits_of(name, limit)
+    stored = built(table, name, limits)
+    keep = in_force(stored, config, limits, limit + above)
     assert keep.dtype == bool
-    assert_equal_columns({name: values[keep] for name, values in stored.items()}, at(floor + above))
-    assert in_force(stored, config, floor).all()
+    assert_equal_columns(kept(stored, keep), built(table, name, limits_of(name, limit + above)))
+    assert in_force(stored, config, limits, limit).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -182,28 +176,31 @@ def test_stored_edges_in_force_at_a_higher_limit_equal_edges_built_at_it(table, 
 def test_in_force_ends_every_walk_at_its_first_edge_below(pairs, limit):
     pairs = sorted(pairs, key=lambda pair: pair[0])
     stored = {"source": np.array([s for s, _ in pairs], np.int32), "nep": np.array([n for _, n in pairs], np.float32)}
-    stored["weight"] = stored["nep"]
     stopped, expected = set(), []
     for source, nep in pairs:
         if nep < limit:
             stopped.add(source)
         expected.append(source not in stopped)
-    assert in_force(stored, EdgesConfig(rule="early-stop"), limit).tolist() == expected
+    assert in_force(stored, EdgesConfig(rule="early-stop"), {"theta": 0.0}, limit).tolist() == expected
+
+
+def test_walked_edges_are_in_force_at_any_eta():
+    stored = {"score": np.array([np.nan, 0.5, 0.9, np.nan], np.float32)}
+    limits = {"theta": 0.4, "eta": 0.5}
+    assert in_force(stored, EdgesConfig(rule="early-stop"), limits, 0.8).tolist() == [True, False, True, True]
 
 
 def test_gap_edges_are_always_in_force():
-    stored = gap_edges(0, 30, *neighbor_table(30, 8, 0), 2, 3.0)
+    stored = edge_rules.gap_edges(0, 30, *neighbor_table(30, 8, 0), 2, 3.0)
     assert len(stored["weight"]) > 0
-    assert in_force(stored, EdgesConfig(rule="gap"), -1.0).tolist() == [True] * len(stored["weight"])
+    assert in_force(stored, EdgesConfig(rule="gap"), {}, -1.0).tolist() == [True] * len(stored["weight"])
 
 
-def test_crowds_of_identical_rows_give_each_pair_once():
-    vectors = awkward_rows("duplicates", 80, 8, 0)
-    neighbor, similarity = exact_top_k(vectors, np.arange(80, dtype=np.int32), vectors, 6)
-    found = threshold_edges(0, 80, neighbor, similarity, 0.99)
-    listed = {(min(i, j), max(i, j)) for i, line in enumerate(neighbor.tolist()) for j in line if i != j}
-    close = {(i, j) for i, j in listed if (vectors[i] == vectors[j]).all()}
-    assert sorted(zip(found["source"].tolist(), found["target"].tolist(), strict=True)) == sorted(close)
+@pytest.mark.parametrize("name", RULES)
+def test_no_edges_at_all_are_no_trouble(name):
+    nothing = {column: np.empty(0, dtype) for column, dtype in COLUMNS.items()}
+    keep = in_force(nothing, RULES[name][0], limits_of(name, 0.5), 0.6)
+    assert (keep.dtype, keep.shape) == (bool, (0,))
 
 
 @pytest.mark.parametrize("kind", ["exponential", "sigmoid"])
@@ -231,14 +228,87 @@ def test_early_stop_on_identities_links_mostly_one_person():
     vectors, labels = identities(20, 10, spread=0.3)
     neighbor, similarity = exact_top_k(vectors, np.arange(200, dtype=np.int32), vectors, 10)
     config = EdgesConfig(rule="early-stop")
-    found = build(0, 200, neighbor, similarity, config, 0.3, lambda: edges.transform(config)(similarity), 1)
+    nep = neighbor_edge_probability(neighbor, edges.transform(config)(similarity))
+    found = build(0, 200, neighbor, similarity, config, {"theta": 0.3}, 0.0, lambda: nep)
     assert len(found["source"]) > 1500
     assert (labels[found["source"]] == labels[found["target"]]).mean() > 0.95
 
 
-def test_limit_is_the_picked_threshold_or_theta():
-    assert edges.limit(EdgesConfig(), {"threshold": 0.61}) == 0.61
-    assert edges.limit(EdgesConfig(rule="early-stop", theta=0.3), {}) == 0.3
-    _, similarity = neighbor_table(10, 3, 0)
-    assert edges.pick(EdgesConfig(threshold=0.4), similarity, None) == {"threshold": 0.4, "picked": False}
-    assert edges.pick(EdgesConfig(rule="gap"), similarity, None) == {}
+RUNS = {
+    "cosine": {"edges": {"threshold": 0.3, "reserve": 0.2}},
+    "fc-es": {"edges": {"theta": 0.3, "reserve": 0.2}},
+    "diff-cluster": {"edges": {"theta": 0.5, "eta": 0.4, "reserve": 0.2}, "relations": {"floor": 0.02}},
+    "sdt-row": {"edges": {"eta": 0.4, "reserve": 0.2, "combine": "minimum"}},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A function that clusters 150 rows by one of RUNS and returns the run."""
+    root = tmp_path_factory.mktemp("edges")
+    models = {"diff-cluster": "pair", "sdt-row": "row"}
+    for recipe, form in models.items():
+        tiny.model(root / recipe, form, recipe=recipe)
+
+    @functools.cache
+    def finish(recipe, shards):
+        keys = {**RUNS[recipe], **({"model": str(root / recipe)} if recipe in models else {})}
+        return tiny.run(root, recipe, shards, name=f"{recipe}-{shards}", **keys)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path_factory.mktemp("scratch")))
+        yield finish
+
+
+def stored(run):
+    tables = [run.table("edges", shard) for shard in range(run.shards)]
+    assert all(table.schema == schemas.EDGES for table in tables)
+    return stacked([{name: table[name].to_numpy() for name in COLUMNS} for table in tables])
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_a_run_stores_the_same_edges_on_one_shard_and_on_three(finished, recipe):
+    once = stored(finished(recipe, 1))
+    assert len(once["source"]) > tiny.ROWS
+    assert_equal_columns(stored(finished(recipe, 3)), once)
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_a_run_loads_the_edges_in_force_and_can_be_swept_both_ways(finished, recipe):
+    run = finished(recipe, 3)
+    limits, config = run.prepared("edges"), run.config.edges
+    neighbor, similarity = (tiny.column(run, "knn", name) for name in ("neighbor", "similarity"))
+    score = tiny.column(run, "relations", "score") if run.config.relations.score != "none" else None
+    nep = edges.nep_of(run, 0, tiny.ROWS) if config.rule == "early-stop" else None
+    limit = next(name for name in ("eta", "threshold", "theta") if name in limits)
+    counts = []
+    for at in (None, limits[limit] - 0.2, limits[limit] + 0.1):
+        moved = limits if at is None else {**limits, limit: at}
+        expected = build(0, tiny.ROWS, neighbor, similarity, config, moved, 0.0, lambda: nep, score)
+        found = edges.load(run, at)
+        assert list(found) == ["source", "target", "weight"]
+        for name, values in found.items():
+            np.testing.assert_array_equal(values, expected[name])
+        counts.append(len(found["source"]))
+    assert counts[1] > counts[0] > counts[2] > 0
+
+
+def test_nep_of_a_run_is_truncated_to_its_top_k(finished):
+    run = finished("diff-cluster", 3)
+    neighbor, similarity = (tiny.column(run, "knn", name) for name in ("neighbor", "similarity"))
+    length = np.where(tiny.column(run, "topk", "k") > 10, tiny.K, 10)
+    assert len(set(length.tolist())) == 2
+    p_hat = edges.transform(run.config.edges)(similarity)
+    expected = neighbor_edge_probability(neighbor, p_hat, 40, 90, length)
+    np.testing.assert_array_equal(edges.nep_of(run, 40, 90), expected)
+    whole = neighbor_edge_probability(neighbor, p_hat, 40, 90)
+    assert not np.array_equal(expected, whole)
+
+
+def test_every_key_of_the_configuration_changes_what_the_stage_writes():
+    settings_of = edges.EDGES.settings
+    before = settings_of(Config())
+    other = {"rule": "gap", "threshold": 0.1, "combine": "minimum", "transform": "sigmoid", "gap_window": 9}
+    for name in dataclasses.asdict(EdgesConfig()):
+        changed = dataclasses.replace(EdgesConfig(), **{name: other.get(name, 0.77)})
+        assert settings_of(Config(edges=changed)) != before, name

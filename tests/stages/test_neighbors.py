@@ -8,10 +8,11 @@ import pytest
 
 from data import identities
 from raycluster import pipeline
-from raycluster.config import Config, load_config
+from raycluster.config import Config
 from raycluster.errors import InputError
 from raycluster.graph.nearest import exact_top_k
 from raycluster.importers import ImportArgs, import_features
+from raycluster.overlay import load_config
 from raycluster.pipeline import Execution
 from runs import labels
 

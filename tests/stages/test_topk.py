@@ -1,19 +1,28 @@
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
+import tiny
 from conftest import ROWS
-from raycluster import pipeline
-from raycluster.config import load_config
+from raycluster import pipeline, schemas
+from raycluster.config import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.folder import load_card, load_network
+from raycluster.models.scoring import make
+from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES, Execution
 from raycluster.run import Run
 from raycluster.stages import edges
-from raycluster.stages.topk import rounded
+from raycluster.stages.topk import TOPK, rounded
+from raycluster.threshold import sample_pairs
 from runs import labels
 
 
@@ -72,3 +81,90 @@ def test_counts_that_are_missing_or_below_one_are_refused(identities: str, tmp_p
         _run(identities, tmp_path / "low", _counts([5] * 7 + [0] * (ROWS - 7)))
     with pytest.raises(ConfigError, match=r"topk\.source has no use without edges\.rule early-stop"):
         load_config("cosine", {"topk": {"source": "counts.parquet"}}, "test")
+
+
+CONFIDENCE = [
+    {"low": 1, "high": 3, "count": 40, "share": 0.9, "mean_error": 1.0},
+    {"low": 4, "high": 6, "count": 20, "share": 0.5, "mean_error": 3.0},
+    {"low": 7, "high": 12, "count": 10, "share": 0.25, "mean_error": 5.0},
+]
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
+    """The same 150 rows on one shard and on three, their counts predicted by a tiny model."""
+    root = tmp_path_factory.mktemp("predicted")
+    tiny.model(root / "model", "none", recipe="fc-es-topk", thresholds={"theta": 0.4}, confidence=CONFIDENCE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path_factory.mktemp("scratch")))
+        keys: dict[str, Any] = {"model": str(root / "model"), "knn": {"index": "ivf", "lists": 25, "probes": 2}}
+        yield [tiny.run(root, "fc-es-topk", shards, name=f"run-{shards}", **keys) for shards in (1, 3)]
+
+
+def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None:
+    run = predicted[0]
+    url = str(run.config.model)
+    card, _ = load_card(url)
+    network = make("filter", card).eval()
+    assert isinstance(network, AdaptiveFilter)
+    network.load_state_dict(load_network(url, card, "filter"))
+    embedding, neighbor = tiny.column(run, "embeddings", "embedding"), tiny.column(run, "knn", "neighbor")
+    pairs = sample_pairs(embedding)
+    assert run.prepared("topk") == {"background": [pairs.median, pairs.spread]}
+    assert (neighbor < 0).any()
+    with torch.inference_mode():
+        vectors, present = torch.from_numpy(embedding[neighbor]), torch.from_numpy(neighbor >= 0)
+        expected = (tiny.K * network(vectors, present, (pairs.median, pairs.spread))).numpy()
+    k = tiny.column(run, "topk", "k")
+    assert (np.abs(k - np.clip(expected, 1, tiny.K)) < 0.6).all()
+    assert len(set(k.tolist())) > 5
+    assert k.min() >= 1
+    assert k.max() <= tiny.K
+
+
+def test_confidence_of_a_prediction_is_that_of_its_bucket(predicted: list[Run]) -> None:
+    k, confidence = (tiny.column(predicted[0], "topk", name) for name in ("k", "confidence"))
+    expected = [0.9 if count <= 3 else 0.5 if count <= 6 else 0.25 for count in k.tolist()]
+    assert confidence.tolist() == pytest.approx(expected)
+
+
+def test_predictions_are_the_same_on_three_shards_bit_for_bit(predicted: list[Run]) -> None:
+    once, cut = predicted
+    assert (once.shards, cut.shards) == (1, 3)
+    for run in predicted:
+        assert all(run.table("topk", shard).schema == schemas.TOPK for shard in range(run.shards))
+        assert tiny.column(run, "topk", "row").tolist() == list(range(tiny.ROWS))
+    for name in ("k", "confidence"):
+        assert tiny.column(cut, "topk", name).tobytes() == tiny.column(once, "topk", name).tobytes()
+
+
+def test_without_a_table_of_confidence_every_prediction_is_trusted(tmp_path: Path) -> None:
+    tiny.model(tmp_path / "model", "none", recipe="fc-es-topk", thresholds={"theta": 0.4})
+    run = tiny.run(tmp_path, "fc-es-topk", model=str(tmp_path / "model"))
+    assert tiny.column(run, "topk", "confidence").tolist() == [1.0] * tiny.ROWS
+
+
+def test_given_counts_take_no_model_and_are_cut_at_k(identities: str, tmp_path: Path) -> None:
+    run = _run(identities, tmp_path / "given", _counts([5, 100] * (ROWS // 2)))
+    assert tiny.column(run, "topk", "k").tolist() == [5, 30] * (ROWS // 2)
+    assert run.table("topk", 0).schema == schemas.TOPK
+    assert set(tiny.column(run, "topk", "confidence").tolist()) == {1.0}
+    assert run.prepared("topk") == {}
+
+
+def _config(topk: TopkConfig, digest: str | None = None) -> Config:
+    return Config(topk=topk, edges=EdgesConfig(rule="early-stop"), model="model", model_digest=digest)
+
+
+def test_the_stage_is_wanted_where_counts_are_given_or_predicted() -> None:
+    assert not TOPK.wanted(_config(TopkConfig()))
+    assert TOPK.wanted(_config(TopkConfig(source="counts.parquet")))
+    assert TOPK.wanted(_config(TopkConfig(predict=True)))
+
+
+def test_settings_change_with_the_source_and_where_counts_are_predicted_with_the_model() -> None:
+    given, predicting = TopkConfig(source="counts.parquet"), TopkConfig(predict=True)
+    assert TOPK.settings(_config(given)) != TOPK.settings(_config(TopkConfig(source="others.parquet")))
+    assert TOPK.settings(_config(given, "1")) == TOPK.settings(_config(given, "2"))
+    assert TOPK.settings(_config(predicting, "1")) != TOPK.settings(_config(predicting, "2"))
+    assert TOPK.settings(_config(given, "1")) != TOPK.settings(_config(predicting, "1"))

@@ -1,0 +1,224 @@
+"""The relation predictor on one machine: rows a second of the row form, pairs a second of the pair form.
+
+Arithmetic is set against the machine's own matrix product. The peer is the vanilla row network made of
+torch.nn.TransformerEncoder, given all rows in one batch and torch's own threads; with the same weights, so the same scores.
+"""
+
+import copy
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import tyro
+from torch import Tensor, nn
+
+from measure import interleaved, report
+from raycluster.graph.nearest import Float32, Int32, Int64, exact_top_k
+from raycluster.models import folder
+from raycluster.models.config import EncoderConfig, PredictorConfig, TrainingConfig
+from raycluster.models.precision import fast_bfloat16
+from raycluster.models.scoring import Scorer, make
+from raycluster.synthetic import SyntheticConfig, generate
+
+BACKGROUND = (0.0, 0.06)
+GEMM = 2048
+PAIRS_A_ROW = 8
+PEER = "torch.nn.TransformerEncoder"
+VANILLA = EncoderConfig(layers=2, heads=4, width=128, hidden=512)
+DIFFERENTIAL = replace(VANILLA, attention="differential")
+SDT, MOE_SDT = replace(DIFFERENTIAL, mask="topk"), replace(DIFFERENTIAL, mask="mixture")
+PUBLISHED = EncoderConfig(layers=3, heads=8, hidden=1024, attention="differential", mask="mixture")
+SMALL = replace(MOE_SDT, width=64, hidden=256)
+
+
+@dataclass
+class Args:
+    """Size of the set and of what is scored of it."""
+
+    rows: int = 2048
+    """Rows scored by the row form, of a set 10 times as large."""
+    pairs: int = 256
+    """Pairs scored by the pair form at the published size; 8 times as many at the small size."""
+    k: int = 80
+    width: int = 256
+    mean_size: float = 40
+    """Rows an identity: where all are larger than k, every key is visible."""
+    rounds: int = 3
+
+
+@dataclass
+class Data:
+    """Rows of synthetic identities, their neighbors, and as Top-K the size of a row's identity."""
+
+    vectors: Float32
+    neighbor: Int32
+    topk: Int64
+
+    @classmethod
+    def of(cls, args: Args) -> "Data":
+        """Generated; the same for the same arguments."""
+        blocks = list(generate(SyntheticConfig(rows=10 * args.rows, width=args.width, mean_size=args.mean_size)))
+        vectors, labels = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
+        neighbor, _ = exact_top_k(vectors, np.arange(len(vectors), dtype=np.int32), vectors, args.k, 2)
+        return cls(vectors, neighbor, np.minimum(np.bincount(labels)[labels], args.k))
+
+    def scorer(self, predictor: PredictorConfig, topk: Int64) -> Scorer:
+        """Of an untrained predictor, with a thread a core."""
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("config", "thresholds", "curves", "metrics", "history", "versions"), {}
+        )
+        card = folder.Card(
+            recipe="", training=TrainingConfig(predictor=predictor), k=self.neighbor.shape[1], data=[], confidence=[],
+            embedding_width=self.vectors.shape[1], seconds=0, **nothing,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        threads = len(os.sched_getaffinity(0))
+        with tempfile.TemporaryDirectory() as url:
+            card = folder.save(url, card, {"predictor": make("predictor", card).state_dict()})
+            return Scorer(
+                url, card, "predictor", self.neighbor, self.vectors, BACKGROUND, topk=topk, threads=threads
+            )  # fmt: skip
+
+
+def layer_flop(encoder: EncoderConfig, width: int, queries: float, keys: float) -> float:
+    """FLOP of the matrix products (2 m n k each) of one layer, for one sample."""
+    maps = encoder.heads * (2 if encoder.attention == "differential" else 1)
+    projections, ffn = 2 * (queries + keys) * width**2, 2 * queries * width * encoder.hidden
+    attention = queries * keys * (2 * width + (6 * maps if encoder.mask == "mixture" else 0))
+    return 2 * (projections + attention + ffn)
+
+
+def row_flop(encoder: EncoderConfig, k: int, embedding_width: int, keys: Int64) -> float:
+    """FLOP a row of the row form with Gram tokens; `keys` are visible in each block."""
+    width = encoder.width or k
+    once = k * k * embedding_width + k * k * width + (k + 1) * width**2 + k * width
+    return 2 * once + encoder.layers * layer_flop(encoder, width, k, float(keys.mean()))
+
+
+def pair_flop(encoder: EncoderConfig, k: int, embedding_width: int, tokens: Int64) -> float:
+    """FLOP a pair of the pair form; `tokens` are visible in each batch, and the others dropped."""
+    token_width = embedding_width + 2 * k
+    width = encoder.width or token_width
+    embed = 0 if width == token_width else token_width * width
+    once = (2 * k) ** 2 * embedding_width + (tokens.mean() + 2) * embed + 4 * width**2 + 2 * width
+    layers = [
+        (encoder.layers - 1) * layer_flop(encoder, width, each, each) + layer_flop(encoder, width, 2, each)
+        for each in tokens.tolist()
+    ]
+    return float(2 * once + np.mean(layers))
+
+
+def visible(encoder: EncoderConfig, topk: Int64, k: int) -> Int64:
+    """Keys a row shows."""
+    if encoder.mask == "none":
+        return np.full(len(topk), k)
+    return np.minimum(topk + (encoder.mask_step if encoder.mask == "mixture" else 0), k)
+
+
+def most(counts: Int64, block: int) -> Int64:
+    """The largest of each block."""
+    return np.maximum.reduceat(counts, np.arange(0, len(counts), block))
+
+
+class Peer(nn.Module):
+    """torch.nn.TransformerEncoder in place of a vanilla Encoder, with its weights."""
+
+    def __init__(self, ours: Any, config: EncoderConfig) -> None:
+        super().__init__()
+        self.width, self.embed = ours.width, ours.embed
+        layer = nn.TransformerEncoderLayer(
+            ours.width, config.heads, config.hidden, 0, nn.functional.gelu, batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, config.layers, ours.norm, enable_nested_tensor=False)
+        for theirs, own in zip(self.encoder.layers, ours.layers, strict=True):
+            parts, attention = {"norm1": own.attention_norm, "norm2": own.ffn_norm}, own.attention
+            parts |= {"linear1": own.ffn[0], "linear2": own.ffn[3]}
+            state = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+            weights = torch.cat([part.weight for part in (attention.q, attention.k, attention.v)])
+            for name, weight in (("in_proj_", weights), ("out_proj.", attention.out.weight)):
+                state[f"self_attn.{name}weight"] = weight
+                state[f"self_attn.{name}bias"] = torch.zeros(len(weight))
+            theirs.load_state_dict(state)
+
+    def forward(self, tokens: Tensor, visible: Tensor, position: Tensor) -> Any:
+        """As Encoder, where all keys are visible."""
+        assert visible.all()
+        return self.encoder(self.embed(tokens) + position)
+
+
+def peer(scorer: Scorer, rows: int) -> Callable[[], npt.NDArray[np.float32]]:
+    """Scores the first rows with the scorer's vanilla network in one batch, its encoder replaced."""
+    network: Any = copy.deepcopy(scorer.network)
+    network.encoder = Peer(network.encoder, VANILLA).to(scorer.device).eval()
+
+    def score() -> npt.NDArray[np.float32]:
+        with torch.inference_mode(), torch.autocast(scorer.device.type, torch.bfloat16, enabled=scorer.bfloat16):
+            logits = network(*scorer.neighborhoods.of(np.arange(rows)), None, BACKGROUND)
+        return np.asarray(logits.float().cpu())
+
+    return score
+
+
+def gemm(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
+    """A matrix product of 2 GEMM^3 FLOP with torch's own threads."""
+    a = torch.randn(GEMM, GEMM, device=device).to(dtype)
+    return lambda: float((a @ a)[0, 0])
+
+
+def main(args: Args) -> None:
+    """Score the same rows by every network in turn, and pairs."""
+    data = Data.of(args)
+    works: dict[str, Callable[[], Any]] = {}
+    samples: dict[str, int] = {}
+    flop: dict[str, float] = {}
+    every = np.full(len(data.topk), args.k)
+    networks = {"vanilla": VANILLA, "differential": DIFFERENTIAL, "SDT": SDT, "MoE-SDT": MOE_SDT}
+    rows = {name: (encoder, data.topk) for name, encoder in networks.items()} | {
+        "MoE-SDT, Top-K is K": (MOE_SDT, every)
+    }
+    for name, (encoder, topk) in rows.items():
+        scorer = data.scorer(PredictorConfig(form="row", tokens="gram", encoder=encoder), topk)
+        keys = most(visible(encoder, topk[: args.rows], args.k), scorer.block)
+        works[name], samples[name] = partial(scorer.rows, 0, args.rows), args.rows
+        flop[name] = row_flop(encoder, args.k, args.width, keys)
+        if encoder is VANILLA:
+            works[PEER], samples[PEER], flop[PEER] = peer(scorer, args.rows), args.rows, flop[name]
+            assert np.allclose(works[PEER]()[:, 1:], works[name]()[:, 1:], atol=0.1 if scorer.bfloat16 else 1e-4)
+    for name, encoder, pairs in (("pair, published", PUBLISHED, args.pairs), ("pair, small", SMALL, 8 * args.pairs)):
+        scorer = data.scorer(PredictorConfig(form="pair", encoder=encoder), data.topk)
+        wanted = np.zeros((pairs // PAIRS_A_ROW, args.k), np.bool_)
+        wanted[:, 1 : 1 + PAIRS_A_ROW] = True
+        works[name], samples[name] = partial(scorer.pairs, 0, len(wanted), wanted), int(wanted.sum())
+        shown = visible(encoder, data.topk, args.k)
+        of_i, of_j = shown[: len(wanted)].repeat(PAIRS_A_ROW), shown[data.neighbor[: len(wanted)][wanted]]
+        flop[name] = pair_flop(encoder, args.k, args.width, most(of_i, scorer.block) + most(of_j, scorer.block))
+    works["gemm float32"] = gemm(scorer.device, torch.float32)
+    if fast_bfloat16(scorer.device):
+        works["gemm bfloat16"] = gemm(scorer.device, torch.bfloat16)
+    times = interleaved(works, args.rounds)
+    best = {
+        name: 2e-9 * GEMM**3 / min(times[name]) if name in times else None for name in ("gemm float32", "gemm bfloat16")
+    }
+    rates = {name: count / min(times[name]) for name, count in samples.items()}
+    report({
+        "benchmark": "relations", "set": vars(args), "topk": float(data.topk.mean()), "seconds": times,
+        "a_second": {name: round(rate) for name, rate in rates.items()},
+        "mflop": {name: round(each / 1e6, 1) for name, each in flop.items()},
+        "gflop_per_second": {name: round(1e-9 * flop[name] * rate, 1) for name, rate in rates.items()},
+        **{
+            f"share_of_{name.replace(' ', '_')}":
+                gemm_rate and {each: round(1e-9 * flop[each] * rate / gemm_rate, 2) for each, rate in rates.items()}
+            for name, gemm_rate in best.items()
+        },
+        "gflop_per_second_of_gemm": best,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

@@ -1,0 +1,78 @@
+"""A stack of pre-norm Transformer layers over tokens."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from raycluster.models.attention import Attention
+from raycluster.models.config import EncoderConfig
+
+
+class EncoderLayer(nn.Module):
+    """x + Attention(LayerNorm(x)), then x + FFN(LayerNorm(x))."""
+
+    def __init__(self, width: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config)
+        self.ffn_norm = nn.LayerNorm(width)
+        self.ffn = nn.Sequential(
+            nn.Linear(width, config.hidden), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(config.hidden, width)
+        )
+
+    def forward(
+        self, x: Tensor, visible: Tensor | None, read: Tensor | None = None, keys: Tensor | None = None
+    ) -> Tensor:
+        """Of x (B, T, width) all positions, or only those of `read` (R,); `visible` and `keys` as in Attention."""
+        attended = self.attention(self.attention_norm(x), visible, read, keys)
+        x = (x if read is None else x[:, read]) + attended
+        return x + self.ffn(self.ffn_norm(x))
+
+
+class Encoder(nn.Module):
+    """Tokens, embedded in `width`, through all layers and a last LayerNorm.
+
+    Where the configuration gives no width it is the tokens' own, if every head has the same share of it (twice the
+    same share where attention is differential); if not, the next larger width of which this holds.
+    """
+
+    def __init__(self, token_width: int, config: EncoderConfig) -> None:
+        super().__init__()
+        unit = config.heads * (2 if config.attention == "differential" else 1)
+        self.width = config.width or math.ceil(token_width / unit) * unit
+        own = config.width is None and self.width == token_width
+        self.embed = nn.Identity() if own else nn.Linear(token_width, self.width)
+        self.layers = nn.ModuleList(EncoderLayer(self.width, config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(self.width)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        visible: Tensor | None,
+        read: Tensor | None = None,
+        position: Tensor | None = None,
+    ) -> Tensor:
+        """Encode tokens (B, T, token_width), embedded and added to `position` (T, width) if given.
+
+        `visible` is bool (B, E, T) as in Attention. Returns (B, T, width), or with `read` (R,) those positions alone
+        (B, R, width), for which the last layer is computed. What no row of the batch sees is no key, and with `read`
+        no token either: its result reaches no one.
+        """
+        keys = None
+        if visible is not None:
+            needed = visible.any(dim=1).any(dim=0)
+            if read is None:
+                keys = needed.nonzero()[:, 0]
+                visible = visible.index_select(2, keys)
+            else:
+                kept = needed.index_fill(0, read, True).nonzero()[:, 0]
+                tokens, visible, read = tokens[:, kept], visible[:, :, kept], torch.searchsorted(kept, read)
+                position = None if position is None else position[kept]
+        x = self.embed(tokens)
+        if position is not None:
+            x = x + position
+        *lower, last = self.layers
+        for layer in lower:
+            x = layer(x, visible, keys=keys)
+        return self.norm(last(x, visible, read, keys))

@@ -1,0 +1,203 @@
+"""A trained network applied to the rows of a set.
+
+Rows are taken in blocks that start at fixed row numbers, the pairs of a row in batches of their own, and one thread computes
+each: so on a CPU a score depends neither on the shards nor on the threads, and a block's activations stay in a core's cache.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.folder import Card, load_network, require_width
+from raycluster.models.precision import fast_bfloat16
+from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+
+CPU_BLOCK = {"row": 16, "pair": 8}
+GPU_BLOCK = 4096
+GPU_THREADS = 2  # one gathers while the other computes
+Network = AdaptiveFilter | RowPredictor | PairPredictor
+
+
+def make(name: Literal["filter", "predictor"], card: Card) -> Network:
+    """An untrained network as the card describes it."""
+    training, width = card.training, card.embedding_width or 0
+    if name == "filter":
+        return AdaptiveFilter(training.filter, card.k, width)
+    kind = RowPredictor if training.predictor.form == "row" else PairPredictor
+    return kind(training.predictor, card.k, width)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of a GPU; 0 for a CPU, whose batches are sized to its caches."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+
+
+def activation_bytes(network: Network, embedding_width: int) -> int:
+    """Memory that one sample, a row or a pair, fills at most on its way through the network, float32."""
+    length = 2 * network.k if isinstance(network, PairPredictor) else network.k
+    inputs = (
+        3 * embedding_width + 2 * length
+    )  # gathered, as float32 and among the tokens; the Gram matrix, and there too
+    if isinstance(network, AdaptiveFilter) and network.config.network == "lstm":
+        return 4 * length * (inputs + 12 * network.config.lstm_width)
+    encoder = network.config.encoder
+    maps = encoder.heads * (2 if encoder.attention == "differential" else 1)
+    return 4 * length * (inputs + 8 * network.encoder.width + max(4 * maps * length, 2 * encoder.hidden))
+
+
+def block_of(network: Network, device_type: str, free: int, embedding_width: int) -> int:
+    """Samples computed at once: few on a CPU, on a GPU the power of two whose activations fill a quarter of `free` bytes."""
+    if device_type == "cpu":
+        return CPU_BLOCK["pair" if isinstance(network, PairPredictor) else "row"]
+    fit = free // (4 * activation_bytes(network, embedding_width))
+    return min(GPU_BLOCK, 1 << max(fit.bit_length() - 1, 0))
+
+
+class Neighborhoods:
+    """Vectors of the neighbors of any rows, gathered from memory-mapped tables onto a device.
+
+    neighbor int32 (N, K), -1 where a list is short; vectors (N, D), unit. On a GPU the vectors are kept there where they
+    fill at most half of its free memory, and otherwise gathered into pinned memory and sent from it.
+    """
+
+    def __init__(self, neighbor: Int32, vectors: Vectors, device: torch.device) -> None:
+        self.neighbor, self.device = neighbor, device
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the memory map is read-only, and only read
+            self.vectors = torch.from_numpy(vectors)
+        if vectors.nbytes <= free_bytes(device) // 2:
+            self.vectors = self.vectors.to(device)
+
+    def of(self, rows: npt.NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+        """Vectors float32 (B, K, D) of the neighbors of `rows` (B,), and which are there, bool (B, K)."""
+        ids = torch.from_numpy(self.neighbor[rows])
+        flat = ids.clamp(min=0).flatten().to(self.vectors.device)
+        vectors = self.vectors.index_select(0, flat).view(*ids.shape, -1)
+        present = ids >= 0
+        if self.device.type == "cuda" and vectors.device.type == "cpu":
+            vectors = vectors.pin_memory().to(self.device, non_blocking=True)
+        return vectors.float(), present.to(self.device)
+
+
+class Scorer:
+    """One network of a model on one device, for the rows of one set.
+
+    `background` is mean and spread of the cosines of the set's random pairs; `topk` (N,) the trusted neighbors a row,
+    where the network's mask needs them. `threads` blocks are computed at once on a CPU. Raises InputError where the set
+    does not fit the model.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        card: Card,
+        name: Literal["filter", "predictor"],
+        neighbor: Int32,
+        vectors: Vectors,
+        background: tuple[float, float],
+        *,
+        topk: npt.NDArray[np.integer] | None = None,
+        threads: int = 1,
+    ) -> None:
+        require_width(card, vectors.shape[1], neighbor.shape[1], url)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = make(name, card)
+        self.network.load_state_dict(load_network(url, card, name))
+        self.network.to(self.device).eval()
+        self.bfloat16 = fast_bfloat16(self.device)
+        self.neighborhoods = Neighborhoods(neighbor, vectors, self.device)
+        self.background, self.topk_of = background, topk
+        self.threads = threads if self.device.type == "cpu" else GPU_THREADS
+        self.block = block_of(self.network, self.device.type, free_bytes(self.device), vectors.shape[1])
+
+    def topk(self, start: int, stop: int) -> Int64:
+        """Predicted Top-K (stop - start,) in 1..K."""
+        network = self.network
+        assert isinstance(network, AdaptiveFilter)
+
+        def count(rows: Int64) -> Any:
+            return network.topk(network(*self.neighborhoods.of(rows), self.background)).cpu().numpy()
+
+        return self._rows(np.empty(stop - start, np.int64), start, count)
+
+    def rows(self, start: int, stop: int) -> Float32:
+        """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none."""
+        network = self.network
+        assert isinstance(network, RowPredictor)
+
+        def judge(rows: Int64) -> Any:
+            vectors, present = self.neighborhoods.of(rows)
+            return network(vectors, present, self._topk(rows), self.background).float().cpu().numpy()
+
+        neighbor = self.neighborhoods.neighbor[start:stop]
+        logits = self._rows(np.empty(neighbor.shape, np.float32), start, judge)
+        logits[neighbor < 0] = np.nan
+        logits[:, 0] = np.nan
+        return logits
+
+    def pairs(self, start: int, stop: int, wanted: npt.NDArray[np.bool_]) -> Float32:
+        """Logits (stop - start, K) of the `wanted` pairs of rows start.. with their neighbors; NaN elsewhere."""
+        network = self.network
+        assert isinstance(network, PairPredictor)
+        neighbor = self.neighborhoods.neighbor[start:stop]
+        assert (neighbor[wanted] >= 0).all(), "a pair needs a neighbor"
+        row, rank = np.nonzero(wanted)
+        # on a CPU no batch holds pairs of two rows, else a shard's first row would decide who is batched with whom
+        within = np.arange(len(row)) - (np.searchsorted(row, row) if self.device.type == "cpu" else 0)
+        logits = np.full(wanted.shape, np.nan, np.float32)
+
+        def judge(begin: int, end: int) -> None:
+            i, j = row[begin:end] + start, neighbor[row[begin:end], rank[begin:end]]
+            (vectors_i, present_i), (vectors_j, present_j) = self.neighborhoods.of(i), self.neighborhoods.of(j)
+            judged = network(vectors_i, vectors_j, present_i, present_j, self._topk(i), self._topk(j))
+            logits[row[begin:end], rank[begin:end]] = judged.float().cpu().numpy()
+
+        begins = np.flatnonzero(within % self.block == 0).tolist()
+        self._each(judge, begins, [*begins[1:], len(row)])
+        return logits
+
+    def _topk(self, rows: npt.NDArray[np.integer]) -> Tensor | None:
+        return None if self.topk_of is None else torch.from_numpy(self.topk_of[rows]).to(self.device)
+
+    def _rows(self, out: npt.NDArray[Any], start: int, work: Callable[[Int64], Any]) -> npt.NDArray[Any]:
+        """`out`, of rows start.., filled with what `work` makes of every block that overlaps them."""
+        stop, rows = start + len(out), len(self.neighborhoods.neighbor)
+
+        def fill(first: int) -> None:
+            block = np.arange(first, min(first + self.block, rows))
+            inside = (block >= start) & (block < stop)
+            out[block[inside] - start] = work(block)[inside]
+
+        self._each(fill, range(start - start % self.block, stop, self.block))
+        return out
+
+    def _each(self, work: Callable[..., None], *arguments: Any) -> None:
+        """`work` on each of the arguments, some at once, in the precision of the device."""
+
+        def one(*values: int) -> None:
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                work(*values)
+
+        with _one_core_each(self.device), ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(one, *arguments))
+
+
+@contextlib.contextmanager
+def _one_core_each(device: torch.device) -> Iterator[None]:
+    """On a CPU torch itself takes one thread for each that calls it."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

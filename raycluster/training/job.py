@@ -1,0 +1,243 @@
+"""The training job: labelled sets in, a model folder out. Its steps, each of which a killed job takes up where it was:
+
+neighbors of every set (the stages of the main job)  ->  adaptive filter  ->  Top-K of every row  ->  theta, floor
+->  relation predictor  ->  scores of every pair  ->  probabilities, eta  ->  card
+"""
+
+import dataclasses
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor
+
+from raycluster import pipeline
+from raycluster.cli import early_options
+from raycluster.config import Config
+from raycluster.errors import ConfigError
+from raycluster.models import folder
+from raycluster.models.config import TrainingConfig
+from raycluster.models.folder import Card
+from raycluster.models.resolve import with_model
+from raycluster.overlay import fingerprint, load_config, load_training, load_yaml
+from raycluster.pipeline import Execution
+from raycluster.plan import describe_input
+from raycluster.progress import Progress
+from raycluster.run import Stage
+from raycluster.stages.knn import KNN
+from raycluster.stages.relations import RELATIONS
+from raycluster.stages.topk import TOPK
+from raycluster.store import Store
+from raycluster.training import limits
+from raycluster.training.learn import fitted, learn, told
+from raycluster.training.samples import UNKNOWN, LabelledSet, open_set
+
+DEFAULT_RECIPE = "sdt-row"
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """Train the networks of a recipe on labelled sets and write the model folder `--output`.
+
+    The same command goes on where an interrupted one stopped. Values come from the recipe, then from the file given as
+    `--config`, then from the command line.
+    """
+
+    input: tuple[str, ...]
+    """Labelled sets, each a Parquet file or a folder of them, on disk or as s3://bucket/path. Every set has a kNN graph
+    of its own; sets of different width need a recipe with Gram tokens."""
+    output: str
+    """Model folder, on disk or as s3://bucket/path."""
+    settings: Annotated[Config, tyro.conf.arg(name="")]
+    training: TrainingConfig
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    label_column: str = "label"
+    """Column with the true identity, integers or strings; rows whose label is null are neighbors, never samples."""
+    config: str | None = None
+    """YAML file with keys laid over the recipe's, those of training under `training`."""
+
+
+def with_recipe() -> TrainArgs:
+    """The arguments' defaults: what `--recipe` and `--config` of this command line say."""
+    recipe, source = early_options("--recipe", "--config")
+    overrides: dict[str, Any] = load_yaml(source) if source else {}
+    recipe = recipe or overrides.pop("recipe", DEFAULT_RECIPE)
+    overrides.pop("recipe", None)
+    settings = load_config(recipe, overrides, source or "")
+    training = load_training(recipe, overrides, source or "")
+    return TrainArgs(tyro.MISSING, tyro.MISSING, settings, training, config=source)
+
+
+def train(args: TrainArgs) -> dict[str, Any]:
+    """Train, calibrate and write the model; returns what is printed: its metrics, thresholds and time.
+
+    Raises InputError and ConfigError for what the user can mend, RayclusterError where the loss is not finite.
+    """
+    progress = Progress()
+    if args.execution.dry_run:
+        raise ConfigError("jobs/train.py has no --dry-run; jobs/cluster.py says what its input would need.")
+    described = [describe_input(url) for url in args.input]
+    purpose = fingerprint(described, args.settings, args.training, args.label_column)
+    store = Store(args.output)
+    if store.get(folder.CARD) is not None:
+        card, _ = folder.load_card(args.output)
+        if card.metrics.get("purpose") != purpose:
+            raise ConfigError(f"{args.output} holds a model of another training; choose another --output.")
+        progress.say(f"{args.output} is complete")
+        return _summary(args.output, card)
+    job = Job(args, f"{args.output}/work/{purpose}", progress)
+    card = job.run(purpose)
+    store.delete("work")
+    return _summary(args.output, card)
+
+
+def _summary(url: str, card: Card) -> dict[str, Any]:
+    networks = {name: entry["parameters"] for name, entry in card.networks.items()}
+    return {
+        "model": url, "recipe": card.recipe, "parameters": networks, "thresholds": card.thresholds,
+        "metrics": card.metrics, "seconds": card.seconds,
+    }  # fmt: skip
+
+
+class Job:
+    """One training: its sets, and the model as far as it has come."""
+
+    def __init__(self, args: TrainArgs, work: str, progress: Progress) -> None:
+        self.args, self.work, self.progress, self.began = args, work, progress, time.perf_counter()
+        self.stack = ExitStack()
+        self.thresholds: dict[str, float] = {}
+        self.tensors: dict[str, dict[str, Tensor]] = {}
+        self.history: dict[str, Any] = {}
+        self.data: list[dict[str, Any]] = []
+        self.width: int | None = None
+
+    def run(self, purpose: str) -> Card:
+        """All steps; the finished card, written."""
+        with self.stack:
+            return self._run(purpose)
+
+    def _run(self, purpose: str) -> Card:
+        config, training = self.args.settings, self.args.training
+        curves: dict[str, Any] = {}
+        metrics: dict[str, Any] = {"purpose": purpose}
+        confidence: list[dict[str, Any]] = []
+        bare = dataclasses.replace(
+            config,
+            topk=dataclasses.replace(config.topk, predict=False),
+            relations=dataclasses.replace(config.relations, score="none"),
+            edges=dataclasses.replace(config.edges, rule="early-stop"),
+        )
+        sets = self._sets(bare, KNN)
+        self._describe(sets)
+        if training.filter.network != "none":
+            bare = dataclasses.replace(bare, topk=config.topk, model=self._filter())
+            sets = self._sets(bare, TOPK)
+            confidence, metrics["filter"] = limits.of_filter(sets, training.filter.beta)
+        if config.edges.rule == "early-stop":
+            found, curves["early_stop"], metrics["early_stop"] = limits.of_early_stop(sets, config, self.progress.say)
+            self.thresholds |= found
+        if training.predictor.form != "none":
+            sets = self._sets(dataclasses.replace(config, model=self._fit("predictor")), RELATIONS)
+            found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
+            self.thresholds |= found
+            curves |= read
+        seconds = round(time.perf_counter() - self.began, 1)
+        card = self._card(curves=curves, confidence=confidence, metrics=metrics, history=self.history, seconds=seconds)
+        return folder.save(self.args.output, card, self.tensors)
+
+    def _card(self, **known: Any) -> Card:
+        config, training = self.args.settings, self.args.training
+        empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}
+        return Card(
+            recipe=config.recipe, config=asdict(config), training=training, k=config.knn.k, embedding_width=self.width,
+            data=self.data, thresholds=self.thresholds, versions=folder.versions(), **{**empty, **known},
+        )  # fmt: skip
+
+    def _sets(self, config: Config, last: Stage) -> list[LabelledSet]:
+        """Every input's run, brought as far as stage `last`, with its labels."""
+        execution = dataclasses.replace(self.args.execution, replan=True)
+        found = []
+        for number, url in enumerate(self.args.input):
+            context = pipeline.opened(url, f"{self.work}/set-{number}", with_model(config), execution, self.progress)
+            run = self.stack.enter_context(context)
+            pipeline.advance(run, last, execution, self.progress)
+            found.append(open_set(run, self.args.label_column, self.args.training.seed, self.args.training.folds))
+        return found
+
+    def _describe(self, sets: list[LabelledSet]) -> None:
+        """What the card says of the data; refuses sets of several widths where a network reads vectors."""
+        self.data = [
+            {
+                "url": part.run.plan["input"]["url"],
+                "rows": part.run.rows,
+                "identities": len(np.unique(part.identity[part.identity != UNKNOWN])),
+                "width": part.vectors.shape[1],
+                "fingerprint": fingerprint(part.run.plan["input"]),
+            }
+            for part in sets
+        ]
+        training = self.args.training
+        networks = (
+            (training.filter.network != "none", training.filter.tokens),
+            (
+                training.predictor.form != "none",
+                training.predictor.tokens,
+            ),
+        )
+        if any(used and tokens != "gram" for used, tokens in networks):
+            widths = sorted({entry["width"] for entry in self.data})
+            if len(widths) > 1:
+                raise ConfigError(
+                    f"The sets are of widths {', '.join(map(str, widths))}, and recipe {self.args.settings.recipe} reads "
+                    "vectors; train on sets of one width, or a recipe with gram tokens."
+                )
+            self.width = widths[0]
+
+    def _filter(self) -> str:
+        """The adaptive filter: another model's, or fitted; the URL of an interim model."""
+        source = self.args.training.filter.source
+        if source is None:
+            return self._fit("filter")
+        card, _ = folder.load_card(source)
+        if "filter" not in card.networks:
+            raise ConfigError(f"training.filter.source {source} has no adaptive filter.")
+        mine = dataclasses.replace(self.args.training.filter, source=None)
+        if (
+            dataclasses.replace(card.training.filter, source=None, fit=mine.fit) != mine
+            or card.k != self.args.settings.knn.k
+        ):
+            raise ConfigError(f"The filter of {source} is built otherwise than training.filter says; use its recipe.")
+        self.tensors["filter"] = folder.load_network(source, card, "filter")
+        folder.save(f"{self.work}/filter-model", self._card(), self.tensors)
+        return f"{self.work}/filter-model"
+
+    def _fit(self, network: Literal["filter", "predictor"]) -> str:
+        """Fit a network, or go on with it; the URL of an interim model with all there is so far."""
+        interim = f"{self.work}/{network}-model"
+        folder.save(f"{self.work}/{network}-start", self._card(), {})
+        arguments = {
+            "network": network,
+            "sets": [f"{self.work}/set-{number}" for number in range(len(self.args.input))],
+            "label_column": self.args.label_column,
+            "model": f"{self.work}/{network}-start",
+            "folder": self.work,
+        }
+        workers = self.args.execution.workers or 1
+        if self.args.execution.executor == "ray" or (
+            self.args.execution.executor == "auto" and (workers > 1 or os.environ.get("RAY_ADDRESS"))
+        ):
+            from raycluster.ray_train import fit_on_ray
+
+            accelerator = self.args.execution.accelerator
+            fit_on_ray(learn, arguments, workers=workers, accelerator=accelerator, store=Store(self.work), name=network)
+        else:
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            learn(arguments, 0, 1, device, lambda entry: self.progress.say(told(network, entry)))
+        self.tensors[network], self.history[network] = fitted(self.work, network)
+        folder.save(interim, self._card(), self.tensors)
+        return interim

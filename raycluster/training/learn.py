@@ -1,0 +1,72 @@
+"""One worker's part in fitting one network: open the sets, make the task, run the loop."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from raycluster.errors import InputError
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.folder import Card, load_card
+from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.scoring import make
+from raycluster.pipeline import STAGES
+from raycluster.run import Run
+from raycluster.store import Store
+from raycluster.training import checkpoint
+from raycluster.training.fit import Fitted, Task, fit
+from raycluster.training.samples import LabelledSet, open_set
+from raycluster.training.tasks import FilterTask, PairTask, RowTask
+
+
+def learn(
+    arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Callable[[dict[str, Any]], None]
+) -> Fitted:
+    """Fit the network `arguments` names; the arguments are plain values, so that they travel to any machine.
+
+    `network`, filter or predictor; `sets`, run folders; `label_column`; `model`, a card as far as it has come; `folder`,
+    where checkpoints go.
+    """
+    (card, _), name = load_card(arguments["model"]), arguments["network"]
+    training = card.training
+    sets = [
+        open_set(Run(url, STAGES, torch.get_num_threads()), arguments["label_column"], training.seed, training.folds)
+        for url in arguments["sets"]
+    ]
+    torch.manual_seed(training.seed)
+    network = make(name, card)
+    task = _task(network, card, sets, device)
+    if task.samples == 0:
+        raise InputError("No sample to train on is left: no labelled row has a neighbor that may be learned from.")
+    config = training.filter.fit if name == "filter" else training.predictor.fit
+    return fit(
+        task, config, Store(arguments["folder"]), name,
+        seed=training.seed, precision=training.precision, device=device, rank=rank, world=world, report=report,
+    )  # fmt: skip
+
+
+def _task(
+    network: AdaptiveFilter | RowPredictor | PairPredictor,
+    card: Card,
+    sets: Sequence[LabelledSet],
+    device: torch.device,
+) -> Task:
+    if isinstance(network, AdaptiveFilter):
+        return FilterTask(sets, network, card.training.filter.beta, device)
+    if isinstance(network, RowPredictor):
+        return RowTask(sets, network, device)
+    return PairTask(sets, network, card.thresholds["theta"], card.thresholds["floor"], device)
+
+
+def fitted(folder: str, network: str) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """The best state of a network whose fit below `folder` is finished, and the history of its fit."""
+    state = checkpoint.load(Store(folder), network)
+    assert state is not None, "a finished fit leaves a checkpoint"
+    return state.best, state.history
+
+
+def told(network: str, entry: dict[str, Any]) -> str:
+    """A line on how far a fit is."""
+    seen = ", ".join(f"{name} {value:.4g}" for name, value in entry.items() if name not in ("step", "seconds"))
+    return f"{network}: step {entry['step']}, {seen}, {entry['seconds']:.0f} s"

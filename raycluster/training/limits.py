@@ -1,0 +1,137 @@
+"""What no user should have to guess: limits and probabilities chosen on held-out identities, with the curves behind them.
+
+A limit is chosen by what it does in the end: the BCubed F of held-out identities after Infomap, in the graph of all rows of
+their set, averaged over sets.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from raycluster import metrics, scratch
+from raycluster.config import Config
+from raycluster.graph import edge_rules
+from raycluster.graph.edge_rules import Columns
+from raycluster.graph.nearest import Float32
+from raycluster.stages import communities, edges
+from raycluster.training import calibration
+from raycluster.training.samples import UNKNOWN, LabelledSet
+from raycluster.training.tasks import true_topk
+
+GRID = [round(0.05 * step, 2) for step in range(1, 20)]
+CERTAIN = 1e-7
+Say = Callable[[str], None]
+Curve = list[dict[str, Any]]
+
+
+def of_filter(sets: Sequence[LabelledSet], beta: float) -> tuple[Curve, dict[str, float]]:
+    """How sure a predicted Top-K is, and its mean error on held-out rows, beside that of the best constant."""
+    found = []
+    for part in sets:
+        assert part.topk is not None
+        rows = part.anchors(held_out=True)
+        found.append((part.topk[rows], true_topk(part, rows, beta)))
+    predicted, true = (np.concatenate(each) for each in zip(*found, strict=True))
+    error = np.abs(predicted - true).mean()
+    constant = np.abs(np.median(true) - true).mean()
+    quality = {"error": float(error), "error_of_median": float(constant), "rows": len(true)}
+    return calibration.topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality
+
+
+def of_early_stop(
+    sets: Sequence[LabelledSet], config: Config, say: Say
+) -> tuple[dict[str, float], Curve, dict[str, Any]]:
+    """theta at which the walk ends, and the NEP floor that keeps 95 % of the true pairs left to recall."""
+    neps = [
+        np.concatenate(
+            [edges.nep_of(part.run, *part.run.starts[shard : shard + 2]) for shard in range(part.run.shards)]
+        )
+        for part in sets
+    ]
+
+    def at(theta: float, part: LabelledSet, nep: Float32) -> Columns:
+        return edge_rules.early_stop_edges(0, part.neighbor, part.similarity, nep, theta, None, np.inf)
+
+    curve = [
+        _mean(theta, [quality(part, at(theta, part, nep), config) for part, nep in zip(sets, neps, strict=True)])
+        for theta in GRID
+    ]
+    best = calibration.best(curve)
+    theta = best["threshold"]
+    left, same = [], []
+    for part, nep in zip(sets, neps, strict=True):
+        rows = part.anchors(held_out=True)
+        beyond = edge_rules.recallable(part.neighbor[rows], nep[rows], theta, 0.0) & part.known(rows, held_out=True)
+        left.append(nep[rows][beyond])
+        same.append(part.same(rows)[beyond])
+    recalled = np.concatenate(same)
+    floor = calibration.floor_for_recall(np.concatenate(left), recalled) if recalled.any() else 1.0
+    say(f"theta {theta}, floor {floor:.4f}: BCubed F {best['f']:.4f} of held-out identities by the walk alone")
+    return {"theta": theta, "floor": floor}, curve, best
+
+
+def of_scores(
+    sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Say
+) -> tuple[dict[str, float], dict[str, Curve], dict[str, Any]]:
+    """Slope and intercept that make scores probabilities, and eta, from the raw scores of the sets' `relations`."""
+    raw = [_logit(scratch.joined(part.run, "relations", "score", "float32")) for part in sets]
+    logits, same = [], []
+    for part, logit in zip(sets, raw, strict=True):
+        rows = part.anchors(held_out=True)
+        judged = part.known(rows, held_out=True) & ~np.isnan(logit[rows])
+        logits.append(logit[rows][judged])
+        same.append(part.same(rows)[judged])
+    logit, truth = np.concatenate(logits), np.concatenate(same)
+    slope, intercept = calibration.platt(logit, truth)
+    probability = calibration.probability(logit, slope, intercept)
+    before = calibration.reliability(calibration.probability(logit, 1.0, 0.0), truth)
+    after = calibration.reliability(probability, truth)
+    scores = [calibration.probability(each, slope, intercept) for each in raw]
+
+    def at(eta: float, part: LabelledSet, score: Float32) -> Columns:
+        everything = {**known, "eta": eta}
+        return edges.build(
+            0, len(score), part.neighbor, part.similarity, config.edges, everything, 0.0,
+            lambda: edges.nep_of(part.run, 0, len(score)), score,
+        )  # fmt: skip
+
+    curve = [
+        _mean(eta, [quality(part, at(eta, part, score), config) for part, score in zip(sets, scores, strict=True)])
+        for eta in GRID
+    ]
+    best = calibration.best(curve)
+    say(f"eta {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
+    found = {
+        **best,
+        "average_precision": calibration.average_precision(logit, truth),
+        "calibration_error": calibration.expected_calibration_error(after),
+        "calibration_error_before": calibration.expected_calibration_error(before),
+        "pairs": len(truth),
+    }
+    curves = {"eta": curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
+    return {"slope": slope, "intercept": intercept, "eta": best["threshold"]}, curves, found
+
+
+def quality(part: LabelledSet, columns: Columns, config: Config) -> dict[str, float]:
+    """BCubed (f, precision, recall) and pairwise F of held-out identities in the partition that edges give."""
+    graph = {name: columns[name] for name in ("source", "target", "weight")}
+    rows = len(part.identity)
+    found = communities.partition(**graph, rows=rows, config=config.communities, directed=config.edges.directed)
+    labelled = part.identity != UNKNOWN
+    score = metrics.evaluate_part(part.identity[labelled], found.communities[labelled], part.held_out[labelled])
+    bcubed = score["bcubed"]
+    return {
+        "f": bcubed.f, "precision": bcubed.precision, "recall": bcubed.recall, "pairwise_f": score["pairwise"].f,
+        "edges": len(graph["source"]),
+    }  # fmt: skip
+
+
+def _mean(threshold: float, found: list[dict[str, float]]) -> dict[str, Any]:
+    return {"threshold": threshold, **{name: float(np.mean([each[name] for each in found])) for name in found[0]}}
+
+
+def _logit(score: Float32) -> Float32:
+    """The logits that raw scores (N, K) came from, as far as float32 tells; NaN stays."""
+    clipped = np.clip(score.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)

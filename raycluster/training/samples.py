@@ -1,0 +1,108 @@
+"""A labelled set as training sees it: its neighbor table, true identities, and which identities are held out."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster import scratch
+from raycluster.errors import InputError
+from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
+from raycluster.run import Run
+from raycluster.stages import edges
+from raycluster.stages.topk import TOPK
+from raycluster.threshold import sample_pairs
+from raycluster.truth import read_labels
+
+Bool = npt.NDArray[np.bool_]
+UNKNOWN = -1
+
+
+@dataclass
+class LabelledSet:
+    """Arrays of all N rows of one training set; those of N x K or N x D entries are memory maps."""
+
+    run: Run
+    neighbor: Int32
+    """(N, K), self at rank 0, -1 where a list is short."""
+    similarity: Float32
+    vectors: Vectors
+    identity: Int64
+    """(N,) a number for every true identity, -1 where the label is null: such a row is a neighbor, never a sample."""
+    held_out: Bool
+    """(N,) rows of identities that the networks are not shown the labels of."""
+    background: tuple[float, float]
+    """Mean and spread of the cosines of random pairs."""
+    topk: Int64 | None = None
+    """(N,) trusted neighbors, once the adaptive filter has told them."""
+    size: Int64 = field(init=False)
+    """(N,) rows of a row's identity; 0 where it is unknown."""
+
+    def __post_init__(self) -> None:
+        _, code, count = np.unique(self.identity, return_inverse=True, return_counts=True)
+        self.size = np.where(self.identity == UNKNOWN, 0, count[code])
+
+    def same(self, rows: npt.NDArray[np.integer]) -> Bool:
+        """Which neighbors (B, K) of labelled rows are of the row's identity, self included."""
+        ids = self.neighbor[rows]
+        return (self.identity[ids] == self.identity[rows][:, None]) & (ids >= 0)
+
+    def known(self, rows: npt.NDArray[np.integer], held_out: bool) -> Bool:
+        """Which pairs (B, K) may be learned from, or with `held_out` be judged by: no self, no unknown label, and no
+        held-out identity's label in training."""
+        ids = self.neighbor[rows]
+        usable = (ids >= 0) & (self.identity[ids] != UNKNOWN)
+        usable[:, 0] = False
+        return usable if held_out else usable & ~self.held_out[ids]
+
+    def anchors(self, held_out: bool) -> Int64:
+        """Labelled rows that are held out, or those to train on."""
+        return np.flatnonzero((self.identity != UNKNOWN) & (self.held_out == held_out))
+
+    def chunks(self, rows: Int64, size: int = 65536) -> Iterator[Int64]:
+        """`rows` in parts, to bound what is gathered at once."""
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+
+def open_set(run: Run, label_column: str, seed: int, folds: int) -> LabelledSet:
+    """The labelled set of a run whose neighbors have been searched.
+
+    Raises InputError where labels are missing, all the same, or fewer identities than `folds`.
+    """
+    source = run.plan["input"]["url"]
+    ids = pa.chunked_array(
+        [chunk for shard in range(run.shards) for chunk in run.table("embeddings", shard, ["id"])["id"].chunks]
+    )
+    keys, labels = read_labels(source, run.config.id_column, label_column, ids.type)
+    row = pc.index_in(keys, value_set=ids.combine_chunks())
+    there = pc.is_valid(row)
+    encoded = labels.filter(there).combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    if len(names) < folds:
+        what = "all rows the same identity" if len(names) == 1 else f"only {len(names)} identities"
+        raise InputError(
+            f"{source}, column '{label_column}' gives {what}; training holds out one of {folds} parts of them and needs "
+            f"{folds} or more."
+        )
+    number = np.array([int.from_bytes(_digest(name)[:8], "big") >> 1 for name in names], np.int64)
+    fold = np.array([int.from_bytes(_digest(f"{seed}/{name}")[:8], "big") % folds for name in names])
+    fold[np.argsort(number, kind="stable")[0]] = 0  # neither side may be left without an identity
+    fold[np.argsort(number, kind="stable")[1]] = 1
+    identity, held_out = np.full(run.rows, UNKNOWN, np.int64), np.zeros(run.rows, bool)
+    place, code = row.filter(there).to_numpy(), encoded.indices.to_numpy()
+    identity[place], held_out[place] = number[code], (fold == 0)[code]
+    neighbor, similarity = edges.neighbors(run)
+    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    pairs = sample_pairs(vectors)
+    topk: Any = np.asarray(scratch.joined(run, "topk", "k", "int64")) if TOPK.wanted(run.config) else None
+    return LabelledSet(run, neighbor, similarity, vectors, identity, held_out, (pairs.median, pairs.spread), topk)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

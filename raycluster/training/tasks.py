@@ -1,0 +1,233 @@
+"""What the two networks learn from: samples, loss and held-out metrics of the adaptive filter and the relation predictor."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+from raycluster.graph.edge_rules import recallable
+from raycluster.graph.nearest import Int64
+from raycluster.models.adaptive_filter import AdaptiveFilter, targets
+from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.scoring import Neighborhoods
+from raycluster.stages import edges
+from raycluster.training.calibration import average_precision
+from raycluster.training.samples import Bool, LabelledSet
+
+VALIDATION_ROWS = 2048
+VALIDATION_PAIRS = 8192
+CHUNK = 64
+Module = Callable[..., Tensor]
+
+
+class _OverSets:
+    """Samples numbered through several sets, and gathered from them as one batch."""
+
+    def __init__(self, sets: Sequence[LabelledSet], counts: Sequence[int], device: torch.device) -> None:
+        self.sets, self.device = sets, device
+        self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.samples = int(self.starts[-1])
+        self.width = max(part.vectors.shape[1] for part in sets)
+        self.neighborhoods = [Neighborhoods(part.neighbor, part.vectors, device) for part in sets]
+
+    def split(self, chosen: Int64) -> list[tuple[int, Int64]]:
+        """For every set that `chosen` samples (B,) fall in, its number and their numbers in it; in the order of sets."""
+        of = np.searchsorted(self.starts, chosen, side="right") - 1
+        return [(int(part), chosen[of == part] - self.starts[part]) for part in np.unique(of)]
+
+    def gather(self, rows: list[tuple[int, Int64]]) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor | None]:
+        """Vectors (B, K, D), present (B, K), background and Top-K (B,) of rows of several sets.
+
+        Sets of another width are filled up with zeros, which changes no cosine: only Gram tokens mix widths.
+        """
+        found = [self.neighborhoods[part].of(some) for part, some in rows]
+        vectors = torch.cat([pad(each, (0, self.width - each.shape[2])) for each, _ in found])
+        each = torch.tensor([self.sets[part].background for part, some in rows for _ in some], device=self.device)
+        topk = None
+        if self.sets[0].topk is not None:
+            counts = np.concatenate([np.asarray(self.sets[part].topk)[some] for part, some in rows])
+            topk = torch.from_numpy(counts).to(self.device)
+        background = each[:, 0, None, None].float(), each[:, 1, None, None].float()
+        return vectors, torch.cat([present for _, present in found]), background, topk
+
+    def tensor(self, parts: Sequence[npt.NDArray[np.generic]]) -> Tensor:
+        return torch.from_numpy(np.concatenate(parts)).to(self.device)
+
+
+def _some(total: int, most: int) -> Int64:
+    """At most `most` of 0..total-1, evenly spread."""
+    return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
+
+
+class FilterTask:
+    """Top-K from a row's neighborhood."""
+
+    name = "filter"
+
+    def __init__(self, sets: Sequence[LabelledSet], module: AdaptiveFilter, beta: float, device: torch.device) -> None:
+        self.module, self.beta = module, beta
+        self.rows = {held_out: [part.anchors(held_out) for part in sets] for held_out in (False, True)}
+        self.truth = {
+            held_out: [true_topk(part, rows, beta) for part, rows in zip(sets, of_sets, strict=True)]
+            for held_out, of_sets in self.rows.items()
+        }
+        self.over = _OverSets(sets, [len(rows) for rows in self.rows[False]], device)
+        self.samples = self.over.samples
+        self.checks = _OverSets(sets, [len(rows) for rows in self.rows[True]], device)
+
+    def loss(self, module: Module, chosen: Int64) -> Tensor:
+        """Relative Huber loss of a batch of rows."""
+        split = self.over.split(chosen)
+        truth = self.over.tensor([self.truth[False][part][some] for part, some in split])
+        return self.module.loss(module(*self._inputs(self.over, split, False)), truth)
+
+    def _inputs(
+        self, over: _OverSets, split: list[tuple[int, Int64]], held_out: bool
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        return over.gather([(part, self.rows[held_out][part][some]) for part, some in split])[:3]
+
+    def describe(self, chosen: Int64) -> str:
+        """The rows of a batch, for messages."""
+        return _describe(self.over, [(part, self.rows[False][part][some]) for part, some in self.over.split(chosen)])
+
+    def validate(self) -> dict[str, float]:
+        """Mean error in neighbors on held-out rows, the same for the constant that is best, and the score."""
+        chosen = _some(self.checks.samples, VALIDATION_ROWS)
+        predicted, truth = [], []
+        for start in range(0, len(chosen), CHUNK):
+            split = self.checks.split(chosen[start : start + CHUNK])
+            predicted.append(self.module.topk(self.module(*self._inputs(self.checks, split, True))).cpu().numpy())
+            truth += [self.truth[True][part][some] for part, some in split]
+        right = np.concatenate(truth)
+        error = float(np.abs(np.concatenate(predicted) - right).mean())
+        return {"score": -error, "error": error, "error_of_median": float(np.abs(np.median(right) - right).mean())}
+
+
+def true_topk(part: LabelledSet, rows: Int64, beta: float) -> Int64:
+    """The Top-K (R,) that the adaptive filter should tell for labelled rows."""
+    found = [targets(part.same(chunk), part.size[chunk], beta) for chunk in part.chunks(rows)]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+class RowTask:
+    """All neighbors of a row judged at once."""
+
+    name = "predictor"
+
+    def __init__(self, sets: Sequence[LabelledSet], module: RowPredictor, device: torch.device) -> None:
+        self.module, self.sets = module, sets
+        self.rows = {held_out: [part.anchors(held_out) for part in sets] for held_out in (False, True)}
+        self.over = _OverSets(sets, [len(rows) for rows in self.rows[False]], device)
+        self.samples = self.over.samples
+        self.checks = _OverSets(sets, [len(rows) for rows in self.rows[True]], device)
+
+    def loss(self, module: Module, chosen: Int64) -> Tensor:
+        """Binary cross-entropy over the usable neighbors of a batch of rows."""
+        logit, same, usable = self._judged(module, self.over, chosen, False)
+        lost = binary_cross_entropy_with_logits(logit.float(), same, reduction="none")
+        return (lost * usable).sum() / usable.sum().clamp(min=1)
+
+    def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
+        rows = [(part, self.rows[held_out][part][some]) for part, some in over.split(chosen)]
+        vectors, present, background, topk = over.gather(rows)
+        same = over.tensor([self.sets[part].same(some) for part, some in rows]).float()
+        usable = over.tensor([self.sets[part].known(some, held_out) for part, some in rows]).float()
+        return module(vectors, present, topk, background), same, usable
+
+    def describe(self, chosen: Int64) -> str:
+        """The rows of a batch, for messages."""
+        return _describe(self.over, [(part, self.rows[False][part][some]) for part, some in self.over.split(chosen)])
+
+    def validate(self) -> dict[str, float]:
+        """Average precision and cross-entropy over the neighbors of held-out rows."""
+        chosen = _some(self.checks.samples, VALIDATION_ROWS)
+        judged = [
+            self._judged(self.module, self.checks, chosen[start : start + CHUNK], True)
+            for start in range(0, len(chosen), CHUNK)
+        ]
+        logit, same, usable = (torch.cat(each).float().cpu().numpy() for each in zip(*judged, strict=True))
+        return _pair_metrics(logit[usable > 0], same[usable > 0] > 0)
+
+
+class PairTask:
+    """One pair from both rows' neighborhoods. Samples are the pairs that edge recall would score."""
+
+    name = "predictor"
+
+    def __init__(
+        self,
+        sets: Sequence[LabelledSet],
+        module: PairPredictor,
+        theta: float,
+        floor: float,
+        device: torch.device,
+    ) -> None:
+        self.module, self.sets = module, sets
+        self.row: dict[bool, list[Int64]] = {False: [], True: []}
+        self.rank: dict[bool, list[Int64]] = {False: [], True: []}
+        for part in sets:
+            recalled = recall_pairs(part, theta, floor)
+            for held_out in (False, True):
+                rows = part.anchors(held_out)
+                at, rank = np.nonzero(recalled[rows] & part.known(rows, held_out))
+                self.row[held_out].append(rows[at])
+                self.rank[held_out].append(rank)
+        self.over = _OverSets(sets, [len(rows) for rows in self.row[False]], device)
+        self.samples = self.over.samples
+        self.checks = _OverSets(sets, [len(rows) for rows in self.row[True]], device)
+
+    def loss(self, module: Module, chosen: Int64) -> Tensor:
+        """Two-class cross-entropy of a batch of pairs."""
+        logit, same = self._judged(module, self.over, chosen, False)
+        return binary_cross_entropy_with_logits(logit.float(), same)
+
+    def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor]:
+        split = over.split(chosen)
+        i = [(part, self.row[held_out][part][some]) for part, some in split]
+        ranks = [self.rank[held_out][part][some] for part, some in split]
+        j = [
+            (part, self.sets[part].neighbor[rows, rank].astype(np.int64))
+            for (part, rows), rank in zip(i, ranks, strict=True)
+        ]
+        vectors_i, present_i, _, topk_i = over.gather(i)
+        vectors_j, present_j, _, topk_j = over.gather(j)
+        identity = [self.sets[part].identity for part, _ in i]
+        same = over.tensor([of[a] == of[b] for of, (_, a), (_, b) in zip(identity, i, j, strict=True)]).float()
+        return module(vectors_i, vectors_j, present_i, present_j, topk_i, topk_j), same
+
+    def describe(self, chosen: Int64) -> str:
+        """The anchor rows of a batch, for messages."""
+        return _describe(self.over, [(part, self.row[False][part][some]) for part, some in self.over.split(chosen)])
+
+    def validate(self) -> dict[str, float]:
+        """Average precision and cross-entropy over held-out pairs."""
+        chosen = _some(self.checks.samples, VALIDATION_PAIRS)
+        judged = [
+            self._judged(self.module, self.checks, chosen[start : start + CHUNK], True)
+            for start in range(0, len(chosen), CHUNK)
+        ]
+        logit, same = (torch.cat(each).float().cpu().numpy() for each in zip(*judged, strict=True))
+        return _pair_metrics(logit, same > 0)
+
+
+def recall_pairs(part: LabelledSet, theta: float, floor: float) -> Bool:
+    """Which pairs (N, K) of a set edge recall scores."""
+    found = [
+        recallable(part.neighbor[start:stop], edges.nep_of(part.run, start, stop), theta, floor)
+        for start, stop in zip(part.run.starts[:-1], part.run.starts[1:], strict=True)
+    ]
+    return np.concatenate(found)
+
+
+def _pair_metrics(logit: npt.NDArray[np.float32], same: Bool) -> dict[str, float]:
+    wide = logit.astype(np.float64)
+    entropy = float(np.mean(np.logaddexp(0, np.where(same, -wide, wide))))
+    return {"score": average_precision(wide, same), "cross_entropy": entropy, "share_same": float(same.mean())}
+
+
+def _describe(over: _OverSets, rows: list[tuple[int, Int64]]) -> str:
+    part, some = rows[0]
+    return f"a batch of rows {', '.join(map(str, some[:5]))}, ... of {over.sets[part].run.plan['input']['url']}"

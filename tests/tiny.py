@@ -1,0 +1,98 @@
+"""Runs with a model for tests: networks before any training in a model folder, and 150 rows for them to judge."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from data import unit_rows
+from raycluster import pipeline
+from raycluster.models import folder
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
+from raycluster.models.folder import Card
+from raycluster.models.relation_predictor import RowPredictor
+from raycluster.models.scoring import make
+from raycluster.overlay import load_config
+from raycluster.run import Run
+from raycluster.schemas import to_matrix
+
+ROWS, WIDTH, K = 150, 16, 12
+SIZE: dict[str, Any] = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
+
+
+def run(folder: Path, recipe: str, shards: int = 1, *, name: str = "run", **keys: Any) -> Run:
+    """Cluster the 150 rows by a recipe to `folder`/`name`; `keys` are laid over it, knn.k is 12 unless given."""
+    source = folder / "rows.parquet"
+    if not source.exists():
+        vectors = unit_rows(ROWS // 6, WIDTH, 0).repeat(6, axis=0) + 0.6 * unit_rows(ROWS, WIDTH, 1)
+        columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(vectors), pa.list_(pa.float32()))}
+        pq.write_table(pa.table(columns), source)
+    config = load_config(recipe, {**keys, "knn": {"k": K, **keys.get("knn", {})}}, "test")
+    pipeline.cluster(str(source), str(folder / name), config, pipeline.Execution("local", shards=shards))
+    return Run(str(folder / name), pipeline.STAGES)
+
+
+def column(run: Run, stage: str, name: str) -> Any:
+    """A column of a stage for all rows: (N,), or (N, width) of vectors."""
+    parts = [run.table(stage, shard)[name] for shard in range(run.shards)]
+    return np.concatenate(
+        [to_matrix(part) if pa.types.is_fixed_size_list(part.type) else part.to_numpy() for part in parts]
+    )
+
+
+def model(
+    url: str | Path,
+    form: Literal["none", "pair", "row"] = "row",
+    mask: Literal["none", "topk", "mixture"] = "mixture",
+    *,
+    recipe: str = "sdt-row",
+    **known: Any,
+) -> Card:
+    """Write a model for `recipe` with an adaptive filter and, unless `form` is none, a predictor; returns its card.
+
+    `known` are other values of the card.
+    """
+    training = TrainingConfig(
+        filter=FilterConfig(network="transformer", tokens="gram", encoder=EncoderConfig(**SIZE)),
+        predictor=PredictorConfig(
+            form=form, tokens="gram", encoder=EncoderConfig(**SIZE, attention="differential", mask=mask, mask_step=2)
+        ),
+    )
+    empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}
+    known = {"embedding_width": None, "data": [], "thresholds": {}, "versions": {}, **empty, **known}
+    config = asdict(load_config(recipe, {"knn": {"k": K}}, "test"))
+    card = Card(recipe=recipe, config=config, training=training, k=K, **known)
+    return folder.save(str(url), card, {name: _weights(name, card) for name in _networks(form)})
+
+
+def _networks(form: str) -> list[Literal["filter", "predictor"]]:
+    return ["filter"] if form == "none" else ["filter", "predictor"]
+
+
+def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torch.Tensor]:
+    """Random weights under which the logits of rows and their random neighbors have mean 0 and a spread of 2."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        network = make(name, card)
+        noise = torch.linspace(0, 2, K)[:, None] ** torch.linspace(0.2, 2, 256)[:, None, None]
+        vectors = torch.randn(256, 1, WIDTH) + noise * torch.randn(256, K, WIDTH)
+        logits = _logits(network, vectors / vectors.norm(dim=2, keepdim=True))
+    scale, last = 2 / logits.std(), network.head[-1]
+    last.weight.data *= scale
+    last.bias.data *= scale
+    last.bias.data[-1] -= scale * logits.mean()
+    return network.state_dict()
+
+
+def _logits(network: Any, vectors: torch.Tensor) -> torch.Tensor:
+    background, present, topk = (0.0, WIDTH**-0.5), torch.ones(vectors.shape[:2]).bool(), torch.full((256,), K // 2)
+    if isinstance(network, AdaptiveFilter):
+        return network(vectors, present, background).logit()
+    if isinstance(network, RowPredictor):
+        return network(vectors, present, topk, background)[:, 1:]
+    return network(vectors, vectors.roll(1, 0), present, present, topk, topk)

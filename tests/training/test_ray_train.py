@@ -1,0 +1,97 @@
+"""Training on Ray Train: workers together learn what one does, a dead one is replaced, a mistake arrives as it is."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_fit import CONFIG, Toy, fitted
+
+from raycluster.errors import ResourceError
+from raycluster.ray_train import Report, Work, fit_on_ray, ray
+from raycluster.store import Store
+from raycluster.training import checkpoint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray_that_finds_this_folder() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+
+
+def toy(arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Report) -> None:
+    """A fit of the toy; where it is to be killed, worker 1 kills itself, once, after the second look."""
+    folder, steps = Path(arguments["folder"]), []
+
+    def tell(entry: dict[str, float]) -> None:
+        steps.append(entry["step"])
+        report(entry)
+        if rank == 0:
+            with (folder / "looks").open("a") as file:
+                file.write(f"{entry['step']} ")
+        elif arguments["kill"] and len(steps) == 2 and not (folder / "killed").exists():
+            (folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert torch.get_num_threads() == arguments["threads"]
+    fitted(Toy(), CONFIG, folder, rank=rank, world=world, device=device, report=tell)
+
+
+def mistaken(arguments: dict[str, Any], rank: int, *_: Any) -> None:
+    """Worker 1 makes a mistake while the other waits for it."""
+    with (Path(arguments["folder"]) / f"tries-{rank}").open("a") as file:
+        file.write("x")
+    if rank == 1:
+        raise ResourceError("There is no room for it.")
+    torch.distributed.barrier()
+
+
+def on_two_workers(work: Work, folder: Path, **arguments: Any) -> None:
+    arguments |= {"folder": str(folder), "threads": max(1, len(os.sched_getaffinity(0)) // 2)}
+    fit_on_ray(work, arguments, workers=2, accelerator="cpu", store=Store(str(folder)), name="toy")
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["undisturbed", "killed"])
+def test_two_workers_learn_what_one_does(tmp_path: Path, kill: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    on_two_workers(toy, tmp_path, kill=kill)
+    expected = fitted(Toy(), CONFIG, tmp_path / "alone")
+    found = checkpoint.load(Store(str(tmp_path)), "training/toy")
+    assert found is not None
+    assert (found.step, found.finished, found.best_step) == (CONFIG.steps, True, expected.step)
+    for name, tensor in expected.tensors.items():
+        torch.testing.assert_close(found.best[name], tensor, rtol=1e-5, atol=1e-5)
+    assert (tmp_path / "killed").exists() == kill
+    assert (tmp_path / "looks").read_text() == "10 20 30 ", "it did not go on from its checkpoint"
+    assert sorted(path.name for path in (tmp_path / "training").rglob("*") if path.is_file()) == [
+        "latest.json",
+        "step-00000030.safetensors",
+    ]
+    printed = capfd.readouterr()
+    assert kill or printed.out == printed.err == ""
+
+
+def test_a_mistake_of_a_worker_arrives_as_it_is_and_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError) as error:
+        on_two_workers(mistaken, tmp_path)
+    assert str(error.value) == "There is no room for it."
+    assert [(tmp_path / f"tries-{rank}").read_text() for rank in (0, 1)] == ["x", "x"]
+
+
+def test_workers_that_this_machine_cannot_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ResourceError, match=r"^Training needs 1000 CPUs, one a worker at least, and this machine has \d+\.$"
+    ):
+        fit_on_ray(mistaken, {}, workers=1000, accelerator="cpu", store=Store(str(tmp_path)), name="toy")
+    with pytest.raises(ResourceError, match=r"^Training needs 1000 GPUs"):
+        fit_on_ray(mistaken, {}, workers=1000, accelerator="gpu", store=Store(str(tmp_path)), name="toy")
+    assert not (tmp_path / "training").exists()
