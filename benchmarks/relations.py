@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from measure import interleaved, report
 from raycluster.graph.nearest import Float32, Int32, Int64, exact_top_k
 from raycluster.models import folder
-from raycluster.models.config import EncoderConfig, PredictorConfig, TrainingConfig
+from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
 from raycluster.models.precision import fast_bfloat16
 from raycluster.models.scoring import Scorer, make
 from raycluster.synthetic import SyntheticConfig, generate
@@ -70,12 +70,12 @@ class Data:
 
     def scorer(self, predictor: PredictorConfig, topk: Int64) -> Scorer:
         """Of an untrained predictor, with a thread a core."""
-        nothing: dict[str, Any] = dict.fromkeys(
-            ("config", "thresholds", "curves", "metrics", "history", "versions"), {}
-        )
+        parts = ("config", "thresholds", "curves", "metrics", "history", "versions")
+        nothing: dict[str, Any] = {part: {} for part in parts}
+        training = TrainingConfig(filter=FilterConfig(network="transformer"), predictor=predictor)
         card = folder.Card(
-            recipe="", training=TrainingConfig(predictor=predictor), k=self.neighbor.shape[1], data=[], confidence=[],
-            embedding_width=self.vectors.shape[1], seconds=0, **nothing,
+            recipe="", training=training, k=self.neighbor.shape[1], embedding_width=self.vectors.shape[1], data=[],
+            confidence=[], seconds=0, **nothing,
         )  # fmt: skip
         torch.manual_seed(0)
         threads = len(os.sched_getaffinity(0))

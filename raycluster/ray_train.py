@@ -24,7 +24,7 @@ import ray.train
 import ray.train.torch
 
 Report = Callable[[dict[str, float]], None]
-Work = Callable[[dict[str, Any], int, int, torch.device, Report], None]
+Work = Callable[[dict[str, Any], int, int, torch.device, Report], Any]
 FOLDER = "training/ray"
 RESTARTS = 3
 

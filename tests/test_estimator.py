@@ -11,7 +11,7 @@ from data import identities, unit_rows
 from raycluster import Clusterer
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.metrics import evaluate
-from raycluster.overlay import recipe_names
+from raycluster.overlay import load_config, recipe_names
 from raycluster.stages import communities
 
 SMALL = {"knn": {"k": 12}, "edges": {"threshold": 0.5}}
@@ -40,13 +40,38 @@ def test_identities_are_found():
     np.testing.assert_array_equal(found.labels_, found.result_.cluster_id)
 
 
-@pytest.mark.parametrize("recipe", recipe_names())
-def test_every_recipe_finds_the_identities(recipe):
+UNTRAINED = [name for name in recipe_names() if not load_config(name).needs_model]
+
+
+@pytest.mark.parametrize("recipe", UNTRAINED)
+def test_every_recipe_without_a_network_finds_the_identities(recipe):
     vectors, people = identities(20, 30, spread=0.3, width=64)
     overrides = {"knn": {"k": 40}, "edges": {"threshold": 0.6, "theta": 0.4}}
     found = fitted(vectors, overrides, recipe)
     assert bcubed_f(people, found.labels_) > 0.95
     assert found.threshold_ == (0.6 if recipe in ("cosine", "components") else None)
+
+
+@pytest.mark.parametrize("recipe", sorted(set(recipe_names()) - set(UNTRAINED)))
+@pytest.mark.parametrize("model", [{}, {"model": "somewhere"}])
+def test_a_recipe_with_a_network_is_refused_and_pointed_to_the_job(recipe, model):
+    with pytest.raises(ConfigError) as caught:
+        fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}, **model}, recipe)
+    assert str(caught.value) == f"The recipe {recipe} needs a trained model: use jobs/cluster.py with --model."
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"knn": {"source": "knn.parquet"}}, {"edges": {"rule": "early-stop"}, "topk": {"source": "topk.parquet"}}],
+)
+def test_tables_from_elsewhere_are_refused_and_pointed_to_the_job(overrides):
+    with pytest.raises(ConfigError, match=r"^knn\.source and topk\.source are for jobs/cluster\.py; "):
+        fitted(unit_rows(30, 8, 0), overrides)
+
+
+def test_a_limit_that_only_a_model_could_give_is_refused():
+    with pytest.raises(ConfigError, match=r"^edges\.theta is not set and no model was given"):
+        fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}, "edges": {"rule": "early-stop", "theta": None}})
 
 
 @pytest.mark.parametrize(

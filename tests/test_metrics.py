@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.metrics.cluster import pair_confusion_matrix
 
 from raycluster import metrics
 from raycluster.errors import InputError
-from raycluster.metrics import Contingency, bcubed, evaluate, hard_cluster_table, nmi, pairwise
+from raycluster.metrics import Contingency, bcubed, evaluate, evaluate_part, hard_cluster_table, nmi, pairwise
 
 LABELLINGS = st.integers(1, 40).flatmap(
     lambda rows: st.tuples(
@@ -115,6 +116,42 @@ def test_group_tables_equal_brute_force(labelling, seed):
         assert result[name]["bcubed"] == pytest.approx(group["bcubed"]), name
         assert (result[name]["identities"], result[name]["rows"]) == (group["identities"], group["rows"])
     assert hard_cluster_table(truth, predicted) == {k: v for k, v in result.items() if k.startswith("sz")}
+
+
+def scores_of_part(truth, predicted, part):
+    return {name: asdict(score) for name, score in evaluate_part(truth, predicted, part).items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELLINGS, st.integers(0, 1000))
+def test_the_score_of_a_part_equals_brute_force_over_its_identities(labelling, seed):
+    truth, predicted = map(np.array, labelling)
+    part = np.random.default_rng(seed).random(len(truth)) < 0.3
+    part[seed % len(truth)] = True
+    inside = np.isin(truth, truth[part])
+    expected = {"pairwise": brute_pairwise(truth, predicted, inside), "bcubed": brute_bcubed(truth, predicted, inside)}
+    result = scores_of_part(truth, predicted, part)
+    assert list(result) == list(expected)
+    for name, score in expected.items():
+        assert result[name] == pytest.approx(score), name
+    assert scores_of_part(truth, predicted, inside) == result
+
+
+@settings(max_examples=60, deadline=None)
+@given(LABELLINGS)
+def test_the_score_of_all_rows_as_a_part_is_that_of_the_whole(labelling):
+    result = evaluate(*labelling)
+    expected = {name: result[name] for name in ("pairwise", "bcubed")}
+    assert scores_of_part(*labelling, np.ones(len(labelling[0]), bool)) == expected
+
+
+def test_a_part_pays_for_rows_of_others_in_its_clusters_and_not_for_how_others_are_split():
+    truth, predicted = [0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 0, 1, 2, 3]
+    held_out = np.array(truth) == 0
+    score = evaluate_part(truth, predicted, held_out)
+    assert score["pairwise"] == metrics.Score(0.6, 1.0, pytest.approx(0.75))
+    assert score["bcubed"] == metrics.Score(pytest.approx(4 / 5), 1.0, pytest.approx(8 / 9))
+    assert evaluate_part(truth, [0, 0, 0, 0, 0, 1, 9, 9], held_out) == score
 
 
 def test_pairwise_equals_scikit_learn_on_many_rows():
@@ -266,7 +303,7 @@ def test_wrong_merges_from_outside_a_group_count_against_its_precision():
     ],
 )
 def test_bad_labels(truth, predicted, words):
-    for score in (evaluate, hard_cluster_table):
+    for score in (evaluate, hard_cluster_table, lambda *labels: evaluate_part(*labels, np.array([True, False]))):
         with pytest.raises(InputError, match=words):
             score(truth, predicted)
 

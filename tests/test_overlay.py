@@ -289,7 +289,7 @@ def test_a_training_value_of_the_wrong_type_or_range_is_refused() -> None:
 
 @BROKEN
 @pytest.mark.parametrize("value", [None, 3, [], "many"])
-def test_a_training_section_that_is_no_mapping_is_refused(value: Any, recipe_file: Any) -> None:
+def test_a_training_section_that_is_no_mapping_is_refused(value: Any) -> None:
     assert "training" in training_complaint(overrides={"training": value})
 
 

@@ -159,6 +159,36 @@ def test_a_setting_moves_its_stage_and_all_downstream_and_none_upstream(
     assert [name for name in ORDER if before[name] != after[name]] == ORDER[ORDER.index(first) :]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "section", "key", "value", "first"),
+    [
+        ("diff-cluster", "relations", "floor", 0.1, "relations"),
+        ("diff-cluster", "edges", "delta", 5.0, "relations"),
+        ("diff-cluster", "edges", "eta", 0.7, "edges"),
+        ("sdt-row", "edges", "eta", 0.7, "edges"),
+        ("sdt-row", "edges", "combine", "minimum", "edges"),
+        ("fc-es-topk", "edges", "theta", 0.7, "edges"),
+    ],
+)
+def test_a_setting_of_a_learned_recipe_moves_the_stages_from_its_own_on(
+    recipe: str, section: str, key: str, value: Any, first: str
+) -> None:
+    before, after = folders(load_config(recipe)), folders(load_config(recipe, {section: {key: value}}, "my.yaml"))
+    order = list(before)
+    assert [name for name in order if before[name] != after[name]] == order[order.index(first) :]
+
+
+@pytest.mark.parametrize(("recipe", "first"), [("sdt-row", "topk"), ("fc-es-topk", "topk"), ("fc-eser", "relations")])
+def test_another_model_moves_the_stages_that_ask_it_and_a_copy_of_it_elsewhere_none(recipe: str, first: str) -> None:
+    one, other, copy = (
+        folders(load_config(recipe, {"model": model, "model_digest": digest}, "my.yaml"))
+        for model, digest in (("a", "1"), ("b", "2"), ("b", "1"))
+    )
+    order = list(one)
+    assert [name for name in order if one[name] != other[name]] == order[order.index(first) :]
+    assert copy == one
+
+
 def test_memory_and_the_name_of_the_recipe_move_no_stage() -> None:
     config = load_config("cosine")
     assert folders(load_config("cosine", {"communities": {"memory_gib": 3.0}}, "my.yaml")) == folders(config)
@@ -189,6 +219,9 @@ def test_another_version_of_the_package_moves_every_stage(monkeypatch: pytest.Mo
 def test_stages_that_are_not_wanted_have_no_folder() -> None:
     assert "lists" not in folders(Config())
     assert "lists" in folders(load_config("cosine", {"knn": {"index": "ivf"}}, "my.yaml"))
+    assert {"topk", "relations"} & set(folders(Config())) == set()
+    assert {"topk", "relations"} <= set(folders(load_config("sdt-row")))
+    assert {"topk", "relations"} & set(folders(load_config("fc-eser"))) == {"relations"}
 
 
 def test_prepare_runs_once_and_is_remembered(tmp_path: Path) -> None:

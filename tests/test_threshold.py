@@ -7,9 +7,10 @@ import pytest
 
 from raycluster import metrics
 from raycluster.errors import ConfigError
+from raycluster.graph.edge_rules import threshold_edges
 from raycluster.graph.nearest import Float32, Int32, exact_top_k
 from raycluster.overlay import load_config
-from raycluster.stages import communities, edges
+from raycluster.stages import communities
 from raycluster.synthetic import SyntheticConfig, generate
 from raycluster.threshold import RandomPairs, pick_threshold, sample_pairs
 
@@ -32,7 +33,7 @@ def _set(name: str) -> tuple[Float32, Any, Int32, Float32]:
 
 def bcubed_f(truth: Any, neighbor: Int32, similarity: Float32, threshold: float) -> float:
     """BCubed F of `cosine` at a threshold."""
-    found = edges.threshold_edges(0, len(neighbor), neighbor, similarity, threshold)
+    found = threshold_edges(0, len(neighbor), neighbor, similarity, threshold)
     graph = {name: found[name] for name in ("source", "target", "weight")}
     config = load_config("cosine").communities
     cluster = communities.partition(**graph, rows=len(neighbor), config=config, directed=False).communities

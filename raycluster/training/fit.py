@@ -39,9 +39,13 @@ class Task(Protocol):
 
     name: str
     """For messages: filter or predictor."""
-    module: nn.Module
     samples: int
     """Training samples there are."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network to fit."""
+        ...
 
     def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
         """Mean loss () of the samples `chosen` (B,); `module` is that of the task, or stands for it."""

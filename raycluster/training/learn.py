@@ -21,7 +21,7 @@ from raycluster.training.tasks import FilterTask, PairTask, RowTask
 
 
 def learn(
-    arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Callable[[dict[str, Any]], None]
+    arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Callable[[dict[str, float]], None]
 ) -> Fitted:
     """Fit the network `arguments` names; the arguments are plain values, so that they travel to any machine.
 

@@ -32,10 +32,14 @@ def module(kind: type[nn.Module], width: int, settings: EncoderConfig) -> nn.Mod
 
 
 def rows(settings: EncoderConfig, batch: int = 3, k: int = 6, width: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random tokens (batch, k, width) in float64, and visible keys with a gap: no row sees position 2, some see later."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, k, width, generator=generator, dtype=torch.float64)
-    topk, length = torch.randint(1, k + 1, (2, batch), generator=generator)
-    return x, visible(topk, torch.arange(k) < length[:, None], settings)
+    present = torch.rand(batch, k, generator=generator) < 0.8
+    present[:, 2], present[0, 3] = False, True
+    seen = visible(torch.randint(4, k + 1, (batch,), generator=generator), present, settings)
+    assert seen.any(dim=1)[:, 3:].any()
+    return x, seen
 
 
 def layer_norm(x: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:

@@ -10,10 +10,12 @@ import pytest
 import torch
 from test_fit import CONFIG, Toy, fitted
 
-from raycluster.errors import ResourceError
+from raycluster.errors import RayclusterError, ResourceError, StorageError
 from raycluster.ray_train import Report, Work, fit_on_ray, ray
 from raycluster.store import Store
 from raycluster.training import checkpoint
+
+WorkerGroupError, ControllerError = ray.train.WorkerGroupError, ray.train.ControllerError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -95,3 +97,35 @@ def test_workers_that_this_machine_cannot_hold_are_refused(tmp_path: Path) -> No
     with pytest.raises(ResourceError, match=r"^Training needs 1000 GPUs"):
         fit_on_ray(mistaken, {}, workers=1000, accelerator="gpu", store=Store(str(tmp_path)), name="toy")
     assert not (tmp_path / "training").exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (WorkerGroupError("long", {0: ValueError("no\nmore"), 1: ValueError("no")}), "ValueError: no"),
+        (WorkerGroupError("long", {0: ValueError("a"), 1: OSError("b")}), "ValueError: a; OSError: b"),
+        (ControllerError(RuntimeError("no address\nat all")), "RuntimeError: no address"),
+        (ray.exceptions.ActorDiedError(), "ActorDiedError: The actor died unexpectedly before finishing this task."),
+    ],
+)
+def test_what_ray_reports_at_length_becomes_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, sentence: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr(ray.train.torch.TorchTrainer, "fit", fail)
+    with pytest.raises(RayclusterError) as error:
+        on_two_workers(mistaken, tmp_path)
+    assert str(error.value) == f"Training toy failed on Ray: {sentence}"
+
+
+def test_a_mistake_that_could_not_be_noted_arrives_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise WorkerGroupError("long", {0: RuntimeError("peer closed"), 1: StorageError("The disk is full.")})
+
+    monkeypatch.setattr(ray.train.torch.TorchTrainer, "fit", fail)
+    with pytest.raises(StorageError, match=r"^The disk is full\.$"):
+        on_two_workers(mistaken, tmp_path)

@@ -1,0 +1,329 @@
+"""S1's Tables 2, 3 and 4 and the noise test of its figure 5, for any labelled sets: Markdown on stdout, JSON in a file.
+
+Everything lies in one folder and is taken up again from there: FOLDER/models/NAME and FOLDER/runs/TEST/NAME. A limit that
+is called best is best on the test labels themselves (BCubed F of a sweep), a bound that no one reaches; the limits of
+trained rows were calibrated on held-out identities of the training set. Scores are percent but for NMI (geometric).
+"""
+
+import contextlib
+import itertools
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor
+
+from measure import machine
+from raycluster import pipeline, scratch
+from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.graph import jaccard
+from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.models import tokens
+from raycluster.models.folder import load_card
+from raycluster.overlay import load_config, load_training
+from raycluster.pipeline import STAGES, Execution
+from raycluster.run import Run, Stage
+from raycluster.stages import edges
+from raycluster.training.job import TrainArgs, train
+from raycluster.training.samples import UNKNOWN, open_set
+
+Rows = list[dict[str, Any]]
+Table = Iterator[tuple[str, Callable[[], Rows]]]
+Values = dict[str, Any]
+
+LOCAL = Execution(executor="local")
+FILTER = "fc-es-topk"
+VARIANTS = {
+    "Vanilla": "diff-cluster-vanilla",
+    "Vanilla + Top-K": "diff-cluster-vanilla-topk",
+    "Diff": "diff-cluster-differential",
+    "Diff + Top-K (SDT)": "diff-cluster-sdt",
+    "Diff + MoE Top-K (MoE-SDT)": "diff-cluster",
+}
+SMALL_ENCODER = {"layers": 2, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.1}
+SMALL_FIT = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64}
+
+THETA = 0.22
+THETAS = (0.1, 0.16, THETA, *(round(0.05 * step, 2) for step in range(6, 19)))
+COSINES = tuple(round(0.025 * step, 3) for step in range(12, 39))
+ETAS = (0.5, 0.6, 0.7, 0.8, 0.9)
+SHARES = (0.0, 0.1, 0.2, 0.4)
+WALK: Values = {"theta": THETA, "reserve": THETA - 0.09}  # reserves reach below the lowest point of each sweep
+COSINE: Values = {"threshold": 0.5, "reserve": 0.21}
+SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
+
+
+@dataclass
+class Args:
+    """What to measure, on what (labelled Parquets: id, embedding, label), and where to keep it."""
+
+    train: str
+    test: tuple[str, ...]
+    """Their file names tell them apart."""
+    folder: str
+    """Another scale, or other steps, need another."""
+    scale: Literal["published", "small"] = "small"
+    """`small`: a pair predictor of width 64 and the filter of recipe sdt-row; `published`: the recipes untouched."""
+    steps: int = 1500
+    filter_steps: int = 1500
+    tables: tuple[Literal["2", "3", "4", "5"], ...] = ("2", "3", "4", "5")
+    """S1's tables; 5 is its figure 5."""
+    knn_k: int = 80
+    """Neighbors a row, of all but table 4."""
+    k: tuple[int, ...] = (80,)
+    """Neighbors a row of table 4; each k has networks of its own."""
+    rows_form: bool = False
+    """Train the five variants in the row form, on Gram tokens, instead of the pair form."""
+    json: str | None = None
+    """File for the numbers."""
+
+
+@dataclass
+class Laboratory:
+    """Models and runs by recipe and k, each made when first asked for."""
+
+    args: Args
+
+    def overrides(self, recipe: str, k: int) -> Values:
+        """What is laid over a recipe: k and, where it has networks, their scale and form."""
+        training: Values = {"filter": {}, "predictor": {}}
+        values: Values = {"knn": {"k": k}, "edges": {}, "training": training}
+        if self.args.scale == "small" and load_config(recipe).needs_model:
+            training["predictor"] = {"encoder": SMALL_ENCODER, "fit": {**SMALL_FIT, "steps": self.args.steps}}
+            if load_training(recipe).filter.network != "none":
+                training["filter"] = asdict(load_training("sdt-row").filter)
+                training["filter"]["fit"]["steps"] = self.args.filter_steps
+        if self._by_row(recipe):
+            values |= {"relations": {"score": "all"}, "edges": {"rule": "score"}}
+            training["predictor"] |= {"form": "row", "tokens": "gram"}
+        return values
+
+    def model(self, recipe: str, k: int) -> str:
+        """URL of a trained model; its adaptive filter is that of FILTER, trained once for each k."""
+        url, values = f"{self.args.folder}/models/{self._name(recipe, k)}", self.overrides(recipe, k)
+        if recipe != FILTER and load_training(recipe).filter.network != "none":
+            values["training"]["filter"]["source"] = self.model(FILTER, k)
+        config, training = load_config(recipe, values, "ablation"), load_training(recipe, values, "ablation")
+        train(TrainArgs((self.args.train,), url, config, training, LOCAL))
+        return url
+
+    def run(self, test: str, recipe: str, k: int, limits: Values, suffix: str = "") -> Run:
+        """A finished run of a recipe on a test set; `limits` are laid over its edges."""
+        values = self.overrides(recipe, k)
+        values["edges"] |= limits
+        if load_config(recipe).needs_model:
+            values["model"] = self.model(recipe, k)
+        url = f"{self.args.folder}/runs/{Path(test).stem}/{self._name(recipe, k)}{suffix}"
+        pipeline.cluster(test, url, load_config(recipe, values, "ablation"), LOCAL)
+        return Run(url, STAGES)
+
+    def _by_row(self, recipe: str) -> bool:
+        return self.args.rows_form and recipe in VARIANTS.values()
+
+    def _name(self, recipe: str, k: int) -> str:
+        return f"{recipe}{'-row' * self._by_row(recipe)}-k{k}"
+
+
+def table_2(laboratory: Laboratory, test: str) -> Table:
+    """FC-ES by transform and, last, by Top-K: at the published theta and at the best."""
+
+    def rows(recipe: str, delta: float | None) -> Rows:
+        known: Values = {} if delta is None else {"delta": delta}
+        suffix = "" if delta is None else f"-delta-{delta}"
+        run = laboratory.run(test, recipe, laboratory.args.knn_k, WALK | known, suffix)
+        found = evaluate(EvaluateArgs(run.store.url, test, sweep=THETAS))
+        top = best(found["sweep"])
+        return [known | {"theta": THETA} | scores(found), known | {"theta": top["threshold"]} | scores(top)]
+
+    yield "FC-ES + eq. 4", partial(rows, "fc-es", None)
+    for delta in (5.0, 7.5, 10.0):
+        yield "FC-ES + eq. 6", partial(rows, "fc-es-sigmoid", delta)
+    yield "FC-ES + eq. 6 + eq. 8", partial(rows, FILTER, 7.5)
+
+
+def table_3(laboratory: Laboratory, test: str) -> Table:
+    """The five attentions, FC-ESER, FC-ES as published and the best cosine threshold, with what their edges are like."""
+
+    def rows(recipe: str, limits: Values, sweep: tuple[float, ...] = ()) -> Rows:
+        run = laboratory.run(test, recipe, laboratory.args.knn_k, limits)
+        found = evaluate(EvaluateArgs(run.store.url, test, sweep=sweep))
+        known = {name: value for name, value in run.prepared("edges").items() if name in ("theta", "eta", "threshold")}
+        if sweep:
+            found = best(found["sweep"])
+            known["threshold"] = found["threshold"]
+        spent = {stage.name: _seconds(run, stage) for stage in STAGES if stage.wanted(run.config)}
+        facts: Values = {"seconds": sum(spent.values())}
+        if run.config.relations.score != "none":
+            facts["relations seconds"] = spent["relations"]
+            facts["parameters"] = load_card(str(run.config.model))[0].networks["predictor"]["parameters"]
+        three = {name: scores(found)[name] for name in ("F_P", "F_B", "NMI")}
+        return [three | quality(run, found["threshold"] if sweep else None) | facts | known]
+
+    for method, recipe in VARIANTS.items():
+        yield method, partial(rows, recipe, SCORED)
+    yield "FC-ESER", partial(rows, "fc-eser", SCORED)
+    yield "FC-ES", partial(rows, "fc-es", WALK)
+    yield "cosine, best threshold", partial(rows, "cosine", COSINE, COSINES)
+
+
+def table_4(laboratory: Laboratory, test: str) -> Table:
+    """MoE-SDT by eta, from the stored edges, for every k; theta stays the model's."""
+
+    def rows(k: int) -> Rows:
+        run = laboratory.run(test, "diff-cluster", k, SCORED)
+        found = evaluate(EvaluateArgs(run.store.url, test, sweep=ETAS))
+        return [{"eta": each["threshold"], **scores(each)} for each in found["sweep"]]
+
+    for k in laboratory.args.k:
+        yield f"MoE-SDT, K {k}", partial(rows, k)
+
+
+def figure_5(laboratory: Laboratory, test: str) -> Table:
+    """Vanilla against differential attention, trained on clean data, under noise at inference."""
+    k = laboratory.args.knn_k
+
+    def rows(recipe: str, share: float) -> Rows:
+        laboratory.model(recipe, k)  # trained before there is any noise
+        with noise(share):
+            run = laboratory.run(test, recipe, k, SCORED, f"-noise-{share}" if share else "")
+        return [{"noise": share, **scores(evaluate(EvaluateArgs(run.store.url, test)))}]
+
+    for method, share in itertools.product(("Vanilla", "Diff"), SHARES):
+        yield method, partial(rows, VARIANTS[method], share)
+
+
+@contextlib.contextmanager
+def noise(share: float, seed: int = 0) -> Iterator[None]:
+    """Raise a share of the cosines that networks read and that NEP is made from, in this process.
+
+    S1 says only that a share of the similarity matrix is raised at random by 0 to 1 and "normalized between 0 and 1".
+    Taken here: the amount is uniform, and what exceeds 1 is cut; neighbor lists keep members and order, for the search is
+    not what is tested; the adaptive filter reads the noisy Gram matrix too; limits are those of clean data. A pair's noise
+    is a hash, so the matrix is one and symmetric whatever the batches: of both vectors in a Gram matrix; of the cosine's
+    bits, the same from both ends, in the neighbor table, where p_hat is told nothing else. So the two are drawn apart.
+    """
+    plain = tokens.gram
+
+    def gram(vectors: Tensor) -> Tensor:
+        key = row_keys(vectors)
+        return raised(plain(vectors), key[:, :, None] + key[:, None, :], share, seed)
+
+    def on(probability: Callable[..., Float32]) -> Callable[..., Float32]:
+        def noisy(similarity: Float32, *parameters: float) -> Float32:
+            cosine = torch.from_numpy(np.array(similarity))
+            return probability(raised(cosine, cosine.view(torch.int32).long(), share, seed).numpy(), *parameters)
+
+        return noisy
+
+    noisy: Values = {name: on(getattr(jaccard, name)) for name in ("exponential_probability", "sigmoid_probability")}
+    with mock.patch.object(tokens, "gram", gram), mock.patch.multiple(jaccard, **noisy):
+        yield
+
+
+def raised(cosine: Tensor, key: Tensor, share: float, seed: int = 0) -> Tensor:
+    """Cosines of any shape, a `share` of them raised by 0..1, at most to 1; int64 `key` of that shape decides which."""
+    bits, low = hashed(key + hashed(torch.tensor(seed + 1))), 2**24 - 1
+    amount = ((bits >> 40) & low) / (low + 1)
+    return torch.where((bits & low) < share * (low + 1), (cosine + amount.to(cosine.dtype)).clamp(max=1), cosine)
+
+
+def row_keys(vectors: Tensor) -> Tensor:
+    """A number int64 (B, T) for each vector float32 (B, T, D): equal for equal vectors, in any batch."""
+    weight = hashed(torch.arange(1, vectors.shape[2] + 1, device=vectors.device)) | 1
+    return hashed((vectors.contiguous().view(torch.int32).long() * weight).sum(dim=2))
+
+
+def hashed(key: Tensor) -> Tensor:
+    """The finalizer of splitmix64 on int64, whose products wrap; shifts are logical."""
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        key = (key ^ ((key >> shift) & (2 ** (64 - shift) - 1))) * factor
+    return key ^ ((key >> 31) & (2**33 - 1))
+
+
+def scores(found: Values) -> dict[str, float]:
+    """P, R and F, pairwise and BCubed, in percent, and NMI, of what `evaluate` found."""
+    kinds = (("P", found["pairwise"]), ("B", found["bcubed"]))
+    percent = {f"{name[0].upper()}_{kind}": 100 * each[name] for kind, each in kinds for name in each}
+    return {**percent, "NMI": found["nmi"]["geometric"]}
+
+
+def best(sweep: Rows) -> Values:
+    """The point of a sweep with the highest BCubed F, of equals the one with the highest threshold."""
+    return max(sweep, key=lambda point: (point["bcubed"]["f"], point["threshold"]))
+
+
+def _seconds(run: Run, stage: Stage) -> float:
+    return float(sum(run.marker(stage.name, shard)["seconds"] for shard in range(stage.shards(run))))
+
+
+def quality(run: Run, at: float | None) -> dict[str, float]:
+    """Percent of `edge_quality` of the edges in force in a run, at its own limit or another."""
+    try:
+        part, found = open_set(run, "label", seed=0, folds=2), edges.load(run, at)
+        both = edge_quality(np.asarray(part.neighbor), found["source"], found["target"], part.identity)
+    finally:
+        scratch.remove(run)
+    return {"edge precision": 100 * both[0], "edge recall": 100 * both[1]}
+
+
+def edge_quality(neighbor: Int32, source: Int32, target: Int32, identity: Int64) -> tuple[float, float]:
+    """Precision and recall of edges (E,) as unordered pairs of labelled rows, of identity (N,).
+
+    Precision is the share of them that join one identity; recall the share of the pairs of one identity in the neighbor
+    lists (N, K), listed by either end, that are edges.
+    """
+    rows = len(identity)
+
+    def pairs(one: Int32, other: Int32) -> Int64:
+        usable = (one != other) & (other >= 0) & (identity[one] != UNKNOWN) & (identity[other] != UNKNOWN)
+        return np.unique(np.minimum(one, other)[usable] * np.int64(rows) + np.maximum(one, other)[usable])
+
+    joined = pairs(source, target)
+    listed = pairs(np.repeat(np.arange(rows, dtype=np.int32), neighbor.shape[1]), neighbor.ravel())
+    true, precise = (each[identity[each // rows] == identity[each % rows]] for each in (listed, joined))
+    return len(precise) / len(joined) if len(joined) else 1.0, float(np.isin(true, joined).mean()) if len(true) else 1.0
+
+
+def measured(table: Table) -> Rows:
+    """All rows of a table; what fails becomes a row that says why."""
+    rows: Rows = []
+    for method, work in table:
+        try:
+            rows += [{"method": method, **row} for row in work()]
+        except Exception as error:
+            traceback.print_exc()
+            rows.append({"method": method, "failed": " ".join(f"{type(error).__name__}: {error}".split())})
+    return rows
+
+
+def markdown(rows: Rows) -> str:
+    """A Markdown table; rows may lack columns, and numbers have four digits."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    values = [[row.get(name, "") for name in names] for row in rows]
+    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in values]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *cells])
+
+
+def main(args: Args) -> None:
+    """Every table asked for, of every set, printed as soon as it is there."""
+    tables = {"2": table_2, "3": table_3, "4": table_4, "5": figure_5}
+    found: dict[str, dict[str, Rows]] = {}
+    for test, number in itertools.product(args.test, args.tables):
+        name, rows = Path(test).stem, measured(tables[number](Laboratory(args), test))
+        found.setdefault(name, {})[tables[number].__name__] = rows
+        print(f"\n### {tables[number].__name__}: {name}\n\n{markdown(rows)}", flush=True)
+        if args.json:
+            result = {"benchmark": "ablation", "args": asdict(args), "found": found, "machine": machine()}
+            Path(args.json).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

@@ -1,0 +1,269 @@
+"""Scores of a model folder: those of its network, and to the bit the same for any shards, threads and order of calls."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny
+from data import unit_rows
+from raycluster.errors import InputError
+from raycluster.models import scoring
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
+from raycluster.models.folder import load_network
+from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.scoring import Neighborhoods, Scorer, activation_bytes, block_of, make
+
+ROWS, WIDTH, K = 75, tiny.WIDTH, tiny.K  # five blocks, the last cut short
+BACKGROUND = (0.02, 0.25)
+CPU = torch.device("cpu")
+GIB = 2**30
+cuts = st.tuples(st.integers(0, ROWS), st.integers(0, ROWS)).map(sorted)
+calls = st.lists(cuts, min_size=1, max_size=4)
+examples = settings(max_examples=15, deadline=None)
+
+
+class Set:
+    """Neighbor lists of which some are short, Top-K, and which pairs are wanted: of a row none, one, all or any."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self.vectors = unit_rows(ROWS, WIDTH, 0)
+        own = np.arange(ROWS)[:, None]
+        self.neighbor = np.hstack([own, (own + 1 + random.random((ROWS, ROWS - 1)).argsort()[:, : K - 1]) % ROWS])
+        self.neighbor = self.neighbor.astype(np.int32)
+        self.neighbor[np.arange(K) >= random.integers(1, 2 * K, ROWS)[:, None]] = -1
+        self.topk = random.integers(1, K + 1, ROWS)
+        self.wanted = (random.random((ROWS, K)) < random.choice([0, 0.1, 0.5, 1], (ROWS, 1))) & (self.neighbor >= 0)
+        self.wanted[:, 0] = False
+
+    def scorer(self, url, card, name="predictor", **changes) -> Scorer:
+        arguments = {"topk": self.topk} | changes
+        return Scorer(url, card, name, self.neighbor, self.vectors, BACKGROUND, **arguments)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Set:
+    return Set()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Scorers by the form of the predictor and its mask; the filter's is in the row form's folder."""
+    made = {}
+    for form, mask in (("row", "none"), ("row", "topk"), ("row", "mixture"), ("pair", "none"), ("pair", "mixture")):
+        url = str(tmp_path_factory.mktemp("model"))
+        made[form, mask] = url, tiny.model(url, form, mask)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def same(found, whole, start, stop):
+    assert found.dtype == whole.dtype
+    np.testing.assert_array_equal(found, whole[start:stop], strict=True)
+
+
+@pytest.mark.parametrize("mask", ["none", "topk", "mixture"])
+def test_logits_of_rows_do_not_depend_on_cuts_threads_or_order(models, rows, mask):
+    whole = rows.scorer(*models["row", mask]).rows(0, ROWS)
+    scorer = rows.scorer(*models["row", mask])
+
+    @given(calls, st.integers(1, 3))
+    @examples
+    def check(calls, threads):
+        scorer.threads = threads
+        for start, stop in calls:
+            same(scorer.rows(start, stop), whole, start, stop)
+
+    check()
+
+
+@pytest.mark.parametrize("mask", ["none", "mixture"])
+def test_logits_of_pairs_do_not_depend_on_cuts_threads_or_order(models, rows, mask):
+    whole = rows.scorer(*models["pair", mask]).pairs(0, ROWS, rows.wanted)
+    scorer = rows.scorer(*models["pair", mask])
+
+    @given(calls, st.integers(1, 3))
+    @examples
+    def check(calls, threads):
+        scorer.threads = threads
+        for start, stop in calls:
+            same(scorer.pairs(start, stop, rows.wanted[start:stop]), whole, start, stop)
+
+    check()
+
+
+def test_topk_does_not_depend_on_cuts_threads_or_order(models, rows):
+    whole = rows.scorer(*models["row", "none"], "filter").topk(0, ROWS)
+    scorer = rows.scorer(*models["row", "none"], "filter")
+
+    @given(calls, st.integers(1, 3))
+    @examples
+    def check(calls, threads):
+        scorer.threads = threads
+        for start, stop in calls:
+            same(scorer.topk(start, stop), whole, start, stop)
+
+    check()
+
+
+@pytest.mark.parametrize("mask", ["none", "topk", "mixture"])
+def test_logits_of_rows_are_the_networks_a_row_at_a_time(models, rows, mask):
+    url, card = models["row", mask]
+    network = make("predictor", card).eval()
+    network.load_state_dict(load_network(url, card, "predictor"))
+    found = rows.scorer(url, card).rows(0, ROWS)
+    assert found.dtype == np.float32
+    for row, neighbor in enumerate(rows.neighbor):
+        there = neighbor >= 0
+        with torch.no_grad():
+            expected = network(
+                torch.from_numpy(rows.vectors[neighbor])[None], torch.from_numpy(there)[None],
+                torch.from_numpy(rows.topk[[row]]), BACKGROUND,
+            )[0].numpy()  # fmt: skip
+        there[0] = False
+        np.testing.assert_allclose(found[row][there], expected[there], rtol=1e-4, atol=1e-4)
+        assert np.isnan(found[row][~there]).all()
+    assert np.nanstd(found) > 0.1
+
+
+@pytest.mark.parametrize("mask", ["none", "mixture"])
+def test_logits_of_pairs_are_the_networks_a_pair_at_a_time(models, rows, mask):
+    url, card = models["pair", mask]
+    network = make("predictor", card).eval()
+    network.load_state_dict(load_network(url, card, "predictor"))
+    found = rows.scorer(url, card).pairs(0, ROWS, rows.wanted)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(found), ~rows.wanted)
+    for i, rank in np.argwhere(rows.wanted)[::7]:
+        both = rows.neighbor[[i, rows.neighbor[i, rank]]]
+        (vectors_i, vectors_j), (present_i, present_j) = torch.from_numpy(rows.vectors)[both], torch.from_numpy(both >= 0)
+        topk_i, topk_j = torch.from_numpy(rows.topk[both[:, 0]])
+        parts = (vectors_i, vectors_j, present_i, present_j, topk_i, topk_j)
+        with torch.no_grad():
+            expected = network(*(part[None] for part in parts)).item()
+        assert found[i, rank] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert np.nanstd(found) > 0.1
+
+
+def test_topk_is_the_filters_a_row_at_a_time(models, rows):
+    url, card = models["row", "none"]
+    network = make("filter", card).eval()
+    network.load_state_dict(load_network(url, card, "filter"))
+    found = rows.scorer(url, card, "filter").topk(0, ROWS)
+    assert found.dtype == np.int64
+    assert found.min() >= 1
+    assert found.max() <= K
+    for row, neighbor in enumerate(rows.neighbor):
+        with torch.no_grad():
+            share = network(torch.from_numpy(rows.vectors[neighbor])[None], torch.from_numpy(neighbor >= 0)[None], BACKGROUND)
+        assert abs(found[row] - K * share.item()) < 0.501
+    assert len(np.unique(found)) > 3
+
+
+def test_topk_decides_what_a_masked_network_sees(models, rows):
+    few, many = (
+        rows.scorer(*models["row", "mixture"], topk=np.full(ROWS, topk)).rows(0, ROWS)[:, 1:] for topk in (1, K)
+    )
+    assert np.nanmax(np.abs(few - many)) > 0.01
+
+
+def test_no_pair_is_wanted(models, rows):
+    found = rows.scorer(*models["pair", "none"]).pairs(3, 9, np.zeros((6, K), np.bool_))
+    assert found.shape == (6, K)
+    assert np.isnan(found).all()
+
+
+def test_a_pair_with_no_neighbor_is_refused(models, rows):
+    with pytest.raises(AssertionError, match="needs a neighbor"):
+        rows.scorer(*models["pair", "none"]).pairs(0, ROWS, np.ones((ROWS, K), np.bool_))
+
+
+def test_threads_of_torch_are_as_before_also_after_an_error(models, rows):
+    before = torch.get_num_threads()
+    scorer = rows.scorer(*models["row", "none"])
+    scorer.rows(0, 20)
+    assert torch.get_num_threads() == before
+    scorer.network.forward = None
+    with pytest.raises(TypeError):
+        scorer.rows(0, 20)
+    assert torch.get_num_threads() == before
+
+
+def test_a_set_that_does_not_fit_the_model_is_refused(models, rows):
+    url, card = models["row", "none"]
+    with pytest.raises(InputError, match="trained on 12 neighbors a row"):
+        Scorer(url, card, "predictor", rows.neighbor[:, :10], rows.vectors, BACKGROUND)
+    with pytest.raises(InputError, match="embeddings of width 99"):
+        Scorer(url, replace(card, embedding_width=99), "predictor", rows.neighbor, rows.vectors, BACKGROUND)
+
+
+@pytest.mark.parametrize("storage", [np.float32, np.float16])
+@pytest.mark.filterwarnings("error")
+def test_neighborhoods_are_gathered_from_read_only_tables(rows, storage):
+    vectors = rows.vectors.astype(storage)
+    vectors.flags.writeable = False
+    chosen = np.array([4, 0, 4, ROWS - 1])
+    found, present = Neighborhoods(rows.neighbor, vectors, CPU).of(chosen)
+    assert found.dtype == torch.float32
+    np.testing.assert_array_equal(present.numpy(), rows.neighbor[chosen] >= 0)
+    expected = vectors.astype(np.float32)[rows.neighbor[chosen]]
+    np.testing.assert_array_equal(found.numpy()[present.numpy()], expected[present.numpy()])
+    assert torch.isfinite(found).all()
+
+
+def test_make_follows_the_card(models):
+    kinds = {"row": RowPredictor, "pair": PairPredictor}
+    for (form, _), (_, card) in models.items():
+        assert isinstance(make("predictor", card), kinds[form])
+        assert isinstance(make("filter", card), AdaptiveFilter)
+
+
+NETWORKS = {
+    "row": RowPredictor(PredictorConfig(form="row", encoder=EncoderConfig(width=128)), 80, 512),
+    "pair": PairPredictor(PredictorConfig(form="pair"), 80, 512),
+    "filter": AdaptiveFilter(FilterConfig(network="transformer"), 80, 512),
+    "lstm": AdaptiveFilter(FilterConfig(network="lstm"), 80, 512),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@given(free=st.integers(0, 200 * GIB))
+@settings(max_examples=30, deadline=None)
+def test_blocks_fill_a_quarter_of_a_gpu_at_most_and_half_of_that_at_least(name, free):
+    network = NETWORKS[name]
+    block, each = block_of(network, "cuda", free, 512), activation_bytes(network, 512)
+    assert block & (block - 1) == 0
+    assert 1 <= block <= scoring.GPU_BLOCK
+    assert block == 1 or block * each <= free / 4
+    assert block == scoring.GPU_BLOCK or 2 * block * each > free / 4
+
+
+def test_blocks_of_a_cpu_do_not_depend_on_memory():
+    for name, network in NETWORKS.items():
+        expected = scoring.CPU_BLOCK["pair" if name == "pair" else "row"]
+        assert {block_of(network, "cpu", free, 512) for free in (0, GIB)} == {expected}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_activations_of_a_sample_are_what_a_pass_takes(name):
+    """Peak of torch's allocations over a pass: no more than foreseen, and not less than a third."""
+    network, batch = NETWORKS[name].eval(), 8
+    inputs = [torch.randn(batch, 80, 512), torch.ones(batch, 80, dtype=torch.bool)]
+    if name == "pair":
+        inputs = [inputs[0], inputs[0], inputs[1], inputs[1], None, None]
+    else:
+        inputs += [None, (0.0, 1.0)] if name == "row" else [(0.0, 1.0)]
+    with torch.inference_mode(), torch.profiler.profile(activities=["cpu"], profile_memory=True) as profile:
+        network(*inputs)
+    changes = [event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held, foreseen = np.cumsum(changes).max(), batch * activation_bytes(network, 512)
+    assert foreseen / 3 < held < foreseen

@@ -1,0 +1,240 @@
+"""The whole training job on a small synthetic set: the model it leaves, what the main job does with it, and mistakes."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import ROOT
+from raycluster.errors import ConfigError, InputError, RayclusterError
+from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.models.folder import load_card
+from raycluster.overlay import load_config, load_training
+from raycluster.pipeline import Execution, cluster
+from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.training.job import TrainArgs, train
+from runs import labels, run
+
+SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32}
+FIT = {"optimizer": "adamw", "learning-rate": 0.003, "warmup-steps": 5, "batch": 32, "patience": 0}
+LOCAL = Execution(executor="local")
+OVERRIDES = {
+    "knn": {"k": 16},
+    "training": {
+        "filter": {"tokens": "gram", "encoder": SMALL, "fit": {**FIT, "steps": 40, "evaluate-every": 20}},
+        "predictor": {"encoder": SMALL, "fit": {**FIT, "steps": 90, "evaluate-every": 30}},
+    },
+}
+
+
+def arguments(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
+    settings = load_config(recipe, OVERRIDES)
+    chosen = dataclasses.replace(load_training(recipe, OVERRIDES), **training)
+    return TrainArgs((source,), str(output), settings, chosen, LOCAL)
+
+
+@pytest.fixture(scope="module")
+def model(identities: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A row model on Gram tokens."""
+    folder = tmp_path_factory.mktemp("models") / "row"
+    train(arguments(identities, folder))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def pair_model(identities: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A pair model on embeddings and Gram tokens."""
+    folder = tmp_path_factory.mktemp("models") / "pair"
+    train(arguments(identities, folder, "diff-cluster"))
+    return str(folder)
+
+
+def f_of(source: str, output: Path, model: str, recipe: str = "sdt-row", shards: int = 1) -> float:
+    config = dataclasses.replace(load_config(recipe, {"knn": {"k": 16}}), model=model)
+    cluster(source, str(output), config, dataclasses.replace(LOCAL, shards=shards))
+    return float(evaluate(EvaluateArgs(str(output), source))["bcubed"]["f"])
+
+
+def test_a_model_is_its_weights_and_a_card_that_tells_all(model):
+    assert sorted(os.listdir(model)) == ["card.json", "filter.safetensors", "predictor.safetensors"]
+    card, _ = load_card(model)
+    assert card.recipe == "sdt-row"
+    assert card.k == 16
+    assert card.embedding_width is None
+    assert card.thresholds.keys() == {"eta", "slope", "intercept"}
+    assert card.thresholds["eta"] in [point["threshold"] for point in card.curves["eta"]]
+    assert card.data[0]["rows"] == 2500
+    assert card.data[0]["identities"] > 100
+    assert [look["step"] for look in card.history["predictor"]] == [30, 60, 90]
+    assert card.metrics["predictor"]["average_precision"] > 0.9
+    assert card.metrics["filter"]["error"] < card.metrics["filter"]["error_of_median"]
+    assert {"torch", "raycluster", "numpy"} <= card.versions.keys()
+
+
+def test_the_main_job_finds_the_identities_with_it_whatever_the_shards(model, identities, tmp_path):
+    assert f_of(identities, tmp_path / "one", model) > 0.9
+    f_of(identities, tmp_path / "three", model, shards=3)
+    assert labels(tmp_path / "one").equals(labels(tmp_path / "three"))
+    summary = json.loads((tmp_path / "one" / "MANIFEST.json").read_text())["summary"]
+    assert summary["eta"] == load_card(model)[0].thresholds["eta"]
+
+
+def test_the_pair_model_scores_what_the_walk_left_out(pair_model, identities, tmp_path):
+    card, _ = load_card(pair_model)
+    assert card.thresholds.keys() == {"theta", "floor", "eta", "slope", "intercept"}
+    assert card.embedding_width == 48
+    assert f_of(identities, tmp_path / "run", pair_model, "diff-cluster") > 0.85
+    markers = list((tmp_path / "run" / "stages" / "relations").rglob("done/*.json"))
+    assert json.loads(markers[0].read_text())["scored"] > 0
+
+
+def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
+    command = [sys.executable, str(ROOT / "jobs" / "cluster.py"), "--input", identities, "--output", str(tmp_path / "run")]
+    done = run([*command, "--model", model, "--executor", "local"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["recipe"] == "sdt-row"
+    changed = run([*command, "--model", model, "--executor", "local", "--edges.eta", "0.9"])
+    assert changed.returncode == 2
+    assert "edges.eta: None -> 0.9" in changed.stderr
+
+
+def test_gram_tokens_fit_any_width_and_vectors_only_their_own(model, pair_model, tmp_path):
+    narrow = str(tmp_path / "narrow")
+    write_parquet(SyntheticConfig(rows=600, width=24, effective_dimension=24, mean_size=6, same_cosine=0.85), narrow)
+    assert f_of(narrow, tmp_path / "fits", model) > 0.6
+    with pytest.raises(InputError, match="trained on embeddings of width 48, these have 24"):
+        f_of(narrow, tmp_path / "refused", pair_model, "diff-cluster")
+
+
+def test_sets_of_two_widths_are_for_gram_tokens(identities, tmp_path):
+    narrow = str(tmp_path / "narrow")
+    write_parquet(SyntheticConfig(rows=600, width=24, effective_dimension=24, mean_size=6, same_cosine=0.85), narrow)
+    both = dataclasses.replace(arguments(identities, tmp_path / "row"), input=(identities, narrow))
+    train(both)
+    assert [entry["width"] for entry in load_card(str(tmp_path / "row"))[0].data] == [48, 24]
+    pairs = arguments(identities, tmp_path / "pair", "diff-cluster")
+    with pytest.raises(ConfigError, match="of widths 24, 48"):
+        train(dataclasses.replace(pairs, input=(identities, narrow)))
+
+
+def test_a_finished_model_is_kept_and_no_other_training_may_take_its_place(model, identities):
+    before = (Path(model) / "card.json").read_bytes()
+    train(arguments(identities, model))
+    assert (Path(model) / "card.json").read_bytes() == before
+    with pytest.raises(ConfigError, match="another training"):
+        train(arguments(identities, model, seed=1))
+
+
+def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(model, identities, tmp_path):
+    settings = tmp_path / "small.yaml"
+    settings.write_text(json.dumps(OVERRIDES))
+    command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--input", identities, "--recipe", "sdt-row"]
+    command += ["--output", str(tmp_path / "model"), "--config", str(settings), "--executor", "local"]
+    for network in ("filter", "predictor"):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 200
+        while not list((tmp_path / "model").glob(f"work/*/{network}/latest.json")):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (tmp_path / "model" / "card.json").exists()
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    undisturbed, resumed = (load_card(url)[0] for url in (model, str(tmp_path / "model")))
+    assert resumed.thresholds.keys() == undisturbed.thresholds.keys()
+    if os.cpu_count() == len(os.sched_getaffinity(0)):
+        assert resumed.networks == undisturbed.networks
+        assert resumed.thresholds == undisturbed.thresholds
+
+
+def test_two_ray_workers_learn_as_well_as_one_process(model, identities, tmp_path):
+    on_ray = dataclasses.replace(arguments(identities, tmp_path / "model"), execution=Execution(executor="ray", workers=2))
+    train(on_ray)
+    one, two = (load_card(url)[0].metrics["predictor"] for url in (model, str(tmp_path / "model")))
+    assert two["average_precision"] == pytest.approx(one["average_precision"], abs=0.02)
+    assert two["f"] == pytest.approx(one["f"], abs=0.03)
+
+
+def relabelled(identities: str, folder: Path, label) -> str:  # noqa: ANN001
+    table = pq.read_table(identities)
+    folder.mkdir()
+    changed = table.drop_columns("label")
+    if label is not None:
+        changed = changed.append_column("label", pa.array([label(row) for row in range(len(table))]))
+    pq.write_table(changed, folder / "rows.parquet")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (None, "has no column 'label'"),
+        (lambda row: None if row else 1, "all rows the same identity"),
+        (lambda row: 7, "all rows the same identity"),
+        (lambda row: row % 3, "only 3 identities"),
+        (lambda row: row / 2, "labels are integers or strings"),
+    ],
+)
+def test_labels_that_cannot_be_learned_from(identities, tmp_path, label, sentence):
+    source = relabelled(identities, tmp_path / "rows", label)
+    with pytest.raises(InputError, match=sentence):
+        train(arguments(source, tmp_path / "model"))
+    assert not (tmp_path / "model" / "card.json").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_batch(identities, tmp_path):
+    args = arguments(identities, tmp_path / "model")
+    fit = dataclasses.replace(args.training.filter.fit, optimizer="sgd", learning_rate=1e30, warmup_steps=0)
+    wild = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, fit=fit))
+    with pytest.raises(RayclusterError, match=r"Training filter stopped at step \d+: the loss is (nan|inf).* of rows \d+"):
+        train(dataclasses.replace(args, training=wild))
+
+
+def test_a_model_that_is_missing_or_tampered_with_is_refused(model, identities, tmp_path):
+    with pytest.raises(ConfigError, match="give --model"):
+        cluster(identities, str(tmp_path / "run"), load_config("sdt-row"), LOCAL)
+    with pytest.raises(InputError, match="holds no trained model"):
+        f_of(identities, tmp_path / "run", str(tmp_path / "nothing"))
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    weights = bytearray((copy / "predictor.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "predictor.safetensors").write_bytes(bytes(weights))
+    with pytest.raises(InputError, match="SHA-256 is not the card's"):
+        f_of(identities, tmp_path / "run", str(copy))
+    with pytest.raises(ConfigError, match="has no"):
+        f_of(identities, tmp_path / "run", filter_only(identities, tmp_path), "diff-cluster")
+
+
+def filter_only(identities: str, folder: Path) -> str:
+    train(arguments(identities, folder / "filter", "fc-es-topk"))
+    return str(folder / "filter")
+
+
+def test_a_trained_filter_serves_another_recipe(identities, tmp_path):
+    source = filter_only(identities, tmp_path)
+    args = arguments(identities, tmp_path / "model")
+    chosen = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, source=source))
+    train(dataclasses.replace(args, training=chosen))
+    networks = [load_card(url)[0].networks["filter"]["sha256"] for url in (source, str(tmp_path / "model"))]
+    assert networks[0] == networks[1]
+
+
+def test_rows_without_a_label_are_neighbors_and_never_samples(identities, tmp_path):
+    truth = pq.read_table(identities)["label"].to_numpy()
+    source = relabelled(identities, tmp_path / "rows", lambda row: None if row % 4 == 0 else int(truth[row]))
+    train(arguments(source, tmp_path / "model"))
+    kept = np.unique(truth[np.arange(len(truth)) % 4 != 0])
+    assert load_card(str(tmp_path / "model"))[0].data[0]["identities"] == len(kept)
