@@ -1,8 +1,8 @@
 """S1's Tables 2, 3 and 4 and the noise test of its figure 5, for any labelled sets: Markdown on stdout, JSON in a file.
 
-Everything lies in one folder and is taken up again from there: FOLDER/models/NAME and FOLDER/runs/TEST/NAME. A limit that
-is called best is best on the test labels themselves (BCubed F of a sweep), a bound that no one reaches; the limits of
-trained rows were calibrated on held-out identities of the training set. Scores are percent but for NMI (geometric).
+Models (FOLDER/models/NAME) and runs (FOLDER/runs/TEST/NAME) are taken up again. A limit called best is best on the test
+labels themselves (BCubed F of a sweep), a bound no one reaches; those of trained rows were calibrated on held-out
+identities of the training set. Scores are percent but for NMI (geometric).
 """
 
 import contextlib
@@ -19,7 +19,6 @@ from unittest import mock
 import numpy as np
 import torch
 import tyro
-from torch import Tensor
 
 from measure import machine
 from raycluster import pipeline, scratch
@@ -30,8 +29,9 @@ from raycluster.models import tokens
 from raycluster.models.folder import load_card
 from raycluster.overlay import load_config, load_training
 from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run, Stage
+from raycluster.run import Run
 from raycluster.stages import edges
+from raycluster.stages.relations import RELATIONS
 from raycluster.training.job import TrainArgs, train
 from raycluster.training.samples import UNKNOWN, open_set
 
@@ -39,7 +39,6 @@ Rows = list[dict[str, Any]]
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 Values = dict[str, Any]
 
-LOCAL = Execution(executor="local")
 FILTER = "fc-es-topk"
 VARIANTS = {
     "Vanilla": "diff-cluster-vanilla",
@@ -48,14 +47,11 @@ VARIANTS = {
     "Diff + Top-K (SDT)": "diff-cluster-sdt",
     "Diff + MoE Top-K (MoE-SDT)": "diff-cluster",
 }
-SMALL_ENCODER = {"layers": 2, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.1}
-SMALL_FIT = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64}
+SMALL = {"layers": 2, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.1}
 
 THETA = 0.22
 THETAS = (0.1, 0.16, THETA, *(round(0.05 * step, 2) for step in range(6, 19)))
 COSINES = tuple(round(0.025 * step, 3) for step in range(12, 39))
-ETAS = (0.5, 0.6, 0.7, 0.8, 0.9)
-SHARES = (0.0, 0.1, 0.2, 0.4)
 WALK: Values = {"theta": THETA, "reserve": THETA - 0.09}  # reserves reach below the lowest point of each sweep
 COSINE: Values = {"threshold": 0.5, "reserve": 0.21}
 SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
@@ -63,27 +59,22 @@ SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
 
 @dataclass
 class Args:
-    """What to measure, on what (labelled Parquets: id, embedding, label), and where to keep it."""
+    """Labelled Parquets (id, embedding, label), and a folder of its own for every scale and number of steps."""
 
     train: str
     test: tuple[str, ...]
-    """Their file names tell them apart."""
     folder: str
-    """Another scale, or other steps, need another."""
     scale: Literal["published", "small"] = "small"
     """`small`: a pair predictor of width 64 and the filter of recipe sdt-row; `published`: the recipes untouched."""
     steps: int = 1500
     filter_steps: int = 1500
     tables: tuple[Literal["2", "3", "4", "5"], ...] = ("2", "3", "4", "5")
-    """S1's tables; 5 is its figure 5."""
     knn_k: int = 80
-    """Neighbors a row, of all but table 4."""
     k: tuple[int, ...] = (80,)
-    """Neighbors a row of table 4; each k has networks of its own."""
+    """Neighbors a row in table 4, elsewhere `knn_k`; each has networks of its own."""
     rows_form: bool = False
     """Train the five variants in the row form, on Gram tokens, instead of the pair form."""
     json: str | None = None
-    """File for the numbers."""
 
 
 @dataclass
@@ -97,7 +88,8 @@ class Laboratory:
         training: Values = {"filter": {}, "predictor": {}}
         values: Values = {"knn": {"k": k}, "edges": {}, "training": training}
         if self.args.scale == "small" and load_config(recipe).needs_model:
-            training["predictor"] = {"encoder": SMALL_ENCODER, "fit": {**SMALL_FIT, "steps": self.args.steps}}
+            fit = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64, "steps": self.args.steps}
+            training["predictor"] = {"encoder": SMALL, "fit": fit}
             if load_training(recipe).filter.network != "none":
                 training["filter"] = asdict(load_training("sdt-row").filter)
                 training["filter"]["fit"]["steps"] = self.args.filter_steps
@@ -112,7 +104,7 @@ class Laboratory:
         if recipe != FILTER and load_training(recipe).filter.network != "none":
             values["training"]["filter"]["source"] = self.model(FILTER, k)
         config, training = load_config(recipe, values, "ablation"), load_training(recipe, values, "ablation")
-        train(TrainArgs((self.args.train,), url, config, training, LOCAL))
+        train(TrainArgs((self.args.train,), url, config, training, Execution("local")))
         return url
 
     def run(self, test: str, recipe: str, k: int, limits: Values, suffix: str = "") -> Run:
@@ -122,7 +114,7 @@ class Laboratory:
         if load_config(recipe).needs_model:
             values["model"] = self.model(recipe, k)
         url = f"{self.args.folder}/runs/{Path(test).stem}/{self._name(recipe, k)}{suffix}"
-        pipeline.cluster(test, url, load_config(recipe, values, "ablation"), LOCAL)
+        pipeline.cluster(test, url, load_config(recipe, values, "ablation"), Execution("local"))
         return Run(url, STAGES)
 
     def _by_row(self, recipe: str) -> bool:
@@ -135,18 +127,17 @@ class Laboratory:
 def table_2(laboratory: Laboratory, test: str) -> Table:
     """FC-ES by transform and, last, by Top-K: at the published theta and at the best."""
 
-    def rows(recipe: str, delta: float | None) -> Rows:
-        known: Values = {} if delta is None else {"delta": delta}
-        suffix = "" if delta is None else f"-delta-{delta}"
-        run = laboratory.run(test, recipe, laboratory.args.knn_k, WALK | known, suffix)
+    def rows(recipe: str, delta: Values) -> Rows:
+        suffix = "".join(f"-delta-{value}" for value in delta.values())
+        run = laboratory.run(test, recipe, laboratory.args.knn_k, WALK | delta, suffix)
         found = evaluate(EvaluateArgs(run.store.url, test, sweep=THETAS))
-        top = best(found["sweep"])
-        return [known | {"theta": THETA} | scores(found), known | {"theta": top["threshold"]} | scores(top)]
+        points = [found | {"threshold": THETA}, best(found["sweep"])]
+        return [delta | {"theta": at["threshold"]} | scores(at) for at in points]
 
-    yield "FC-ES + eq. 4", partial(rows, "fc-es", None)
+    yield "FC-ES + eq. 4", partial(rows, "fc-es", {})
     for delta in (5.0, 7.5, 10.0):
-        yield "FC-ES + eq. 6", partial(rows, "fc-es-sigmoid", delta)
-    yield "FC-ES + eq. 6 + eq. 8", partial(rows, FILTER, 7.5)
+        yield "FC-ES + eq. 6", partial(rows, "fc-es-sigmoid", {"delta": delta})
+    yield "FC-ES + eq. 6 + eq. 8 (Top-K)", partial(rows, FILTER, {"delta": 7.5})
 
 
 def table_3(laboratory: Laboratory, test: str) -> Table:
@@ -154,18 +145,21 @@ def table_3(laboratory: Laboratory, test: str) -> Table:
 
     def rows(recipe: str, limits: Values, sweep: tuple[float, ...] = ()) -> Rows:
         run = laboratory.run(test, recipe, laboratory.args.knn_k, limits)
-        found = evaluate(EvaluateArgs(run.store.url, test, sweep=sweep))
-        known = {name: value for name, value in run.prepared("edges").items() if name in ("theta", "eta", "threshold")}
+        found, limits = evaluate(EvaluateArgs(run.store.url, test, sweep=sweep)), run.prepared("edges")
         if sweep:
             found = best(found["sweep"])
-            known["threshold"] = found["threshold"]
-        spent = {stage.name: _seconds(run, stage) for stage in STAGES if stage.wanted(run.config)}
-        facts: Values = {"seconds": sum(spent.values())}
-        if run.config.relations.score != "none":
-            facts["relations seconds"] = spent["relations"]
-            facts["parameters"] = load_card(str(run.config.model))[0].networks["predictor"]["parameters"]
-        three = {name: scores(found)[name] for name in ("F_P", "F_B", "NMI")}
-        return [three | quality(run, found["threshold"] if sweep else None) | facts | known]
+            limits = {"threshold": found["threshold"]}
+        part, joined = open_set(run, "label", seed=0, folds=2), edges.load(run, found.get("threshold"))
+        scratch.remove(run)  # the maps stay
+        wanted = [stage for stage in STAGES if stage.wanted(run.config)]
+        spent = [(one, run.marker(one.name, shard)["seconds"]) for one in wanted for shard in range(one.shards(run))]
+        row = {name: scores(found)[name] for name in ("F_P", "F_B", "NMI")}
+        row |= edge_quality(np.asarray(part.neighbor), joined["source"], joined["target"], part.identity)
+        row["seconds"] = sum(each for _, each in spent)
+        if RELATIONS in wanted:
+            row["relations seconds"] = sum(each for stage, each in spent if stage is RELATIONS)
+            row["parameters"] = load_card(str(run.config.model))[0].networks["predictor"]["parameters"]
+        return [row | limits]
 
     for method, recipe in VARIANTS.items():
         yield method, partial(rows, recipe, SCORED)
@@ -179,7 +173,7 @@ def table_4(laboratory: Laboratory, test: str) -> Table:
 
     def rows(k: int) -> Rows:
         run = laboratory.run(test, "diff-cluster", k, SCORED)
-        found = evaluate(EvaluateArgs(run.store.url, test, sweep=ETAS))
+        found = evaluate(EvaluateArgs(run.store.url, test, sweep=(0.5, 0.6, 0.7, 0.8, 0.9)))
         return [{"eta": each["threshold"], **scores(each)} for each in found["sweep"]]
 
     for k in laboratory.args.k:
@@ -188,15 +182,14 @@ def table_4(laboratory: Laboratory, test: str) -> Table:
 
 def figure_5(laboratory: Laboratory, test: str) -> Table:
     """Vanilla against differential attention, trained on clean data, under noise at inference."""
-    k = laboratory.args.knn_k
 
     def rows(recipe: str, share: float) -> Rows:
-        laboratory.model(recipe, k)  # trained before there is any noise
+        laboratory.model(recipe, laboratory.args.knn_k)  # trained before there is any noise
         with noise(share):
-            run = laboratory.run(test, recipe, k, SCORED, f"-noise-{share}" if share else "")
+            run = laboratory.run(test, recipe, laboratory.args.knn_k, SCORED, f"-noise-{share}" if share else "")
         return [{"noise": share, **scores(evaluate(EvaluateArgs(run.store.url, test)))}]
 
-    for method, share in itertools.product(("Vanilla", "Diff"), SHARES):
+    for method, share in itertools.product(("Vanilla", "Diff"), (0.0, 0.1, 0.2, 0.4)):
         yield method, partial(rows, VARIANTS[method], share)
 
 
@@ -212,36 +205,29 @@ def noise(share: float, seed: int = 0) -> Iterator[None]:
     """
     plain = tokens.gram
 
-    def gram(vectors: Tensor) -> Tensor:
-        key = row_keys(vectors)
+    def gram(vectors: torch.Tensor) -> torch.Tensor:
+        weight = hashed(torch.arange(1, vectors.shape[2] + 1, device=vectors.device)) | 1
+        key = hashed((vectors.contiguous().view(torch.int32).long() * weight).sum(dim=2))
         return raised(plain(vectors), key[:, :, None] + key[:, None, :], share, seed)
 
-    def on(probability: Callable[..., Float32]) -> Callable[..., Float32]:
-        def noisy(similarity: Float32, *parameters: float) -> Float32:
-            cosine = torch.from_numpy(np.array(similarity))
-            return probability(raised(cosine, cosine.view(torch.int32).long(), share, seed).numpy(), *parameters)
+    def noisy(probability: Callable[..., Float32], similarity: Float32, *parameters: float) -> Float32:
+        cosine = torch.from_numpy(np.array(similarity))
+        return probability(raised(cosine, cosine.view(torch.int32).long(), share, seed).numpy(), *parameters)
 
-        return noisy
-
-    noisy: Values = {name: on(getattr(jaccard, name)) for name in ("exponential_probability", "sigmoid_probability")}
-    with mock.patch.object(tokens, "gram", gram), mock.patch.multiple(jaccard, **noisy):
+    names = ("exponential_probability", "sigmoid_probability")
+    patched: Values = {name: partial(noisy, getattr(jaccard, name)) for name in names}
+    with mock.patch.object(tokens, "gram", gram), mock.patch.multiple(jaccard, **patched):
         yield
 
 
-def raised(cosine: Tensor, key: Tensor, share: float, seed: int = 0) -> Tensor:
+def raised(cosine: torch.Tensor, key: torch.Tensor, share: float, seed: int = 0) -> torch.Tensor:
     """Cosines of any shape, a `share` of them raised by 0..1, at most to 1; int64 `key` of that shape decides which."""
     bits, low = hashed(key + hashed(torch.tensor(seed + 1))), 2**24 - 1
     amount = ((bits >> 40) & low) / (low + 1)
     return torch.where((bits & low) < share * (low + 1), (cosine + amount.to(cosine.dtype)).clamp(max=1), cosine)
 
 
-def row_keys(vectors: Tensor) -> Tensor:
-    """A number int64 (B, T) for each vector float32 (B, T, D): equal for equal vectors, in any batch."""
-    weight = hashed(torch.arange(1, vectors.shape[2] + 1, device=vectors.device)) | 1
-    return hashed((vectors.contiguous().view(torch.int32).long() * weight).sum(dim=2))
-
-
-def hashed(key: Tensor) -> Tensor:
+def hashed(key: torch.Tensor) -> torch.Tensor:
     """The finalizer of splitmix64 on int64, whose products wrap; shifts are logical."""
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         key = (key ^ ((key >> shift) & (2 ** (64 - shift) - 1))) * factor
@@ -260,22 +246,8 @@ def best(sweep: Rows) -> Values:
     return max(sweep, key=lambda point: (point["bcubed"]["f"], point["threshold"]))
 
 
-def _seconds(run: Run, stage: Stage) -> float:
-    return float(sum(run.marker(stage.name, shard)["seconds"] for shard in range(stage.shards(run))))
-
-
-def quality(run: Run, at: float | None) -> dict[str, float]:
-    """Percent of `edge_quality` of the edges in force in a run, at its own limit or another."""
-    try:
-        part, found = open_set(run, "label", seed=0, folds=2), edges.load(run, at)
-        both = edge_quality(np.asarray(part.neighbor), found["source"], found["target"], part.identity)
-    finally:
-        scratch.remove(run)
-    return {"edge precision": 100 * both[0], "edge recall": 100 * both[1]}
-
-
-def edge_quality(neighbor: Int32, source: Int32, target: Int32, identity: Int64) -> tuple[float, float]:
-    """Precision and recall of edges (E,) as unordered pairs of labelled rows, of identity (N,).
+def edge_quality(neighbor: Int32, source: Int32, target: Int32, identity: Int64) -> dict[str, float]:
+    """Precision and recall in percent of edges (E,) as unordered pairs of labelled rows, of identity (N,).
 
     Precision is the share of them that join one identity; recall the share of the pairs of one identity in the neighbor
     lists (N, K), listed by either end, that are edges.
@@ -288,8 +260,8 @@ def edge_quality(neighbor: Int32, source: Int32, target: Int32, identity: Int64)
 
     joined = pairs(source, target)
     listed = pairs(np.repeat(np.arange(rows, dtype=np.int32), neighbor.shape[1]), neighbor.ravel())
-    true, precise = (each[identity[each // rows] == identity[each % rows]] for each in (listed, joined))
-    return len(precise) / len(joined) if len(joined) else 1.0, float(np.isin(true, joined).mean()) if len(true) else 1.0
+    true, right = (int((identity[each // rows] == identity[each % rows]).sum()) for each in (listed, joined))
+    return {"edge precision": 100 * right / max(len(joined), 1), "edge recall": 100 * right / max(true, 1)}
 
 
 def measured(table: Table) -> Rows:
@@ -306,9 +278,8 @@ def measured(table: Table) -> Rows:
 
 def markdown(rows: Rows) -> str:
     """A Markdown table; rows may lack columns, and numbers have four digits."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    values = [[row.get(name, "") for name in names] for row in rows]
-    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in values]
+    names = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
+    cells = [[f"{at:.4g}" if isinstance(at := row.get(name, ""), float) else str(at) for name in names] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *cells])
 
 
@@ -317,9 +288,9 @@ def main(args: Args) -> None:
     tables = {"2": table_2, "3": table_3, "4": table_4, "5": figure_5}
     found: dict[str, dict[str, Rows]] = {}
     for test, number in itertools.product(args.test, args.tables):
-        name, rows = Path(test).stem, measured(tables[number](Laboratory(args), test))
-        found.setdefault(name, {})[tables[number].__name__] = rows
-        print(f"\n### {tables[number].__name__}: {name}\n\n{markdown(rows)}", flush=True)
+        rows = measured(tables[number](Laboratory(args), test))
+        found.setdefault(Path(test).stem, {})[tables[number].__name__] = rows
+        print(f"\n### {tables[number].__name__}: {Path(test).stem}\n\n{markdown(rows)}", flush=True)
         if args.json:
             result = {"benchmark": "ablation", "args": asdict(args), "found": found, "machine": machine()}
             Path(args.json).write_text(json.dumps(result, indent=2) + "\n", "utf-8")

@@ -48,7 +48,7 @@ def activation_bytes(network: Network, embedding_width: int) -> int:
         3 * embedding_width + 2 * length
     )  # gathered, as float32 and among the tokens; the Gram matrix, and there too
     if isinstance(network, AdaptiveFilter) and network.config.network == "lstm":
-        return 4 * length * (inputs + 12 * network.config.lstm_width)
+        return 4 * length * (inputs + 16 * network.config.lstm_width)
     encoder = network.config.encoder
     maps = encoder.heads * (2 if encoder.attention == "differential" else 1)
     return 4 * length * (inputs + 8 * network.encoder.width + max(4 * maps * length, 2 * encoder.hidden))

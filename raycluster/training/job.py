@@ -207,10 +207,9 @@ class Job:
         if "filter" not in card.networks:
             raise ConfigError(f"training.filter.source {source} has no adaptive filter.")
         mine = dataclasses.replace(self.args.training.filter, source=None)
-        if (
-            dataclasses.replace(card.training.filter, source=None, fit=mine.fit) != mine
-            or card.k != self.args.settings.knn.k
-        ):
+        theirs = dataclasses.replace(card.training.filter, source=None, fit=mine.fit)
+        width = None if mine.tokens == "gram" else self.width
+        if theirs != mine or card.k != self.args.settings.knn.k or width not in (None, card.embedding_width):
             raise ConfigError(f"The filter of {source} is built otherwise than training.filter says; use its recipe.")
         self.tensors["filter"] = folder.load_network(source, card, "filter")
         folder.save(f"{self.work}/filter-model", self._card(), self.tensors)
@@ -239,5 +238,8 @@ class Job:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             learn(arguments, 0, 1, device, lambda entry: self.progress.say(told(network, entry)))
         self.tensors[network], self.history[network] = fitted(self.work, network)
+        self.progress.say(
+            f"{network} fitted; {told(network, max(self.history[network], key=lambda look: look['score']))}"
+        )
         folder.save(interim, self._card(), self.tensors)
         return interim

@@ -110,8 +110,9 @@ def test_a_given_width_is_always_projected_to(token_width):
 def test_read_is_a_slice_of_all_positions(attention, mask, read, layers):
     chosen = config(attention, mask, layers=layers)
     encoder, (tokens, seen) = module(Encoder, 8, chosen), rows(chosen)
-    everywhere = encoder(tokens, seen)
-    torch.testing.assert_close(encoder(tokens, seen, torch.tensor(read)), everywhere[:, read], rtol=1e-11, atol=1e-11)
+    for position in (None, torch.randn(6, 8, dtype=torch.float64)):
+        everywhere, some = (encoder(tokens, seen, some, position) for some in (None, torch.tensor(read)))
+        torch.testing.assert_close(some, everywhere[:, read], rtol=1e-11, atol=1e-11)
 
 
 def test_the_last_layer_computes_what_is_read_alone():

@@ -145,7 +145,10 @@ def test_logits_of_pairs_are_the_networks_a_pair_at_a_time(models, rows, mask):
     np.testing.assert_array_equal(np.isnan(found), ~rows.wanted)
     for i, rank in np.argwhere(rows.wanted)[::7]:
         both = rows.neighbor[[i, rows.neighbor[i, rank]]]
-        (vectors_i, vectors_j), (present_i, present_j) = torch.from_numpy(rows.vectors)[both], torch.from_numpy(both >= 0)
+        (vectors_i, vectors_j), (present_i, present_j) = (
+            torch.from_numpy(rows.vectors)[both],
+            torch.from_numpy(both >= 0),
+        )
         topk_i, topk_j = torch.from_numpy(rows.topk[both[:, 0]])
         parts = (vectors_i, vectors_j, present_i, present_j, topk_i, topk_j)
         with torch.no_grad():
@@ -164,8 +167,10 @@ def test_topk_is_the_filters_a_row_at_a_time(models, rows):
     assert found.max() <= K
     for row, neighbor in enumerate(rows.neighbor):
         with torch.no_grad():
-            share = network(torch.from_numpy(rows.vectors[neighbor])[None], torch.from_numpy(neighbor >= 0)[None], BACKGROUND)
-        assert abs(found[row] - K * share.item()) < 0.501
+            share = network(
+                torch.from_numpy(rows.vectors[neighbor])[None], torch.from_numpy(neighbor >= 0)[None], BACKGROUND
+            )
+        assert abs(found[row] - max(K * share.item(), 1)) < 0.501
     assert len(np.unique(found)) > 3
 
 
@@ -255,15 +260,18 @@ def test_blocks_of_a_cpu_do_not_depend_on_memory():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_activations_of_a_sample_are_what_a_pass_takes(name):
-    """Peak of torch's allocations over a pass: no more than foreseen, and not less than a third."""
+    """Peak of torch's allocations over a pass: no more than foreseen, and not less than half."""
     network, batch = NETWORKS[name].eval(), 8
     inputs = [torch.randn(batch, 80, 512), torch.ones(batch, 80, dtype=torch.bool)]
     if name == "pair":
         inputs = [inputs[0], inputs[0], inputs[1], inputs[1], None, None]
     else:
         inputs += [None, (0.0, 1.0)] if name == "row" else [(0.0, 1.0)]
-    with torch.inference_mode(), torch.profiler.profile(activities=["cpu"], profile_memory=True) as profile:
+    with (
+        torch.inference_mode(),
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile,
+    ):
         network(*inputs)
     changes = [event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     held, foreseen = np.cumsum(changes).max(), batch * activation_bytes(network, 512)
-    assert foreseen / 3 < held < foreseen
+    assert foreseen / 2 < held < foreseen

@@ -99,7 +99,14 @@ def test_the_pair_model_scores_what_the_walk_left_out(pair_model, identities, tm
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
-    command = [sys.executable, str(ROOT / "jobs" / "cluster.py"), "--input", identities, "--output", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        str(ROOT / "jobs" / "cluster.py"),
+        "--input",
+        identities,
+        "--output",
+        str(tmp_path / "run"),
+    ]
     done = run([*command, "--model", model, "--executor", "local"])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["recipe"] == "sdt-row"
@@ -160,14 +167,16 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
 
 
 def test_two_ray_workers_learn_as_well_as_one_process(model, identities, tmp_path):
-    on_ray = dataclasses.replace(arguments(identities, tmp_path / "model"), execution=Execution(executor="ray", workers=2))
+    on_ray = dataclasses.replace(
+        arguments(identities, tmp_path / "model"), execution=Execution(executor="ray", workers=2)
+    )
     train(on_ray)
     one, two = (load_card(url)[0].metrics["predictor"] for url in (model, str(tmp_path / "model")))
     assert two["average_precision"] == pytest.approx(one["average_precision"], abs=0.02)
     assert two["f"] == pytest.approx(one["f"], abs=0.03)
 
 
-def relabelled(identities: str, folder: Path, label) -> str:  # noqa: ANN001
+def relabelled(identities: str, folder: Path, label) -> str:
     table = pq.read_table(identities)
     folder.mkdir()
     changed = table.drop_columns("label")
@@ -198,7 +207,9 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_batch(identi
     args = arguments(identities, tmp_path / "model")
     fit = dataclasses.replace(args.training.filter.fit, optimizer="sgd", learning_rate=1e30, warmup_steps=0)
     wild = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, fit=fit))
-    with pytest.raises(RayclusterError, match=r"Training filter stopped at step \d+: the loss is (nan|inf).* of rows \d+"):
+    with pytest.raises(
+        RayclusterError, match=r"Training filter stopped at step \d+: the loss is (nan|inf).* of rows \d+"
+    ):
         train(dataclasses.replace(args, training=wild))
 
 
