@@ -198,10 +198,9 @@ def noise(share: float, seed: int = 0) -> Iterator[None]:
     """Raise a share of the cosines that networks read and that NEP is made from, in this process.
 
     S1 says only that a share of the similarity matrix is raised at random by 0 to 1 and "normalized between 0 and 1".
-    Taken here: the amount is uniform, and what exceeds 1 is cut; neighbor lists keep members and order, for the search is
-    not what is tested; the adaptive filter reads the noisy Gram matrix too; limits are those of clean data. A pair's noise
-    is a hash, so the matrix is one and symmetric whatever the batches: of both vectors in a Gram matrix; of the cosine's
-    bits, the same from both ends, in the neighbor table, where p_hat is told nothing else. So the two are drawn apart.
+    Taken here: the amount is uniform and what exceeds 1 is cut; neighbor lists keep members and order; the adaptive filter
+    reads the noisy Gram matrix too; limits are those of clean data. A pair's noise is a hash, the same from both ends and in
+    any batch: of both vectors in Gram matrices; of the cosine's bits, all that p_hat is told, in the neighbor table.
     """
     plain = tokens.gram
 

@@ -184,10 +184,11 @@ class Config:
 
     def __post_init__(self) -> None:
         rule, score = self.edges.rule, self.relations.score
-        _require(
-            rule == "early-stop" or score != "none" or self.topk.source is None,
-            "topk.source has no use without edges.rule early-stop.",
-        )
+        for name, given in (("source", self.topk.source is not None), ("predict", self.topk.predict)):
+            _require(
+                rule == "early-stop" or score != "none" or not given,
+                f"topk.{name} has no use without edges.rule early-stop or a learned score.",
+            )
         _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
         _require((score == "all") == (rule == "score"), "relations.score all and edges.rule score go together.")
 

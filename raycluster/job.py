@@ -9,7 +9,7 @@ from raycluster import pipeline
 from raycluster.cli import early_options
 from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.models.resolve import recipe_of
-from raycluster.overlay import apply, load_config, load_yaml
+from raycluster.overlay import apply, load_config, load_yaml, stages_only
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def with_recipe() -> ClusterArgs:
     overrides.pop("recipe", None)
     model = model or overrides.get("model")
     if named is None and model is not None:
-        settings = apply(recipe_of(model), overrides, source or "")
+        settings = apply(recipe_of(model), stages_only(overrides), source or "")
     else:
         settings = load_config(named or DEFAULT_RECIPE, overrides, source or "")
     return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=source)

@@ -30,10 +30,8 @@ def load_config(recipe: str = DEFAULT_RECIPE, overrides: dict[str, Any] | None =
 
     Raises ConfigError for an unknown recipe or key, naming the nearest, and for a value of the wrong type or range.
     """
-    values = _recipe_values(recipe, source)
-    values.pop("training", None)
-    config = apply(Config(recipe=recipe), values, f"recipe {recipe}")
-    return apply(config, {name: value for name, value in (overrides or {}).items() if name != "training"}, source)
+    config = apply(Config(recipe=recipe), stages_only(_recipe_values(recipe, source)), f"recipe {recipe}")
+    return apply(config, stages_only(overrides or {}), source)
 
 
 def load_training(recipe: str, overrides: dict[str, Any] | None = None, source: str = "") -> TrainingConfig:
@@ -41,17 +39,34 @@ def load_training(recipe: str, overrides: dict[str, Any] | None = None, source: 
 
     Raises ConfigError as `load_config`, and for a recipe without networks.
     """
-    values = _recipe_values(recipe, source).get("training")
-    if not values:
+    values = _recipe_values(recipe, source)
+    if "training" not in values:
         raise ConfigError(f"The recipe {recipe} has no network to train.")
-    config = apply(TrainingConfig(), values, f"recipe {recipe}", "training.")
-    return apply(config, (overrides or {}).get("training", {}), source, "training.")
+    config = _with_training(TrainingConfig(), values, f"recipe {recipe}")
+    config = _with_training(config, overrides or {}, source)
+    if config.filter.network == "none" and config.predictor.form == "none":
+        raise ConfigError(f"The recipe {recipe} has no network to train: both filter and predictor are none.")
+    return config
 
 
-def _recipe_values(recipe: str, source: str) -> dict[str, Any]:
+def _with_training(config: TrainingConfig, values: dict[str, Any], source: str) -> TrainingConfig:
+    section = values.get("training", {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{source} sets 'training' to {section!r}, but it takes a mapping of keys.")
+    return apply(config, section, source, "training.")
+
+
+def stages_only(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` without the section that only jobs/train.py reads."""
+    return {name: value for name, value in values.items() if name != "training"}
+
+
+def _recipe_values(recipe: str, source: str, key: str = "recipe", above: tuple[str, ...] = ()) -> dict[str, Any]:
     """What a recipe sets, over what the recipe named as its `base` sets."""
     if not isinstance(recipe, str):
-        raise ConfigError(f"{source} sets 'recipe' to {recipe!r}; it takes the name of a recipe or a YAML file.")
+        raise ConfigError(f"{source} sets '{key}' to {recipe!r}; it takes the name of a recipe or a YAML file.")
+    if recipe in above:
+        raise ConfigError(f"The recipe {recipe} names itself as its base{_through(above)}.")
     if recipe in recipe_names():
         text = (resources.files("raycluster") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
         values = _read_yaml(text, f"recipe {recipe}")
@@ -60,10 +75,14 @@ def _recipe_values(recipe: str, source: str) -> dict[str, Any]:
     else:
         raise ConfigError(f"There is no recipe '{recipe}'{_nearest(recipe, recipe_names())}.")
     values.pop("description", None)
-    base = values.pop("base", None)
-    if base == recipe:
-        raise ConfigError(f"The recipe {recipe} names itself as its base.")
-    return values if base is None else _merged(_recipe_values(base, f"recipe {recipe}"), values)
+    if "base" not in values:
+        return values
+    base = _recipe_values(values.pop("base"), f"recipe {recipe}", "base", (*above, recipe))
+    return _merged(base, values)
+
+
+def _through(above: tuple[str, ...]) -> str:
+    return f", through {' and '.join(above[1:])}" if len(above) > 1 else ""
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +127,7 @@ def apply(config: Section, values: dict[str, Any], source: str, prefix: str = ""
         if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, dict):
                 raise ConfigError(f"{source} sets '{prefix}{raw}' to {value!r}, but it takes a mapping of keys.")
-            changes[name] = apply(getattr(config, name), value, source, f"{name}.")
+            changes[name] = apply(getattr(config, name), value, source, f"{prefix}{name}.")
         else:
             changes[name] = _checked(value, hints[name], f"{source} sets '{prefix}{raw}'")
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]

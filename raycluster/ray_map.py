@@ -1,4 +1,4 @@
-"""The only module that imports ray: shards of a stage mapped over a pool of actors by Ray Data.
+"""With ray_train, the only module that imports ray: shards of a stage mapped over a pool of actors by Ray Data.
 
 A dataset holds one row a shard. Actors read and write storage themselves and return only what happened to a shard, so
 the object store never carries a table. An actor that dies is replaced and its shard tried again.
@@ -51,7 +51,7 @@ def map_shards(
     """
     connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
-    size, cpus = _pool(len(shards), workers, gpu)
+    size, cpus = pool_size(len(shards), workers, gpu)
     dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
         ShardActor,
         fn_constructor_args=(worker, url, stage, cpus, uuid.uuid4().hex[:8]),
@@ -108,7 +108,7 @@ def _local_cluster() -> dict[str, Any]:
     return {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
 
 
-def _pool(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
+def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
     """Actors to ask for and CPUs for each: what fills the cluster of this moment.
 
     Where it has no worker yet, an actor a shard is asked for, and an autoscaler starts what it may.

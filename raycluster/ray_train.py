@@ -15,7 +15,7 @@ import torch
 
 from raycluster import errors
 from raycluster.errors import RayclusterError, ResourceError
-from raycluster.ray_map import _pool, connect
+from raycluster.ray_map import connect, pool_size
 from raycluster.store import Store
 
 # isort: split
@@ -27,6 +27,7 @@ Report = Callable[[dict[str, float]], None]
 Work = Callable[[dict[str, Any], int, int, torch.device, Report], Any]
 FOLDER = "training/ray"
 RESTARTS = 3
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a relative path means to a worker what it means here
 
 
 def fit_on_ray(
@@ -49,7 +50,7 @@ def fit_on_ray(
     """
     connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
-    _, cpus = _pool(workers, workers, gpu)
+    _, cpus = pool_size(workers, workers, gpu)
     _require("GPU", workers * gpu)
     _require("CPU", workers * cpus)
     unique = f"{name}-{uuid.uuid4().hex[:8]}"  # Ray takes a name it has seen for a run to go on with

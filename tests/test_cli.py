@@ -218,9 +218,6 @@ def test_a_model_may_be_named_in_the_file_and_the_file_lies_over_its_recipe(
     assert (settings.model, settings.recipe, settings.edges.eta, settings.knn.k) == (model, "sdt-row", 0.7, 12)
 
 
-@pytest.mark.xfail(
-    reason="apply(recipe_of(model), overrides) does not leave out `training` as load_config does", strict=True
-)
 def test_a_file_with_a_training_section_serves_the_main_job_too(
     monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path
 ) -> None:

@@ -86,7 +86,7 @@ def test_counts_are_either_given_or_predicted() -> None:
 def test_given_counts_need_a_rule_or_a_predictor_that_uses_them(rule: Any) -> None:
     given = TopkConfig(source="k.parquet")
     said = complaint("", edges=EdgesConfig(rule=rule), topk=given)
-    assert said == "topk.source has no use without edges.rule early-stop."
+    assert said == "topk.source has no use without edges.rule early-stop or a learned score."
     Config(edges=EdgesConfig(rule="early-stop"), topk=given)
     Config(edges=EdgesConfig(rule="score"), relations=RelationsConfig(score="all"), topk=given)
 

@@ -125,8 +125,8 @@ def early_stop_edges(
 
 @numba.njit(nogil=True, cache=True)
 def _combined(forth, back, combine):  # type: ignore[no-untyped-def]
-    if np.isnan(back):
-        return forth
+    if np.isnan(back) or np.isnan(forth):
+        return back if np.isnan(forth) else forth
     if combine == 0:
         return (forth + back) / np.float32(2)
     return np.sqrt(forth * back) if combine == 1 else min(forth, back)
@@ -138,7 +138,7 @@ def _scored(first, last, neighbor, similarity, score, floor, combine, source, ta
     for i in range(first, last):
         for rank in range(1, neighbor.shape[1]):
             j = neighbor[i, rank]
-            if j < 0 or np.isnan(score[i, rank]):
+            if j < 0:
                 continue
             back = _rank_of(i, neighbor[j], neighbor.shape[1])
             if j < i and back >= 0:
@@ -157,7 +157,7 @@ def score_edges(
     """Undirected pairs of rows start..stop whose score is at least `floor`; arrays are (N, K) of all rows.
 
     Where both ends list each other their scores are combined by mean, geometric mean or minimum; a pair that only one
-    end lists has that end's score. NaN is no edge.
+    end lists, or scored, has that end's score. A pair without a score is no edge.
     """
     room = (stop - start) * (neighbor.shape[1] - 1)
     source, target = np.empty(room, np.int32), np.empty(room, np.int32)

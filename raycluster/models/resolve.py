@@ -33,8 +33,9 @@ def with_model(config: Config) -> Config:
             f"relations.score {config.relations.score} asks a predictor of form {form}, and that of the model "
             f"{config.model} is of form {card.training.predictor.form}."
         )
-    if card.training.predictor.encoder.mask != "none" and wanted["predictor"] and not config.topk.predict:
-        raise ConfigError(f"The predictor of {config.model} looks at Top-K neighbors; set topk.predict.")
+    counted = config.topk.predict or config.topk.source is not None
+    if card.training.predictor.encoder.mask != "none" and wanted["predictor"] and not counted:
+        raise ConfigError(f"The predictor of {config.model} looks at Top-K neighbors; set topk.predict or topk.source.")
     return dataclasses.replace(config, model_digest=digest)
 
 

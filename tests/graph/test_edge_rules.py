@@ -201,9 +201,6 @@ def test_scored_pairs_equal_a_loop_over_what_each_end_says(table, floor, combine
     assert_scored(found, brute_force_score_edges(neighbor, similarity, score, floor, combine))
 
 
-@pytest.mark.xfail(
-    reason="score_edges drops a pair whose lower end has NaN though the higher end scored it", strict=True
-)
 @settings(max_examples=60, deadline=None)
 @given(TABLES, st.floats(-0.2, 1), st.sampled_from(list(COMBINE)))
 def test_an_end_with_nan_says_nothing_whichever_end_it_is(table, floor, combine):

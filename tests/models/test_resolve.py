@@ -111,11 +111,10 @@ def test_a_predictor_of_the_other_form_is_refused(model: Model) -> None:
 def test_a_predictor_that_looks_at_top_k_needs_them(model: Model, mask: str) -> None:
     url = model("row", mask)
     said = refusal(config("sdt-row", url, topk={"predict": False}))
-    assert said == f"The predictor of {url} looks at Top-K neighbors; set topk.predict."
+    assert said == f"The predictor of {url} looks at Top-K neighbors; set topk.predict or topk.source."
     with_model(config("sdt-row", url))
 
 
-@pytest.mark.xfail(reason="with_model asks for topk.predict although topk.source gives the counts", strict=True)
 def test_a_predictor_that_looks_at_top_k_takes_given_ones(model: Model) -> None:
     with_model(config("sdt-row", model("row", "topk"), topk={"predict": False, "source": "counts.parquet"}))
 

@@ -59,8 +59,9 @@ def mistaken(arguments: dict[str, Any], rank: int, *_: Any) -> None:
 
 
 def on_two_workers(work: Work, folder: Path, **arguments: Any) -> None:
-    arguments |= {"folder": str(folder), "threads": max(1, len(os.sched_getaffinity(0)) // 2)}
-    fit_on_ray(work, arguments, workers=2, accelerator="cpu", store=Store(str(folder)), name="toy")
+    url = os.path.relpath(folder)
+    arguments |= {"folder": url, "threads": max(1, len(os.sched_getaffinity(0)) // 2)}
+    fit_on_ray(work, arguments, workers=2, accelerator="cpu", store=Store(url), name="toy")
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["undisturbed", "killed"])
