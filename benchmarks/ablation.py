@@ -48,12 +48,12 @@ VARIANTS = {
     "Diff + MoE Top-K (MoE-SDT)": "diff-cluster",
 }
 SMALL = {"layers": 2, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.1}
+FIT = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64}
 
 THETA = 0.22
 THETAS = (0.1, 0.16, THETA, *(round(0.05 * step, 2) for step in range(6, 19)))
 COSINES = tuple(round(0.025 * step, 3) for step in range(12, 39))
 WALK: Values = {"theta": THETA, "reserve": THETA - 0.09}  # reserves reach below the lowest point of each sweep
-COSINE: Values = {"threshold": 0.5, "reserve": 0.21}
 SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
 
 
@@ -88,8 +88,8 @@ class Laboratory:
         training: Values = {"filter": {}, "predictor": {}}
         values: Values = {"knn": {"k": k}, "edges": {}, "training": training}
         if self.args.scale == "small" and load_config(recipe).needs_model:
-            fit = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64, "steps": self.args.steps}
-            training["predictor"] = {"encoder": SMALL, "fit": fit}
+            if load_training(recipe).predictor.form != "none":
+                training["predictor"] = {"encoder": SMALL, "fit": FIT | {"steps": self.args.steps}}
             if load_training(recipe).filter.network != "none":
                 training["filter"] = asdict(load_training("sdt-row").filter)
                 training["filter"]["fit"]["steps"] = self.args.filter_steps
@@ -165,7 +165,7 @@ def table_3(laboratory: Laboratory, test: str) -> Table:
         yield method, partial(rows, recipe, SCORED)
     yield "FC-ESER", partial(rows, "fc-eser", SCORED)
     yield "FC-ES", partial(rows, "fc-es", WALK)
-    yield "cosine, best threshold", partial(rows, "cosine", COSINE, COSINES)
+    yield "cosine, best threshold", partial(rows, "cosine", {"threshold": 0.5, "reserve": 0.21}, COSINES)
 
 
 def table_4(laboratory: Laboratory, test: str) -> Table:

@@ -131,8 +131,11 @@ def test_small_networks_differ_from_the_recipe_in_size_alone(recipe: str) -> Non
     small, published = load_training(recipe, values, "test"), load_training(recipe)
     assert load_config(recipe, values, "test").knn.k == 20
     encoder, fit = small.predictor.encoder, small.predictor.fit
-    assert (encoder.layers, encoder.heads, encoder.width, encoder.hidden, encoder.dropout) == (2, 4, 64, 256, 0.1)
-    assert (fit.optimizer, fit.learning_rate, fit.steps, fit.batch) == ("adamw", 0.001, 7, 64)
+    if recipe == ablation.FILTER:
+        assert small.predictor == published.predictor, "the steps of predictors do not decide the filter"
+    else:
+        assert (encoder.layers, encoder.heads, encoder.width, encoder.hidden, encoder.dropout) == (2, 4, 64, 256, 0.1)
+        assert (fit.optimizer, fit.learning_rate, fit.steps, fit.batch) == ("adamw", 0.001, 7, 64)
     for name in ("attention", "mask"):
         assert getattr(encoder, name) == getattr(published.predictor.encoder, name)
     assert (small.predictor.form, small.predictor.tokens) == (published.predictor.form, published.predictor.tokens)
