@@ -1,25 +1,30 @@
 """Training on Ray Train: workers together learn what one does, a dead one is replaced, a mistake arrives as it is."""
 
+from __future__ import annotations  # Ray is imported when a test runs: tests of bad input need a process without it
+
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from test_fit import CONFIG, Toy, fitted
 
 from raycluster.errors import RayclusterError, ResourceError, StorageError
-from raycluster.ray_train import Report, Work, fit_on_ray, ray
 from raycluster.store import Store
 from raycluster.training import checkpoint
 
-WorkerGroupError, ControllerError = ray.train.WorkerGroupError, ray.train.ControllerError
+if TYPE_CHECKING:
+    from raycluster.ray_train import Report, Work
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray_that_finds_this_folder() -> Iterator[None]:
+    import ray
+
+    ray.shutdown()  # another module's workers would not know this folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         yield
@@ -59,6 +64,8 @@ def mistaken(arguments: dict[str, Any], rank: int, *_: Any) -> None:
 
 
 def on_two_workers(work: Work, folder: Path, **arguments: Any) -> None:
+    from raycluster.ray_train import fit_on_ray
+
     url = os.path.relpath(folder)
     arguments |= {"folder": url, "threads": max(1, len(os.sched_getaffinity(0)) // 2)}
     fit_on_ray(work, arguments, workers=2, accelerator="cpu", store=Store(url), name="toy")
@@ -91,6 +98,8 @@ def test_a_mistake_of_a_worker_arrives_as_it_is_and_is_not_repeated(tmp_path: Pa
 
 
 def test_workers_that_this_machine_cannot_hold_are_refused(tmp_path: Path) -> None:
+    from raycluster.ray_train import fit_on_ray
+
     with pytest.raises(
         ResourceError, match=r"^Training needs 1000 CPUs, one a worker at least, and this machine has \d+\.$"
     ):
@@ -100,22 +109,47 @@ def test_workers_that_this_machine_cannot_hold_are_refused(tmp_path: Path) -> No
     assert not (tmp_path / "training").exists()
 
 
-@pytest.mark.parametrize(
-    ("failure", "sentence"),
-    [
-        (WorkerGroupError("long", {0: ValueError("no\nmore"), 1: ValueError("no")}), "ValueError: no"),
-        (WorkerGroupError("long", {0: ValueError("a"), 1: OSError("b")}), "ValueError: a; OSError: b"),
-        (ControllerError(RuntimeError("no address\nat all")), "RuntimeError: no address"),
-        (ray.exceptions.ActorDiedError(), "ActorDiedError: The actor died unexpectedly before finishing this task."),
-    ],
-)
-def test_what_ray_reports_at_length_becomes_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, sentence: str
-) -> None:
+def group_failed(failures: dict[int, Exception]) -> Exception:
+    """What Ray Train raises where workers fail, by rank."""
+    from ray.train import WorkerGroupError
+
+    return WorkerGroupError("long", failures)
+
+
+def controller_failed() -> Exception:
+    from ray.train import ControllerError
+
+    return ControllerError(RuntimeError("no address\nat all"))
+
+
+def actor_died() -> Exception:
+    from ray.exceptions import ActorDiedError
+
+    return ActorDiedError()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    from ray.train.torch import TorchTrainer
+
     def fail(*_: Any) -> None:
         raise failure
 
-    monkeypatch.setattr(ray.train.torch.TorchTrainer, "fit", fail)
+    monkeypatch.setattr(TorchTrainer, "fit", fail)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: group_failed({0: ValueError("no\nmore"), 1: ValueError("no")}), "ValueError: no"),
+        (lambda: group_failed({0: ValueError("a"), 1: OSError("b")}), "ValueError: a; OSError: b"),
+        (controller_failed, "RuntimeError: no address"),
+        (actor_died, "ActorDiedError: The actor died unexpectedly before finishing this task."),
+    ],
+)
+def test_what_ray_reports_at_length_becomes_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Exception], sentence: str
+) -> None:
+    failing(monkeypatch, make())
     with pytest.raises(RayclusterError) as error:
         on_two_workers(mistaken, tmp_path)
     assert str(error.value) == f"Training toy failed on Ray: {sentence}"
@@ -124,9 +158,6 @@ def test_what_ray_reports_at_length_becomes_a_sentence(
 def test_a_mistake_that_could_not_be_noted_arrives_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise WorkerGroupError("long", {0: RuntimeError("peer closed"), 1: StorageError("The disk is full.")})
-
-    monkeypatch.setattr(ray.train.torch.TorchTrainer, "fit", fail)
+    failing(monkeypatch, group_failed({0: RuntimeError("peer closed"), 1: StorageError("The disk is full.")}))
     with pytest.raises(StorageError, match=r"^The disk is full\.$"):
         on_two_workers(mistaken, tmp_path)
