@@ -1,0 +1,78 @@
+"""Limits read from held-out identities: what the walk and the scores are calibrated to, checked against brute force."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelled import K, opened
+from raycluster import scratch
+from raycluster.graph import edge_rules
+from raycluster.overlay import load_config
+from raycluster.stages import edges
+from raycluster.training import calibration, limits
+from raycluster.training.samples import LabelledSet
+
+SAID: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+    return opened(tmp_path_factory.mktemp("set"), noise=0.9)
+
+
+def columns(part: LabelledSet, wanted: Any) -> edge_rules.Columns:
+    """Undirected edges of the wanted pairs (N, K)."""
+    row, rank = np.nonzero(wanted)
+    target = part.neighbor[row, rank]
+    return {"source": row.astype(np.int32), "target": target, "weight": np.ones(len(row), np.float32)}
+
+
+def test_true_edges_are_perfect_and_no_edges_have_no_recall_beyond_a_row_itself(part: LabelledSet) -> None:
+    every = np.arange(part.run.rows)
+    true = part.same(every) & (np.arange(K) > 0) & (part.identity >= 0)[:, None]
+    config = load_config("cosine", {"knn": {"k": K}}, "test")
+    assert limits.quality(part, columns(part, true), config)["f"] == pytest.approx(1.0)
+    alone = limits.quality(part, columns(part, np.zeros_like(true)), config)
+    held_out = part.anchors(held_out=True)
+    assert alone["precision"] == 1.0
+    assert alone["recall"] == pytest.approx((1 / part.size[held_out]).mean())
+    assert alone["edges"] == 0
+
+
+def test_theta_is_the_best_of_its_curve_and_the_floor_keeps_nearly_all_true_pairs(part: LabelledSet) -> None:
+    config = load_config("fc-es", {"knn": {"k": K}}, "test")
+    found, curve, best = limits.of_early_stop([part], config, SAID.append)
+    assert [point["threshold"] for point in curve] == limits.GRID
+    assert found["theta"] == best["threshold"] == calibration.best(curve)["threshold"]
+    assert best["f"] >= max(point["f"] for point in curve) - 0.001
+    nep = edges.nep_of(part.run, 0, part.run.rows)
+    at = edge_rules.early_stop_edges(0, part.neighbor, part.similarity, nep, found["theta"], None, np.inf)
+    assert limits.quality(part, at, config)["f"] == pytest.approx(best["f"])
+    rows = part.anchors(held_out=True)
+    left = edge_rules.recallable(part.neighbor[rows], nep[rows], found["theta"], 0.0)
+    true = nep[rows][left & part.known(rows, held_out=True) & part.same(rows)]
+    assert (true >= found["floor"]).mean() >= 0.95
+    assert str(found["theta"]) in SAID[-1]
+
+
+def test_probabilities_and_eta_come_from_held_out_pairs(part: LabelledSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config("sdt-row", {"knn": {"k": K}}, "test")
+    every = np.arange(part.run.rows)
+    rng = np.random.default_rng(0)
+    logit = np.where(part.same(every), 2.0, -2.0) + rng.standard_normal((part.run.rows, K))
+    raw = (1 / (1 + np.exp(-2 * logit))).astype(np.float32)  # twice too sure
+    raw[:, 0] = np.nan
+    plain = scratch.joined
+    monkeypatch.setattr(
+        scratch, "joined", lambda run, stage, *rest: raw if stage == "relations" else plain(run, stage, *rest)
+    )
+    found, curves, quality = limits.of_scores([part], config, {}, SAID.append)
+    rows = part.anchors(held_out=True)
+    judged = part.known(rows, held_out=True)
+    assert quality["pairs"] == np.count_nonzero(judged)
+    slope, intercept = calibration.platt(2 * logit[rows][judged], part.same(rows)[judged])
+    assert (found["slope"], found["intercept"]) == pytest.approx((slope, intercept), abs=1e-3)
+    assert quality["calibration_error"] <= quality["calibration_error_before"] + 0.01
+    assert found["eta"] == calibration.best(curves["eta"])["threshold"]
+    assert curves.keys() == {"eta", "reliability", "edges"}

@@ -1,0 +1,119 @@
+"""Samples, losses and held-out metrics of the three tasks, against sums made by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import binary_cross_entropy_with_logits as entropy
+
+from labelled import K, opened
+from raycluster.graph.edge_rules import recallable
+from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
+from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.stages import edges
+from raycluster.training.samples import LabelledSet
+from raycluster.training.tasks import FilterTask, PairTask, RowTask, true_topk
+
+CPU = torch.device("cpu")
+ENCODER = EncoderConfig(layers=1, heads=2, width=16, hidden=16, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledSet]:
+    """Two sets of different width."""
+    folder = tmp_path_factory.mktemp("sets")
+    return [opened(folder / "wide"), opened(folder / "narrow", width=12)]
+
+
+def predictor(form: Any) -> PredictorConfig:
+    return PredictorConfig(form=form, tokens="gram", encoder=ENCODER)
+
+
+def gathered(part: LabelledSet, rows: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors and presence of the neighbors of rows."""
+    ids = part.neighbor[rows]
+    return torch.from_numpy(np.asarray(part.vectors)[ids.clip(0)]).float(), torch.from_numpy(ids >= 0)
+
+
+def test_rows_of_all_sets_are_samples_and_their_loss_is_the_mean_over_usable_pairs(sets: list[LabelledSet]) -> None:
+    task = RowTask(sets, RowPredictor(predictor("row"), K, 0), CPU)
+    training = [part.anchors(held_out=False) for part in sets]
+    assert task.samples == sum(map(len, training))
+    chosen = np.array([3, task.samples - 2, 7, len(training[0])])
+    wanted = [(0, training[0][[3, 7]]), (1, training[1][[-2, 0]])]
+    total, pairs = 0.0, 0
+    for number, rows in wanted:
+        part = sets[number]
+        vectors, present = gathered(part, rows)
+        logit = task.module(vectors, present, None, part.background)
+        usable = torch.from_numpy(part.known(rows, held_out=False))
+        same = torch.from_numpy(part.same(rows)).float()
+        total += entropy(logit[usable], same[usable], reduction="sum").item()
+        pairs += int(usable.sum())
+    assert task.loss(task.module, chosen).item() == pytest.approx(total / pairs, rel=1e-4)
+    assert f"a batch of rows {wanted[0][1][0]}, {wanted[0][1][1]}" in task.describe(chosen)
+
+
+def test_held_out_rows_decide_the_score_of_the_row_form(sets: list[LabelledSet]) -> None:
+    task = RowTask(sets, RowPredictor(predictor("row"), K, 0).eval(), CPU)
+    logits, truth = [], []
+    with torch.no_grad():
+        for part in sets:
+            rows = part.anchors(held_out=True)
+            logit = task.module(*gathered(part, rows), None, part.background).numpy()
+            judged = part.known(rows, held_out=True)
+            logits.append(logit[judged])
+            truth.append(part.same(rows)[judged])
+        found = task.validate()
+    same = np.concatenate(truth)
+    assert found["score"] == pytest.approx(average_precision_score(same, np.concatenate(logits)), abs=1e-4)
+    assert found["share_same"] == pytest.approx(same.mean())
+
+
+def test_pairs_are_those_that_recall_would_score(sets: list[LabelledSet]) -> None:
+    theta, floor = 0.4, 0.05
+    task = PairTask(sets[:1], PairPredictor(predictor("pair"), K, 0), theta, floor, CPU)
+    part = sets[0]
+    wanted = recallable(part.neighbor, edges.nep_of(part.run, 0, part.run.rows), theta, floor)
+    expected = {
+        (i, rank)
+        for i in part.anchors(held_out=False)
+        for rank in range(1, K)
+        if wanted[i, rank] and part.known(np.array([i]), held_out=False)[0, rank]
+    }
+    assert set(zip(task.row[False][0].tolist(), task.rank[False][0].tolist(), strict=True)) == expected
+    assert task.samples == len(expected) > 0
+    chosen = np.array([0, task.samples // 2])
+    i, rank = task.row[False][0][chosen], task.rank[False][0][chosen]
+    j = part.neighbor[i, rank]
+    (vectors_i, present_i), (vectors_j, present_j) = gathered(part, i), gathered(part, j)
+    logit = task.module(vectors_i, vectors_j, present_i, present_j, None, None)
+    same = torch.from_numpy(part.identity[i] == part.identity[j]).float()
+    assert task.loss(task.module, chosen).item() == pytest.approx(entropy(logit, same).item(), rel=1e-4)
+
+
+def test_the_filter_is_held_to_the_true_topk(sets: list[LabelledSet]) -> None:
+    config = FilterConfig(network="transformer", tokens="gram", encoder=ENCODER)
+    task = FilterTask(sets, AdaptiveFilter(config, K, 0).eval(), 0.5, CPU)
+    errors, truths = [], []
+    with torch.no_grad():
+        for part in sets:
+            rows = part.anchors(held_out=True)
+            truth = true_topk(part, rows, 0.5)
+            predicted = task.module.topk(task.module(*gathered(part, rows), part.background)).numpy()
+            errors.append(np.abs(predicted - truth))
+            truths.append(truth)
+        found = task.validate()
+        chosen = np.arange(4)
+        rows = sets[0].anchors(held_out=False)[chosen]
+        hat = task.module(*gathered(sets[0], rows), sets[0].background)
+        relative = hat.numpy() * K / true_topk(sets[0], rows, 0.5) - 1
+        huber = np.where(np.abs(relative) < 1, relative**2 / 2, np.abs(relative) - 0.5).mean()
+        assert task.loss(task.module, chosen).item() == pytest.approx(huber, rel=1e-4)
+    assert found["error"] == pytest.approx(np.concatenate(errors).mean(), abs=0.1)
+    assert found["score"] == -found["error"]
+    all_true = np.concatenate(truths)
+    assert found["error_of_median"] == pytest.approx(np.abs(np.median(all_true) - all_true).mean())
