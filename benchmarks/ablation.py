@@ -61,7 +61,7 @@ SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
 class Args:
     """Labelled Parquets (id, embedding, label), and a folder of its own for every scale and number of steps."""
 
-    train: str
+    train: tuple[str, ...]
     test: tuple[str, ...]
     folder: str
     scale: Literal["published", "small"] = "small"
@@ -104,7 +104,7 @@ class Laboratory:
         if recipe != FILTER and load_training(recipe).filter.network != "none":
             values["training"]["filter"]["source"] = self.model(FILTER, k)
         config, training = load_config(recipe, values, "ablation"), load_training(recipe, values, "ablation")
-        train(TrainArgs((self.args.train,), url, config, training, Execution("local")))
+        train(TrainArgs(self.args.train, url, config, training, Execution("local")))
         return url
 
     def run(self, test: str, recipe: str, k: int, limits: Values, suffix: str = "") -> Run:

@@ -284,13 +284,16 @@ class SyntheticArgs:
     """Which kind of set."""
     rows: int | None = None
     """Rows to write; the preset's own number if not given."""
+    width: int | None = None
+    """Dimensions of an embedding; the preset's own number if not given. The difficulty stays nearly the same."""
     seed: int = 0
     """Another seed gives another set with the same statistics."""
 
 
 def main(args: SyntheticArgs) -> dict[str, object]:
     """Write the set; returns its rows, width and files."""
-    chosen = {"seed": args.seed} if args.rows is None else {"seed": args.seed, "rows": args.rows}
+    given = {"seed": args.seed, "rows": args.rows, "width": args.width}
+    chosen = {name: value for name, value in given.items() if value is not None}
     config = SyntheticConfig(**PRESETS[args.preset] | chosen)
     return {"rows": config.rows, "width": config.width, "files": write_parquet(config, args.output)}
 

@@ -23,7 +23,7 @@ from raycluster.training.samples import UNKNOWN
 sys.path.append(str(ROOT / "benchmarks"))
 ablation: Any = importlib.import_module("ablation")
 
-ARGS = ablation.Args(train="train.parquet", test=("test.parquet",), folder="work", steps=7, filter_steps=5)
+ARGS = ablation.Args(train=("train.parquet",), test=("test.parquet",), folder="work", steps=7, filter_steps=5)
 RECIPES = [*ablation.VARIANTS.values(), "fc-eser", ablation.FILTER]
 
 
