@@ -9,6 +9,7 @@ from typing import Literal
 from raycluster.errors import ConfigError
 
 Tokens = Literal["embedding+gram", "embedding", "gram"]
+LEAST_GENERATED = 20_000
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -125,6 +126,9 @@ class TrainingConfig:
     """Identities are split in this many parts; the first is held out for early stopping and calibration."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products in training: `auto` is bfloat16 where the processor or GPU has it."""
+    generated: int = 0
+    """Rows of generated identities of 1 to 500 rows to train and calibrate on besides; 0 for none, or 20,000 or more. About
+    as many as are labelled make a model that holds for sizes the labelled sets lack. Only for gram tokens."""
     filter: FilterConfig = field(default_factory=FilterConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 
@@ -137,3 +141,17 @@ class TrainingConfig:
             f"training.predictor.encoder.mask {self.predictor.encoder.mask} needs Top-K; set training.filter.network.",
         )
         _require(self.filter.encoder.mask == "none", "training.filter.encoder.mask is for the predictor only.")
+        _require(
+            self.generated == 0 or self.generated >= LEAST_GENERATED,
+            f"training.generated is {self.generated}: it must be 0 or at least {LEAST_GENERATED}.",
+        )
+        _require(
+            self.generated == 0 or not self.reads_vectors,
+            "training.generated needs gram tokens: generated vectors tell nothing of where other embeddings lie.",
+        )
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether a network is told the vectors themselves, which ties it to one width and one source of embeddings."""
+        of_filter = self.filter.network != "none" and self.filter.tokens != "gram"
+        return of_filter or (self.predictor.form != "none" and self.predictor.tokens != "gram")

@@ -1,7 +1,7 @@
 """The training job: labelled sets in, a model folder out. Its steps, each of which a killed job takes up where it was:
 
-neighbors of every set (the stages of the main job)  ->  adaptive filter  ->  Top-K of every row  ->  theta, floor
-->  relation predictor  ->  scores of every pair  ->  probabilities, eta  ->  card
+generated sets beside the labelled  ->  neighbors of every set (the stages of the main job)  ->  adaptive filter
+->  Top-K of every row  ->  theta, floor  ->  relation predictor  ->  scores of every pair  ->  probabilities, eta  ->  card
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from raycluster.stages.knn import KNN
 from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
 from raycluster.store import Store
-from raycluster.training import limits
+from raycluster.training import generated, limits
 from raycluster.training.learn import fitted, learn, told
 from raycluster.training.samples import UNKNOWN, LabelledSet, open_set
 
@@ -105,7 +105,10 @@ def _summary(url: str, card: Card) -> dict[str, Any]:
 
 
 class Job:
-    """One training: its sets, and the model as far as it has come."""
+    """One training: its sets, and the model as far as it has come.
+
+    `inputs` are the sets' URLs, their label columns, and what their other columns are called where not as configured.
+    """
 
     def __init__(self, args: TrainArgs, work: str, progress: Progress) -> None:
         self.args, self.work, self.progress, self.began = args, work, progress, time.perf_counter()
@@ -114,6 +117,7 @@ class Job:
         self.tensors: dict[str, dict[str, Tensor]] = {}
         self.history: dict[str, Any] = {}
         self.data: list[dict[str, Any]] = []
+        self.inputs: list[tuple[str, str, dict[str, Any]]] = [(url, args.label_column, {}) for url in args.input]
         self.width: int | None = None
 
     def run(self, purpose: str) -> Card:
@@ -123,6 +127,10 @@ class Job:
 
     def _run(self, purpose: str) -> Card:
         config, training = self.args.settings, self.args.training
+        if training.generated:
+            columns = {"id_column": "id", "embedding_column": "embedding"}
+            urls = generated.write(f"{self.work}/generated", training.generated, training.seed)
+            self.inputs += [(url, "label", columns) for url in urls]
         curves: dict[str, Any] = {}
         metrics: dict[str, Any] = {"purpose": purpose}
         confidence: list[dict[str, Any]] = []
@@ -162,34 +170,27 @@ class Job:
         """Every input's run, brought as far as stage `last`, with its labels."""
         execution = dataclasses.replace(self.args.execution, replan=True)
         found = []
-        for number, url in enumerate(self.args.input):
-            context = pipeline.opened(url, f"{self.work}/set-{number}", with_model(config), execution, self.progress)
+        for number, (url, label_column, columns) in enumerate(self.inputs):
+            of_set = dataclasses.replace(with_model(config), **columns)
+            context = pipeline.opened(url, f"{self.work}/set-{number}", of_set, execution, self.progress)
             run = self.stack.enter_context(context)
             pipeline.advance(run, last, execution, self.progress)
-            found.append(open_set(run, self.args.label_column, self.args.training.seed, self.args.training.folds))
+            found.append(open_set(run, label_column, self.args.training.seed, self.args.training.folds))
         return found
 
     def _describe(self, sets: list[LabelledSet]) -> None:
         """What the card says of the data; refuses sets of several widths where a network reads vectors."""
         self.data = [
             {
-                "url": part.run.plan["input"]["url"],
+                "url": url.replace(f"{self.work}/", ""),
                 "rows": part.run.rows,
                 "identities": len(np.unique(part.identity[part.identity != UNKNOWN])),
                 "width": part.vectors.shape[1],
                 "fingerprint": fingerprint(part.run.plan["input"]),
             }
-            for part in sets
+            for (url, _, _), part in zip(self.inputs, sets, strict=True)
         ]
-        training = self.args.training
-        networks = (
-            (training.filter.network != "none", training.filter.tokens),
-            (
-                training.predictor.form != "none",
-                training.predictor.tokens,
-            ),
-        )
-        if any(used and tokens != "gram" for used, tokens in networks):
+        if self.args.training.reads_vectors:
             widths = sorted({entry["width"] for entry in self.data})
             if len(widths) > 1:
                 raise ConfigError(
@@ -221,8 +222,7 @@ class Job:
         folder.save(f"{self.work}/{network}-start", self._card(), {})
         arguments = {
             "network": network,
-            "sets": [f"{self.work}/set-{number}" for number in range(len(self.args.input))],
-            "label_column": self.args.label_column,
+            "sets": [(f"{self.work}/set-{number}", column) for number, (_, column, _) in enumerate(self.inputs)],
             "model": f"{self.work}/{network}-start",
             "folder": self.work,
         }

@@ -25,14 +25,14 @@ def learn(
 ) -> Fitted:
     """Fit the network `arguments` names; the arguments are plain values, so that they travel to any machine.
 
-    `network`, filter or predictor; `sets`, run folders; `label_column`; `model`, a card as far as it has come; `folder`,
-    where checkpoints go.
+    `network`, filter or predictor; `sets`, run folders and the label columns of their inputs; `model`, a card as far as it
+    has come; `folder`, where checkpoints go.
     """
     (card, _), name = load_card(arguments["model"]), arguments["network"]
     training = card.training
     sets = [
-        open_set(Run(url, STAGES, torch.get_num_threads()), arguments["label_column"], training.seed, training.folds)
-        for url in arguments["sets"]
+        open_set(Run(url, STAGES, torch.get_num_threads()), label_column, training.seed, training.folds)
+        for url, label_column in arguments["sets"]
     ]
     torch.manual_seed(training.seed)
     network = make(name, card)

@@ -18,10 +18,12 @@ import pytest
 from conftest import ROOT
 from raycluster.errors import ConfigError, InputError, RayclusterError
 from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.models import config
 from raycluster.models.folder import load_card
 from raycluster.overlay import load_config, load_training
 from raycluster.pipeline import Execution, cluster
 from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.training import generated
 from raycluster.training.job import TrainArgs, train
 from runs import labels, run
 
@@ -31,6 +33,7 @@ LOCAL = Execution(executor="local")
 OVERRIDES = {
     "knn": {"k": 16},
     "training": {
+        "generated": 0,
         "filter": {"tokens": "gram", "encoder": SMALL, "fit": {**FIT, "steps": 150, "evaluate-every": 50}},
         "predictor": {"encoder": SMALL, "fit": {**FIT, "steps": 150, "evaluate-every": 50}},
     },
@@ -132,6 +135,43 @@ def test_sets_of_two_widths_are_for_gram_tokens(identities, tmp_path):
     pairs = arguments(identities, tmp_path / "pair", "diff-cluster")
     with pytest.raises(ConfigError, match="of widths 24, 48"):
         train(dataclasses.replace(pairs, input=(identities, narrow)))
+
+
+def test_generated_identities_are_sets_beside_the_labelled_ones(identities, tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "LEAST_GENERATED", 1000)
+    monkeypatch.setattr(generated, "KINDS", ("demo", "long-tail"))
+    named = pq.read_table(identities).rename_columns({"id": "key", "embedding": "vector", "label": "person"})
+    pq.write_table(named, tmp_path / "named.parquet")
+    args = arguments(str(tmp_path / "named.parquet"), tmp_path / "model", generated=1400)
+    settings = dataclasses.replace(args.settings, id_column="key", embedding_column="vector")
+    train(dataclasses.replace(args, settings=settings, label_column="person"))
+    card, _ = load_card(str(tmp_path / "model"))
+    assert [entry["rows"] for entry in card.data] == [2500, 700, 700]
+    assert [entry["url"] for entry in card.data[1:]] == ["generated/demo", "generated/long-tail"]
+    assert card.training.generated == 1400
+    assert card.config["id_column"] == "key"
+    assert sorted(os.listdir(tmp_path / "model")) == ["card.json", "filter.safetensors", "predictor.safetensors"]
+
+
+def test_generated_sets_are_written_once_and_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(generated, "KINDS", ("demo", "long-tail"))
+    urls = generated.write(str(tmp_path), 400, seed=0)
+    before = {url: (Path(url) / "part-00000.parquet").stat().st_mtime_ns for url in urls}
+    (tmp_path / "long-tail.json").unlink()  # as if it had been killed while this one was written
+    assert generated.write(str(tmp_path), 400, seed=0) == urls
+    after = {url: (Path(url) / "part-00000.parquet").stat().st_mtime_ns for url in urls}
+    assert after[urls[0]] == before[urls[0]]
+    assert after[urls[1]] != before[urls[1]]
+    assert [len(pq.read_table(url)) for url in urls] == [200, 200]
+    other = generated.write(str(tmp_path / "other"), 400, seed=1)
+    assert not pq.read_table(other[0]).equals(pq.read_table(urls[0]))
+
+
+def test_generated_vectors_are_not_for_networks_that_read_vectors():
+    with pytest.raises(ConfigError, match=r"^training.generated needs gram tokens"):
+        dataclasses.replace(load_training("diff-cluster"), generated=40_000)
+    with pytest.raises(ConfigError, match=r"^training.generated is 10: it must be 0 or at least 20000\.$"):
+        dataclasses.replace(load_training("sdt-row"), generated=10)
 
 
 def test_a_finished_model_is_kept_and_no_other_training_may_take_its_place(model, identities):
