@@ -7,7 +7,6 @@ identities of the training set. Scores are percent but for NMI (geometric).
 
 import contextlib
 import itertools
-import json
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 import tyro
 
-from measure import machine
+from measure import Rows, print_tables
 from raycluster import pipeline, scratch
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.graph import jaccard
@@ -35,7 +34,6 @@ from raycluster.stages.relations import RELATIONS
 from raycluster.training.job import TrainArgs, train
 from raycluster.training.samples import UNKNOWN, open_set
 
-Rows = list[dict[str, Any]]
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 Values = dict[str, Any]
 
@@ -275,25 +273,14 @@ def measured(table: Table) -> Rows:
     return rows
 
 
-def markdown(rows: Rows) -> str:
-    """A Markdown table; rows may lack columns, and numbers have four digits."""
-    names = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
-    cells = [[f"{at:.4g}" if isinstance(at := row.get(name, ""), float) else str(at) for name in names] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *cells])
-
-
-def main(args: Args) -> None:
-    """Every table asked for, of every set, printed as soon as it is there."""
-    tables = {"2": table_2, "3": table_3, "4": table_4, "5": figure_5}
-    found: dict[str, dict[str, Rows]] = {}
+def tables(args: Args) -> Iterator[tuple[str, Rows]]:
+    """Every table asked for, of every set, as soon as it is there."""
+    makers = {"2": table_2, "3": table_3, "4": table_4, "5": figure_5}
     for test, number in itertools.product(args.test, args.tables):
-        rows = measured(tables[number](Laboratory(args), test))
-        found.setdefault(Path(test).stem, {})[tables[number].__name__] = rows
-        print(f"\n### {tables[number].__name__}: {Path(test).stem}\n\n{markdown(rows)}", flush=True)
-        if args.json:
-            result = {"benchmark": "ablation", "args": asdict(args), "found": found, "machine": machine()}
-            Path(args.json).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        rows = measured(makers[number](Laboratory(args), test))
+        yield f"{makers[number].__name__}: {Path(test).stem}", rows
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    args = tyro.cli(Args)
+    print_tables("ablation", args, tables(args), args.json)

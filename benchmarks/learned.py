@@ -4,16 +4,15 @@ The model runs at the limits it was calibrated to; cosine at the threshold it pi
 on the test labels themselves, a bound no user reaches. Runs (FOLDER/TEST/NAME) are taken up again.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from ablation import COSINES, Rows, best, markdown, scores
-from measure import machine
+from ablation import COSINES, best, scores
+from measure import Rows, print_tables
 from raycluster import pipeline
 from raycluster.config import Config
 from raycluster.evaluate import EvaluateArgs, evaluate
@@ -62,16 +61,6 @@ def tables(args: Args) -> Iterator[tuple[str, Rows]]:
         yield test, rows_of(test, args)
 
 
-def main(args: Args) -> None:
-    """Print all tables."""
-    found: dict[str, Rows] = {}
-    for test, rows in tables(args):
-        found[test] = rows
-        print(f"\n### {test}\n\n{markdown(rows)}", flush=True)
-        if args.json:
-            result = {"benchmark": "learned", "args": asdict(args), "found": found, "machine": machine()}
-            Path(args.json).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-
-
 if __name__ == "__main__":
-    main(tyro.cli(Args))
+    args = tyro.cli(Args)
+    print_tables("learned", args, tables(args), args.json)

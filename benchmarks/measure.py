@@ -1,16 +1,20 @@
-"""What every benchmark shares: interleaved timing, peak memory, and the machine it ran on, printed as JSON."""
+"""What benchmarks share: interleaved timing, peak memory and the machine, printed as JSON; tables, printed as Markdown."""
 
 import json
 import os
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_info
+
+Rows = list[dict[str, Any]]
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -56,3 +60,21 @@ def unit_rows(rows: int, width: int, seed: int = 0) -> npt.NDArray[np.float32]:
 def report(result: dict[str, Any]) -> None:
     """Print a benchmark's result."""
     print(json.dumps({**result, "peak_gib": peak_gib(), "machine": machine()}, indent=2))
+
+
+def markdown(rows: Rows) -> str:
+    """A Markdown table; rows may lack columns, and numbers have four digits."""
+    names = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
+    cells = [[f"{at:.4g}" if isinstance(at := row.get(name, ""), float) else str(at) for name in names] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *cells])
+
+
+def print_tables(benchmark: str, args: Any, tables: Iterator[tuple[str, Rows]], path: str | None) -> None:
+    """Print every table as soon as it is there, and write what there is so far as JSON to `path` if given."""
+    found: dict[str, Rows] = {}
+    for title, rows in tables:
+        found[title] = rows
+        print(f"\n### {title}\n\n{markdown(rows)}", flush=True)
+        if path:
+            result = {"benchmark": benchmark, "args": asdict(args), "found": found, "machine": machine()}
+            Path(path).write_text(json.dumps(result, indent=2) + "\n", "utf-8")

@@ -22,6 +22,7 @@ from raycluster.training.samples import UNKNOWN
 
 sys.path.append(str(ROOT / "benchmarks"))
 ablation: Any = importlib.import_module("ablation")
+measure: Any = importlib.import_module("measure")
 
 ARGS = ablation.Args(train=("train.parquet",), test=("test.parquet",), folder="work", steps=7, filter_steps=5)
 RECIPES = [*ablation.VARIANTS.values(), "fc-eser", ablation.FILTER]
@@ -177,7 +178,7 @@ def test_a_row_that_fails_says_why_and_the_others_are_there(capsys: pytest.Captu
         iter([("a", lambda: [{"F_P": 94.489, "K": 80}]), ("b", fails), ("c", lambda: [{"F_P": 1.0}] * 2)])
     )
     assert "Traceback" in capsys.readouterr().err
-    assert ablation.markdown(rows).splitlines() == [
+    assert measure.markdown(rows).splitlines() == [
         "| method | F_P | K | failed |",
         "| --- | --- | --- | --- |",
         "| a | 94.49 | 80 |  |",
