@@ -52,7 +52,7 @@ THETA = 0.22
 THETAS = (0.1, 0.16, THETA, *(round(0.05 * step, 2) for step in range(6, 19)))
 COSINES = tuple(round(0.025 * step, 3) for step in range(12, 39))
 WALK: Values = {"theta": THETA, "reserve": THETA - 0.09}  # reserves reach below the lowest point of each sweep
-SCORED: Values = {"reserve": 0.5}  # eta is at most 0.95
+SCORED: Values = {"reserve": 0.5}  # eta is at most 0.99
 
 
 @dataclass

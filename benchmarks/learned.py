@@ -19,8 +19,7 @@ from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.models.resolve import recipe_of
 from raycluster.overlay import apply, load_config
 from raycluster.pipeline import Execution
-
-ETAS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+from raycluster.training.limits import GRID
 
 
 @dataclass
@@ -44,7 +43,7 @@ def rows_of(test: str, args: Args) -> Rows:
     folder, recipe = f"{args.folder}/{Path(test).stem}", recipe_of(args.model)
     swept: dict[str, Any] = {"edges": {"reserve": 1.0}}
     model = apply(recipe, {"model": args.model, **swept}, args.model)
-    learned, limits = of_run(test, f"{folder}/{Path(args.model).name}", model, ETAS)
+    learned, limits = of_run(test, f"{folder}/{Path(args.model).name}", model, tuple(GRID))
     cosine, picked = of_run(test, f"{folder}/cosine", load_config("cosine", swept, test), COSINES)
     found = [
         (f"{recipe.recipe}, calibrated", learned | {"threshold": limits["eta"]}),

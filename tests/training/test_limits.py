@@ -51,7 +51,8 @@ def test_theta_is_the_best_of_its_curve_and_the_floor_keeps_nearly_all_true_pair
     assert limits.quality(part, at, config)["f"] == pytest.approx(best["f"])
     rows = part.anchors(held_out=True)
     left = edge_rules.recallable(part.neighbor[rows], nep[rows], found["theta"], 0.0)
-    true = nep[rows][left & part.known(rows, held_out=True) & part.same(rows)]
+    true = nep[rows][left & (nep[rows] > 0) & part.known(rows, held_out=True) & part.same(rows)]
+    assert found["floor"] > 0
     assert (true >= found["floor"]).mean() >= 0.95
     assert str(found["theta"]) in SAID[-1]
 
