@@ -66,6 +66,12 @@ def on_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
+@pytest.fixture
+def in_float32(monkeypatch):
+    """As on a processor without bfloat16."""
+    monkeypatch.setattr(scoring, "fast_bfloat16", lambda device: False)
+
+
 def same(found, whole, start, stop):
     assert found.dtype == whole.dtype
     np.testing.assert_array_equal(found, whole[start:stop], strict=True)
@@ -115,6 +121,7 @@ def test_topk_does_not_depend_on_cuts_threads_or_order(models, rows):
     check()
 
 
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize("mask", ["none", "topk", "mixture"])
 def test_logits_of_rows_are_the_networks_a_row_at_a_time(models, rows, mask):
     url, card = models["row", mask]
@@ -135,6 +142,7 @@ def test_logits_of_rows_are_the_networks_a_row_at_a_time(models, rows, mask):
     assert np.nanstd(found) > 0.1
 
 
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize("mask", ["none", "mixture"])
 def test_logits_of_pairs_are_the_networks_a_pair_at_a_time(models, rows, mask):
     url, card = models["pair", mask]
@@ -157,6 +165,21 @@ def test_logits_of_pairs_are_the_networks_a_pair_at_a_time(models, rows, mask):
     assert np.nanstd(found) > 0.1
 
 
+@pytest.mark.parametrize("form", ["row", "pair"])
+def test_scores_in_bfloat16_are_near_those_in_float32(models, rows, form, monkeypatch):
+    """Logits of spread 2 within 0.1 on average; on a processor that only emulates it, too."""
+
+    def scores(bfloat16):
+        monkeypatch.setattr(scoring, "fast_bfloat16", lambda device: bfloat16)
+        scorer = rows.scorer(*models[form, "mixture"])
+        return scorer.rows(0, ROWS) if form == "row" else scorer.pairs(0, ROWS, rows.wanted)
+
+    exact, found = scores(False), scores(True)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(exact))
+    assert 0 < np.sqrt(np.nanmean(np.square(found - exact))) < 0.1
+
+
+@pytest.mark.usefixtures("in_float32")
 def test_topk_is_the_filters_a_row_at_a_time(models, rows):
     url, card = models["row", "none"]
     network = make("filter", card).eval()

@@ -16,6 +16,7 @@ from raycluster.config import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.folder import load_card, load_network
+from raycluster.models.precision import fast_bfloat16
 from raycluster.models.scoring import make
 from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES, Execution
@@ -112,7 +113,8 @@ def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None
     pairs = sample_pairs(embedding)
     assert run.prepared("topk") == {"background": [pairs.median, pairs.spread]}
     assert (neighbor < 0).any()
-    with torch.inference_mode():
+    bfloat16 = fast_bfloat16(torch.device("cpu"))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         vectors, present = torch.from_numpy(embedding[neighbor]), torch.from_numpy(neighbor >= 0)
         expected = (tiny.K * network(vectors, present, (pairs.median, pairs.spread))).numpy()
     k = tiny.column(run, "topk", "k")

@@ -206,6 +206,7 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
         assert resumed.thresholds == undisturbed.thresholds
 
 
+@pytest.mark.timeout(900)  # a machine with other work starts Ray's workers slowly
 def test_two_ray_workers_learn_as_well_as_one_process(model, identities, tmp_path):
     on_ray = dataclasses.replace(
         arguments(identities, tmp_path / "model"), execution=Execution(executor="ray", workers=2)
