@@ -10,6 +10,7 @@ from raycluster.errors import ConfigError
 
 Tokens = Literal["embedding+gram", "embedding", "gram"]
 LEAST_GENERATED = 20_000
+"""The quarter of it with the largest identities still holds enough of them to split."""
 
 
 def _require(condition: bool, sentence: str) -> None:

@@ -182,13 +182,13 @@ class Job:
         """What the card says of the data; refuses sets of several widths where a network reads vectors."""
         self.data = [
             {
-                "url": url.replace(f"{self.work}/", ""),
+                "url": part.run.plan["input"]["url"].removeprefix(f"{Store(self.work).url}/"),
                 "rows": part.run.rows,
                 "identities": len(np.unique(part.identity[part.identity != UNKNOWN])),
                 "width": part.vectors.shape[1],
                 "fingerprint": fingerprint(part.run.plan["input"]),
             }
-            for (url, _, _), part in zip(self.inputs, sets, strict=True)
+            for part in sets
         ]
         if self.args.training.reads_vectors:
             widths = sorted({entry["width"] for entry in self.data})
