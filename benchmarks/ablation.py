@@ -44,6 +44,7 @@ VARIANTS = {
     "Diff": "diff-cluster-differential",
     "Diff + Top-K (SDT)": "diff-cluster-sdt",
     "Diff + MoE Top-K (MoE-SDT)": "diff-cluster",
+    "MoE-SDT, Gram tokens, generated sizes": "diff-cluster-gram",
 }
 SMALL = {"layers": 2, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.1}
 FIT = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64}
@@ -71,7 +72,7 @@ class Args:
     k: tuple[int, ...] = (80,)
     """Neighbors a row in table 4, elsewhere `knn_k`; each has networks of its own."""
     rows_form: bool = False
-    """Train the five variants in the row form, on Gram tokens, instead of the pair form."""
+    """Train the variants in the row form, on Gram tokens, instead of the pair form."""
     json: str | None = None
 
 
@@ -97,9 +98,10 @@ class Laboratory:
         return values
 
     def model(self, recipe: str, k: int) -> str:
-        """URL of a trained model; its adaptive filter is that of FILTER, trained once for each k."""
+        """URL of a trained model; the adaptive filter of all that are trained on one mix is FILTER's, trained once for each k."""
         url, values = f"{self.args.folder}/models/{self._name(recipe, k)}", self.overrides(recipe, k)
-        if recipe != FILTER and load_training(recipe).filter.network != "none":
+        plain = load_training(recipe)
+        if recipe != FILTER and plain.filter.network != "none" and not plain.generated:
             values["training"]["filter"]["source"] = self.model(FILTER, k)
         config, training = load_config(recipe, values, "ablation"), load_training(recipe, values, "ablation")
         train(TrainArgs(self.args.train, url, config, training, Execution("local")))
@@ -139,7 +141,10 @@ def table_2(laboratory: Laboratory, test: str) -> Table:
 
 
 def table_3(laboratory: Laboratory, test: str) -> Table:
-    """The five attentions, FC-ESER, FC-ES as published and the best cosine threshold, with what their edges are like."""
+    """The five attentions, the last also without embeddings, FC-ESER, FC-ES as published and the best cosine threshold.
+
+    With what their edges are like.
+    """
 
     def rows(recipe: str, limits: Values, sweep: tuple[float, ...] = ()) -> Rows:
         run = laboratory.run(test, recipe, laboratory.args.knn_k, limits)

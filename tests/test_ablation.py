@@ -153,7 +153,7 @@ def test_at_published_scale_only_k_is_laid_over_the_recipe(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_the_row_form_is_for_the_five_variants(recipe: str) -> None:
+def test_the_row_form_is_for_the_variants(recipe: str) -> None:
     values = ablation.Laboratory(replace(ARGS, rows_form=True)).overrides(recipe, 20)
     config, form = load_config(recipe, values, "test"), load_training(recipe, values, "test").predictor.form
     if recipe in ablation.VARIANTS.values():

@@ -19,6 +19,7 @@ TRAINED = {
     "diff-cluster-vanilla-topk",
     "diff-cluster-differential",
     "diff-cluster-sdt",
+    "diff-cluster-gram",
     "fc-eser",
     "fc-es-topk",
     "sdt-row",
@@ -106,6 +107,16 @@ def test_s1_and_its_ablations_differ_in_attention_and_mask_alone(name: str, atte
     assert training.predictor.encoder == encoder
     whole = load_training("diff-cluster")
     assert replace(training, predictor=whole.predictor) == whole
+
+
+def test_diff_cluster_on_gram_tokens_is_diff_cluster_but_for_what_it_reads_and_learns_from() -> None:
+    config, training = load_config("diff-cluster-gram"), load_training("diff-cluster-gram")
+    whole = load_training("diff-cluster")
+    assert replace(config, recipe="diff-cluster") == load_config("diff-cluster")
+    assert training.generated == 40_000
+    assert not training.reads_vectors
+    told = {"filter": replace(whole.filter, tokens="gram"), "predictor": replace(whole.predictor, tokens="gram")}
+    assert training == replace(whole, generated=40_000, **told)
 
 
 def test_the_other_ablations_of_s1() -> None:

@@ -134,13 +134,12 @@ def average_precision(score: Floats, same: Bools) -> float:
 
 
 def best(curve: Table, key: str = "f", tolerance: float = 0.001) -> dict[str, float]:
-    """The point of a curve with the highest `key`, or one within `tolerance` of it that has a higher precision.
+    """The strictest point of a curve whose `key` is within `tolerance` of the highest: it has the highest threshold.
 
-    Wrong merges are worse than wrong splits; among equal precision the highest threshold decides.
+    Wrong merges are worse than wrong splits, and so small a difference is Infomap's noise, in precision as in F.
     """
     highest = max(point[key] for point in curve)
-    close = [point for point in curve if point[key] >= highest - tolerance]
-    return max(close, key=lambda point: (point["precision"], point["threshold"]))
+    return max((point for point in curve if point[key] >= highest - tolerance), key=lambda point: point["threshold"])
 
 
 def topk_confidence(predicted: Ints, true: Ints, k: int, within: int = 10) -> Table:
