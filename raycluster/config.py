@@ -64,6 +64,14 @@ class TopkConfig:
 
 
 @dataclass(frozen=True)
+class ContextsConfig:
+    """Rows told by their context: a vector a row that holds what its nearest neighbors say of it (S3)."""
+
+    encode: bool = False
+    """Encode every row with the model's Relation Encoder; scores are then read from contexts, not from embeddings."""
+
+
+@dataclass(frozen=True)
 class RelationsConfig:
     """A learned judge of \"same identity?\"."""
 
@@ -89,8 +97,9 @@ class EdgesConfig:
     """NEP at which the walk of rule `early-stop` ends; none takes the model's. Raising it splits more."""
     eta: float | None = None
     """Lowest learned score, 0..1, of an edge; none takes the model's. Raising it splits more."""
-    combine: Literal["mean", "geometric", "minimum"] = "mean"
-    """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean."""
+    combine: Literal["mean", "geometric", "minimum", "maximum"] = "mean"
+    """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean, the maximum
+    in more: one end's word is enough (S3)."""
     transform: Literal["exponential", "sigmoid"] = "exponential"
     """Edge probability before NEP: FC-ES's exponential or S1's sigmoid (eq. 6)."""
     tau: float = 0.5
@@ -177,6 +186,7 @@ class Config:
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
     topk: TopkConfig = field(default_factory=TopkConfig)
+    contexts: ContextsConfig = field(default_factory=ContextsConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
     edges: EdgesConfig = field(default_factory=EdgesConfig)
     communities: CommunitiesConfig = field(default_factory=CommunitiesConfig)
@@ -191,6 +201,7 @@ class Config:
             )
         _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
         _require((score == "all") == (rule == "score"), "relations.score all and edges.rule score go together.")
+        _require(score == "all" or not self.contexts.encode, "contexts.encode has no use without relations.score all.")
 
     @property
     def needs_model(self) -> bool:

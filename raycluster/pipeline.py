@@ -22,6 +22,7 @@ from raycluster.progress import Progress
 from raycluster.run import Run, Stage
 from raycluster.stages import communities, embeddings, labels
 from raycluster.stages.communities import COMMUNITIES
+from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
 from raycluster.stages.ingest import INGEST
@@ -31,7 +32,9 @@ from raycluster.stages.lists import LISTS
 from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
 
-STAGES: tuple[Stage, ...] = (INGEST, EMBEDDINGS, LISTS, KNN, TOPK, RELATIONS, EDGES, COMMUNITIES, LABELS)
+STAGES: tuple[Stage, ...] = (
+    INGEST, EMBEDDINGS, LISTS, KNN, TOPK, CONTEXTS, RELATIONS, EDGES, COMMUNITIES, LABELS,
+)  # fmt: skip
 SAMPLE_ROWS = 256
 
 

@@ -35,6 +35,11 @@ def knn(k: int) -> pa.Schema:
 TOPK = pa.schema([("row", pa.int32()), ("k", pa.int16()), ("confidence", pa.float32())])
 
 
+def contexts(width: int) -> pa.Schema:
+    """The vector of every row that a Relation Encoder made of its neighborhood."""
+    return pa.schema([("row", pa.int32()), ("context", vector(pa.float32(), width))])
+
+
 def relations(k: int) -> pa.Schema:
     """Score of every kNN pair, NaN where a recipe does not score."""
     return pa.schema([("row", pa.int32()), ("score", vector(pa.float32(), k))])

@@ -3,7 +3,7 @@
 A pair that both ends list is stored once, by the end with the lower row, unless the rule is directed.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numba
 import numpy as np
@@ -13,7 +13,8 @@ from raycluster.graph.nearest import Float32, Int32, Int64
 
 Bool = npt.NDArray[np.bool_]
 Columns = dict[str, Any]
-Combine = Literal["mean", "geometric", "minimum"]
+Combine = Literal["mean", "geometric", "minimum", "maximum"]
+COMBINE = get_args(Combine)
 
 
 def _columns(source: Int32, target: Int32, weight: Float32, similarity: Float32, **known: Float32) -> Columns:
@@ -129,7 +130,9 @@ def _combined(forth, back, combine):  # type: ignore[no-untyped-def]
         return back if np.isnan(forth) else forth
     if combine == 0:
         return (forth + back) / np.float32(2)
-    return np.sqrt(forth * back) if combine == 1 else min(forth, back)
+    if combine == 1:
+        return np.sqrt(forth * back)
+    return min(forth, back) if combine == 2 else max(forth, back)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -156,13 +159,13 @@ def score_edges(
 ) -> Columns:
     """Undirected pairs of rows start..stop whose score is at least `floor`; arrays are (N, K) of all rows.
 
-    Where both ends list each other their scores are combined by mean, geometric mean or minimum; a pair that only one
-    end lists, or scored, has that end's score. A pair without a score is no edge.
+    Where both ends list each other their scores are combined by mean, geometric mean, minimum or maximum; a pair that
+    only one end lists, or scored, has that end's score. A pair without a score is no edge.
     """
     room = (stop - start) * (neighbor.shape[1] - 1)
     source, target = np.empty(room, np.int32), np.empty(room, np.int32)
     weight, raw = np.empty(room, np.float32), np.empty(room, np.float32)
-    number = ("mean", "geometric", "minimum").index(combine)
+    number = COMBINE.index(combine)
     arguments = (neighbor, similarity, score, np.float32(floor), number, source, target, weight, raw)
     count = _scored(start, stop, *arguments)
     return _columns(source[:count], target[:count], weight[:count], raw[:count], score=weight[:count])

@@ -61,7 +61,8 @@ class Attention(nn.Module):
         """Attend from every position of x (B, T, width), or only from positions `read` (R,), to the visible keys.
 
         `visible` is bool (B, E, T), E = 3 for a mixture and otherwise 1, with a key or more in each row; None is every
-        key. With `keys` (S,) only those positions are keys, and `visible` is (B, E, S). Returns (B, T or R, width).
+        key. With `keys` (S,) only those positions are keys, and `visible` is (B, E, S): `read` apart from them is
+        cross-attention. Returns (B, T or R, width).
         """
         q = self._split(self.q(x if read is None else x[:, read]) * self.scale, self.maps)
         if keys is not None:

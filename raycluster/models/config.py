@@ -20,7 +20,7 @@ def _require(condition: bool, sentence: str) -> None:
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A stack of pre-norm Transformer layers over the neighbors of a row."""
+    """A stack of Transformer layers over the neighbors of a row."""
 
     layers: int = 3
     """Layers. More see more of how neighbors relate, in proportion slower."""
@@ -34,6 +34,8 @@ class EncoderConfig:
     """Share of activations dropped in training."""
     attention: Literal["vanilla", "differential"] = "vanilla"
     """One softmax map, or the difference of two (S1 eq. 9-11)."""
+    norm: Literal["before", "after"] = "before"
+    """LayerNorm before each sublayer, which trains more steadily, or after its sum with the input (S3 eq. 4)."""
     mask: Literal["none", "topk", "mixture"] = "none"
     """Keys a query sees: all, the first Top-K neighbors (eq. 12), or a mixture of Top-K - u, Top-K, Top-K + u (eq. 13)."""
     mask_step: int = 5
@@ -109,12 +111,36 @@ class FilterConfig:
 class PredictorConfig:
     """The relation predictor: are a row and its neighbor the same identity?"""
 
-    form: Literal["none", "pair", "row"] = "none"
-    """`pair` reads both rows' neighborhoods for one pair (S1); `row` reads one row's and judges all its neighbors."""
+    form: Literal["none", "pair", "row", "linkage", "distance"] = "none"
+    """`pair` reads both rows' neighborhoods for one pair (S1); `row` reads one row's and judges all its neighbors; `linkage`
+    does so from contexts of the row and its neighbors (S3), `distance` from how far two contexts lie apart (its `only RE`)."""
+    hop2: int = 5
+    """Nearest neighbors, below knn.k, that the Relation Encoder tells a row's context from; knn.k itself less one is S3's
+    hop1. Raising it fits the training set better and, by S3's table 6, others worse. 0 leaves the encoder out (`only LP`)."""
     tokens: Tokens = "embedding+gram"
     """What the network is told of a neighbor. `gram` does not depend on the width or the origin of the embeddings."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """The layers; with `linkage` those of the Relation Encoder and of the Linkage Predictor, as many and wide in both."""
     fit: FitConfig = field(default_factory=FitConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.hop2 >= 0, f"predictor.hop2 is {self.hop2}: it must not be negative.")
+        _require(
+            self.form != "distance" or self.hop2 > 0, "predictor.form distance needs a predictor.hop2 of at least 1."
+        )
+        if self.form in ("linkage", "distance"):
+            _require(
+                self.tokens == "embedding",
+                f"predictor.form {self.form} reads the embeddings; set predictor.tokens to embedding.",
+            )
+            _require(
+                self.encoder.mask == "none", f"predictor.form {self.form} sees all neighbors; set encoder.mask to none."
+            )
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it reads contexts, which a Relation Encoder makes of all rows first."""
+        return self.form == "distance" or (self.form == "linkage" and self.hop2 > 0)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A stack of pre-norm Transformer layers over tokens."""
+"""A stack of Transformer layers over tokens."""
 
 import math
 
@@ -10,10 +10,13 @@ from raycluster.models.config import EncoderConfig
 
 
 class EncoderLayer(nn.Module):
-    """x + Attention(LayerNorm(x)), then x + FFN(LayerNorm(x))."""
+    """x + Attention(LayerNorm(x)), then x + FFN(LayerNorm(x)); with `norm: after` LayerNorm(x + Attention(x)), then
+    LayerNorm(x + FFN(x)), as Vaswani et al. (2017) and S3 (eq. 4) have it, dropout on both summands."""
 
     def __init__(self, width: int, config: EncoderConfig) -> None:
         super().__init__()
+        self.norm_after = config.norm == "after"
+        self.dropout = nn.Dropout(config.dropout if self.norm_after else 0.0)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, config)
         self.ffn_norm = nn.LayerNorm(width)
@@ -25,13 +28,16 @@ class EncoderLayer(nn.Module):
         self, x: Tensor, visible: Tensor | None, read: Tensor | None = None, keys: Tensor | None = None
     ) -> Tensor:
         """Of x (B, T, width) all positions, or only those of `read` (R,); `visible` and `keys` as in Attention."""
-        attended = self.attention(self.attention_norm(x), visible, read, keys)
-        x = (x if read is None else x[:, read]) + attended
+        own = x if read is None else x[:, read]
+        if self.norm_after:
+            x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys)))
+            return self.ffn_norm(x + self.dropout(self.ffn(x)))
+        x = own + self.attention(self.attention_norm(x), visible, read, keys)
         return x + self.ffn(self.ffn_norm(x))
 
 
 class Encoder(nn.Module):
-    """Tokens, embedded in `width`, through all layers and a last LayerNorm.
+    """Tokens, embedded in `width`, through all layers and, unless each ends with one, a last LayerNorm.
 
     Where the configuration gives no width it is the tokens' own, if every head has the same share of it (twice the
     same share where attention is differential); if not, the next larger width of which this holds.
@@ -44,7 +50,7 @@ class Encoder(nn.Module):
         own = config.width is None and self.width == token_width
         self.embed = nn.Identity() if own else nn.Linear(token_width, self.width)
         self.layers = nn.ModuleList(EncoderLayer(self.width, config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(self.width)
+        self.norm = nn.Identity() if config.norm == "after" else nn.LayerNorm(self.width)
 
     def forward(
         self,

@@ -7,6 +7,9 @@ from raycluster.errors import ConfigError
 from raycluster.models.folder import load_card
 from raycluster.overlay import apply
 
+FORMS = {"recall": ("pair",), "all": ("row", "linkage", "distance")}
+"""Forms of predictor that can score what relations.score says."""
+
 
 def with_model(config: Config) -> Config:
     """The configuration with the digest of its model filled in.
@@ -27,14 +30,20 @@ def with_model(config: Config) -> Config:
             raise ConfigError(
                 f"The model {config.model}, of recipe {card.recipe}, has no {name}, but this recipe asks it."
             )
-    form = {"recall": "pair", "all": "row"}.get(config.relations.score, card.training.predictor.form)
-    if form != card.training.predictor.form:
+    predictor = card.training.predictor
+    if wanted["predictor"] and predictor.form not in FORMS[config.relations.score]:
+        forms = " or ".join(FORMS[config.relations.score])
         raise ConfigError(
-            f"relations.score {config.relations.score} asks a predictor of form {form}, and that of the model "
-            f"{config.model} is of form {card.training.predictor.form}."
+            f"relations.score {config.relations.score} asks a predictor of form {forms}, and that of the model "
+            f"{config.model} is of form {predictor.form}."
+        )
+    if wanted["predictor"] and predictor.encodes != config.contexts.encode:
+        raise ConfigError(
+            f"The predictor of {config.model} reads {'contexts' if predictor.encodes else 'no contexts'}; "
+            f"set contexts.encode to {str(predictor.encodes).lower()}."
         )
     counted = config.topk.predict or config.topk.source is not None
-    if card.training.predictor.encoder.mask != "none" and wanted["predictor"] and not counted:
+    if predictor.encoder.mask != "none" and wanted["predictor"] and not counted:
         raise ConfigError(f"The predictor of {config.model} looks at Top-K neighbors; set topk.predict or topk.source.")
     return dataclasses.replace(config, model_digest=digest)
 

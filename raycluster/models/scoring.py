@@ -17,14 +17,19 @@ from torch import Tensor
 
 from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
 from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.config import PredictorConfig
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card, load_network, require_width
 from raycluster.models.precision import fast_bfloat16
-from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredictor
 
 CPU_BLOCK = {"row": 16, "pair": 8}
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
-Network = AdaptiveFilter | RowPredictor | PairPredictor
+Network = AdaptiveFilter | RowPredictor | PairPredictor | FaceTransformer
+PREDICTORS: dict[str, Callable[[PredictorConfig, int, int], Network]] = {
+    "row": RowPredictor, "pair": PairPredictor, "linkage": FaceTransformer, "distance": FaceTransformer,
+}  # fmt: skip
 
 
 def make(name: Literal["filter", "predictor"], card: Card) -> Network:
@@ -32,8 +37,7 @@ def make(name: Literal["filter", "predictor"], card: Card) -> Network:
     training, width = card.training, card.embedding_width or 0
     if name == "filter":
         return AdaptiveFilter(training.filter, card.k, width)
-    kind = RowPredictor if training.predictor.form == "row" else PairPredictor
-    return kind(training.predictor, card.k, width)
+    return PREDICTORS[training.predictor.form](training.predictor, card.k, width)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -77,9 +81,12 @@ class Neighborhoods:
         if vectors.nbytes <= free_bytes(device) // 2:
             self.vectors = self.vectors.to(device)
 
-    def of(self, rows: npt.NDArray[np.integer]) -> tuple[Tensor, Tensor]:
-        """Vectors float32 (B, K, D) of the neighbors of `rows` (B,), and which are there, bool (B, K)."""
-        ids = torch.from_numpy(self.neighbor[rows])
+    def of(self, rows: npt.NDArray[np.integer], nearest: int | None = None) -> tuple[Tensor, Tensor]:
+        """Vectors float32 (B, K, D) of the neighbors of `rows` (B,), and which are there, bool (B, K).
+
+        With `nearest`, only of so many of each row's neighbors, itself included.
+        """
+        ids = torch.from_numpy(self.neighbor[rows, :nearest])
         flat = ids.clamp(min=0).flatten().to(self.vectors.device)
         vectors = self.vectors.index_select(0, flat).view(*ids.shape, -1)
         present = ids >= 0
@@ -92,8 +99,9 @@ class Scorer:
     """One network of a model on one device, for the rows of one set.
 
     `background` is mean and spread of the cosines of the set's random pairs; `topk` (N,) the trusted neighbors a row,
-    where the network's mask needs them. `threads` blocks are computed at once on a CPU. Raises InputError where the set
-    does not fit the model.
+    where the network's mask needs them; `contexts` (N, width) what a Face Transformer judges by in place of the vectors,
+    once they are encoded. `threads` blocks are computed at once on a CPU. Raises InputError where the set does not fit the
+    model.
     """
 
     def __init__(
@@ -103,9 +111,10 @@ class Scorer:
         name: Literal["filter", "predictor"],
         neighbor: Int32,
         vectors: Vectors,
-        background: tuple[float, float],
+        background: tuple[float, float] = RAW,
         *,
         topk: npt.NDArray[np.integer] | None = None,
+        contexts: Vectors | None = None,
         threads: int = 1,
     ) -> None:
         require_width(card, vectors.shape[1], neighbor.shape[1], url)
@@ -114,7 +123,7 @@ class Scorer:
         self.network.load_state_dict(load_network(url, card, name))
         self.network.to(self.device).eval()
         self.bfloat16 = fast_bfloat16(self.device)
-        self.neighborhoods = Neighborhoods(neighbor, vectors, self.device)
+        self.neighborhoods = Neighborhoods(neighbor, vectors if contexts is None else contexts, self.device)
         self.background, self.topk_of = background, topk
         self.threads = threads if self.device.type == "cpu" else GPU_THREADS
         self.block = block_of(self.network, self.device.type, free_bytes(self.device), vectors.shape[1])
@@ -129,13 +138,25 @@ class Scorer:
 
         return self._rows(np.empty(stop - start, np.int64), start, count)
 
+    def contexts(self, start: int, stop: int) -> Float32:
+        """Contexts (stop - start, width) that a Relation Encoder makes of rows."""
+        network = self.network
+        assert isinstance(network, FaceTransformer)
+
+        def encode(rows: Int64) -> Any:
+            return network.encode(*self.neighborhoods.of(rows, network.nearest)).float().cpu().numpy()
+
+        return self._rows(np.empty((stop - start, network.width), np.float32), start, encode)
+
     def rows(self, start: int, stop: int) -> Float32:
         """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none."""
         network = self.network
-        assert isinstance(network, RowPredictor)
+        assert isinstance(network, RowPredictor | FaceTransformer)
 
         def judge(rows: Int64) -> Any:
             vectors, present = self.neighborhoods.of(rows)
+            if isinstance(network, FaceTransformer):
+                return network.judge(vectors, present).float().cpu().numpy()
             return network(vectors, present, self._topk(rows), self.background).float().cpu().numpy()
 
         neighbor = self.neighborhoods.neighbor[start:stop]

@@ -1,7 +1,7 @@
-"""knn, topk -> a learned score in 0..1 that a neighbor is the same identity. Recipes without a predictor skip this stage.
+"""knn, topk, contexts -> a learned score in 0..1 that a neighbor is the same identity.
 
 `all` neighbors are scored, or, with `recall`, those that the early-stop walk left out and whose NEP is at least
-`relations.floor` (S1, FC-ESER). Other ranks hold NaN.
+`relations.floor` (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from raycluster.models.folder import load_card
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import edges
+from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.topk import TOPK
 from raycluster.threshold import sample_pairs
 
@@ -42,7 +43,11 @@ def compute(run: Run, shard: int) -> Part:
     neighbor, _ = edges.neighbors(run)
     topk = scratch.joined(run, "topk", "k", "int64") if TOPK.wanted(run.config) else None
     background = tuple(prepared["background"])
-    scorer = Scorer(url, card, "predictor", neighbor, vectors, background, topk=topk, threads=run.threads)
+    contexts = None
+    if CONTEXTS.wanted(run.config):
+        contexts = scratch.joined(run, "contexts", "context", run.config.knn.storage)
+    known: dict[str, Any] = {"topk": topk, "contexts": contexts, "threads": run.threads}
+    scorer = Scorer(url, card, "predictor", neighbor, vectors, background, **known)
     if run.config.relations.score == "all":
         logit = scorer.rows(start, stop)
     else:

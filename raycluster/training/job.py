@@ -81,6 +81,9 @@ def train(args: TrainArgs) -> dict[str, Any]:
     progress = Progress()
     if args.execution.dry_run:
         raise ConfigError("jobs/train.py has no --dry-run; jobs/cluster.py says what its input would need.")
+    predictor, k = args.training.predictor, args.settings.knn.k
+    if predictor.encodes and predictor.hop2 >= k:
+        raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")
     described = [describe_input(url) for url in args.input]
     purpose = fingerprint(described, args.settings, args.training, args.label_column)
     store = Store(args.output)
@@ -137,6 +140,7 @@ class Job:
         bare = dataclasses.replace(
             config,
             topk=dataclasses.replace(config.topk, predict=False),
+            contexts=dataclasses.replace(config.contexts, encode=False),
             relations=dataclasses.replace(config.relations, score="none"),
             edges=dataclasses.replace(config.edges, rule="early-stop"),
         )

@@ -8,16 +8,17 @@ from torch import Tensor
 
 from raycluster.errors import InputError
 from raycluster.models.adaptive_filter import AdaptiveFilter
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card, load_card
-from raycluster.models.relation_predictor import PairPredictor, RowPredictor
-from raycluster.models.scoring import make
+from raycluster.models.relation_predictor import RowPredictor
+from raycluster.models.scoring import Network, make
 from raycluster.pipeline import STAGES
 from raycluster.run import Run
 from raycluster.store import Store
 from raycluster.training import checkpoint
 from raycluster.training.fit import Fitted, Task, fit
 from raycluster.training.samples import LabelledSet, open_set
-from raycluster.training.tasks import FilterTask, PairTask, RowTask
+from raycluster.training.tasks import FilterTask, LinkageTask, PairTask, RowTask
 
 
 def learn(
@@ -47,7 +48,7 @@ def learn(
 
 
 def _task(
-    network: AdaptiveFilter | RowPredictor | PairPredictor,
+    network: Network,
     card: Card,
     sets: Sequence[LabelledSet],
     device: torch.device,
@@ -56,6 +57,8 @@ def _task(
         return FilterTask(sets, network, card.training.filter.beta, device)
     if isinstance(network, RowPredictor):
         return RowTask(sets, network, device)
+    if isinstance(network, FaceTransformer):
+        return LinkageTask(sets, network, device)
     return PairTask(sets, network, card.thresholds["theta"], card.thresholds["floor"], device)
 
 

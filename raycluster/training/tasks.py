@@ -1,4 +1,4 @@
-"""What the two networks learn from: samples, loss and held-out metrics of the adaptive filter and the relation predictor."""
+"""What the networks learn from: samples, loss and held-out metrics of the adaptive filter and the relation predictor."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from raycluster.graph.edge_rules import recallable
 from raycluster.graph.nearest import Int64
 from raycluster.models.adaptive_filter import AdaptiveFilter, targets
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.scoring import Neighborhoods
 from raycluster.stages import edges
@@ -52,6 +53,21 @@ class _OverSets:
             topk = torch.from_numpy(counts).to(self.device)
         background = each[:, 0, None, None].float(), each[:, 1, None, None].float()
         return vectors, torch.cat([present for _, present in found]), background, topk
+
+    def gather_twice(self, rows: list[tuple[int, Int64]], nearest: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For every row that rows of several sets list, the vectors (R, nearest, D) of its own nearest neighbors and which
+        are present (R, nearest); then its place among them for every neighbor (B, K), and which of those are present.
+        """
+        found, places, there, count = [], [], [], 0
+        for part, some in rows:
+            ids = self.sets[part].neighbor[some]
+            listed, place = np.unique(ids.clip(min=0), return_inverse=True)
+            found.append(self.neighborhoods[part].of(listed, nearest))
+            places.append(place.reshape(ids.shape) + count)
+            there.append(ids >= 0)
+            count += len(listed)
+        vectors, near = (torch.cat(each) for each in zip(*found, strict=True))
+        return vectors, near, self.tensor(places), self.tensor(there)
 
     def tensor(self, parts: Sequence[npt.NDArray[np.generic]]) -> Tensor:
         return torch.from_numpy(np.concatenate(parts)).to(self.device)
@@ -117,7 +133,9 @@ class RowTask:
 
     name = "predictor"
 
-    def __init__(self, sets: Sequence[LabelledSet], module: RowPredictor, device: torch.device) -> None:
+    def __init__(
+        self, sets: Sequence[LabelledSet], module: RowPredictor | FaceTransformer, device: torch.device
+    ) -> None:
         self.module, self.sets = module, sets
         self.rows = {held_out: [part.anchors(held_out) for part in sets] for held_out in (False, True)}
         self.over = _OverSets(sets, [len(rows) for rows in self.rows[False]], device)
@@ -132,10 +150,13 @@ class RowTask:
 
     def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
         rows = [(part, self.rows[held_out][part][some]) for part, some in over.split(chosen)]
-        vectors, present, background, topk = over.gather(rows)
         same = over.tensor([self.sets[part].same(some) for part, some in rows]).float()
         usable = over.tensor([self.sets[part].known(some, held_out) for part, some in rows]).float()
-        return module(vectors, present, topk, background), same, usable
+        return self._logits(module, over, rows), same, usable
+
+    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
+        vectors, present, background, topk = over.gather(rows)
+        return module(vectors, present, topk, background)
 
     def describe(self, chosen: Int64) -> str:
         """The rows of a batch, for messages."""
@@ -150,6 +171,17 @@ class RowTask:
         ]
         logit, same, usable = (torch.cat(each).float().cpu().numpy() for each in zip(*judged, strict=True))
         return _pair_metrics(logit[usable > 0], same[usable > 0] > 0)
+
+
+class LinkageTask(RowTask):
+    """All neighbors of a row judged at once from contexts, which a batch encodes once for each row that it lists."""
+
+    def __init__(self, sets: Sequence[LabelledSet], module: FaceTransformer, device: torch.device) -> None:
+        super().__init__(sets, module, device)
+        self.nearest = module.nearest
+
+    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
+        return module(*over.gather_twice(rows, self.nearest))
 
 
 class PairTask:
