@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raycluster.config import Config, EdgesConfig, RelationsConfig, TopkConfig
+from raycluster.config import Config, ContextsConfig, EdgesConfig, RelationsConfig, TopkConfig
 from raycluster.errors import ConfigError
 
 
@@ -103,6 +103,15 @@ def test_all_scores_and_the_rule_that_reads_them_go_together() -> None:
     for rule in ("threshold", "early-stop", "gap"):
         config: Any = EdgesConfig(rule=rule)  # type: ignore[arg-type]
         assert complaint("", edges=config, relations=RelationsConfig(score="all")) == expected
+
+
+def test_contexts_are_for_scores_of_all_neighbors() -> None:
+    given = ContextsConfig(encode=True)
+    expected = "contexts.encode has no use without relations.score all."
+    assert complaint("", contexts=given) == expected
+    walk = EdgesConfig(rule="early-stop")
+    assert complaint("", edges=walk, relations=RelationsConfig(score="recall"), contexts=given) == expected
+    Config(edges=EdgesConfig(rule="score"), relations=RelationsConfig(score="all"), contexts=given)
 
 
 def test_only_predictions_and_scores_need_a_model() -> None:

@@ -23,6 +23,9 @@ TRAINED = {
     "fc-eser",
     "fc-es-topk",
     "sdt-row",
+    "face-transformer",
+    "face-transformer-only-re",
+    "face-transformer-only-lp",
 }
 """Recipes with networks."""
 
@@ -74,7 +77,9 @@ def test_a_recipe_has_the_networks_that_its_stages_ask_for(name: str) -> None:
         return
     config, training = load_config(name), load_training(name)
     assert (training.filter.network != "none") == config.topk.predict
-    assert training.predictor.form == {"none": "none", "recall": "pair", "all": "row"}[config.relations.score]
+    forms = {"none": {"none"}, "recall": {"pair"}, "all": {"row", "linkage", "distance"}}
+    assert training.predictor.form in forms[config.relations.score]
+    assert training.predictor.encodes == config.contexts.encode
 
 
 def test_recipes_set_what_their_descriptions_promise() -> None:
@@ -117,6 +122,17 @@ def test_diff_cluster_on_gram_tokens_is_diff_cluster_but_for_what_it_reads_and_l
     assert not training.reads_vectors
     told = {"filter": replace(whole.filter, tokens="gram"), "predictor": replace(whole.predictor, tokens="gram")}
     assert training == replace(whole, generated=40_000, **told)
+
+
+def test_s3_and_its_ablations_differ_in_the_part_they_leave_out_alone() -> None:
+    config, training = load_config("face-transformer"), load_training("face-transformer")
+    assert (config.edges.rule, config.edges.combine, config.communities.engine) == ("score", "maximum", "components")
+    assert (training.predictor.form, training.predictor.hop2, config.contexts.encode) == ("linkage", 5, True)
+    for name, form, hop2 in (("only-re", "distance", 5), ("only-lp", "linkage", 0)):
+        part, of_part = load_config(f"face-transformer-{name}"), load_training(f"face-transformer-{name}")
+        assert replace(part, recipe=config.recipe, contexts=config.contexts) == config
+        assert (of_part.predictor.form, of_part.predictor.hop2, part.contexts.encode) == (form, hop2, hop2 > 0)
+        assert replace(of_part.predictor, form="linkage", hop2=5) == training.predictor
 
 
 def test_the_other_ablations_of_s1() -> None:

@@ -178,7 +178,16 @@ def test_a_setting_of_a_learned_recipe_moves_the_stages_from_its_own_on(
     assert [name for name in order if before[name] != after[name]] == order[order.index(first) :]
 
 
-@pytest.mark.parametrize(("recipe", "first"), [("sdt-row", "topk"), ("fc-es-topk", "topk"), ("fc-eser", "relations")])
+@pytest.mark.parametrize(
+    ("recipe", "first"),
+    [
+        ("sdt-row", "topk"),
+        ("fc-es-topk", "topk"),
+        ("fc-eser", "relations"),
+        ("face-transformer", "contexts"),
+        ("face-transformer-only-lp", "relations"),
+    ],
+)
 def test_another_model_moves_the_stages_that_ask_it_and_a_copy_of_it_elsewhere_none(recipe: str, first: str) -> None:
     one, other, copy = (
         folders(load_config(recipe, {"model": model, "model_digest": digest}, "my.yaml"))

@@ -47,6 +47,7 @@ SCHEMAS = {
     "lists": schemas.LISTS,
     "knn": schemas.knn(3),
     "topk": schemas.TOPK,
+    "contexts": schemas.contexts(4),
     "relations": schemas.relations(3),
     "edges": schemas.EDGES,
     "communities": schemas.COMMUNITIES,

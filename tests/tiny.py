@@ -14,6 +14,7 @@ from raycluster import pipeline
 from raycluster.models import folder
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card
 from raycluster.models.relation_predictor import RowPredictor
 from raycluster.models.scoring import make
@@ -47,21 +48,29 @@ def column(run: Run, stage: str, name: str) -> Any:
 
 def model(
     url: str | Path,
-    form: Literal["none", "pair", "row"] = "row",
+    form: Literal["none", "pair", "row", "linkage", "distance"] = "row",
     mask: Literal["none", "topk", "mixture"] = "mixture",
     *,
     recipe: str = "sdt-row",
+    hop2: int = 5,
+    width: int = 16,
     **known: Any,
 ) -> Card:
     """Write a model for `recipe` with an adaptive filter and, unless `form` is none, a predictor; returns its card.
 
-    `known` are other values of the card.
+    The forms `linkage` and `distance` are of so many `hop2` neighbors and inner `width`, without a mask. `known` are other
+    values of the card.
     """
+    if form in ("linkage", "distance"):
+        encoder = EncoderConfig(**{**SIZE, "width": width}, norm="after")
+        predictor = PredictorConfig(form=form, tokens="embedding", hop2=hop2, encoder=encoder)
+        known = {"embedding_width": WIDTH, **known}
+    else:
+        encoder = EncoderConfig(**SIZE, attention="differential", mask=mask, mask_step=2)
+        predictor = PredictorConfig(form=form, tokens="gram", encoder=encoder)
     training = TrainingConfig(
         filter=FilterConfig(network="transformer", tokens="gram", encoder=EncoderConfig(**SIZE)),
-        predictor=PredictorConfig(
-            form=form, tokens="gram", encoder=EncoderConfig(**SIZE, attention="differential", mask=mask, mask_step=2)
-        ),
+        predictor=predictor,
     )
     empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}
     known = {"embedding_width": None, "data": [], "thresholds": {}, "versions": {}, **empty, **known}
@@ -82,7 +91,9 @@ def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torc
         noise = torch.linspace(0, 2, K)[:, None] ** torch.linspace(0.2, 2, 256)[:, None, None]
         vectors = torch.randn(256, 1, WIDTH) + noise * torch.randn(256, K, WIDTH)
         logits = _logits(network, vectors / vectors.norm(dim=2, keepdim=True))
-    scale, last = 2 / logits.std(), network.head[-1]
+    if getattr(network, "linkage_predictor", network) is None:
+        return network.state_dict()  # a distance has neither scale nor offset
+    scale, last = 2 / logits.std(), getattr(network, "linkage_predictor", network).head[-1]
     last.weight.data *= scale
     last.bias.data *= scale
     last.bias.data[-1] -= scale * logits.mean()
@@ -93,6 +104,9 @@ def _logits(network: Any, vectors: torch.Tensor) -> torch.Tensor:
     background, present, topk = (0.0, WIDTH**-0.5), torch.ones(vectors.shape[:2]).bool(), torch.full((256,), K // 2)
     if isinstance(network, AdaptiveFilter):
         return network(vectors, present, background).logit()
+    if isinstance(network, FaceTransformer):
+        place = torch.randint(0, 256, (256, K))
+        return network(vectors[:, : network.nearest], present[:, : network.nearest], place, present)[:, 1:]
     if isinstance(network, RowPredictor):
         return network(vectors, present, topk, background)[:, 1:]
     return network(vectors, vectors.roll(1, 0), present, present, topk, topk)

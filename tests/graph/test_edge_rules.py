@@ -20,6 +20,7 @@ COMBINE = {
     "mean": lambda forth, back: (forth + back) / np.float32(2),
     "geometric": lambda forth, back: np.sqrt(forth * back),
     "minimum": min,
+    "maximum": max,
 }
 
 
@@ -210,14 +211,14 @@ def test_an_end_with_nan_says_nothing_whichever_end_it_is(table, floor, combine)
     assert_scored(found, brute_force_score_edges(neighbor, similarity, score, floor, combine))
 
 
-@pytest.mark.parametrize(("combine", "weight"), [("mean", 0.5), ("geometric", 0.4), ("minimum", 0.2)])
+@pytest.mark.parametrize(("combine", "weight"), [("mean", 0.5), ("geometric", 0.4), ("minimum", 0.2), ("maximum", 0.8)])
 def test_both_ends_are_combined_and_a_pair_listed_once_has_the_score_of_its_end(combine, weight):
     neighbor = np.array([[0, 1], [1, 0], [2, 0]], np.int32)
     similarity = np.array([[1, 0.9], [1, 0.9], [1, 0.7]], np.float32)
-    score = np.array([[np.nan, 0.8], [np.nan, 0.2], [np.nan, 0.6]], np.float32)
+    score = np.array([[np.nan, 0.8], [np.nan, 0.2], [np.nan, 0.9]], np.float32)
     found = score_edges(0, 3, neighbor, similarity, score, 0.1, combine)
     assert pairs_of(found) == [(0, 1), (0, 2)]
-    assert found["weight"].tolist() == pytest.approx([weight, 0.6])
+    assert found["weight"].tolist() == pytest.approx([weight, 0.9])
     assert pairs_of(score_edges(0, 3, neighbor, similarity, score, weight + 0.01, combine)) == [(0, 2)]
 
 

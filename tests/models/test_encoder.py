@@ -73,6 +73,30 @@ def test_ffn_is_linear_gelu_dropout_linear():
 
 
 @every_kind
+def test_a_layer_with_its_norms_after_is_its_formula(attention, mask):
+    chosen = config(attention, mask, norm="after")
+    layer, (x, seen) = module(EncoderLayer, 8, chosen), rows(chosen)
+    first, second = layer.ffn[0], layer.ffn[3]
+    inner = layer_norm(x + layer.attention(x, seen), layer.attention_norm)
+    hidden = inner @ first.weight.T + first.bias
+    gelu = hidden * (1 + torch.erf(hidden / 2**0.5)) / 2
+    expected = layer_norm(inner + gelu @ second.weight.T + second.bias, layer.ffn_norm)
+    torch.testing.assert_close(layer(x, seen), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_norms_after_drop_sums_too_and_end_a_stack():
+    encoder = module(Encoder, 8, config(norm="after", dropout=0.3))
+    assert [layer.dropout.p for layer in encoder.layers] == [0.3, 0.3]
+    assert [layer.dropout.p for layer in module(Encoder, 8, config(dropout=0.3)).layers] == [0.0, 0.0]
+    x, seen = rows(config())
+    encoder.eval()
+    expected = encoder.layers[1](encoder.layers[0](x, seen), seen)
+    torch.testing.assert_close(encoder(x, seen), expected, rtol=1e-12, atol=1e-12)
+    last = encoder.layers[-1].ffn_norm
+    torch.testing.assert_close(((encoder(x, seen) - last.bias) / last.weight).mean(dim=2), torch.zeros(3, 6).double())
+
+
+@every_kind
 def test_an_encoder_is_its_formula(attention, mask):
     chosen = config(attention, mask, width=12, layers=3)
     encoder, (tokens, seen) = module(Encoder, 8, chosen), rows(chosen)

@@ -103,8 +103,18 @@ def test_a_predictor_of_the_other_form_is_refused(model: Model) -> None:
     expected = f"asks a predictor of form pair, and that of the model {url} is of form row."
     assert refusal(config("diff-cluster", url)) == f"relations.score recall {expected}"
     url = model("pair", recipe="diff-cluster")
-    expected = f"asks a predictor of form row, and that of the model {url} is of form pair."
+    expected = f"asks a predictor of form row or linkage or distance, and that of the model {url} is of form pair."
     assert refusal(config("sdt-row", url)) == f"relations.score all {expected}"
+
+
+def test_a_predictor_reads_contexts_exactly_where_they_are_encoded(model: Model) -> None:
+    for form, hop2, name in (("linkage", 3, ""), ("distance", 3, "-only-re"), ("linkage", 0, "-only-lp")):
+        recipe = f"face-transformer{name}"
+        url = model(form, hop2=hop2, recipe=recipe)
+        assert with_model(config(recipe, url)).contexts.encode == (hop2 > 0)
+        reads, other = ("contexts", "true") if hop2 else ("no contexts", "false")
+        said = refusal(config(recipe, url, contexts={"encode": hop2 == 0}))
+        assert said == f"The predictor of {url} reads {reads}; set contexts.encode to {other}."
 
 
 @pytest.mark.parametrize("mask", ["topk", "mixture"])

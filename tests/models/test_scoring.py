@@ -14,6 +14,7 @@ from raycluster.errors import InputError
 from raycluster.models import scoring
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import load_network
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.scoring import Neighborhoods, Scorer, activation_bytes, block_of, make
@@ -55,7 +56,8 @@ def rows() -> Set:
 def models(tmp_path_factory):
     """Scorers by the form of the predictor and its mask; the filter's is in the row form's folder."""
     made = {}
-    for form, mask in (("row", "none"), ("row", "topk"), ("row", "mixture"), ("pair", "none"), ("pair", "mixture")):
+    forms = [("row", "none"), ("row", "topk"), ("row", "mixture"), ("pair", "none"), ("pair", "mixture")]
+    for form, mask in (*forms, ("linkage", "none"), ("distance", "none")):
         url = str(tmp_path_factory.mktemp("model"))
         made[form, mask] = url, tiny.model(url, form, mask)
     return made
@@ -105,6 +107,46 @@ def test_logits_of_pairs_do_not_depend_on_cuts_threads_or_order(models, rows, ma
             same(scorer.pairs(start, stop, rows.wanted[start:stop]), whole, start, stop)
 
     check()
+
+
+@pytest.mark.parametrize("form", ["linkage", "distance"])
+def test_contexts_and_their_logits_do_not_depend_on_cuts_threads_or_order(models, rows, form):
+    contexts = rows.scorer(*models[form, "none"]).contexts(0, ROWS)
+    whole = rows.scorer(*models[form, "none"], contexts=contexts).rows(0, ROWS)
+    encoder, judge = rows.scorer(*models[form, "none"]), rows.scorer(*models[form, "none"], contexts=contexts)
+
+    @given(calls, st.integers(1, 3))
+    @examples
+    def check(calls, threads):
+        encoder.threads = judge.threads = threads
+        for start, stop in calls:
+            same(encoder.contexts(start, stop), contexts, start, stop)
+            same(judge.rows(start, stop), whole, start, stop)
+
+    check()
+
+
+@pytest.mark.usefixtures("in_float32")
+@pytest.mark.parametrize("form", ["linkage", "distance"])
+def test_logits_from_contexts_are_the_networks_from_end_to_end_a_row_at_a_time(models, rows, form):
+    url, card = models[form, "none"]
+    network = make("predictor", card).eval()
+    network.load_state_dict(load_network(url, card, "predictor"))
+    contexts = rows.scorer(url, card).contexts(0, ROWS)
+    assert contexts.dtype == np.float32
+    assert contexts.shape == (ROWS, network.width)
+    found = rows.scorer(url, card, contexts=contexts).rows(0, ROWS)
+    neighbor, vectors = torch.from_numpy(rows.neighbor).long(), torch.from_numpy(rows.vectors)
+    for row, ids in enumerate(neighbor):
+        there = ids >= 0
+        near = neighbor[ids.clamp(min=0), : network.nearest]
+        place = torch.arange(K)[None]
+        with torch.no_grad():
+            expected = network(vectors[near], near >= 0, place, there[None])[0].numpy()
+        there[0] = False
+        np.testing.assert_allclose(found[row][there], expected[there], rtol=1e-4, atol=1e-3)
+        assert np.isnan(found[row][~there]).all()
+    assert np.nanstd(found) > 0.1
 
 
 def test_topk_does_not_depend_on_cuts_threads_or_order(models, rows):
@@ -249,7 +291,7 @@ def test_neighborhoods_are_gathered_from_read_only_tables(rows, storage):
 
 
 def test_make_follows_the_card(models):
-    kinds = {"row": RowPredictor, "pair": PairPredictor}
+    kinds = {"row": RowPredictor, "pair": PairPredictor, "linkage": FaceTransformer, "distance": FaceTransformer}
     for (form, _), (_, card) in models.items():
         assert isinstance(make("predictor", card), kinds[form])
         assert isinstance(make("filter", card), AdaptiveFilter)
@@ -260,6 +302,7 @@ NETWORKS = {
     "pair": PairPredictor(PredictorConfig(form="pair"), 80, 512),
     "filter": AdaptiveFilter(FilterConfig(network="transformer"), 80, 512),
     "lstm": AdaptiveFilter(FilterConfig(network="lstm"), 80, 512),
+    "linkage": FaceTransformer(PredictorConfig(form="linkage", tokens="embedding"), 80, 512),
 }
 
 
@@ -289,12 +332,12 @@ def test_activations_of_a_sample_are_what_a_pass_takes(name):
     if name == "pair":
         inputs = [inputs[0], inputs[0], inputs[1], inputs[1], None, None]
     else:
-        inputs += [None, (0.0, 1.0)] if name == "row" else [(0.0, 1.0)]
+        inputs += {"row": [None, (0.0, 1.0)], "linkage": []}.get(name, [(0.0, 1.0)])
     with (
         torch.inference_mode(),
         torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile,
     ):
-        network(*inputs)
+        (network.judge if name == "linkage" else network)(*inputs)
     changes = [event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     held, foreseen = np.cumsum(changes).max(), batch * activation_bytes(network, 512)
     assert foreseen / 2 < held < foreseen

@@ -126,7 +126,7 @@ def test_a_rule_gives_the_edges_of_its_kernel(name):
     assert_equal_columns(found, expected)
 
 
-@pytest.mark.parametrize("combine", ["mean", "geometric", "minimum"])
+@pytest.mark.parametrize("combine", ["mean", "geometric", "minimum", "maximum"])
 def test_rule_score_combines_as_configured(combine):
     neighbor, similarity = neighbor_table(40, 10, 0)
     score = random_scores(neighbor, 0)

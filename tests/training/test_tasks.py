@@ -1,4 +1,4 @@
-"""Samples, losses and held-out metrics of the three tasks, against sums made by hand."""
+"""Samples, losses and held-out metrics of the four tasks, against sums made by hand."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ from labelled import K, opened
 from raycluster.graph.edge_rules import recallable
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
+from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 from raycluster.stages import edges
 from raycluster.training.samples import LabelledSet
-from raycluster.training.tasks import FilterTask, PairTask, RowTask, true_topk
+from raycluster.training.tasks import FilterTask, LinkageTask, PairTask, RowTask, true_topk
 
 CPU = torch.device("cpu")
 ENCODER = EncoderConfig(layers=1, heads=2, width=16, hidden=16, dropout=0.0)
@@ -71,6 +72,63 @@ def test_held_out_rows_decide_the_score_of_the_row_form(sets: list[LabelledSet])
     same = np.concatenate(truth)
     assert found["score"] == pytest.approx(average_precision_score(same, np.concatenate(logits)), abs=1e-4)
     assert found["share_same"] == pytest.approx(same.mean())
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory, sets: list[LabelledSet]) -> list[LabelledSet]:
+    """Two sets of the same width, the second noisier."""
+    return [sets[0], opened(tmp_path_factory.mktemp("sets") / "noisy", noise=0.8)]
+
+
+@pytest.mark.parametrize(("form", "hop2"), [("linkage", 3), ("distance", 3), ("linkage", 0)])
+def test_linkages_are_learned_as_if_every_row_were_encoded_for_itself(
+    twins: list[LabelledSet], form: Any, hop2: int
+) -> None:
+    """A row that several rows of a batch list is encoded once; loss and metrics are those of a row at a time."""
+    config = PredictorConfig(form=form, tokens="embedding", hop2=hop2, encoder=ENCODER)
+    torch.manual_seed(0)
+    task = LinkageTask(twins, FaceTransformer(config, K, 16).eval(), CPU)
+    training = [part.anchors(held_out=False) for part in twins]
+    assert task.samples == sum(map(len, training))
+
+    def alone(part: LabelledSet, row: int) -> torch.Tensor:
+        ids = part.neighbor[row]
+        near = part.neighbor[ids, : task.module.nearest]
+        inputs = (torch.from_numpy(np.asarray(part.vectors)[near]), torch.from_numpy(near >= 0))
+        return task.module(*inputs, torch.arange(K)[None], torch.from_numpy(ids >= 0)[None])[0]
+
+    chosen = np.array([3, task.samples - 2, 7, 8, len(training[0])])
+    total, pairs = 0.0, 0
+    for part, rows in ((twins[0], training[0][[3, 7, 8]]), (twins[1], training[1][[-2, 0]])):
+        for row in rows:
+            usable = torch.from_numpy(part.known(rows, held_out=False)[rows == row][0])
+            same = torch.from_numpy(part.same(np.array([row]))[0]).float()
+            total += entropy(alone(part, row)[usable], same[usable], reduction="sum").item()
+            pairs += int(usable.sum())
+    assert task.loss(task.module, chosen).item() == pytest.approx(total / pairs, rel=1e-4)
+    logits, truth = [], []
+    with torch.no_grad():
+        for part in twins:
+            for row in part.anchors(held_out=True):
+                judged = part.known(np.array([row]), held_out=True)[0]
+                logits.append(alone(part, row).numpy()[judged])
+                truth.append(part.same(np.array([row]))[0][judged])
+        found = task.validate()
+    expected = average_precision_score(np.concatenate(truth), np.concatenate(logits))
+    assert found["score"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_batch_encodes_a_row_once_however_often_it_is_listed(twins: list[LabelledSet]) -> None:
+    config = PredictorConfig(form="linkage", tokens="embedding", hop2=3, encoder=ENCODER)
+    task = LinkageTask(twins, FaceTransformer(config, K, 16), CPU)
+    rows = [(0, np.array([5, 6, 7])), (1, np.array([5]))]
+    vectors, near, place, present = task.over.gather_twice(rows, task.nearest)
+    listed = [np.unique(twins[part].neighbor[some]) for part, some in rows]
+    assert len(vectors) == len(near) == sum(map(len, listed)) < present.sum()
+    expected = np.concatenate([np.asarray(part.vectors)[ids] for part, ids in zip(twins, listed, strict=True)])
+    np.testing.assert_array_equal(vectors[:, 0].numpy(), expected)
+    own = np.concatenate([np.asarray(twins[part].vectors)[twins[part].neighbor[some]] for part, some in rows])
+    np.testing.assert_array_equal(vectors[:, 0][place].numpy(), own)
 
 
 def test_pairs_are_those_that_recall_would_score(sets: list[LabelledSet]) -> None:
