@@ -16,6 +16,7 @@ from raycluster.begin import begin
 from raycluster.config import Config
 from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
 from raycluster.graph.nearest import exact_top_k
+from raycluster.models.folder import load_card
 from raycluster.models.resolve import with_model
 from raycluster.plan import describe_input, make_plan
 from raycluster.progress import Progress
@@ -256,13 +257,16 @@ def _dry_run(described: dict[str, Any], config: Config, execution: Execution) ->
     rows = plan["input"]["rows"]
     require_rows(config.knn, rows, described["url"])
     most = rows * (config.knn.k - 1)
+    wide = plan["input"]["width"]
+    if config.contexts.encode:
+        wide += load_card(str(config.model))[0].training.predictor.encoder.width or wide
     return {
         "rows": rows,
         "width": plan["input"]["width"],
         "files": len(described["files"]),
         "shards": plan["shards"],
         "stages": [stage.name for stage in STAGES if stage.wanted(config)],
-        "node_local_gib": round(rows * (plan["input"]["width"] + 2 * config.knn.k) * 4 / 2**30, 3),
+        "node_local_gib": round(rows * (wide + 2 * config.knn.k) * 4 / 2**30, 3),
         "driver_gib_at_most": round(communities.memory_needed(most, rows, config.communities) / 2**30, 3),
         "driver_gib_available": round(communities.memory_allowed(config.communities) / 2**30, 3),
         "config": asdict(config),

@@ -23,7 +23,7 @@ from raycluster.models.folder import Card, load_network, require_width
 from raycluster.models.precision import fast_bfloat16
 from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredictor
 
-CPU_BLOCK = {"row": 16, "pair": 8}
+CPU_BLOCK = {"row": 16, "pair": 8, "context": 128}
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
 Network = AdaptiveFilter | RowPredictor | PairPredictor | FaceTransformer
@@ -146,7 +146,8 @@ class Scorer:
         def encode(rows: Int64) -> Any:
             return network.encode(*self.neighborhoods.of(rows, network.nearest)).float().cpu().numpy()
 
-        return self._rows(np.empty((stop - start, network.width), np.float32), start, encode)
+        block = CPU_BLOCK["context"] if self.device.type == "cpu" else self.block
+        return self._rows(np.empty((stop - start, network.width), np.float32), start, encode, block)
 
     def rows(self, start: int, stop: int) -> Float32:
         """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none."""
@@ -189,16 +190,18 @@ class Scorer:
     def _topk(self, rows: npt.NDArray[np.integer]) -> Tensor | None:
         return None if self.topk_of is None else torch.from_numpy(self.topk_of[rows]).to(self.device)
 
-    def _rows(self, out: npt.NDArray[Any], start: int, work: Callable[[Int64], Any]) -> npt.NDArray[Any]:
+    def _rows(
+        self, out: npt.NDArray[Any], start: int, work: Callable[[Int64], Any], block: int | None = None
+    ) -> npt.NDArray[Any]:
         """`out`, of rows start.., filled with what `work` makes of every block that overlaps them."""
-        stop, rows = start + len(out), len(self.neighborhoods.neighbor)
+        stop, rows, size = start + len(out), len(self.neighborhoods.neighbor), block or self.block
 
         def fill(first: int) -> None:
-            block = np.arange(first, min(first + self.block, rows))
-            inside = (block >= start) & (block < stop)
-            out[block[inside] - start] = work(block)[inside]
+            together = np.arange(first, min(first + size, rows))
+            inside = (together >= start) & (together < stop)
+            out[together[inside] - start] = work(together)[inside]
 
-        self._each(fill, range(start - start % self.block, stop, self.block))
+        self._each(fill, range(start - start % size, stop, size))
         return out
 
     def _each(self, work: Callable[..., None], *arguments: Any) -> None:

@@ -110,7 +110,8 @@ def test_logits_of_pairs_do_not_depend_on_cuts_threads_or_order(models, rows, ma
 
 
 @pytest.mark.parametrize("form", ["linkage", "distance"])
-def test_contexts_and_their_logits_do_not_depend_on_cuts_threads_or_order(models, rows, form):
+def test_contexts_and_their_logits_do_not_depend_on_cuts_threads_or_order(models, rows, form, monkeypatch):
+    monkeypatch.setitem(scoring.CPU_BLOCK, "context", 16)
     contexts = rows.scorer(*models[form, "none"]).contexts(0, ROWS)
     whole = rows.scorer(*models[form, "none"], contexts=contexts).rows(0, ROWS)
     encoder, judge = rows.scorer(*models[form, "none"]), rows.scorer(*models[form, "none"], contexts=contexts)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -152,6 +154,17 @@ def test_a_model_of_another_k_is_refused(tmp_path: Path) -> None:
     tiny.model(tmp_path / "model", "linkage", recipe="face-transformer", thresholds={"eta": 0.5})
     with pytest.raises(InputError, match=r"was trained on 12 neighbors a row, and knn\.k is 9; make it 12"):
         tiny.run(tmp_path, "face-transformer", knn={"k": 9}, model=str(tmp_path / "model"))
+
+
+def test_a_dry_run_counts_the_copy_of_the_contexts(finished: Callable[[str, int], Run], tmp_path: Path) -> None:
+    rows = 100_000
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * tiny.WIDTH, np.float32)), tiny.WIDTH)
+    pq.write_table(pa.table({"id": range(rows), "embedding": vectors}), tmp_path / "rows.parquet")
+    execution = pipeline.Execution("local", dry_run=True)
+    for name, width in (("full", 24), ("only LP", 0)):
+        told = pipeline.cluster(str(tmp_path / "rows.parquet"), "unused", finished(name, 1).config, execution)
+        assert ("contexts" in told["stages"]) == (width > 0)
+        assert told["node_local_gib"] == round(rows * (tiny.WIDTH + width + 2 * tiny.K) * 4 / 2**30, 3) > 0
 
 
 def test_the_model_alone_decides_a_context() -> None:

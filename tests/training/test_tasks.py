@@ -1,5 +1,7 @@
 """Samples, losses and held-out metrics of the four tasks, against sums made by hand."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 from labelled import K, opened
 from raycluster.graph.edge_rules import recallable
 from raycluster.models.adaptive_filter import AdaptiveFilter
-from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
+from raycluster.models.config import EncoderConfig, FilterConfig, FitConfig, PredictorConfig
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 from raycluster.stages import edges
+from raycluster.store import Store
+from raycluster.training.fit import Fitted, fit
 from raycluster.training.samples import LabelledSet
 from raycluster.training.tasks import FilterTask, LinkageTask, PairTask, RowTask, true_topk
 
@@ -116,6 +120,33 @@ def test_linkages_are_learned_as_if_every_row_were_encoded_for_itself(
         found = task.validate()
     expected = average_precision_score(np.concatenate(truth), np.concatenate(logits))
     assert found["score"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_killed_fit_of_linkages_goes_on_to_the_same_weights(twins: list[LabelledSet], tmp_path: Path) -> None:
+    """Rows that are listed often gather their gradients in one order."""
+    encoder = replace(ENCODER, dropout=0.3, norm="after")
+    config = PredictorConfig(form="linkage", tokens="embedding", hop2=3, encoder=encoder)
+    steps = FitConfig(optimizer="adamw", learning_rate=0.01, warmup_steps=2, steps=12, batch=16, evaluate_every=4)
+
+    def killed(entry: dict[str, float]) -> None:
+        if entry["step"] == 8:
+            raise KeyboardInterrupt
+
+    def fitted(folder: str, **keys: Any) -> Fitted:
+        torch.manual_seed(0)
+        task = LinkageTask(twins, FaceTransformer(config, K, 16), CPU)
+        return fit(
+            task, steps, Store(str(tmp_path / folder)), "predictor", seed=0, precision="auto", device=CPU, **keys
+        )
+
+    expected = fitted("straight")
+    with pytest.raises(KeyboardInterrupt):
+        fitted("killed", report=killed)
+    found = fitted("killed")
+    assert found.steps == expected.steps == 12
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in found.tensors.items():
+        assert torch.equal(tensor, expected.tensors[name]), name
 
 
 def test_a_batch_encodes_a_row_once_however_often_it_is_listed(twins: list[LabelledSet]) -> None:
