@@ -19,7 +19,9 @@ def propagate(neighbor: Int32, similarity: Float32, threshold: float, max_size: 
     Raising `threshold` splits more.
     """
     rows = len(neighbor)
-    edges = edge_rules.threshold_edges(0, rows, neighbor, similarity, np.nextafter(np.float32(threshold), np.float32(2)))
+    edges = edge_rules.threshold_edges(
+        0, rows, neighbor, similarity, np.nextafter(np.float32(threshold), np.float32(2))
+    )
     source, target, weight = edges["source"], edges["target"], edges["weight"]
     label, free = np.full(rows, -1, np.int64), np.ones(rows, bool)
     limit = float(weight.min()) if len(weight) else 1.0

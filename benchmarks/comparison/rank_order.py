@@ -27,9 +27,7 @@ def rank_order(neighbor: Int32, threshold: float) -> Int64:
 
 
 @numba.njit(nogil=True, cache=True)
-def pair_distances(
-    neighbor: Int32, ordered: Int32
-) -> tuple[Int32, Int32, npt.NDArray[np.float64]]:  # pragma: no cover
+def pair_distances(neighbor: Int32, ordered: Int32) -> tuple[Int32, Int32, npt.NDArray[np.float64]]:  # pragma: no cover
     """Source, target and D of every pair of which one lists the other, once; `ordered` is `neighbor` sorted by row."""
     rows, k = neighbor.shape
     source, target = np.empty(rows * k, np.int32), np.empty(rows * k, np.int32)
