@@ -9,7 +9,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ def mini_batch_k_means(data: Prepared, share: float, batch: int) -> Int64:
     return np.asarray(model.fit_predict(data.vectors), np.int64)
 
 
-def hierarchical(data: Prepared, linkage: str, distance: float) -> Int64:
+def hierarchical(data: Prepared, linkage: Literal["average", "single"], distance: float) -> Int64:
     """HAC on cosine distance, the tree cut at `distance` (scipy); all pairs are held twice, 16 bytes each."""
     from scipy.cluster.hierarchy import fcluster
     from scipy.cluster.hierarchy import linkage as tree
@@ -103,7 +103,7 @@ def hierarchical(data: Prepared, linkage: str, distance: float) -> Int64:
             pairs[at : at + len(part)] = part
             at += len(part)
     np.maximum(pairs, 0, out=pairs)
-    return np.asarray(fcluster(tree(pairs, linkage), distance, "distance"), np.int64)
+    return np.asarray(fcluster(tree(pairs, linkage), distance, criterion="distance"), np.int64)
 
 
 def dbscan(data: Prepared, eps: float, min_samples: int) -> Int64:
@@ -251,7 +251,7 @@ BASELINES = {
     ),
     "EVoC": Baseline(
         evoc, {"layer": None, "min_cluster_size": 5, "noise_level": 0.5}, "evoc's defaults",
-        grid(layer=(0, 1, 2), min_cluster_size=(2, 3, 5), noise_level=(0.0, 0.5)),
+        grid(layer=(0, 1, 2), min_cluster_size=(2, 5), noise_level=(0.0, 0.5)),
         ("evoc", "numba", "scikit-learn"), neighbors=False,
     ),
     "FINCH": Baseline(

@@ -2,7 +2,6 @@
 
 import numba
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -27,8 +26,8 @@ def rank_order(neighbor: Int32, threshold: float) -> Int64:
 
 
 @numba.njit(nogil=True, cache=True)
-def pair_distances(neighbor: Int32, ordered: Int32) -> tuple[Int32, Int32, npt.NDArray[np.float64]]:  # pragma: no cover
-    """Source, target and D of every pair of which one lists the other, once; `ordered` is `neighbor` sorted by row."""
+def pair_distances(neighbor, ordered):  # type: ignore[no-untyped-def]
+    """Source, target int32 and D float64 (E,) of every pair of which one lists the other, once; `ordered`: sorted lists."""
     rows, k = neighbor.shape
     source, target = np.empty(rows * k, np.int32), np.empty(rows * k, np.int32)
     distance = np.empty(rows * k)
