@@ -29,6 +29,7 @@ from comparison.baselines import BASELINES, Baseline, Settings
 from comparison.isolated import Failed, Limits, call
 from measure import Rows, print_tables
 from raycluster.config import Config
+from raycluster.errors import ConfigError, RayclusterError
 from raycluster.overlay import fingerprint
 from raycluster.plan import describe_input
 
@@ -183,7 +184,10 @@ def of_recipe(laboratory: Laboratory, recipe: str, model: str | None) -> tuple[R
     """The lines of a recipe, as it is and best, and all of its sweep."""
     args = laboratory.args
     columns = {"id_column": args.id_column, "embedding_column": args.embedding_column}
-    config = recipes.configured(recipe, model, args.k, columns)
+    try:
+        config = recipes.configured(recipe, model, args.k, columns)
+    except RayclusterError as error:
+        return [{"method": recipe, "at": "-", "failed": str(error)}], []
     how = "limits of its model" if config.needs_model else "label-free"
     row: Values = {"method": recipe, "setting": "-"}
 
@@ -214,6 +218,10 @@ def _published_and_best(plain: Values, how: str, sweep: Rows, points: int) -> Ro
 def tables(args: Args) -> Iterator[tuple[str, Rows]]:
     """Of every set its table and its sweeps, as soon as they are there; last what is quoted."""
     models = [pair.partition("=")[::2] for pair in args.model]
+    if wrong := [name for name in args.baselines if name not in BASELINES]:
+        raise ConfigError(f"There is no baseline '{wrong[0]}'; there are {', '.join(BASELINES)}.")
+    if wrong := [recipe for recipe, model in models if not model]:
+        raise ConfigError(f"--model {wrong[0]} names no folder; it takes RECIPE=FOLDER.")
     for test in args.test:
         laboratory = Laboratory(args, test)
         laboratory.prepare()

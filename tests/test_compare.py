@@ -14,6 +14,7 @@ import tiny
 from conftest import ROOT
 from data import identities
 from raycluster import metrics
+from raycluster.errors import ConfigError
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
@@ -112,13 +113,20 @@ def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: 
     write_parquet(SyntheticConfig(rows=300, width=16, effective_dimension=16, mean_size=5, same_cosine=0.9), source)
     tiny.model(tmp_path / "model", thresholds={"eta": 0.5})
     chosen = args(
-        source, tmp_path, recipes=("cosine", "facemap"), model=(f"sdt-row={tmp_path / 'model'}",), baselines=(), k=20
+        source,
+        tmp_path,
+        recipes=("cosine", "facemap", "sdt-row"),
+        model=(f"sdt-row={tmp_path / 'model'}",),
+        baselines=(),
+        k=20,
     )
     rows = next(compare.tables(chosen))[1]
     assert [(row["method"], row["at"].split()[0]) for row in rows] == [
-        ("cosine", "label-free"), ("cosine", "best"), ("facemap", "label-free"), ("sdt-row", "limits"), ("sdt-row", "best"),
+        ("cosine", "label-free"), ("cosine", "best"), ("facemap", "label-free"), ("sdt-row", "-"),
+        ("sdt-row", "limits"), ("sdt-row", "best"),
     ]  # fmt: skip
     assert rows[0]["setting"].startswith("threshold 0.")
+    assert rows[3]["failed"] == "The recipe sdt-row needs a trained model: give --model, a folder of jobs/train.py."
     assert rows[1]["F_B"] >= rows[0]["F_B"] - 1
     assert rows[0]["seconds"] > 0
     assert "seconds" not in rows[1], "a sweep is read from stored edges"
@@ -127,6 +135,19 @@ def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: 
     expected = evaluate(EvaluateArgs(str(tmp_path / "run"), source))
     assert rows[0]["F_B"] == 100 * expected["bcubed"]["f"]
     assert rows[0]["R#I"] == expected["identity"]["clusters_per_identity"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"baselines": ("HAK",)}, "There is no baseline 'HAK'; there are k-means, .*"),
+        ({"model": ("sdt-row",)}, "--model sdt-row names no folder; it takes RECIPE=FOLDER."),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_made(tmp_path: Path, wrong: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        next(compare.tables(args(labelled.written(tmp_path), tmp_path, **wrong)))
+    assert not (tmp_path / "kept").exists()
 
 
 def test_other_settings_sets_and_versions_are_other_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
