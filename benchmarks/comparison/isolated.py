@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def _how(status: int) -> str:
 
 def _child(folder: str) -> None:
     place = Path(folder)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         work, args = pickle.loads((place / "call").read_bytes())
         result = (True, work(*args))
@@ -94,3 +96,10 @@ def _child(folder: str) -> None:
         result = (False, " ".join(f"{type(error).__name__}: {error}".split()))
     (place / "part").write_bytes(pickle.dumps(result))
     os.replace(place / "part", place / "result")
+
+
+def _end_with(parent: int) -> None:
+    """End this process, which has a session of its own, once its parent was killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(0, signal.SIGKILL)

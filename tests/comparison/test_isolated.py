@@ -1,12 +1,14 @@
 """A call in a process of its own: its result, and why there is none."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from conftest import ROOT
@@ -40,6 +42,12 @@ def takes(gib: float) -> None:
     del held
 
 
+def tells(marker: str) -> None:
+    Path(f"{marker}.part").write_text(str(os.getpid()))
+    os.replace(f"{marker}.part", marker)
+    time.sleep(60)
+
+
 def sleeps(marker: str) -> None:
     Path(marker).touch()
     time.sleep(60)
@@ -71,6 +79,23 @@ def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         isolated.call(sleeps, str(tmp_path / "started"), limits=isolated.Limits(seconds=3, gib=4))
     assert time.monotonic() - began < 30
     assert (tmp_path / "started").exists()
+
+
+def test_a_call_ends_when_its_caller_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import sys; sys.path[:0] = {sys.path!r}
+import test_isolated
+test_isolated.isolated.call(test_isolated.tells, {str(tmp_path / "process")!r}, limits=test_isolated.LIMITS)
+"""
+    caller = subprocess.Popen([sys.executable, "-c", code])
+    while not (tmp_path / "process").exists():
+        assert caller.poll() is None
+        time.sleep(0.05)
+    process = psutil.Process(int((tmp_path / "process").read_text()))
+    caller.kill()
+    caller.wait()
+    psutil.wait_procs([process], timeout=20)
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_call_that_takes_too_much_memory_is_ended() -> None:
