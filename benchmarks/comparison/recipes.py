@@ -1,0 +1,75 @@
+"""Recipes of this package as rows of the table: the whole job, Parquet to labels, and a sweep over its stored edges."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ablation import COSINES, THETAS
+from measure import peak_gib, seconds
+from raycluster import pipeline
+from raycluster.config import Config, KnnConfig
+from raycluster.errors import RayclusterError
+from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.models.folder import load_card
+from raycluster.models.resolve import recipe_of, with_model
+from raycluster.overlay import apply, load_config
+from raycluster.pipeline import Execution
+from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.training.limits import GRID
+
+LABEL_FREE = ("cosine", "components", "fc-es", "fc-es-sigmoid", "facemap")
+PACKAGES = ("raycluster", "infomap", "torch")
+
+
+def configured(recipe: str, model: str | None, k: int, columns: dict[str, str]) -> Config:
+    """A recipe with `k` neighbors unless it asks for a number of its own, or as its model was trained.
+
+    columns: values of id_column and embedding_column. Raises ConfigError and InputError as a run does.
+    """
+    if model is None:
+        config = load_config(recipe, columns, "compare")
+        return with_model(replace(config, knn=replace(config.knn, k=k)) if config.knn.k == KnnConfig().k else config)
+    card, _ = load_card(model)
+    config = recipe_of(model) if card.recipe == recipe else load_config(recipe, {"knn": {"k": card.k}}, "compare")
+    return with_model(apply(config, {**columns, "model": model}, "compare"))
+
+
+def swept(config: Config) -> tuple[float, ...]:
+    """What the recipe's own limit is swept over: eta, a similarity threshold or theta; nothing where it has none."""
+    if config.relations.score != "none":
+        return tuple(GRID)
+    return {"threshold": COSINES, "early-stop": THETAS}.get(config.edges.rule, ())
+
+
+def scored(source: str, label_column: str, config: Config) -> dict[str, Any]:
+    """Scores of a run, its summary, the seconds of the whole job and its peak; kernels are compiled and imported before."""
+    with TemporaryDirectory() as folder:
+        _warm_up(folder, config)
+        summary: dict[str, Any] = {}
+        spent = seconds(lambda: summary.update(pipeline.cluster(source, f"{folder}/run", config, Execution("local"))))
+        peak = peak_gib()
+        found = evaluate(EvaluateArgs(f"{folder}/run", source, config.id_column, label_column))
+    limits = {name: summary[name] for name in ("threshold", "theta", "eta") if summary.get(name) is not None}
+    return {"scores": found, "limits": limits, "seconds": spent, "peak_gib": peak}
+
+
+def sweep(source: str, label_column: str, config: Config) -> list[dict[str, Any]]:
+    """Scores at every limit of `swept`, from the edges of one run that stored all of them."""
+    everything = replace(config, edges=replace(config.edges, reserve=1.0))
+    with TemporaryDirectory() as folder:
+        pipeline.cluster(source, f"{folder}/run", everything, Execution("local"))
+        args = EvaluateArgs(f"{folder}/run", source, config.id_column, label_column, sweep=swept(config))
+        return list(evaluate(args)["sweep"])
+
+
+def _warm_up(folder: str, config: Config) -> None:
+    """A small run of the recipe, on rows of the width its model takes; what it cannot cluster stays cold."""
+    width = (load_card(config.model)[0].embedding_width if config.model else None) or 64
+    rows = 2 * config.knn.k + 100
+    write_parquet(SyntheticConfig(rows, width, mean_size=5, max_size=50), f"{folder}/warm")
+    plain = replace(config, id_column="id", embedding_column="embedding")
+    try:
+        pipeline.cluster(f"{folder}/warm", f"{Path(folder)}/warm-run", plain, Execution("local"))
+    except RayclusterError:
+        return
