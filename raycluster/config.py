@@ -85,12 +85,46 @@ class RelationsConfig:
 
 
 @dataclass(frozen=True)
+class DensityConfig:
+    """Density of every row on the transition matrix P of the neighbor lists, for rule `density-peaks` (S2)."""
+
+    kind: Literal["diffusion", "volume"] = "diffusion"
+    """`diffusion`: NDDe, density spread along P until it settles (eq. 2); `volume`: the sum of a row's similarities, the
+    standard density that grows with the size of an identity."""
+    similarity: Literal["auto", "cosine", "probability"] = "auto"
+    """What P is made from: `auto` is the learned score where relations.score is all, else the cosine; `cosine`, cut at 0;
+    or the edge `probability` of edges.transform."""
+    nearest: int | None = None
+    """Ranks of a neighbor list that density is spread over, the row itself included; none means all knn.k."""
+    sigma: float | None = 0.5
+    """P is softmax(-(1 - s) / sigma), as in the published code; none divides similarities by their sum, as printed
+    and as edge probabilities always are. Lowering it lets only the nearest count."""
+    steps: int = 100
+    """Diffusion steps at most. 1, with nearest 20, is the published approximation."""
+    tolerance: float = 0.05
+    """Root mean square change of a step at which diffusion stops. Lowering it spreads density farther: in the end, along
+    every weak link between identities, towards the volume."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.nearest is None or self.nearest >= 2, f"density.nearest is {self.nearest}: it must be at least 2."
+        )
+        _require(self.steps >= 1, f"density.steps is {self.steps}: it must be at least 1.")
+        _require(self.tolerance >= 0, f"density.tolerance is {self.tolerance}: it must not be negative.")
+        _require_sharpness("density.sigma", self.sigma)
+
+
+def _require_sharpness(key: str, sigma: float | None) -> None:
+    _require(sigma is None or 0.001 <= sigma < math.inf, f"{key} is {sigma}: it must be a finite number from 0.001 up.")
+
+
+@dataclass(frozen=True)
 class EdgesConfig:
     """Which neighbor pairs become weighted edges."""
 
-    rule: Literal["threshold", "score", "early-stop", "gap"] = "threshold"
+    rule: Literal["threshold", "score", "early-stop", "gap", "density-peaks"] = "threshold"
     """`threshold` on similarity or `score` on the learned score, undirected; `early-stop`: FC-ES walk on NEP, directed;
-    `gap`: FaceMap."""
+    `gap`: FaceMap; `density-peaks`: every row to its closest denser neighbor (S2)."""
     threshold: float | None = None
     """Lowest similarity of an edge, for rule `threshold`; none picks it from the data. Raising it splits more."""
     theta: float | None = 0.22
@@ -112,8 +146,15 @@ class EdgesConfig:
     """Gaps before the one under test that rule `gap` compares it with."""
     gap_z: float = 3.0
     """Standard scores above which a gap cuts the neighbor list in rule `gap`. Raising it keeps more neighbors."""
+    distance: Literal["tpdi", "cosine"] = "tpdi"
+    """How far rows lie apart in rule `density-peaks`: S2's transition-probability-based distance, or 1 - cosine."""
+    sigma: float | None = 0.05
+    """Of the transition probabilities in TPDi, as density.sigma is of the density. Lowering it splits more."""
+    closeness: float | None = 0.3
+    """What 1 - distance of a row and its closest denser neighbor must exceed to join them, 1 less S2's tau of 0.7; none
+    takes the model's. Raising it splits more."""
     reserve: float = 0.1
-    """How far below the threshold (theta, eta) edges are still stored, so that a finished run can be swept."""
+    """How far below the threshold (theta, eta, closeness) edges are still stored, so that a finished run can be swept."""
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -123,6 +164,11 @@ class EdgesConfig:
             _require(math.isfinite(value), f"edges.{name.replace('_', '-')} is {value}: it must be a finite number.")
         _require(self.theta is None or 0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
         _require(self.eta is None or 0 <= self.eta <= 1, f"edges.eta is {self.eta}: a score lies in 0..1.")
+        _require(
+            self.closeness is None or 0 <= self.closeness <= 1,
+            f"edges.closeness is {self.closeness}: it lies in 0..1, as 1 - distance does.",
+        )
+        _require_sharpness("edges.sigma", self.sigma)
         _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
         _require(self.gap_window >= 2, f"edges.gap-window is {self.gap_window}: it must be at least 2.")
         _require(self.reserve >= 0, f"edges.reserve is {self.reserve}: it must not be negative.")
@@ -188,6 +234,7 @@ class Config:
     topk: TopkConfig = field(default_factory=TopkConfig)
     contexts: ContextsConfig = field(default_factory=ContextsConfig)
     relations: RelationsConfig = field(default_factory=RelationsConfig)
+    density: DensityConfig = field(default_factory=DensityConfig)
     edges: EdgesConfig = field(default_factory=EdgesConfig)
     communities: CommunitiesConfig = field(default_factory=CommunitiesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
@@ -200,8 +247,25 @@ class Config:
                 f"topk.{name} has no use without edges.rule early-stop or a learned score.",
             )
         _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
-        _require((score == "all") == (rule == "score"), "relations.score all and edges.rule score go together.")
+        _require(rule != "score" or score == "all", "edges.rule score needs relations.score all.")
+        _require(
+            score != "all" or rule in ("score", "density-peaks"),
+            "relations.score all needs edges.rule score or density-peaks.",
+        )
         _require(score == "all" or not self.contexts.encode, "contexts.encode has no use without relations.score all.")
+        if rule == "density-peaks":
+            _require(
+                self.communities.engine == "components",
+                "edges.rule density-peaks needs communities.engine components: its trees are the clusters.",
+            )
+            _require(
+                score == "none" or self.density.similarity == "auto",
+                f"density.similarity {self.density.similarity} makes no use of the scores of relations.score {score}.",
+            )
+            _require(
+                self.density.nearest is None or self.density.nearest <= self.knn.k,
+                f"density.nearest is {self.density.nearest}: a list has only knn.k {self.knn.k} ranks.",
+            )
 
     @property
     def needs_model(self) -> bool:

@@ -14,7 +14,7 @@ from raycluster.graph import jaccard
 from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
 from raycluster.graph.nearest import Float32
 from raycluster.overlay import load_config
-from raycluster.stages import communities, edges, ingest, knn, labels, lists
+from raycluster.stages import communities, density, edges, ingest, knn, labels, lists
 
 
 class Clusterer:
@@ -81,6 +81,7 @@ class Clusterer:
             lambda: jaccard.neighbor_edge_probability(
                 neighbor, edges.transform(config.edges)(similarity), threads=threads
             ),
+            peaks=lambda: density.peaks_in_memory(config, neighbor, similarity, similarity, threads),
         )  # fmt: skip
         graph = {name: found[name] for name in ("source", "target", "weight")}
         communities.require_memory(len(graph["source"]), len(stored), config.communities)

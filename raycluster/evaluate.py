@@ -35,7 +35,7 @@ class EvaluateArgs:
     """File or URL to write the printed JSON to as well."""
     sweep: tuple[float, ...] = ()
     """Thresholds to evaluate as well, from the stored edges alone: of similarity, or eta of a learned score, or theta of
-    an early-stop recipe without one."""
+    an early-stop recipe without one, or closeness of density peaks."""
     hard_clusters: bool = False
     """Add the table of S2: scores by size of identity (sz-1..5) and by its sparsity (sp-1..5)."""
 

@@ -141,6 +141,10 @@ def _checked(value: Any, kind: Any, what: str) -> Any:
         return value
     if isinstance(kind, types.UnionType):
         return None if value is None else _checked(value, choices[0], what)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{what} to {value!r}; it takes a list.")
+        return tuple(_checked(item, choices[0], what) for item in value)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -21,9 +21,10 @@ from raycluster.models.resolve import with_model
 from raycluster.plan import describe_input, make_plan
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
-from raycluster.stages import communities, embeddings, labels
+from raycluster.stages import communities, density, embeddings, labels
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.contexts import CONTEXTS
+from raycluster.stages.density import DENSITY
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
 from raycluster.stages.ingest import INGEST
@@ -34,9 +35,10 @@ from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
 
 STAGES: tuple[Stage, ...] = (
-    INGEST, EMBEDDINGS, LISTS, KNN, TOPK, CONTEXTS, RELATIONS, EDGES, COMMUNITIES, LABELS,
+    INGEST, EMBEDDINGS, LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, LABELS,
 )  # fmt: skip
 SAMPLE_ROWS = 256
+LIMITS = ("threshold", "theta", "eta", "closeness")
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress)
             advance()
     if stage is EMBEDDINGS:
         progress.say(_memory_ahead(run))
+    if stage is DENSITY:
+        progress.say(density.told(run))
 
 
 def _limits_in_force(found: dict[str, Any]) -> str:
@@ -187,11 +191,15 @@ def _rebuild(result: dict[str, Any]) -> RayclusterError:
     return kinds.get(result["error"], RayclusterError)(result["message"])
 
 
+def _edges_at_most(config: Config, rows: int) -> int:
+    return rows * (1 if config.edges.rule == "density-peaks" else config.knn.k - 1)
+
+
 def _memory_ahead(run: Run) -> str:
     """What communities will need, said before neighbors are searched; refuses a run that cannot fit even so."""
     config = run.config
-    most = run.rows * (config.knn.k - 1)
-    least = run.rows // 2
+    most = _edges_at_most(config, run.rows)
+    least = 0 if config.edges.rule == "density-peaks" else run.rows // 2
     if config.edges.rule == "threshold" and config.edges.threshold is not None:
         vectors = scratch.joined(run, "embeddings", "embedding", config.knn.storage)
         rows = np.unique(np.linspace(0, run.rows - 1, min(run.rows, SAMPLE_ROWS)).astype(np.int32))
@@ -221,7 +229,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         "outliers": int(found.is_outlier.sum()),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
-        **{name: value for name, value in run.prepared("edges").items() if name in ("threshold", "theta", "eta")},
+        **{name: value for name, value in run.prepared("edges").items() if name in LIMITS},
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]
@@ -256,7 +264,7 @@ def _dry_run(described: dict[str, Any], config: Config, execution: Execution) ->
     plan, _ = make_plan(config, described, execution.shards)
     rows = plan["input"]["rows"]
     require_rows(config.knn, rows, described["url"])
-    most = rows * (config.knn.k - 1)
+    most = _edges_at_most(config, rows)
     wide = plan["input"]["width"]
     if config.contexts.encode:
         wide += load_card(str(config.model))[0].training.predictor.encoder.width or wide

@@ -45,6 +45,8 @@ def relations(k: int) -> pa.Schema:
     return pa.schema([("row", pa.int32()), ("score", vector(pa.float32(), k))])
 
 
+DENSITY = pa.schema([("row", pa.int32()), ("density", pa.float32())])
+
 EDGES = pa.schema(
     [
         ("source", pa.int32()),

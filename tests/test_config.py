@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
-from raycluster.config import Config, ContextsConfig, EdgesConfig, RelationsConfig, TopkConfig
+from raycluster.config import (
+    CommunitiesConfig,
+    Config,
+    ContextsConfig,
+    DensityConfig,
+    EdgesConfig,
+    KnnConfig,
+    RelationsConfig,
+    TopkConfig,
+)
 from raycluster.errors import ConfigError
+
+PEAKS = EdgesConfig(rule="density-peaks")
+RULES = ("threshold", "score", "early-stop", "gap", "density-peaks")
+COMPONENTS = CommunitiesConfig(engine="components")
 
 
 def complaint(section: str, **values: Any) -> str:
@@ -40,6 +53,15 @@ def complaint(section: str, **values: Any) -> str:
         ("edges", "epsilon", math.inf),
         ("edges", "gap_window", 1),
         ("edges", "gap_z", math.nan),
+        ("edges", "closeness", -0.1),
+        ("edges", "closeness", math.nan),
+        ("edges", "sigma", 0.0),
+        ("edges", "sigma", math.inf),
+        ("density", "nearest", 1),
+        ("density", "sigma", 0.0),
+        ("density", "steps", 0),
+        ("density", "tolerance", -0.1),
+        ("density", "tolerance", math.nan),
         ("edges", "reserve", -0.1),
         ("edges", "reserve", math.inf),
         ("communities", "seed", 0),
@@ -70,6 +92,13 @@ def test_a_value_out_of_range_is_refused_by_name(section: str, key: str, value: 
         ("edges", "eta", 1.0),
         ("edges", "eta", None),
         ("edges", "reserve", 0.0),
+        ("edges", "closeness", 0.0),
+        ("edges", "closeness", None),
+        ("edges", "sigma", 0.05),
+        ("density", "nearest", 2),
+        ("density", "sigma", None),
+        ("density", "steps", 1),
+        ("density", "tolerance", 0.0),
         ("communities", "seed", 2**31 - 1),
         ("labels", "min_strength", 1.0),
     ],
@@ -97,12 +126,35 @@ def test_edges_are_recalled_only_after_a_walk(rule: Any) -> None:
     assert said == "relations.score recall needs edges.rule early-stop."
 
 
-def test_all_scores_and_the_rule_that_reads_them_go_together() -> None:
-    expected = "relations.score all and edges.rule score go together."
-    assert complaint("", edges=EdgesConfig(rule="score")) == expected
+def test_all_scores_and_the_rules_that_read_them_go_together() -> None:
+    assert complaint("", edges=EdgesConfig(rule="score")) == "edges.rule score needs relations.score all."
     for rule in ("threshold", "early-stop", "gap"):
         config: Any = EdgesConfig(rule=rule)  # type: ignore[arg-type]
-        assert complaint("", edges=config, relations=RelationsConfig(score="all")) == expected
+        said = complaint("", edges=config, relations=RelationsConfig(score="all"))
+        assert said == "relations.score all needs edges.rule score or density-peaks."
+    Config(edges=PEAKS, relations=RelationsConfig(score="all"), communities=COMPONENTS)
+    Config(edges=PEAKS, communities=COMPONENTS)
+
+
+def test_the_trees_of_density_peaks_are_the_clusters() -> None:
+    said = complaint("", edges=PEAKS)
+    assert said == "edges.rule density-peaks needs communities.engine components: its trees are the clusters."
+
+
+def test_a_density_of_something_else_than_the_scores_leaves_them_without_use() -> None:
+    scores = RelationsConfig(score="all")
+    for similarity in ("cosine", "probability"):
+        density: Any = DensityConfig(similarity=similarity)  # type: ignore[arg-type]
+        said = complaint("", edges=PEAKS, communities=COMPONENTS, relations=scores, density=density)
+        assert said == f"density.similarity {similarity} makes no use of the scores of relations.score all."
+        Config(edges=PEAKS, communities=COMPONENTS, density=density)
+
+
+def test_density_is_not_spread_beyond_the_list() -> None:
+    known: dict[str, Any] = {"edges": PEAKS, "communities": COMPONENTS, "density": DensityConfig(nearest=20)}
+    said = complaint("", **known, knn=KnnConfig(k=10))
+    assert said == "density.nearest is 20: a list has only knn.k 10 ranks."
+    Config(**known, knn=KnnConfig(k=20))
 
 
 def test_contexts_are_for_scores_of_all_neighbors() -> None:
@@ -124,5 +176,5 @@ def test_only_predictions_and_scores_need_a_model() -> None:
 
 
 def test_only_the_early_stop_walk_has_a_direction() -> None:
-    directed = {rule: EdgesConfig(rule=rule).directed for rule in ("threshold", "score", "early-stop", "gap")}  # type: ignore[arg-type]
-    assert directed == {"threshold": False, "score": False, "early-stop": True, "gap": False}
+    directed = {rule: EdgesConfig(rule=rule).directed for rule in RULES}  # type: ignore[arg-type]
+    assert directed == {rule: rule == "early-stop" for rule in RULES}

@@ -113,6 +113,18 @@ def test_rows_of_any_length_and_real_type_give_the_same_partition():
         assert bcubed_f(expected, found) == 1
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "probability"])
+def test_density_peaks_follow_any_recipe_in_memory_whatever_the_order_and_threads(similarity):
+    vectors, people = identities(40, 8, width=64)
+    peaks = {"edges": {"rule": "density-peaks"}, "communities": {"engine": "components"}}
+    overrides = {**peaks, "knn": {"k": 8}, "density": {"similarity": similarity}}
+    found = fitted(vectors, overrides, threads=2).labels_
+    assert bcubed_f(people, found) > 0.95
+    order = np.random.default_rng(0).permutation(len(vectors))
+    other = fitted(vectors[order], overrides, threads=1).labels_
+    assert bcubed_f(found[order], other) == 1
+
+
 def test_identical_rows_share_a_cluster():
     base = unit_rows(30, 16, 0)
     found = fitted(np.repeat(base, 5, axis=0))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raycluster.config import Config, KnnConfig
+from raycluster.config import Config, DensityConfig, KnnConfig
 from raycluster.errors import ConfigError
 from raycluster.models.config import EncoderConfig, TrainingConfig
 from raycluster.overlay import apply, differences, fingerprint, load_config, load_training, load_yaml, recipe_names
@@ -22,6 +22,7 @@ TRAINED = {
     "diff-cluster-gram",
     "fc-eser",
     "fc-es-topk",
+    "hard-clusters",
     "sdt-row",
     "face-transformer",
     "face-transformer-only-re",
@@ -140,6 +141,35 @@ def test_the_other_ablations_of_s1() -> None:
     assert (topk.topk.predict, topk.relations.score, topk.edges) == (True, "none", load_config("diff-cluster").edges)
     assert (eser.topk.predict, eser.relations.score, eser.edges.transform) == (False, "recall", "exponential")
     assert load_training("fc-eser").predictor.encoder == EncoderConfig()
+
+
+def test_hard_clusters_is_s2_as_published() -> None:
+    config, predictor = load_config("hard-clusters"), load_training("hard-clusters").predictor
+    assert (config.edges.rule, config.edges.distance, config.edges.closeness) == ("density-peaks", "tpdi", 0.3)
+    assert config.density == DensityConfig(kind="diffusion", sigma=0.5, tolerance=0.05)
+    assert config.edges.sigma == 0.05
+    assert (config.knn.k, config.communities.engine) == (80, "components")
+    assert predictor.encoder == EncoderConfig(layers=1, heads=8, width=256, hidden=2048, dropout=0.2)
+    assert (predictor.form, predictor.tokens, predictor.head) == ("row", "embedding", (256, 128))
+
+
+def test_density_peaks_lie_over_any_recipe_that_scores_all_neighbors_or_none() -> None:
+    over = {"edges": {"rule": "density-peaks"}, "communities": {"engine": "components"}}
+    for name in ("cosine", "components", "fc-es", "facemap", "sdt-row"):
+        assert load_config(name, over).edges.rule == "density-peaks"
+
+
+def test_a_list_of_widths_is_read_and_checked() -> None:
+    for widths in ([64, 32], (64, 32)):
+        assert load_training("sdt-row", {"training": {"predictor": {"head": widths}}}).predictor.head == (64, 32)
+    said = training_complaint(overrides={"training": {"predictor": {"head": 64}}})
+    assert said == "my.yaml sets 'training.predictor.head' to 64; it takes a list."
+    said = training_complaint(overrides={"training": {"predictor": {"head": [64, "wide"]}}})
+    assert said == "my.yaml sets 'training.predictor.head' to 'wide'; it takes a value of type int."
+    said = training_complaint(overrides={"training": {"predictor": {"head": [0]}}})
+    assert said == "predictor.head is (0,): widths are at least 1."
+    said = training_complaint("diff-cluster", {"training": {"predictor": {"head": [8]}}})
+    assert said == "predictor.head is for form row, not pair."
 
 
 def test_overrides_lie_over_the_recipe_and_leave_the_rest_of_it() -> None:
@@ -266,7 +296,7 @@ def test_a_section_that_is_no_mapping_is_refused() -> None:
 def test_a_value_out_of_range_is_refused_as_the_configuration_says() -> None:
     assert complaint(overrides={"knn": {"k": 1}}) == "knn.k is 1: a row and at least one neighbor make 2."
     said = complaint("sdt-row", {"edges": {"rule": "threshold"}})
-    assert said == "relations.score all and edges.rule score go together."
+    assert said == "relations.score all needs edges.rule score or density-peaks."
 
 
 def test_a_whole_number_is_accepted_for_a_float_and_stored_as_one() -> None:

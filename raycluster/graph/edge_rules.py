@@ -199,3 +199,52 @@ def gap_edges(start: int, stop: int, neighbor: Int32, similarity: Float32, windo
     columns = _undirected_columns(start, stop, neighbor, similarity, length, scale)
     positive = columns["weight"] > 0
     return {name: values[positive] for name, values in columns.items()}
+
+
+@numba.njit(nogil=True, cache=True)
+def denser(start: int, neighbor: Int32, density: Float32) -> Bool:
+    """Which neighbors (R, K) of rows start.. are denser than the row, by density (N,) of all rows.
+
+    Of equally dense rows the lower counts as denser: so no two rows are, each, denser than the other, nor any circle of them.
+    """
+    out = np.zeros(neighbor.shape, np.bool_)
+    for local in range(neighbor.shape[0]):
+        i = start + local
+        for rank in range(neighbor.shape[1]):
+            j = neighbor[local, rank]
+            out[local, rank] = j >= 0 and (density[j] > density[i] or (density[j] == density[i] and j < i))
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _closest(neighbor, closeness, wanted, best):  # type: ignore[no-untyped-def]
+    """Rank of each row's closest wanted neighbor, of equals the lowest row; -1 where none is wanted."""
+    for row in range(neighbor.shape[0]):
+        best[row] = -1
+        for rank in range(neighbor.shape[1]):
+            if wanted[row, rank]:
+                held, close = best[row], closeness[row, rank]
+                if (
+                    held < 0
+                    or close > closeness[row, held]
+                    or (close == closeness[row, held] and neighbor[row, rank] < neighbor[row, held])
+                ):
+                    best[row] = rank
+
+
+def density_peak_edges(
+    start: int, neighbor: Int32, similarity: Float32, uphill: Bool, closeness: Float32, floor: float
+) -> Columns:
+    """Density peaks (S2): each of rows start.. to the closest of its denser neighbors, where closer than `floor`.
+
+    All arrays are (R, K) of these rows, `uphill` from `denser`. Of equally close neighbors the lower is taken. Edges never
+    close a circle, and their trees are the clusters. An edge weighs its closeness, which is 1 - distance; a row without one
+    is the root of its tree.
+    """
+    best = np.empty(len(neighbor), np.int64)
+    _closest(neighbor, closeness, uphill, best)
+    row = np.flatnonzero(best >= 0)
+    row = row[closeness[row, best[row]] > np.float32(floor)]
+    rank = best[row]
+    weight = closeness[row, rank]
+    return _columns((row + start).astype(np.int32), neighbor[row, rank], weight, similarity[row, rank])

@@ -3,15 +3,16 @@
     p_hat_ij = p_ij / sum over h in N_i of p_ih
     NEP_ij = sum over h in N_i and N_j of (p_hat_ih + p_hat_jh) / (sum over h in N_i of p_hat_ih + ... N_j of p_hat_jh)
 
-Row-parallel; each row needs the neighbor lists of its neighbors. A row's list is held in a small hash table, so memory
-does not grow with the number of rows.
+The sums over what two lists have in common are those of `raycluster.graph.overlap`.
 """
 
-import numba
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.graph.overlap import overlaps
 
 
 def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
@@ -32,70 +33,27 @@ def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float 
     return (1.0 / (1.0 + np.exp(np.float32(delta) * distance + np.float32(epsilon)))).astype(np.float32)
 
 
+def edge_probability(
+    similarity: Float32, transform: Literal["exponential", "sigmoid"], tau: float, delta: float, epsilon: float
+) -> Float32:
+    """The chosen transform of similarities (R, K); empty ranks (similarity -1) get 0."""
+    if transform == "exponential":
+        probability = exponential_probability(similarity, tau)
+    else:
+        probability = sigmoid_probability(similarity, delta, epsilon)
+    return np.where(similarity > -1, probability, np.float32(0))
+
+
 def normalized(probability: Float32) -> Float32:
     """p_hat: each row (K columns, self included) divided by its sum. Rows of zeros stay zero."""
     total = probability.sum(axis=1, dtype=np.float64, keepdims=True)
     return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
-def _slot(node, mask):  # type: ignore[no-untyped-def]
-    return ((node * np.int32(-1640531535)) >> np.int32(9)) & mask
-
-
-@numba.njit(nogil=True, parallel=True, cache=True)
-def _nep_rows(first, order, neighbor, p_hat, length, mass, out):  # type: ignore[no-untyped-def]
-    k = neighbor.shape[1]
-    slots = 4
-    while slots < 8 * k:
-        slots *= 2
-    mask = slots - 1
-    chunk = 256
-    rows = out.shape[0]
-    for part in numba.prange((rows + chunk - 1) // chunk):
-        key = np.full(slots, -1, np.int32)
-        value = np.empty(slots, np.float32)
-        used = np.empty(k, np.int64)
-        for turn in range(part * chunk, min(rows, (part + 1) * chunk)):
-            local = order[turn]
-            i = first + local
-            for h in range(length[i]):
-                slot = _slot(neighbor[i, h], mask)
-                while key[slot] >= 0:
-                    slot = (slot + 1) & mask
-                key[slot] = neighbor[i, h]
-                value[slot] = p_hat[i, h]
-                used[h] = slot
-            for rank in range(k):
-                j = neighbor[i, rank]
-                if j < 0 or rank >= length[i]:
-                    out[local, rank] = 0.0
-                    continue
-                common = 0.0
-                for h in range(length[j]):
-                    other = neighbor[j, h]
-                    slot = _slot(other, mask)
-                    held = key[slot]
-                    while held >= 0:
-                        if held == other:
-                            common += value[slot] + p_hat[j, h]
-                            break
-                        slot = (slot + 1) & mask
-                        held = key[slot]
-                out[local, rank] = common / (mass[i] + mass[j])
-            for h in range(length[i]):
-                key[used[h]] = -1
-
-
 def _truncated_mass(p_hat: Float32, length: Int64) -> npt.NDArray[np.float64]:
     """Sum of the first length[i] entries of each row; 1 for a whole row, as without truncation."""
     sums = np.cumsum(p_hat, axis=1, dtype=np.float64)
     return np.where(length == p_hat.shape[1], 1.0, sums[np.arange(len(sums)), length - 1])
-
-
-def _by_shared_neighbors(neighbor: Int32) -> Int64:
-    """An order of rows in which those with near neighbors in common follow each other, so their lists stay in cache."""
-    return np.argsort(neighbor[:, :16].min(axis=1), kind="stable")
 
 
 def neighbor_edge_probability(
@@ -117,11 +75,4 @@ def neighbor_edge_probability(
     mass = np.ones(len(neighbor)) if length is None else _truncated_mass(p_hat, length)
     if length is None:
         length = np.full(len(neighbor), neighbor.shape[1], np.int64)
-    out = np.empty((stop - start, neighbor.shape[1]), np.float32)
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads or before, before))
-    try:
-        _nep_rows(start, _by_shared_neighbors(neighbor[start:stop]), neighbor, p_hat, length, mass, out)
-    finally:
-        numba.set_num_threads(before)
-    return out
+    return overlaps(neighbor, p_hat, start, stop, length, mass, product=False, threads=threads)

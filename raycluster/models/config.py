@@ -121,9 +121,13 @@ class PredictorConfig:
     """What the network is told of a neighbor. `gram` does not depend on the width or the origin of the embeddings."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """The layers; with `linkage` those of the Relation Encoder and of the Linkage Predictor, as many and wide in both."""
+    head: tuple[int, ...] = ()
+    """Hidden widths of the row form's MLP of a row and its neighbor; none makes one layer as wide as the encoder."""
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
+        _require(all(width >= 1 for width in self.head), f"predictor.head is {self.head}: widths are at least 1.")
+        _require(not self.head or self.form in ("none", "row"), f"predictor.head is for form row, not {self.form}.")
         _require(self.hop2 >= 0, f"predictor.hop2 is {self.hop2}: it must not be negative.")
         _require(
             self.form != "distance" or self.hop2 > 0, "predictor.form distance needs a predictor.hop2 of at least 1."

@@ -52,7 +52,7 @@ class Card:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`filter`, `predictor` or both: file, sha256 and number of parameters; `save` fills it."""
     thresholds: dict[str, float]
-    """Those of theta, floor, eta, slope and intercept that were calibrated."""
+    """Those of theta, floor, eta, closeness, slope and intercept that were calibrated."""
     curves: dict[str, list[dict[str, Any]]]
     """What the thresholds were read from."""
     confidence: list[dict[str, Any]]
@@ -146,7 +146,7 @@ def _training(values: dict[str, Any], name: str) -> TrainingConfig:
         training = apply(TrainingConfig(), values, "it", "training.")
     except ConfigError as error:
         raise InputError(f"{name} holds no usable training configuration: {error}") from error
-    if asdict(training) != values:
+    if json.loads(json.dumps(asdict(training))) != values:
         raise InputError(f"{name} lacks keys of its training configuration.")
     return training
 

@@ -1,5 +1,7 @@
 """The relation predictor: are a row and its neighbor the same identity? (S1 eq. 9-13, in two forms.)"""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -20,9 +22,11 @@ class RowPredictor(nn.Module):
         self.encoder = Encoder(tokens.token_width(config.tokens, embedding_width, k), config.encoder)
         width = self.encoder.width
         self.rank = nn.Parameter(0.02 * torch.randn(k, width))
-        self.of_neighbor = nn.Linear(width, width)
-        self.of_anchor = nn.Linear(width, width, bias=False)
-        self.head = nn.Sequential(nn.GELU(), nn.Linear(width, 1))
+        first, *hidden = config.head or (width,)
+        self.of_neighbor = nn.Linear(width, first)
+        self.of_anchor = nn.Linear(width, first, bias=False)
+        widths = pairwise([first, *hidden, 1])
+        self.head = nn.Sequential(*(layer for a, b in widths for layer in (nn.GELU(), nn.Linear(a, b))))
 
     def forward(self, vectors: Tensor, present: Tensor, topk: Tensor | None, background: tokens.Background) -> Tensor:
         """Logits (B, K) that a neighbor is of the row's identity, of unit vectors (B, K, D); rank 0, self, says nothing.

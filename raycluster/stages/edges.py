@@ -1,10 +1,12 @@
-"""knn, topk, relations -> weighted edges, by one of four rules, each computed shard by shard with nothing left to merge.
+"""knn, topk, relations, density -> weighted edges, by one of five rules, each computed shard by shard with nothing left to merge.
 
     threshold    undirected, similarity >= threshold, weight = similarity
     score        undirected, learned score >= eta, weight = score
     early-stop   directed (FC-ES): walk a row's neighbors in cosine order while NEP >= theta, weight = NEP; with a
                  relation predictor (FC-ESER, S1) later neighbors return whose score is at least eta, weight = score
     gap          undirected (FaceMap): neighbors before the first outlying similarity gap, weight = similarity / row sum
+    density-peaks   each row to its closest denser neighbor (S2) if its closeness, 1 - distance, is above a limit;
+                 weight = closeness
 
 Edges up to `edges.reserve` below the limit are stored as well, and `in_force` leaves them out at read. The kernels are in
 `raycluster.graph.edge_rules`.
@@ -24,6 +26,7 @@ from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
+from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
 
@@ -33,7 +36,8 @@ Limits = dict[str, Any]
 def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[str, float]) -> Limits:
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
-    Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, and a learned score has `eta`.
+    Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
+    a learned score in any other rule has `eta`.
     similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
     gives a limit.
     """
@@ -44,6 +48,8 @@ def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[s
             return {"threshold": config.edges.threshold, "picked": False}
         threshold, why = pick_threshold(similarity, sample_pairs(vectors))
         return {"threshold": threshold, "picked": True, **why}
+    if rule == "density-peaks":
+        return {"closeness": calibrated_or_given("edges.closeness", config.edges.closeness, calibrated)}
     if rule == "early-stop":
         limits["theta"] = calibrated_or_given("edges.theta", config.edges.theta, calibrated)
     if config.relations.score != "none":
@@ -61,8 +67,8 @@ def calibrated_or_given(key: str, value: float | None, calibrated: dict[str, flo
 
 
 def swept(limits: Limits) -> float:
-    """The limit that stored edges can be swept by: eta, a similarity threshold or theta; -1 for rule `gap`."""
-    return float(next((limits[name] for name in ("eta", "threshold", "theta") if name in limits), -1.0))
+    """The limit that stored edges can be swept by: eta, a similarity threshold, closeness or theta; -1 for rule `gap`."""
+    return float(next((limits[name] for name in ("eta", "threshold", "closeness", "theta") if name in limits), -1.0))
 
 
 def in_force(edges: Columns, config: EdgesConfig, limits: Limits, at: float) -> Any:
@@ -72,6 +78,8 @@ def in_force(edges: Columns, config: EdgesConfig, limits: Limits, at: float) -> 
     """
     if config.rule == "threshold":
         return edges["weight"] >= np.float32(at)
+    if config.rule == "density-peaks":
+        return edges["weight"] > np.float32(at)
     if config.rule == "gap":
         return np.ones(len(edges["weight"]), bool)
     if "eta" in limits:
@@ -86,11 +94,8 @@ def transform(config: EdgesConfig) -> Callable[[Float32], Float32]:
     """Similarities (R, K) to normalized edge probabilities p_hat; empty ranks (similarity -1) get 0."""
 
     def p_hat(similarity: Float32) -> Float32:
-        if config.transform == "exponential":
-            probability = jaccard.exponential_probability(similarity, config.tau)
-        else:
-            probability = jaccard.sigmoid_probability(similarity, config.delta, config.epsilon)
-        return jaccard.normalized(np.where(similarity > -1, probability, np.float32(0)))
+        probability = jaccard.edge_probability(similarity, config.transform, config.tau, config.delta, config.epsilon)
+        return jaccard.normalized(probability)
 
     return p_hat
 
@@ -105,11 +110,13 @@ def build(
     reserve: float,
     nep: Callable[[], Float32],
     score: Float32 | None = None,
+    peaks: Callable[[], Peaks] | None = None,
 ) -> Columns:
     """The edges of rows start..stop; neighbor, similarity and, where a predictor gave it, score are (N, K) of all rows.
 
-    `nep` is called for the NEP (stop - start, K) of these rows, which only `early-stop` needs. Edges up to `reserve`
-    below the swept limit are included.
+    `nep` is called for the NEP (stop - start, K) of these rows, which only `early-stop` needs, and `peaks`
+    for which of their neighbors are denser and how close, each (stop - start, K), which `density-peaks` needs. Edges up to
+    `reserve` below the swept limit are included.
     """
     floor = swept(limits) - reserve
     if config.rule == "threshold":
@@ -120,6 +127,9 @@ def build(
         assert score is not None
         return edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
     own = slice(start, stop)
+    if config.rule == "density-peaks":
+        assert peaks is not None
+        return edge_rules.density_peak_edges(start, neighbor[own], similarity[own], *peaks(), floor)
     theta, eta = (limits["theta"], floor) if "eta" in limits else (floor, np.inf)
     of_rows = None if score is None else np.asarray(score[own])
     return edge_rules.early_stop_edges(start, neighbor[own], similarity[own], nep(), theta, of_rows, eta)
@@ -156,7 +166,8 @@ def compute(run: Run, shard: int) -> Part:
         score = scratch.joined(run, "relations", "score", "float32")
     limits, config = run.prepared("edges"), run.config.edges
     columns = build(
-        start, stop, *neighbors(run), config, limits, config.reserve, lambda: nep_of(run, start, stop), score
+        start, stop, *neighbors(run), config, limits, config.reserve, lambda: nep_of(run, start, stop), score,
+        lambda: peaks_of(run, start, stop),
     )  # fmt: skip
     return Part([schemas.from_columns(schemas.EDGES, **columns)])
 

@@ -14,7 +14,7 @@ from raycluster.config import Config
 from raycluster.graph import edge_rules
 from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32
-from raycluster.stages import communities, edges
+from raycluster.stages import communities, density, edges
 from raycluster.training import calibration
 from raycluster.training.samples import UNKNOWN, LabelledSet
 from raycluster.training.tasks import true_topk
@@ -79,7 +79,8 @@ def of_early_stop(
 def of_scores(
     sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Say
 ) -> tuple[dict[str, float], dict[str, Curve], dict[str, Any]]:
-    """Slope and intercept that make scores probabilities, and eta, from the raw scores of the sets' `relations`."""
+    """Slope and intercept that make scores probabilities, from the raw scores of the sets' `relations`, and the limit that
+    edges are kept by: closeness of rule density-peaks, else eta."""
     raw = [_logit(scratch.joined(part.run, "relations", "score", "float32")) for part in sets]
     logits, same = [], []
     for part, logit in zip(sets, raw, strict=True):
@@ -94,19 +95,24 @@ def of_scores(
     after = calibration.reliability(probability, truth)
     scores = [calibration.probability(each, slope, intercept) for each in raw]
 
-    def at(eta: float, part: LabelledSet, score: Float32) -> Columns:
-        everything = {**known, "eta": eta}
+    name = "closeness" if config.edges.rule == "density-peaks" else "eta"
+    everything = {**known, name: GRID[0]}
+
+    def stored(part: LabelledSet, score: Float32) -> Columns:
         return edges.build(
             0, len(score), part.neighbor, part.similarity, config.edges, everything, 0.0,
             lambda: edges.nep_of(part.run, 0, len(score)), score,
+            lambda: density.peaks_in_memory(config, part.neighbor, part.similarity, score, part.run.threads),
         )  # fmt: skip
 
-    curve = [
-        _mean(eta, [quality(part, at(eta, part, score), config) for part, score in zip(sets, scores, strict=True)])
-        for eta in GRID
-    ]
+    def at(limit: float, columns: Columns) -> Columns:
+        keep = edges.in_force(columns, config.edges, everything, limit)
+        return {column: values[keep] for column, values in columns.items()}
+
+    built = [(part, stored(part, score)) for part, score in zip(sets, scores, strict=True)]
+    curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
     best = calibration.best(curve)
-    say(f"eta {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
+    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
     found = {
         **best,
         "average_precision": calibration.average_precision(logit, truth),
@@ -114,8 +120,8 @@ def of_scores(
         "calibration_error_before": calibration.expected_calibration_error(before),
         "pairs": len(truth),
     }
-    curves = {"eta": curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
-    return {"slope": slope, "intercept": intercept, "eta": best["threshold"]}, curves, found
+    curves = {name: curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
+    return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
 
 
 def quality(part: LabelledSet, columns: Columns, config: Config) -> dict[str, float]:

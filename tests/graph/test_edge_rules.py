@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from data import awkward_rows, neighbor_table
 from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
 from raycluster.graph.edge_rules import (
+    denser,
+    density_peak_edges,
     early_stop_edges,
     gap_edges,
     gap_lengths,
@@ -296,3 +298,62 @@ def test_gap_weights_are_shares_of_the_row_sum_added_over_both_ends(table, windo
     assert dict(zip(pairs, found["similarity"], strict=True)) == raw
     assert np.isnan(found["nep"]).all()
     assert np.isnan(found["score"]).all()
+
+
+def tied(shape, seed):
+    """Values in 0..1 of which many are equal."""
+    return (np.random.default_rng(seed).integers(0, 9, shape) / 8).astype(np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TABLES, st.floats(-0.1, 1))
+def test_a_density_peak_edge_leads_to_the_closest_denser_neighbor_ties_to_the_lower_row(table, floor):
+    neighbor, similarity = neighbor_table(*table)
+    density, closeness = tied(len(neighbor), table[2]), tied(neighbor.shape, table[2] + 1)
+    expected = []
+    for i, line in enumerate(neighbor.tolist()):
+        ranked = [
+            (-closeness[i, rank], j, rank)
+            for rank, j in enumerate(line)
+            if j >= 0 and j != i and (density[j], -j) > (density[i], -i)
+        ]
+        if ranked and -min(ranked)[0] > np.float32(floor):
+            far, j, rank = min(ranked)
+            expected.append((i, j, -far, np.nan, np.nan, similarity[i, rank]))
+    found = density_peak_edges(0, neighbor, similarity, denser(0, neighbor, density), closeness, floor)
+    assert_equal_columns(found, as_columns(expected))
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES)
+def test_density_peak_edges_are_trees_with_one_root_each(table):
+    neighbor, similarity = neighbor_table(*table)
+    density, closeness = tied(len(neighbor), table[2]), tied(neighbor.shape, table[2] + 1)
+    found = density_peak_edges(0, neighbor, similarity, denser(0, neighbor, density), closeness, -1.0)
+    assert len(set(found["source"].tolist())) == len(found["source"])
+    parent = np.arange(len(neighbor))
+    parent[found["source"]] = found["target"]
+    for _ in range(len(neighbor)):
+        parent = parent[parent]
+    assert (parent[parent] == parent).all()
+    components = len(neighbor) - len(found["source"])
+    assert len(np.unique(parent)) == components
+
+
+def test_of_equally_dense_rows_all_join_the_lowest_and_a_row_without_neighbors_is_a_root():
+    neighbor = np.array([[0, 1, 2], [1, 2, 0], [2, 1, 0], [3, -1, -1]], np.int32)
+    similarity = np.full(neighbor.shape, 0.5, np.float32)
+    even = np.ones(4, np.float32)
+    close = np.where(neighbor >= 0, 0.5, 0).astype(np.float32)
+    found = density_peak_edges(0, neighbor, similarity, denser(0, neighbor, even), close, 0.3)
+    assert pairs_of(found) == [(1, 0), (2, 0)]
+    assert found["weight"].tolist() == [0.5, 0.5]
+
+
+def test_an_edge_needs_more_than_the_limit():
+    neighbor = np.array([[0, 1], [1, 0]], np.int32)
+    close = np.array([[1, 0.5], [1, 0.5]], np.float32)
+    uphill = denser(0, neighbor, np.array([1, 2], np.float32))
+    assert pairs_of(density_peak_edges(0, neighbor, close, uphill, close, 0.49)) == [(0, 1)]
+    assert pairs_of(density_peak_edges(0, neighbor, close, uphill, close, 0.5)) == []
+    assert pairs_of(density_peak_edges(0, neighbor, close, uphill, np.zeros_like(close), 0.0)) == []

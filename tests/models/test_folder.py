@@ -238,7 +238,8 @@ def test_reading_a_card_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
 
 
 def test_every_training_configuration_survives_json(tmp_path: Path) -> None:
-    for training in (TrainingConfig(), TRAINING, TrainingConfig(predictor=PredictorConfig(form="row", tokens="gram"))):
+    row = TrainingConfig(predictor=PredictorConfig(form="row", tokens="gram", head=(64, 32)))
+    for training in (TrainingConfig(), TRAINING, row):
         folder.save(str(tmp_path), replace(CARD, training=training), {})
         read = folder.load_card(str(tmp_path))[0].training
         assert read == training

@@ -117,6 +117,29 @@ def test_neighbors_beyond_topk_are_not_keys(form):
     assert (wider[within] != after[within]).any()
 
 
+def test_the_head_of_the_row_form_is_an_mlp_of_the_row_and_its_neighbor():
+    """S2's 512-256-128-1: the first layer reads [h_k, h_0] in two halves."""
+    torch.manual_seed(0)
+    encoder = EncoderConfig(layers=1, heads=8, width=256, hidden=2048)
+    model = RowPredictor(PredictorConfig(form="row", tokens="embedding", encoder=encoder, head=(256, 128)), K, D).eval()
+    linear = [layer for layer in model.head if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(256, 128), (128, 1)]
+    vectors, present, _ = rows(4)
+    seen = []
+    model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        found = logits(model, vectors, present, None)
+        both = torch.cat([seen[0], seen[0][:, :1].expand_as(seen[0])], dim=2)
+        first = torch.cat([model.of_neighbor.weight, model.of_anchor.weight], dim=1)
+        expected = model.head(both @ first.T + model.of_neighbor.bias).squeeze(2)
+    assert first.shape == (256, 512)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_widths_the_head_has_one_hidden_layer_as_wide_as_the_encoder():
+    assert [tuple(p.shape) for p in small("row").head.parameters()] == [(1, 16), (1,)]
+
+
 def test_halves_of_a_pair_have_their_own_topk():
     model = small("pair", tokens="embedding", layers=1, mask="topk").eval()
     (i, present, _), (j, _, _) = rows(4, seed=1), rows(4, seed=2)

@@ -11,7 +11,7 @@ import tiny
 from data import identities, neighbor_table
 from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
 from raycluster import schemas
-from raycluster.config import Config, EdgesConfig, RelationsConfig
+from raycluster.config import CommunitiesConfig, Config, EdgesConfig, RelationsConfig
 from raycluster.errors import ConfigError
 from raycluster.graph import edge_rules
 from raycluster.graph.jaccard import neighbor_edge_probability
@@ -25,13 +25,27 @@ RULES = {
     "early-stop": (EdgesConfig(rule="early-stop"), ["theta"]),
     "recall": (EdgesConfig(rule="early-stop"), ["theta", "eta"]),
     "gap": (EdgesConfig(rule="gap", gap_window=2, gap_z=1.0), []),
+    "density-peaks": (EdgesConfig(rule="density-peaks"), ["closeness"]),
 }
 """Every way to build edges, with the names of its limits."""
 SWEPT = [name for name, (_, limits) in RULES.items() if limits]
 
 
 def configured(rule, score="none", **keys):
-    return Config(edges=EdgesConfig(rule=rule, **keys), relations=RelationsConfig(score=score))
+    engine = "components" if rule == "density-peaks" else "infomap"
+    return Config(
+        edges=EdgesConfig(rule=rule, **keys),
+        relations=RelationsConfig(score=score),
+        communities=CommunitiesConfig(engine=engine),
+    )
+
+
+def random_peaks(neighbor, seed, start, stop):
+    """Which neighbors of rows start..stop are denser, at densities some of which are equal, and their closeness."""
+    rng = np.random.default_rng(seed)
+    density, closeness = rng.integers(0, 20, len(neighbor)), rng.integers(0, 41, neighbor.shape) / 40
+    uphill = edge_rules.denser(start, neighbor[start:stop], density.astype(np.float32))
+    return uphill, np.where(neighbor >= 0, closeness, 0).astype(np.float32)[start:stop]
 
 
 def built(table, name, limits, reserve=0.0, rows=None):
@@ -44,7 +58,8 @@ def built(table, name, limits, reserve=0.0, rows=None):
         return neighbor_edge_probability(neighbor, edges.transform(config)(similarity), start, stop)
 
     score = random_scores(neighbor, table[2], 0.2) if name in ("score", "recall") else None
-    return build(start, stop, neighbor, similarity, config, limits, reserve, nep, score)
+    peaks = functools.partial(random_peaks, neighbor, table[2], start, stop)
+    return build(start, stop, neighbor, similarity, config, limits, reserve, nep, score, peaks)
 
 
 def limits_of(name, value):
@@ -64,6 +79,7 @@ def test_a_configured_limit_is_in_force_whatever_the_model_was_calibrated_to():
     assert settled(configured("early-stop", "recall", theta=0.3, eta=0.0), model) == {"theta": 0.3, "eta": 0.0}
     assert settled(configured("score", "all", eta=0.2), model) == {"eta": 0.2}
     assert settled(configured("gap"), model) == {}
+    assert settled(configured("density-peaks", closeness=0.1), {"closeness": 0.5}) == {"closeness": 0.1}
 
 
 def test_the_models_limit_is_in_force_where_none_is_configured():
@@ -72,6 +88,8 @@ def test_the_models_limit_is_in_force_where_none_is_configured():
     assert settled(configured("early-stop", "recall", theta=None), model) == {"theta": 0.7, "eta": 0.0}
     assert settled(configured("early-stop", "recall", theta=0.1), model) == {"theta": 0.1, "eta": 0.0}
     assert settled(configured("score", "all"), model) == {"eta": 0.0}
+    model["closeness"] = 0.6
+    assert settled(configured("density-peaks", "all", closeness=None), model) == {"closeness": 0.6}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +99,7 @@ def test_the_models_limit_is_in_force_where_none_is_configured():
         (configured("early-stop", "recall", theta=None, eta=0.5), {}, "edges.theta"),
         (configured("early-stop", "recall"), {"theta": 0.5}, "edges.eta"),
         (configured("score", "all"), {"theta": 0.5}, "edges.eta"),
+        (configured("density-peaks", "all", closeness=None), {"eta": 0.5}, "edges.closeness"),
     ],
 )
 def test_a_limit_that_nothing_gives_is_refused_by_name(config, calibrated, key):
@@ -104,6 +123,7 @@ def test_a_run_is_swept_by_eta_then_by_a_threshold_then_by_theta():
     assert swept({"threshold": 0.61, "picked": True}) == 0.61
     assert swept({"theta": 0.3}) == 0.3
     assert swept({"theta": 0.3, "eta": 0.8}) == swept({"eta": 0.8}) == 0.8
+    assert swept({"closeness": 0.3}) == 0.3
     assert swept({}) == -1.0
 
 
@@ -120,6 +140,9 @@ def test_a_rule_gives_the_edges_of_its_kernel(name):
         "early-stop": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.5, None, np.inf),
         "recall": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.4, score, 0.5),
         "gap": lambda: edge_rules.gap_edges(0, 50, neighbor, similarity, 2, 1.0),
+        "density-peaks": lambda: edge_rules.density_peak_edges(
+            0, neighbor, similarity, *random_peaks(neighbor, 3, 0, 50), 0.5
+        ),
     }[name]()
     found = built(table, name, limits_of(name, 0.5))
     assert len(found["source"]) > 0
@@ -169,6 +192,12 @@ def test_a_sweep_to_a_higher_limit_equals_edges_built_at_it(table, limit, above,
     assert keep.dtype == bool
     assert_equal_columns(kept(stored, keep), built(table, name, limits_of(name, limit + above)))
     assert in_force(stored, config, limits, limit).all()
+
+
+def test_density_peaks_in_force_are_closer_than_the_limit():
+    stored = {"weight": np.array([0.2, 0.3, 0.4], np.float32)}
+    limits = {"closeness": 0.3}
+    assert in_force(stored, EdgesConfig(rule="density-peaks"), limits, 0.3).tolist() == [False, False, True]
 
 
 @settings(max_examples=40, deadline=None)
@@ -308,7 +337,14 @@ def test_nep_of_a_run_is_truncated_to_its_top_k(finished):
 def test_every_key_of_the_configuration_changes_what_the_stage_writes():
     settings_of = edges.EDGES.settings
     before = settings_of(Config())
-    other = {"rule": "gap", "threshold": 0.1, "combine": "minimum", "transform": "sigmoid", "gap_window": 9}
+    other = {
+        "rule": "gap",
+        "threshold": 0.1,
+        "combine": "minimum",
+        "transform": "sigmoid",
+        "gap_window": 9,
+        "distance": "cosine",
+    }
     for name in dataclasses.asdict(EdgesConfig()):
         changed = dataclasses.replace(EdgesConfig(), **{name: other.get(name, 0.77)})
         assert settings_of(Config(edges=changed)) != before, name

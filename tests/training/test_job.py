@@ -23,7 +23,7 @@ from raycluster.models.folder import load_card
 from raycluster.overlay import load_config, load_training
 from raycluster.pipeline import Execution, cluster
 from raycluster.synthetic import SyntheticConfig, write_parquet
-from raycluster.training import generated
+from raycluster.training import calibration, generated
 from raycluster.training.job import TrainArgs, train
 from runs import labels, run
 
@@ -99,6 +99,41 @@ def test_the_pair_model_scores_what_the_walk_left_out(pair_model, identities, tm
     assert f_of(identities, tmp_path / "run", pair_model, "diff-cluster") > 0.85
     markers = list((tmp_path / "run" / "stages" / "relations").rglob("done/*.json"))
     assert json.loads(markers[0].read_text())["scored"] > 0
+
+
+def test_hard_clusters_learns_from_labels_some_of_them_unknown_and_finds_the_identities(identities, tmp_path):
+    table = pq.read_table(identities)
+    label = [None if row % 7 == 0 else value for row, value in enumerate(table["label"].to_pylist())]
+    partly = table.set_column(table.schema.get_field_index("label"), "label", [label])
+    source, model, recipe = str(tmp_path / "partly.parquet"), str(tmp_path / "model"), "hard-clusters"
+    pq.write_table(partly, source)
+    fit = {**FIT, "batch": 64, "steps": 150, "evaluate-every": 75}
+    predictor = {"encoder": {**SMALL, "width": 32, "hidden": 64}, "head": [32, 16], "fit": fit}
+    overrides = {"knn": {"k": 16}, "training": {"predictor": predictor}}
+    settings, training = load_config(recipe, overrides), load_training(recipe, overrides)
+    train(TrainArgs((source,), model, settings, training, LOCAL))
+    card, _ = load_card(model)
+    assert card.thresholds.keys() == {"closeness", "slope", "intercept"}
+    assert card.thresholds["closeness"] == calibration.best(card.curves["closeness"])["threshold"]
+    published = f_of(identities, tmp_path / "one", model, recipe)
+    assert published > 0.7
+    f_of(identities, tmp_path / "three", model, recipe, shards=3)
+    assert labels(tmp_path / "one").equals(labels(tmp_path / "three"))
+    summary = json.loads((tmp_path / "one" / "MANIFEST.json").read_text())["summary"]
+    assert summary["closeness"] == 0.3
+    scored = evaluate(EvaluateArgs(str(tmp_path / "one"), source))
+    assert scored["rows"] == len(label) - label.count(None), "unknown labels are clustered and not scored"
+    config = load_config(recipe, {"knn": {"k": 16}, "edges": {"closeness": None}, "model": model})
+    cluster(identities, str(tmp_path / "calibrated"), config, LOCAL)
+    calibrated = evaluate(EvaluateArgs(str(tmp_path / "calibrated"), identities))["bcubed"]["f"]
+    assert calibrated > max(published - 0.01, 0.75)
+
+
+def test_density_peaks_follow_the_scores_of_another_recipe(model, identities, tmp_path):
+    peaks = {"edges": {"rule": "density-peaks"}, "communities": {"engine": "components"}, "model": model}
+    config = load_config("sdt-row", {"knn": {"k": 16}, **peaks})
+    cluster(identities, str(tmp_path / "run"), config, LOCAL)
+    assert evaluate(EvaluateArgs(str(tmp_path / "run"), identities))["bcubed"]["f"] > 0.9
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
