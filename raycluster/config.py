@@ -183,12 +183,13 @@ class EdgesConfig:
 class CommunitiesConfig:
     """Partition of the edge list: the one global step."""
 
-    engine: Literal["infomap", "components"] = "infomap"
-    """Map equation (two-level Infomap) or connected components."""
+    engine: Literal["auto", "infomap", "native", "components"] = "auto"
+    """Map equation, by Infomap or by our own solver (`native`: many threads, a sixth of the memory), or connected
+    components. `auto` is Infomap below a million edges and `native` from there on."""
     seed: int = 1
     """Random seed of the first trial; trial j uses seed + j."""
     trials: int = 1
-    """Independent runs of Infomap; the lowest codelength wins, ties go to the lowest trial."""
+    """Independent runs of the map equation; the lowest codelength wins, ties go to the lowest trial."""
     isolate_without_out_edges: bool = False
     """FC-ESER's option: a row without an outgoing edge is a singleton even if Infomap placed it."""
     memory_gib: float | None = None

@@ -87,7 +87,12 @@ class Clusterer:
         communities.require_memory(len(graph["source"]), len(stored), config.communities)
         trials = [
             communities.partition(
-                **graph, rows=len(stored), config=config.communities, directed=config.edges.directed, trial=trial
+                **graph,
+                rows=len(stored),
+                config=config.communities,
+                directed=config.edges.directed,
+                trial=trial,
+                threads=threads,
             )
             for trial in range(communities.trials(config.communities))
         ]

@@ -208,7 +208,8 @@ def _memory_ahead(run: Run) -> str:
         least, most = int(above * run.rows / 2), int(above * run.rows)
     communities.require_memory(least, run.rows, config.communities)
     needed = communities.memory_needed(most, run.rows, config.communities) / 2**30
-    return f"{config.communities.engine} will need at most {needed:.2f} GiB, for up to {most:,} edges"
+    engine = communities.engine_for(most, config.communities)
+    return f"{engine} will need at most {needed:.2f} GiB, for up to {most:,} edges"
 
 
 def _publish(run: Run, progress: Progress) -> dict[str, Any]:

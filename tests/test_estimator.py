@@ -82,6 +82,7 @@ def test_a_limit_that_only_a_model_could_give_is_refused():
         {"knn": {"k": 12, "index": "ivf", "lists": 9, "probes": 3}, "edges": {"threshold": 0.5}},
         {"knn": {"k": 12}, "edges": {"rule": "early-stop"}},
         {"knn": {"k": 30}, "edges": {"rule": "gap", "gap-window": 4}},
+        {**SMALL, "communities": {"engine": "native"}},
     ],
 )
 def test_the_order_of_the_rows_does_not_change_any_label(overrides):

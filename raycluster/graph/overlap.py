@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.graph.threads import at_most
 
 
 @numba.njit(nogil=True, cache=True)
@@ -85,12 +86,8 @@ def overlaps(
     are computed, others are 0. `threads` caps the numba threads; the result does not depend on it.
     """
     out = np.empty((stop - start, neighbor.shape[1]), np.float32)
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads or before, before))
-    try:
+    with at_most(threads):
         order = _by_shared_neighbors(neighbor[start:stop])
         chosen = np.empty((0, 0), np.bool_) if wanted is None else wanted
         _overlaps(start, order, neighbor, weight, length, mass, product, chosen, out)
-    finally:
-        numba.set_num_threads(before)
     return out

@@ -1,4 +1,4 @@
-"""edges -> communities: the one global step, by Infomap (map equation) or connected components.
+"""edges -> communities: the one global step, by the map equation (Infomap or our own solver) or connected components.
 
 A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
 """
@@ -17,13 +17,19 @@ from scipy.sparse.csgraph import connected_components
 from raycluster import schemas
 from raycluster.config import CommunitiesConfig
 from raycluster.errors import ResourceError
+from raycluster.graph import map_equation
 from raycluster.graph.nearest import Int32
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import edges
 
 LINKS_A_CALL = 2**20
-_INFOMAP_BYTES = {"link": 235, "node": 300}
-_COMPONENT_BYTES = {"link": 40, "node": 24}
+NATIVE_FROM = 1_000_000
+"""Links from which engine `auto` is `native`: below, Infomap takes seconds and, as the reference, is kept."""
+_BYTES = {
+    "infomap": {"link": 235, "node": 300},
+    "native": {"link": 28, "node": 250},
+    "components": {"link": 40, "node": 24},
+}
 
 
 @dataclass(frozen=True)
@@ -44,17 +50,24 @@ def partition(
     config: CommunitiesConfig,
     directed: bool,
     trial: int = 0,
+    threads: int | None = None,
 ) -> Partition:
-    """One trial on the edges (E,) of `rows` nodes. Nodes without an edge, or left out by Infomap, are singletons.
-    Infomap leaves out edges whose weight is not positive.
+    """One trial on the edges (E,) of `rows` nodes. Nodes without an edge are singletons, and so is one that Infomap
+    leaves out; the map equation leaves out edges whose weight is not positive.
 
     Communities are numbered by their lowest row. The same edges in the same order and the same seed give the same
-    result; edges come in row order whatever the shards.
+    result; edges come in row order whatever the shards. `threads` caps those of engine `native`; it changes nothing else.
     """
-    if config.engine == "components":
+    engine = engine_for(len(source), config)
+    if engine == "components":
         graph = coo_array((np.ones(len(source), bool), (source, target)), shape=(rows, rows))
         membership = connected_components(graph, directed=False)[1].astype(np.int64)
         flow, codelength = np.zeros(rows), 0.0
+    elif engine == "native":
+        found = map_equation.solve(
+            source, target, weight, rows, directed=directed, seed=config.seed + trial, threads=threads
+        )
+        membership, flow, codelength = found.communities.astype(np.int64), found.flow, found.codelength
     else:
         membership, flow, codelength = _infomap(source, target, weight, rows, config.seed + trial, directed)
     if config.isolate_without_out_edges:
@@ -76,13 +89,7 @@ def _infomap(
         source, target, weight = source[positive], target[positive], weight[positive]
     if len(source) == 0:
         return membership, flow, 0.0
-    from infomap import Network
-
-    network = Network()
-    for start in range(0, len(source), LINKS_A_CALL):
-        part = slice(start, start + LINKS_A_CALL)
-        network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
-    result = network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
+    result = infomap_result(source, target, weight, seed, directed)
     with tempfile.TemporaryDirectory() as folder:
         # Written out by the engine: its Python iterators crash in a process that has imported faiss.
         path = os.path.join(folder, "partition.clu")
@@ -93,6 +100,19 @@ def _infomap(
     return membership, flow, float(result.codelength)
 
 
+def infomap_result(
+    source: Int32, target: Int32, weight: npt.NDArray[np.float32], seed: int, directed: bool
+) -> Any:  # fmt: skip
+    """What Infomap itself returns for links (E,) of positive weight."""
+    from infomap import Network
+
+    network = Network()
+    for start in range(0, len(source), LINKS_A_CALL):
+        part = slice(start, start + LINKS_A_CALL)
+        network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
+    return network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
+
+
 def numbered_by_first_row(membership: npt.NDArray[np.integer]) -> Int32:
     """The same partition with communities 0, 1, ... in the order of their lowest row."""
     _, first, inverse = np.unique(membership, return_index=True, return_inverse=True)
@@ -101,10 +121,22 @@ def numbered_by_first_row(membership: npt.NDArray[np.integer]) -> Int32:
     return number[inverse]
 
 
+def engine_for(links: int, config: CommunitiesConfig) -> str:
+    """The engine for that many links: `auto` is `infomap` below `NATIVE_FROM` of them and `native` from there on."""
+    if config.engine != "auto":
+        return config.engine
+    return "infomap" if links < NATIVE_FROM else "native"
+
+
 def memory_needed(links: int, rows: int, config: CommunitiesConfig) -> int:
-    """Bytes at the peak of one trial, from measured bytes a link and a node, the gathered edge list included."""
-    each = _INFOMAP_BYTES if config.engine == "infomap" else _COMPONENT_BYTES
-    return links * (each["link"] + 12) + rows * each["node"]
+    """Bytes at the peak of one trial on up to `links` links, from measured bytes a link and a node, those included."""
+
+    def of(engine: str, links: int) -> int:
+        return links * (_BYTES[engine]["link"] + 12) + rows * _BYTES[engine]["node"]
+
+    engine = engine_for(links, config)
+    below = of("infomap", NATIVE_FROM) if config.engine == "auto" and engine == "native" else 0
+    return max(below, of(engine, links))
 
 
 def memory_allowed(config: CommunitiesConfig) -> int:
@@ -116,7 +148,7 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
     """One line that says what `links` edges need; raises ResourceError where that is more than there is."""
     needed, allowed = memory_needed(links, rows, config), memory_allowed(config)
     line = (
-        f"{config.engine} on {rows:,} rows and up to {links:,} edges needs about {needed / 2**30:.2f} GiB; "
+        f"{engine_for(links, config)} on {rows:,} rows and up to {links:,} edges needs about {needed / 2**30:.2f} GiB; "
         f"{allowed / 2**30:.2f} GiB are there"
     )
     if needed > allowed:
@@ -130,7 +162,9 @@ def compute(run: Run, trial: int) -> Part:
     """Run one trial on the whole edge list."""
     gathered: dict[str, Any] = edges.load(run)
     directed = run.config.edges.directed
-    found = partition(**gathered, rows=run.rows, config=run.config.communities, directed=directed, trial=trial)
+    found = partition(
+        **gathered, rows=run.rows, config=run.config.communities, directed=directed, trial=trial, threads=run.threads
+    )
     rows = np.arange(run.rows, dtype=np.int32)
     table = schemas.from_columns(schemas.COMMUNITIES, row=rows, community=found.communities, flow=found.flow)
     facts = {"codelength": found.codelength, "links": len(gathered["source"])}
@@ -145,7 +179,7 @@ def best_trial(run: Run) -> int:
 
 def trials(config: CommunitiesConfig) -> int:
     """Trials there are to run; connected components have nothing random."""
-    return config.trials if config.engine == "infomap" else 1
+    return 1 if config.engine == "components" else config.trials
 
 
 COMMUNITIES = Stage(

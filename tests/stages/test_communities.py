@@ -10,7 +10,8 @@ from raycluster.errors import ResourceError
 from raycluster.stages import communities
 from raycluster.stages.communities import numbered_by_first_row, partition, require_memory
 
-INFOMAP = CommunitiesConfig()
+INFOMAP = CommunitiesConfig(engine="infomap")
+NATIVE = CommunitiesConfig(engine="native")
 COMPONENTS = CommunitiesConfig(engine="components")
 
 
@@ -45,9 +46,10 @@ def direct_infomap(source, target, weight, rows, seed, flow):
     return numbered_by_first_row(np.array([modules.get(i, -1 - i) for i in range(rows)])), result.codelength
 
 
-def test_two_cliques_joined_by_a_weak_edge_are_two_communities():
+@pytest.mark.parametrize("config", [INFOMAP, NATIVE])
+def test_two_cliques_joined_by_a_weak_edge_are_two_communities(config):
     edges = columns([*clique(range(5)), *clique(range(5, 10)), (4, 5)], [1.0] * 20 + [0.1])
-    found = partition(*edges, 10, INFOMAP, directed=False)
+    found = partition(*edges, 10, config, directed=False)
     assert found.communities.tolist() == [0] * 5 + [1] * 5
     assert found.communities.dtype == np.int32
     assert found.flow.sum() == pytest.approx(1)
@@ -55,7 +57,7 @@ def test_two_cliques_joined_by_a_weak_edge_are_two_communities():
     assert partition(*edges, 10, COMPONENTS, directed=False).communities.tolist() == [0] * 10
 
 
-@pytest.mark.parametrize("config", [INFOMAP, COMPONENTS])
+@pytest.mark.parametrize("config", [INFOMAP, NATIVE, COMPONENTS])
 @pytest.mark.parametrize("directed", [False, True])
 def test_rows_without_edges_are_singletons(config, directed):
     found = partition(*columns([(1, 4), (4, 1)]), 6, config, directed)
@@ -99,9 +101,10 @@ def test_infomap_equals_calling_it_directly_with_the_seed(monkeypatch, seed, flo
     assert 1 < found.communities.max() + 1 < rows
 
 
-def test_planted_groups_are_found():
+@pytest.mark.parametrize("config", [INFOMAP, NATIVE])
+def test_planted_groups_are_found(config):
     *edges, rows = planted(10, 15, 0)
-    found = partition(*edges, rows, INFOMAP, directed=False)
+    found = partition(*edges, rows, config, directed=False)
     assert found.communities.tolist() == (np.arange(rows) // 15).tolist()
 
 
@@ -118,10 +121,13 @@ def test_direction_matters_only_when_directed():
     assert not np.allclose(flows["as-is", True], flows["as-is", False])
 
 
-def test_isolating_rows_without_out_edges():
+@pytest.mark.parametrize("engine", ["infomap", "native"])
+def test_isolating_rows_without_out_edges(engine):
     pairs = [*clique(range(6)), *[(b, a) for a, b in clique(range(6))], *[(a, 6) for a in range(6)]]
-    config = CommunitiesConfig(isolate_without_out_edges=True)
-    assert partition(*columns(pairs), 8, INFOMAP, directed=True).communities.tolist() == [0] * 7 + [1]
+    config = CommunitiesConfig(engine=engine, isolate_without_out_edges=True)
+    assert partition(*columns(pairs), 8, CommunitiesConfig(engine=engine), directed=True).communities.tolist() == [
+        0
+    ] * 7 + [1]
     assert partition(*columns(pairs), 8, config, directed=True).communities.tolist() == [0] * 6 + [1, 2]
     assert partition(*columns(pairs), 8, config, directed=False).communities.tolist() == [0] * 7 + [1]
 
@@ -151,15 +157,16 @@ def test_the_same_seed_gives_the_same_partition_and_trials_move_the_seed():
         assert found.communities.tolist() == runs[1 + trial].communities.tolist()
 
 
-def test_links_without_positive_weight_join_nothing():
+@pytest.mark.parametrize("config", [INFOMAP, NATIVE])
+def test_links_without_positive_weight_join_nothing(config):
     edges = columns([(0, 1), (1, 2), (2, 3)], [0.5, 0.0, -0.25])
-    assert partition(*edges, 4, INFOMAP, directed=False).communities.tolist() == [0, 0, 1, 2]
+    assert partition(*edges, 4, config, directed=False).communities.tolist() == [0, 0, 1, 2]
     nothing = columns([(0, 1), (1, 2)], [0.0, -1.0])
-    assert partition(*nothing, 3, INFOMAP, directed=False).communities.tolist() == [0, 1, 2]
+    assert partition(*nothing, 3, config, directed=False).communities.tolist() == [0, 1, 2]
 
 
 def test_memory_refusal_names_what_is_needed_and_what_to_change():
-    config = CommunitiesConfig(memory_gib=0.5)
+    config = CommunitiesConfig(engine="infomap", memory_gib=0.5)
     with pytest.raises(ResourceError, match=r"4\.60 GiB; 0\.50 GiB are there: raise the threshold, lower knn\.k"):
         require_memory(20_000_000, 0, config)
     assert "10 rows and up to 1,000 edges needs about 0.00 GiB; 0.50 GiB" in require_memory(1000, 10, config)
@@ -171,9 +178,9 @@ def test_memory_grows_with_links_and_rows_and_components_need_less():
     assert communities.memory_needed(1000, 2000, INFOMAP) > base
     assert communities.memory_needed(1000, 1000, COMPONENTS) < base
     limit = communities.memory_needed(1000, 1000, INFOMAP) / 2**30
-    require_memory(1000, 1000, CommunitiesConfig(memory_gib=limit))
+    require_memory(1000, 1000, CommunitiesConfig(engine="infomap", memory_gib=limit))
     with pytest.raises(ResourceError):
-        require_memory(1001, 1000, CommunitiesConfig(memory_gib=limit))
+        require_memory(1001, 1000, CommunitiesConfig(engine="infomap", memory_gib=limit))
 
 
 def test_memory_allowed_is_what_the_machine_has_free_unless_configured(monkeypatch):
@@ -187,3 +194,48 @@ def test_memory_allowed_is_what_the_machine_has_free_unless_configured(monkeypat
 def test_components_have_one_trial():
     assert communities.trials(CommunitiesConfig(trials=5)) == 5
     assert communities.trials(CommunitiesConfig(trials=5, engine="components")) == 1
+
+
+def test_auto_is_infomap_for_few_links_and_native_for_many(monkeypatch):
+    auto = CommunitiesConfig()
+    *edges, rows = planted(8, 12, 3, noise=0.1)
+    links = len(edges[0])
+    monkeypatch.setattr(communities, "NATIVE_FROM", links + 1)
+    assert communities.engine_for(links, auto) == "infomap"
+    few = partition(*edges, rows, auto, directed=False)
+    monkeypatch.setattr(communities, "NATIVE_FROM", links)
+    assert communities.engine_for(links, auto) == "native"
+    many = partition(*edges, rows, auto, directed=False)
+    for found, config in ((few, INFOMAP), (many, NATIVE)):
+        expected = partition(*edges, rows, config, directed=False)
+        assert found.communities.tolist() == expected.communities.tolist()
+        assert found.codelength == expected.codelength
+    assert few.codelength == pytest.approx(many.codelength, rel=5e-3)
+    assert few.codelength != many.codelength
+    for links in (1000, 10**9):
+        assert communities.engine_for(links, INFOMAP) == "infomap"
+        assert communities.engine_for(links, COMPONENTS) == "components"
+
+
+def test_memory_of_auto_covers_either_engine_and_never_falls_with_links():
+    auto = CommunitiesConfig()
+    at = [communities.memory_needed(links, 1000, auto) for links in (0, 10**5, 999_999, 10**6, 5 * 10**6, 10**8)]
+    assert at == sorted(at)
+    assert at[2] == communities.memory_needed(999_999, 1000, INFOMAP)
+    assert (
+        at[-1] == communities.memory_needed(10**8, 1000, NATIVE) < communities.memory_needed(10**8, 1000, INFOMAP) / 5
+    )
+    line = require_memory(10**8, 10, CommunitiesConfig(memory_gib=100.0))
+    assert line.startswith("native on 10 rows and up to 100,000,000 edges needs about 3.7")
+
+
+def test_native_trials_move_the_seed_and_threads_change_nothing():
+    rows = 150
+    edges = columns(list(networkx.gnm_random_graph(rows, 260, seed=1).edges))
+    first = [partition(*edges, rows, NATIVE, False, trial, threads=1) for trial in range(4)]
+    for trial, found in enumerate(first):
+        config = CommunitiesConfig(engine="native", seed=1 + trial)
+        again = partition(*edges, rows, config, False, threads=2)
+        assert again.communities.tolist() == found.communities.tolist()
+    assert len({found.communities.tobytes() for found in first}) > 1
+    assert communities.trials(CommunitiesConfig(trials=5, engine="native")) == 5

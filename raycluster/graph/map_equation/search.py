@@ -1,0 +1,57 @@
+"""The search: nodes move, modules of them merge, and nodes move again from there, until a round gains next to nothing."""
+
+import numpy as np
+
+from raycluster.graph.map_equation.aggregate import module_network, numbered
+from raycluster.graph.map_equation.flow import Network
+from raycluster.graph.map_equation.links import Float64
+from raycluster.graph.map_equation.moves import Modules, move
+from raycluster.graph.nearest import Int32
+
+MOST_ROUNDS = 50
+ROUND_GAIN = 5e-5
+"""Part of the codelength that a round must gain for another to follow."""
+PASS_GAIN = 1e-5
+"""Bits that a pass over the nodes must gain for another to follow."""
+
+
+def search(network: Network, threads: int) -> tuple[Int32, float]:
+    """Modules int32 (N,), of numbers below N, and the codelength in bits. A node without links is a module."""
+    if not network.flow.any():
+        return np.arange(network.nodes, dtype=np.int32), 0.0
+    modules = Modules.alone(network)
+    shortest = np.inf
+    for _ in range(MOST_ROUNDS):
+        _, settled = move(network, modules, threads, PASS_GAIN)
+        top = module_network(network, modules, numbered(modules.of), threads)
+        while True:
+            upper = Modules.alone(top)
+            moved, _ = move(top, upper, threads, PASS_GAIN)
+            if moved == 0:
+                break
+            settled = False
+            top = module_network(top, upper, numbered(upper.of), threads)
+            np.take(upper.of, modules.of, out=modules.of)
+        length = codelength_of(network.flow, top.flow, top.exit, top.enter)
+        gained, shortest = shortest - length, min(length, shortest)
+        if settled or gained <= ROUND_GAIN * length:
+            break
+        modules.hold(top)
+    together = -_plogp(network.flow / network.flow.sum())
+    if together <= shortest:
+        linked = (np.diff(network.rows.start) > 0) | (network.flow > 0)
+        modules.of[linked] = np.flatnonzero(linked)[0]
+    return modules.of, min(shortest, together)
+
+
+def codelength_of(nodes: Float64, flow: Float64, leaving: Float64, entering: Float64) -> float:
+    """The map equation in bits, from the flow of `nodes` (N,) and of modules (M,), in any one unit."""
+    total = nodes.sum()
+    flow, leaving, entering = flow / total, np.maximum(leaving, 0) / total, np.maximum(entering, 0) / total
+    index = _plogp(entering.sum(keepdims=True)) - _plogp(entering)
+    return index - _plogp(leaving) + _plogp(leaving + flow) - _plogp(nodes / total)
+
+
+def _plogp(x: Float64) -> float:
+    x = x[x > 0]
+    return float((x * np.log2(x)).sum())
