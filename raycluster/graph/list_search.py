@@ -153,7 +153,7 @@ def list_top_k(
         return neighbor, similarity
 
     rounds = -(-len(queries) // (QUERY_BLOCK * threads))
-    size = max(1, -(-len(queries) // max(1, rounds * threads)))
+    size = -(-len(queries) // (rounds * threads))
     by_list = map_blocks(block, len(queries), size, threads)
     neighbor, similarity = np.empty_like(by_list[0]), np.empty_like(by_list[1])
     neighbor[order], similarity[order] = by_list

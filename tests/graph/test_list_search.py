@@ -148,10 +148,3 @@ def test_empty_lists_and_more_lists_than_rows_are_read_without_harm():
     assert_same(list_top_k(vectors, rows_of(vectors), vectors, index, Probing(1, -3.0), 5), everything)
     neighbor, _ = list_top_k(vectors, rows_of(vectors), vectors, index, Probing(1), 5)
     assert (neighbor[:, 0] == rows_of(vectors)).all()
-
-
-def test_no_queries_give_no_rows():
-    vectors = unit_rows(20, 5, 0)
-    index = build(vectors, 4)
-    neighbor, similarity = list_top_k(vectors[:0], rows_of(vectors)[:0], vectors, index, Probing(2, -0.1), 5)
-    assert neighbor.shape == similarity.shape == (0, 5)
