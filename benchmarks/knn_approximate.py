@@ -1,8 +1,9 @@
 """kNN at a target recall, by our inverted lists, against our exact search, faiss IVF at the same recall, and the gemm rate.
 
-Every size runs in a child process, so that its peak memory is its own. A side's CPU seconds are given besides its wall
-time: on a machine with other work they are the fairer measure. Above `exact_rows` the exact time is that of the largest size
-measured, scaled by the pairs; faiss searches `faiss_rows` queries, scaled to all.
+Every size runs in a child process, so that its peak memory is its own; it is also printed to stderr when it is done. A
+side's CPU seconds are given besides its wall time: on a machine with other work they are the fairer measure. Above
+`exact_rows` the exact time is that of the largest size measured, scaled by the pairs; faiss searches `faiss_rows` queries,
+scaled to all.
 """
 
 import json
@@ -172,6 +173,7 @@ def main(args: Args) -> None:
         for name in ("seconds", "cpu"):
             found[f"ivf_to_exact_{name}"] = round(found["ivf"][name] / found["exact"][name], 3)
         results.append(found)
+        print(json.dumps(found), file=sys.stderr, flush=True)
     first, last = results[0], results[-1]
     exponents = {
         name: round(math.log(last["ivf"][name] / first["ivf"][name]) / math.log(last["rows"] / first["rows"]), 3)

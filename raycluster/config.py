@@ -30,12 +30,12 @@ class KnnConfig:
     """Neighbors kept a row, the row itself included. Raising it finds more of a large identity and costs memory."""
     index: Literal["auto", "exact", "ivf"] = "auto"
     """`ivf` reads only the inverted lists that matter: faster from 100,000s of rows on, and a little recall is lost, which
-    is measured. `auto` is exact below 200,000 rows and ivf from there on."""
+    is measured. `auto` is ivf from 200,000 rows on unless the engine is faiss; where there are GPUs, `exact` is faster."""
     recall: float = 0.98
     """Share of a row's k - 1 true neighbors that `ivf` has to find, below 1: how much it reads is chosen from a sample of
     exact rows. Raising it takes longer; where it would ask for most of the rows, all are read and recall is 1."""
     engine: Literal["auto", "gemm", "faiss"] = "auto"
-    """Who scores: our gemm kernel, or faiss flat. `auto` is faiss on a GPU and gemm on a CPU."""
+    """Who compares all rows: our gemm kernel, or faiss flat. `auto` is faiss on a GPU and gemm on a CPU."""
     storage: Literal["float32", "float16"] = "float32"
     """Precision of the searched vectors. `float16` halves their memory and moves a similarity by up to 0.001."""
     lists: int | None = None

@@ -30,10 +30,13 @@ MOST_SHARE = 0.4
 
 
 def settled(config: Config, rows: int) -> Config:
-    """The configuration with `knn.index` auto replaced by what it means for so many rows."""
+    """The configuration with `knn.index` auto replaced by what it means for so many rows.
+
+    It does not look at the machine: the same input gives the same labels with and without GPUs.
+    """
     if config.knn.index != "auto":
         return config
-    approximate = rows >= ROWS_FOR_IVF and config.knn.source is None
+    approximate = rows >= ROWS_FOR_IVF and config.knn.source is None and config.knn.engine != "faiss"
     return replace(config, knn=replace(config.knn, index="ivf" if approximate else "exact"))
 
 

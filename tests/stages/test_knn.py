@@ -125,9 +125,11 @@ def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkey
     job("many", recall=0.9)  # settled the same way when it is started again
 
 
-def test_auto_leaves_imported_neighbors_alone() -> None:
+def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
     settled = knn.settled(config(source="elsewhere"), 10**9)
     assert settled.knn.index == "exact"
+    assert knn.settled(config(engine="faiss"), 10**9).knn.index == "exact"
+    assert knn.settled(config(), 10**9).knn.index == "ivf"
     assert knn.settled(config(index="ivf"), 3).knn.index == "ivf"
 
 
