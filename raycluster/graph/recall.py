@@ -14,8 +14,8 @@ from raycluster.graph.list_search import Probing, list_top_k, second_limits
 from raycluster.graph.nearest import Float32, Int32, Int64, Vectors, exact_similarities, exact_top_k
 
 SHARE_BLOCK = 256
-CONFIDENCE = 1.645
-"""Standard errors by which the sample has to exceed a target: the whole set then misses it in one of 20 samples."""
+CONFIDENCE = 3.0
+"""Standard errors by which the sample has to exceed a target, so that another sample of the size hardly ever misses it."""
 
 
 def sample_rows(rows: int, size: int, seed: tuple[int, ...]) -> Int32:

@@ -24,7 +24,7 @@ from raycluster.stages import lists, neighbors
 SELF_JOIN_BYTES = 2**31
 ROWS_FOR_IVF = 200_000
 FIRST_LISTS = 8
-CHOOSING_ROWS, MEASURING_ROWS = 2048, 1024
+CHOOSING_ROWS, MEASURING_ROWS = 2048, 2048
 MOST_SHARE = 0.4
 """Share of the rows above which reading them all, in order and each pair once, is faster."""
 
