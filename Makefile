@@ -29,7 +29,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	for script in jaccard density knn map_equation metrics relations end_to_end; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in jaccard density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 clean:
 	rm -rf .venv runs

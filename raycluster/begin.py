@@ -13,7 +13,7 @@ from raycluster.overlay import differences
 from raycluster.plan import encode_ranks, make_plan
 from raycluster.run import Run, Stage
 from raycluster.stages.ingest import ranks_path
-from raycluster.stages.knn import require_rows
+from raycluster.stages.knn import require_rows, settled
 from raycluster.store import Store
 
 PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "labels")
@@ -39,13 +39,15 @@ def begin(
         plan = json.loads(stored)
         if {name: plan["input"].get(name) for name in described} != described:
             raise ConfigError(f"The run folder {url} was made from another input; choose another --output.")
+        config = settled(config, plan["input"]["rows"])
         if changed := differences(plan["config"], asdict(config)):
             _replan(store, plan, config, changed, replan)
         return Run(url, stages, threads), False
     if store.get("MANIFEST.json") is not None or store.files("labels"):
         raise ConfigError(f"The folder {url} holds results without a plan; choose an empty --output.")
     plan, ranks = make_plan(config, described, shards)
-    plan = {"version": __version__, "config": asdict(config), **plan}
+    settled_config = settled(config, plan["input"]["rows"])
+    plan = {"version": __version__, "config": asdict(settled_config), **plan}
     say(f"{plan['input']['rows']:,} rows of width {plan['input']['width']} in {plan['shards']} shards")
     draft = Run(url, stages, threads, plan)
     for piece, rank in enumerate(ranks):

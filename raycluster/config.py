@@ -28,24 +28,32 @@ class KnnConfig:
 
     k: int = 80
     """Neighbors kept a row, the row itself included. Raising it finds more of a large identity and costs memory."""
-    index: Literal["exact", "ivf"] = "exact"
-    """`ivf` searches only the nearest inverted lists: faster on millions of rows, and a little recall is lost."""
+    index: Literal["auto", "exact", "ivf"] = "auto"
+    """`ivf` reads only the inverted lists that matter: faster from 100,000s of rows on, and a little recall is lost, which
+    is measured. `auto` is ivf from 200,000 rows on unless the engine is faiss; where there are GPUs, `exact` is faster."""
+    recall: float = 0.98
+    """Share of a row's k - 1 true neighbors that `ivf` has to find, below 1: how much it reads is chosen from a sample of
+    exact rows. Raising it takes longer; where it would ask for most of the rows, all are read and recall is 1."""
     engine: Literal["auto", "gemm", "faiss"] = "auto"
-    """Who scores: our gemm kernel, or faiss flat. `auto` is faiss on a GPU and gemm on a CPU."""
+    """Who compares all rows: our gemm kernel, or faiss flat. `auto` is faiss on a GPU and gemm on a CPU."""
     storage: Literal["float32", "float16"] = "float32"
     """Precision of the searched vectors. `float16` halves their memory and moves a similarity by up to 0.001."""
     lists: int | None = None
-    """Inverted lists of `ivf`; none means 4 times the square root of the rows."""
-    probes: int = 32
-    """Inverted lists searched a row. Raising it raises recall and time in proportion."""
+    """Inverted lists of `ivf`; none means 8 times the square root of the rows. More of them cost more to train and to
+    compare with, and let a row read less."""
+    probes: int | None = None
+    """Inverted lists read a row, instead of what `recall` asks for. Raising it raises recall and time in proportion."""
     seed: int = 0
-    """Seed of the sample that the inverted lists are trained on."""
+    """Seed of the samples: that which the inverted lists are trained on and those which recall is measured on."""
     source: str | None = None
     """Folder with a `knn` table to take the neighbors from instead of searching, as jobs/import_features.py writes it."""
 
     def __post_init__(self) -> None:
         _require(self.k >= 2, f"knn.k is {self.k}: a row and at least one neighbor make 2.")
-        _require(self.probes >= 1, f"knn.probes is {self.probes}: at least one list has to be searched.")
+        _require(
+            0 < self.recall < 1, f"knn.recall is {self.recall}: it lies between 0 and 1; knn.index exact finds all."
+        )
+        _require(self.probes is None or self.probes >= 1, f"knn.probes is {self.probes}: it must be at least 1.")
         _require(self.lists is None or self.lists >= 1, f"knn.lists is {self.lists}: it must be at least 1.")
         _require(self.seed >= 0, f"knn.seed is {self.seed}: it must not be negative.")
 

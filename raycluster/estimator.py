@@ -11,7 +11,6 @@ import numpy.typing as npt
 from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.graph import jaccard
-from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
 from raycluster.graph.nearest import Float32
 from raycluster.overlay import load_config
 from raycluster.stages import communities, density, edges, ingest, knn, labels, lists
@@ -25,7 +24,8 @@ class Clusterer:
     `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
 
     After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (share of a row's edge weight that stays in its
-    cluster), threshold_ the similarity threshold in force or None, result_ the full `Labels`, n_features_in_.
+    cluster), threshold_ the similarity threshold in force or None, knn_recall_ the neighbors' recall (1, or
+    measured on a sample for inverted lists), result_ the full `Labels`, n_features_in_.
     """
 
     def __init__(
@@ -69,12 +69,15 @@ class Clusterer:
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
         vectors = vectors[order]
         stored = vectors.astype(config.knn.storage)
-        index = None
+        config = knn.settled(config, len(stored))
+        index, probing = None, None
         if config.knn.index == "ivf":
-            rows, sample = lists.training_rows(len(stored), config.knn)
-            centroids = train_centroids(stored[sample].astype(np.float32), rows, config.knn.seed, threads)
-            index = InvertedFile.group(centroids, assign_lists(stored, centroids, threads))
-        neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index)
+            index = lists.build(stored, config.knn, threads)
+            probing = knn.probing_of(knn.choose(stored, config.knn, index, threads))
+        neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index, probing)
+        self.knn_recall_ = 1.0
+        if probing is not None:
+            self.knn_recall_ = knn.check(stored, 0, neighbor, similarity, config.knn, threads).mean
         limits = edges.settle(config, similarity, stored, {})
         found = edges.build(
             0, len(stored), neighbor, similarity, config.edges, limits, 0.0,

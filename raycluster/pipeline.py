@@ -21,14 +21,14 @@ from raycluster.models.resolve import with_model
 from raycluster.plan import describe_input, make_plan
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
-from raycluster.stages import communities, density, embeddings, labels
+from raycluster.stages import communities, density, embeddings, knn, labels
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.density import DENSITY
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
 from raycluster.stages.ingest import INGEST
-from raycluster.stages.knn import KNN, require_rows
+from raycluster.stages.knn import KNN
 from raycluster.stages.labels import LABELS
 from raycluster.stages.lists import LISTS
 from raycluster.stages.relations import RELATIONS
@@ -157,6 +157,8 @@ def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress)
         progress.say(_memory_ahead(run))
     if stage is DENSITY:
         progress.say(density.told(run))
+    if stage is KNN and (line := knn.report(run)) is not None:
+        progress.say(line)
 
 
 def _limits_in_force(found: dict[str, Any]) -> str:
@@ -220,6 +222,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
     lost = [entry for piece in range(len(run.plan["pieces"])) for entry in _dropped(run, piece)]
     found = labels.of_run(run)
     communities_marker = run.marker("communities", communities.best_trial(run))
+    recall = knn.recall_of(run)
     summary = {
         "run": run.store.url,
         "recipe": run.config.recipe,
@@ -228,6 +231,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         "clusters": len(found.representative),
         "singletons": found.singletons,
         "outliers": int(found.is_outlier.sum()),
+        **({} if recall is None else {"knn_recall": round(recall.mean, 5)}),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
         **{name: value for name, value in run.prepared("edges").items() if name in LIMITS},
@@ -242,6 +246,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         "summary": summary,
         "config": asdict(run.config),
         "input": run.plan["input"],
+        "knn": {**run.prepared("knn"), **({} if recall is None else {"recall": asdict(recall)})},
         "edges": run.prepared("edges"),
         "labels": [
             {"path": path, "rows": marker["rows"], "sha256": marker["sha256"]}
@@ -264,7 +269,8 @@ def _dropped(run: Run, piece: int) -> list[tuple[Any, str, int, str]]:
 def _dry_run(described: dict[str, Any], config: Config, execution: Execution) -> dict[str, Any]:
     plan, _ = make_plan(config, described, execution.shards)
     rows = plan["input"]["rows"]
-    require_rows(config.knn, rows, described["url"])
+    config = knn.settled(config, rows)
+    knn.require_rows(config.knn, rows, described["url"])
     most = _edges_at_most(config, rows)
     wide = plan["input"]["width"]
     if config.contexts.encode:

@@ -109,7 +109,7 @@ GOOD = ("--input", "a", "--output", "b")
         ((*GOOD, "--recipe"), "Missing value for argument '--recipe'; expected 1 values."),
         (
             (*GOOD, "--knn.index", "hnsw"),
-            "invalid choice 'hnsw' for argument '--knn.index'; expected one of ('exact', 'ivf').",
+            "invalid choice 'hnsw' for argument '--knn.index'; expected one of ('auto', 'exact', 'ivf').",
         ),
         ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: a cosine lies in -1..1."),
         ((*GOOD, "--shards", "0"), "--shards is 0: it must be at least 1."),

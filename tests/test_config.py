@@ -35,6 +35,9 @@ def complaint(section: str, **values: Any) -> str:
     [
         ("knn", "k", 1),
         ("knn", "probes", 0),
+        ("knn", "recall", 0.0),
+        ("knn", "recall", 1.0),
+        ("knn", "recall", math.nan),
         ("knn", "lists", 0),
         ("knn", "seed", -1),
         ("relations", "floor", -0.01),

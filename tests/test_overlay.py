@@ -275,7 +275,7 @@ def test_an_unknown_key_of_a_recipe_names_the_recipe(recipe_file: Any) -> None:
         ("topk", "predict", "yes", "my.yaml sets 'topk.predict' to 'yes'; it takes a value of type bool."),
         ("relations", "score", "some", "my.yaml sets 'relations.score' to 'some'; it takes one of none, recall, all."),
         ("edges", "tau", "hot", "my.yaml sets 'edges.tau' to 'hot'; it takes a value of type float."),
-        ("knn", "index", "hnsw", "my.yaml sets 'knn.index' to 'hnsw'; it takes one of exact, ivf."),
+        ("knn", "index", "hnsw", "my.yaml sets 'knn.index' to 'hnsw'; it takes one of auto, exact, ivf."),
         ("labels", "min-strength", [], "my.yaml sets 'labels.min-strength' to []; it takes a value of type float."),
         (
             "communities",

@@ -141,6 +141,7 @@ ORDER = ["ingest", "embeddings", "lists", "knn", "edges", "communities", "labels
         ("knn", "lists", 5, "lists"),
         ("knn", "k", 9, "knn"),
         ("knn", "probes", 3, "knn"),
+        ("knn", "recall", 0.9, "knn"),
         ("edges", "threshold", 0.7, "edges"),
         ("edges", "reserve", 0.2, "edges"),
         ("communities", "seed", 2, "communities"),

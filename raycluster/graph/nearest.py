@@ -102,6 +102,9 @@ def _select(scores, ids, rows, k, band, held, room, held_score, held_id, floor):
                     continue
                 while not _any_of_few_at_least(scores[line, column : column + _FEW], limit):
                     column += _FEW
+            elif columns - column >= _FEW and not _any_of_few_at_least(scores[line, column : column + _FEW], limit):
+                column += _FEW
+                continue
             for at in range(column, min(column + _FEW, columns)):
                 score = scores[line, at]
                 if score >= limit:
@@ -119,13 +122,13 @@ def _select(scores, ids, rows, k, band, held, room, held_score, held_id, floor):
 
 
 @numba.njit(nogil=True, cache=True)
-def _similarities(query, database, slots, out):  # type: ignore[no-untyped-def]
+def exact_similarities(query, database, slots, out):  # type: ignore[no-untyped-def]
     for i in range(slots.shape[0]):
         out[i] = min(np.float32(dot_float64(query, database[slots[i]])), np.float32(1.0))
 
 
 @numba.njit(nogil=True, cache=True)
-def _canonical(ids, similarities, own, neighbor, similarity):  # type: ignore[no-untyped-def]
+def canonical_order(ids, similarities, own, neighbor, similarity):  # type: ignore[no-untyped-def]
     """Write the best of one row's candidates by (similarity descending, id ascending); `own` >= 0 takes rank 0."""
     by_id = np.argsort(ids, kind="mergesort")
     order = by_id[np.argsort(-similarities[by_id], kind="mergesort")]
@@ -161,14 +164,17 @@ def _finish(queries, own, database, floor, band, held, held_score, held_id, neig
             continue
         kept = held_id[row][_best_slots(held_score[row], held[row], neighbor.shape[1], band)]
         exact = np.empty(kept.shape[0], np.float32)
-        _similarities(queries[row], database, kept, exact)
-        _canonical(kept, exact, own[row], neighbor[row], similarity[row])
+        exact_similarities(queries[row], database, kept, exact)
+        canonical_order(kept, exact, own[row], neighbor[row], similarity[row])
 
 
 class Candidates:
-    """The running best of a block of query rows while tiles of scores are pushed through it."""
+    """The running best of a block of query rows while tiles of scores are pushed through it.
 
-    def __init__(self, rows: int, width: int, k: int) -> None:
+    Similarities below `floor` (R,), a row's `k`-th best known from elsewhere, may be dropped.
+    """
+
+    def __init__(self, rows: int, width: int, k: int, floor: Float32 | None = None) -> None:
         self._k = k
         self._band = rounding_band(width)
         capacity = 4 * k + 64
@@ -176,7 +182,7 @@ class Candidates:
         self._room = np.full(rows, 2 * k, np.int64)
         self._score = np.empty((rows, capacity), np.float32)
         self._id = np.empty((rows, capacity), np.int32)
-        self._floor = np.full(rows, -np.inf, np.float32)
+        self._floor = np.full(rows, -np.inf, np.float32) if floor is None else floor - np.float32(2 * self._band)
 
     def push(self, scores: Float32, ids: Int32, rows: Int64) -> None:
         """Offer `scores` (R, T) of database rows `ids` (T,) to the block's query rows `rows` (R,)."""
@@ -211,12 +217,12 @@ def rank_candidates(
     exact = np.empty(len(ids), np.float32)
     for start in range(0, len(ids), DATABASE_TILE):
         part = np.ascontiguousarray(database[ids[start : start + DATABASE_TILE]], np.float32)
-        _similarities(query, part, np.arange(len(part), dtype=np.int32), exact[start : start + DATABASE_TILE])
+        exact_similarities(query, part, np.arange(len(part), dtype=np.int32), exact[start : start + DATABASE_TILE])
     k = len(neighbor)
     if len(ids) > k:
         best = np.flatnonzero(exact >= np.partition(exact, len(ids) - k)[len(ids) - k])
         ids, exact = ids[best], exact[best]
-    _canonical(ids, exact, own, neighbor, similarity)
+    canonical_order(ids, exact, own, neighbor, similarity)
 
 
 def rank_crowded(

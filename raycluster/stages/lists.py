@@ -8,34 +8,40 @@ import numpy as np
 
 from raycluster import schemas, scratch
 from raycluster.config import KnnConfig
-from raycluster.graph.inverted_file import assign_lists, train_centroids
-from raycluster.graph.nearest import Float32, Int64
+from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
+from raycluster.graph.nearest import Float32, Vectors
 from raycluster.run import Part, Run, Stage
 
-SAMPLE_PER_LIST = 64
+SAMPLE_PER_LIST = 32
 
 
 def number_of_lists(rows: int, wanted: int | None) -> int:
-    """Inverted lists for `rows` rows: as configured, or 4 times the square root, at most one a row."""
-    return min(rows, wanted or round(4 * math.sqrt(rows)))
+    """Inverted lists for `rows` rows: as configured, or 8 times the square root, at most one a row."""
+    return min(rows, wanted or round(8 * math.sqrt(rows)))
 
 
-def training_rows(rows: int, config: KnnConfig) -> tuple[int, Int64]:
-    """How many lists to train, and the seeded sample of rows to train them on."""
-    lists = number_of_lists(rows, config.lists)
+def train(vectors: Vectors, config: KnnConfig, threads: int = 1) -> Float32:
+    """Centroids float32 (lists, D) for all rows, trained on a seeded sample of them."""
+    lists = number_of_lists(len(vectors), config.lists)
     rng = np.random.default_rng(config.seed)
-    return lists, np.sort(rng.choice(rows, min(rows, SAMPLE_PER_LIST * lists), replace=False))
+    rows = np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLE_PER_LIST * lists), replace=False))
+    return train_centroids(np.asarray(vectors[rows], np.float32), lists, config.seed, threads)
 
 
 def prepare(run: Run) -> dict[str, Any]:
     """Train the centroids on a seeded sample and store them beside the stage's shards."""
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
-    lists, rows = training_rows(run.rows, run.config.knn)
-    sample = np.asarray(vectors[rows], np.float32)
+    trained = train(vectors, run.config.knn, run.threads)
     buffer = io.BytesIO()
-    np.save(buffer, train_centroids(sample, lists, run.config.knn.seed, run.threads), allow_pickle=False)
+    np.save(buffer, trained, allow_pickle=False)
     run.store.put(_path(run), buffer.getvalue())
-    return {"lists": lists}
+    return {"lists": len(trained)}
+
+
+def build(vectors: Vectors, config: KnnConfig, threads: int = 1) -> InvertedFile:
+    """The inverted file of all rows in one process, as the stage's prepare and shards make it."""
+    centroids = train(vectors, config, threads)
+    return InvertedFile.group(centroids, assign_lists(vectors, centroids, threads))
 
 
 def _path(run: Run) -> str:

@@ -26,13 +26,15 @@ def test_float32_on_the_gpu_equals_the_exact_search(kind):
 
 def test_several_blocks_on_the_gpu_equal_the_exact_search(monkeypatch):
     monkeypatch.setattr(faiss_flat, "QUERY_BLOCK", 700)
-    monkeypatch.setattr(faiss_flat, "DATABASE_BLOCK", 999)
+    monkeypatch.setattr(faiss_flat, "DATABASE_BYTES", 4 * 64 * 999)
     vectors, _ = identities(300, 10, width=64)
     expected = exact_top_k(vectors, rows_of(vectors), vectors, 20)
     assert_same(flat_top_k(vectors, rows_of(vectors), vectors, 20), expected)
 
 
-def test_float16_on_the_gpu_finds_nearly_every_neighbor_with_the_exact_similarity():
+@pytest.mark.parametrize("database", [999, 10**6])
+def test_float16_on_the_gpu_finds_nearly_every_neighbor_with_the_exact_similarity(monkeypatch, database):
+    monkeypatch.setattr(faiss_flat, "DATABASE_BYTES", 4 * 256 * database)
     vectors = identities(500, 20, width=256)[0].astype(np.float16)
     neighbor, similarity = flat_top_k(vectors, rows_of(vectors), vectors, 20)
     exact, exact_similarity = exact_top_k(vectors, rows_of(vectors), vectors, 20)

@@ -1,4 +1,5 @@
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -23,23 +24,41 @@ def cpu(monkeypatch):
 
 
 class FakeGpuFaiss(types.SimpleNamespace):
-    """A faiss whose GPU search is its CPU search, and the dtypes it was asked with."""
+    """A faiss whose GPU indexes search on the CPU, and what was put into them and asked of them."""
 
-    METRIC_INNER_PRODUCT = faiss.METRIC_INNER_PRODUCT
+    class GpuIndexFlatConfig:
+        useFloat16 = False
 
     def __init__(self):
-        super().__init__(asked=[], resources=object())
+        super().__init__(indexes=[], resources=object())
 
     def StandardGpuResources(self):
         return self.resources
 
-    def knn_gpu(self, resources, queries, database, k, metric):
+    def GpuIndexFlatIP(self, resources, width, config):
         assert resources is self.resources
-        assert metric == faiss.METRIC_INNER_PRODUCT
+        self.indexes.append(FakeGpuIndex(width, config.useFloat16))
+        return self.indexes[-1]
+
+
+class FakeGpuIndex:
+    """Holds its rows in float32 or float16, as a GPU index does."""
+
+    def __init__(self, width, use_float16):
+        self.storage = np.dtype(np.float16 if use_float16 else np.float32)
+        self.rows = np.empty((0, width), self.storage)
+        self.asked = []
+
+    def add(self, rows):
+        assert rows.dtype == np.float32
+        assert rows.flags.c_contiguous
+        self.rows = np.concatenate([self.rows, rows.astype(self.storage)])
+
+    def search(self, queries, k):
+        assert queries.dtype == np.float32
         assert queries.flags.c_contiguous
-        assert database.flags.c_contiguous
-        self.asked.append((queries.dtype.name, database.dtype.name, len(queries), len(database)))
-        return faiss.knn(queries.astype(np.float32), database.astype(np.float32), k, metric=metric)
+        self.asked.append(len(queries))
+        return faiss.knn(queries, self.rows.astype(np.float32), k, metric=faiss.METRIC_INNER_PRODUCT)
 
 
 @pytest.fixture
@@ -69,7 +88,7 @@ def test_query_and_database_blocks_do_not_change_the_result(monkeypatch, kind, s
     expected = exact_top_k(vectors, rows_of(vectors), vectors, 9)
     for queries, database in ((8192, 37), (41, 100), (230, 5)):
         monkeypatch.setattr(faiss_flat, "QUERY_BLOCK", queries)
-        monkeypatch.setattr(faiss_flat, "DATABASE_BLOCK", database)
+        monkeypatch.setattr(faiss_flat, "DATABASE_BYTES", 4 * 10 * database)
         assert_same(flat_top_k(vectors, rows_of(vectors), vectors, 9), expected)
         part = flat_top_k(vectors[20:90], rows_of(vectors)[20:90], vectors, 9)
         assert_same(part, (expected[0][20:90], expected[1][20:90]))
@@ -103,30 +122,50 @@ def test_near_ties_in_float16_past_the_extra_neighbors_are_ranked_by_the_fixed_k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_gpu_branch_searches_float32_blocks_and_equals_the_exact_search(monkeypatch, fake_gpu, kind):
+def test_the_gpu_holds_each_database_block_once_and_equals_the_exact_search(monkeypatch, fake_gpu, kind):
     monkeypatch.setattr(faiss_flat, "QUERY_BLOCK", 60)
-    monkeypatch.setattr(faiss_flat, "DATABASE_BLOCK", 64)
+    monkeypatch.setattr(faiss_flat, "DATABASE_BYTES", 4 * 12 * 64)
     vectors = awkward_rows(kind, 150, 12, 3)
     found = flat_top_k(vectors, rows_of(vectors), vectors, 8)
     assert_same(found, exact_top_k(vectors, rows_of(vectors), vectors, 8))
-    assert {asked[:2] for asked in fake_gpu.asked} == {("float32", "float32")}
-    assert [asked[2:] for asked in fake_gpu.asked] == [(q, d) for q in (60, 60, 30) for d in (64, 64, 22)]
+    assert [len(index.rows) for index in fake_gpu.indexes] == [64, 64, 22]
+    assert [index.asked for index in fake_gpu.indexes] == [[60, 60, 30]] * 3
+    assert {index.storage.name for index in fake_gpu.indexes} == {"float32"}
 
 
-def test_the_gpu_branch_searches_float16_as_float16(fake_gpu):
+def test_the_gpu_lets_go_of_a_database_block_before_it_takes_the_next(monkeypatch, fake_gpu):
+    alive = []
+    make = fake_gpu.GpuIndexFlatIP
+
+    def counted(*given):
+        index = make(*given)
+        fake_gpu.indexes.clear()
+        alive.append(sum(reference() is not None for reference in references))
+        references.append(weakref.ref(index))
+        return index
+
+    references = []
+    fake_gpu.GpuIndexFlatIP = counted
+    monkeypatch.setattr(faiss_flat, "DATABASE_BYTES", 4 * 12 * 30)
+    vectors = unit_rows(150, 12, 3)
+    flat_top_k(vectors, rows_of(vectors), vectors, 8)
+    assert alive == [0] * 5
+
+
+def test_the_gpu_holds_float16_vectors_as_float16(fake_gpu):
     vectors = unit_rows(200, 16, 0, np.float16)
     found = flat_top_k(vectors, rows_of(vectors), vectors, 8)
     assert_same(found, exact_top_k(vectors, rows_of(vectors), vectors, 8))
-    assert fake_gpu.asked == [("float16", "float16", 200, 200)]
+    assert [(index.storage.name, index.asked) for index in fake_gpu.indexes] == [("float16", [200])]
 
 
-def test_the_gpu_branch_takes_read_only_strided_vectors(fake_gpu):
+def test_the_gpu_takes_read_only_strided_vectors(fake_gpu):
     wide = unit_rows(80, 24, 0)
     wide.flags.writeable = False
     vectors = wide[:, ::2]
     found = flat_top_k(vectors, rows_of(vectors), vectors, 4)
     assert_same(found, exact_top_k(vectors, rows_of(vectors), vectors, 4))
-    assert len(fake_gpu.asked) == 1
+    assert len(fake_gpu.indexes) == 1
 
 
 def test_without_faiss_there_is_no_gpu_and_a_sentence_says_what_to_install(monkeypatch):
