@@ -100,7 +100,7 @@ def _draw(rng: np.random.Generator, share: Any, low: Any, high: Any) -> npt.NDAr
 def child(args: Args) -> dict[str, Any]:
     """One run, in this process."""
     from raycluster.graph import map_equation
-    from raycluster.stages.communities import infomap_result
+    from raycluster.stages.communities import infomap_result, written_partition
 
     folder = Path(str(args.child))
     nodes = int(np.load(folder / "nodes.npy"))
@@ -116,9 +116,7 @@ def child(args: Args) -> dict[str, Any]:
     if args.engine == "native":
         communities = found.communities
     else:
-        path = folder / "partition.clu"
-        found.write_clu(str(path))
-        node, module = np.loadtxt(path, usecols=(0, 1), dtype=np.int64, ndmin=2).T
+        node, module, _ = written_partition(found)
         communities = -1 - np.arange(nodes)
         communities[node] = module
     np.save(folder / f"{args.engine}-{args.seed}.npy", communities)

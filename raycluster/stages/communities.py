@@ -18,7 +18,7 @@ from raycluster import schemas
 from raycluster.config import CommunitiesConfig
 from raycluster.errors import ResourceError
 from raycluster.graph import map_equation
-from raycluster.graph.nearest import Int32
+from raycluster.graph.nearest import Int32, Int64
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import edges
 
@@ -81,7 +81,7 @@ def partition(
 
 def _infomap(
     source: Int32, target: Int32, weight: npt.NDArray[np.float32], rows: int, seed: int, directed: bool
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], float]:
+) -> tuple[Int64, npt.NDArray[np.float64], float]:
     membership = np.arange(rows, dtype=np.int64)
     flow = np.zeros(rows)
     if (weight <= 0).any():
@@ -90,13 +90,9 @@ def _infomap(
     if len(source) == 0:
         return membership, flow, 0.0
     result = infomap_result(source, target, weight, seed, directed)
-    with tempfile.TemporaryDirectory() as folder:
-        # Written out by the engine: its Python iterators crash in a process that has imported faiss.
-        path = os.path.join(folder, "partition.clu")
-        result.write_clu(path)
-        node, module, rate = np.loadtxt(path, ndmin=2).T
-    membership[node.astype(np.int64)] = module.astype(np.int64) + rows
-    flow[node.astype(np.int64)] = rate
+    node, module, rate = written_partition(result)
+    membership[node] = module + rows
+    flow[node] = rate
     return membership, flow, float(result.codelength)
 
 
@@ -111,6 +107,18 @@ def infomap_result(
         part = slice(start, start + LINKS_A_CALL)
         network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
     return network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
+
+
+def written_partition(result: Any) -> tuple[Int64, Int64, npt.NDArray[np.float64]]:
+    """Node, module and flow (M,) of the nodes in a result of Infomap.
+
+    Through a file that the engine writes: its Python iterators crash in a process that has imported faiss.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "partition.clu")
+        result.write_clu(path)
+        node, module, flow = np.loadtxt(path, ndmin=2).T
+    return node.astype(np.int64), module.astype(np.int64), flow
 
 
 def numbered_by_first_row(membership: npt.NDArray[np.integer]) -> Int32:

@@ -1,6 +1,4 @@
 import dataclasses
-import tempfile
-from pathlib import Path
 
 import networkx
 import numpy as np
@@ -10,6 +8,7 @@ from hypothesis import strategies as st
 from infomap import Infomap
 
 from raycluster.graph.map_equation import codelength, moves, solve
+from raycluster.stages.communities import written_partition
 
 FLOWS = pytest.mark.parametrize("directed", [False, True])
 
@@ -79,12 +78,8 @@ def infomap(source, target, weight, directed, seed=1, membership=None):
         engine.add_link(one, other, each)
     given_modules = None if membership is None else dict(enumerate(np.asarray(membership).tolist()))
     result = engine.run(initial_partition=given_modules)
-    with tempfile.TemporaryDirectory() as folder:
-        # Written out by the engine: its Python iterators crash in a process that has imported faiss.
-        path = Path(folder, "partition.clu")
-        result.write_clu(str(path))
-        node, module, _ = np.loadtxt(path, ndmin=2).T
-    return result.codelength, dict(zip(node.astype(int).tolist(), module.astype(int).tolist(), strict=True))
+    node, module, _ = written_partition(result)
+    return result.codelength, dict(zip(node.tolist(), module.tolist(), strict=True))
 
 
 GRAPHS = st.tuples(st.integers(2, 20), st.integers(1, 60), st.integers(0, 10**6))

@@ -8,7 +8,7 @@ from infomap import Infomap
 from raycluster.config import CommunitiesConfig
 from raycluster.errors import ResourceError
 from raycluster.stages import communities
-from raycluster.stages.communities import numbered_by_first_row, partition, require_memory
+from raycluster.stages.communities import numbered_by_first_row, partition, require_memory, written_partition
 
 INFOMAP = CommunitiesConfig(engine="infomap")
 NATIVE = CommunitiesConfig(engine="native")
@@ -42,8 +42,10 @@ def direct_infomap(source, target, weight, rows, seed, flow):
     for a, b, w in zip(source.tolist(), target.tolist(), weight.tolist(), strict=True):
         solver.add_link(a, b, w)
     result = solver.run()
-    modules = result.modules()
-    return numbered_by_first_row(np.array([modules.get(i, -1 - i) for i in range(rows)])), result.codelength
+    membership = -1 - np.arange(rows)
+    node, module, _ = written_partition(result)
+    membership[node] = module
+    return numbered_by_first_row(membership), result.codelength
 
 
 @pytest.mark.parametrize("config", [INFOMAP, NATIVE])
