@@ -8,6 +8,7 @@ import tyro
 from raycluster import pipeline
 from raycluster.cli import early_options
 from raycluster.config import DEFAULT_RECIPE, Config
+from raycluster.estimate.forecast import EstimateOptions, dry_run
 from raycluster.models.resolve import recipe_of
 from raycluster.overlay import apply, load_config, load_yaml, stages_only
 
@@ -28,6 +29,10 @@ class ClusterArgs:
     execution: Annotated[pipeline.Execution, tyro.conf.arg(name="")] = field(default_factory=pipeline.Execution)
     config: str | None = None
     """YAML file with keys laid over the recipe's."""
+    dry_run: bool = False
+    """Say what the run would take and what will not fit, and write nothing."""
+    estimate: EstimateOptions = field(default_factory=EstimateOptions)
+    """What `--dry-run` is to assume."""
 
 
 def with_recipe() -> ClusterArgs:
@@ -45,5 +50,7 @@ def with_recipe() -> ClusterArgs:
 
 
 def cluster(args: ClusterArgs) -> dict[str, Any]:
-    """Run the job of a parsed command line."""
+    """Run the job of a parsed command line, or estimate it."""
+    if args.dry_run:
+        return dry_run(args.input, args.output, args.settings, args.execution, args.estimate)
     return pipeline.cluster(args.input, args.output, args.settings, args.execution)

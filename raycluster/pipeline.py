@@ -16,9 +16,8 @@ from raycluster.begin import begin
 from raycluster.config import Config
 from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
 from raycluster.graph.nearest import exact_top_k
-from raycluster.models.folder import load_card
 from raycluster.models.resolve import with_model
-from raycluster.plan import describe_input, make_plan
+from raycluster.plan import describe_input
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
 from raycluster.stages import communities, density, embeddings, knn, labels
@@ -51,8 +50,6 @@ class Execution:
     """Row shards; none means one for every 256 MiB of vectors. A run folder keeps the number it started with."""
     workers: int | None = None
     """Worker processes at most; none means one a shard, as far as the cluster goes."""
-    dry_run: bool = False
-    """Say what the run would do and need, and do nothing."""
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"
     """Whether the workers of stages that can use a GPU wait for one. `auto`: if the cluster has any when they start."""
     replan: bool = False
@@ -99,8 +96,6 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
     """
     progress = Progress()
     config = with_model(config)
-    if execution.dry_run:
-        return _dry_run(describe_input(input_url), config, execution)
     with opened(input_url, output_url, config, execution, progress) as run:
         manifest = run.store.get("MANIFEST.json")
         if manifest is not None:
@@ -139,7 +134,8 @@ def advance(run: Run, last: Stage, execution: Execution, progress: Progress) -> 
 
 
 def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress) -> None:
-    run.prepare(stage)
+    with progress.timed(stage.name):
+        run.prepare(stage)
     if stage is COMMUNITIES:
         links = sum(run.marker("edges", shard)["rows"] for shard in range(run.shards))
         progress.say(communities.require_memory(links, run.rows, run.config.communities))
@@ -172,7 +168,7 @@ def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Itera
     if not todo:
         return
     alone = stage.shards(run) == 1 and not stage.gpu
-    if alone or stage.on_driver(run.config) or not _on_ray(run, execution):
+    if alone or stage.on_driver(run.config) or not on_ray(run.plan["shards"], execution):
         worker = ShardWorker(run.store.url, stage.name, run.threads, _run=run)
         yield from map(worker, todo)
     else:
@@ -182,9 +178,10 @@ def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Itera
         yield from map_shards(ShardWorker, run.store.url, stage.name, todo, execution.workers, accelerator)
 
 
-def _on_ray(run: Run, execution: Execution) -> bool:
+def on_ray(shards: int, execution: Execution) -> bool:
+    """Whether Ray runs what is not the driver's, for a run of so many row shards."""
     if execution.executor == "auto":
-        return run.plan["shards"] > 1 or bool(os.environ.get("RAY_ADDRESS"))
+        return shards > 1 or bool(os.environ.get("RAY_ADDRESS"))
     return execution.executor == "ray"
 
 
@@ -193,14 +190,15 @@ def _rebuild(result: dict[str, Any]) -> RayclusterError:
     return kinds.get(result["error"], RayclusterError)(result["message"])
 
 
-def _edges_at_most(config: Config, rows: int) -> int:
+def edges_at_most(config: Config, rows: int) -> int:
+    """Edges that a rule can make of so many rows."""
     return rows * (1 if config.edges.rule == "density-peaks" else config.knn.k - 1)
 
 
 def _memory_ahead(run: Run) -> str:
     """What communities will need, said before neighbors are searched; refuses a run that cannot fit even so."""
     config = run.config
-    most = _edges_at_most(config, run.rows)
+    most = edges_at_most(config, run.rows)
     least = 0 if config.edges.rule == "density-peaks" else run.rows // 2
     if config.edges.rule == "threshold" and config.edges.threshold is not None:
         vectors = scratch.joined(run, "embeddings", "embedding", config.knn.storage)
@@ -264,25 +262,3 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
 def _dropped(run: Run, piece: int) -> list[tuple[Any, str, int, str]]:
     name = run.plan["input"]["files"][run.plan["pieces"][piece]["file"]]["path"] or run.plan["input"]["url"]
     return [(key, name, row, reason) for key, row, reason in run.marker("ingest", piece)["dropped"]]
-
-
-def _dry_run(described: dict[str, Any], config: Config, execution: Execution) -> dict[str, Any]:
-    plan, _ = make_plan(config, described, execution.shards)
-    rows = plan["input"]["rows"]
-    config = knn.settled(config, rows)
-    knn.require_rows(config.knn, rows, described["url"])
-    most = _edges_at_most(config, rows)
-    wide = plan["input"]["width"]
-    if config.contexts.encode:
-        wide += load_card(str(config.model))[0].training.predictor.encoder.width or wide
-    return {
-        "rows": rows,
-        "width": plan["input"]["width"],
-        "files": len(described["files"]),
-        "shards": plan["shards"],
-        "stages": [stage.name for stage in STAGES if stage.wanted(config)],
-        "node_local_gib": round(rows * (wide + 2 * config.knn.k) * 4 / 2**30, 3),
-        "driver_gib_at_most": round(communities.memory_needed(most, rows, config.communities) / 2**30, 3),
-        "driver_gib_available": round(communities.memory_allowed(config.communities) / 2**30, 3),
-        "config": asdict(config),
-    }

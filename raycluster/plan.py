@@ -18,6 +18,8 @@ from raycluster.errors import InputError
 from raycluster.store import Store
 
 SHARD_BYTES = 2**28
+OBJECT_STORE_BYTES = 2**28
+"""Of a local Ray, which passes shard numbers and nothing larger."""
 
 
 def input_files(url: str) -> tuple[Store, list[str]]:
@@ -79,9 +81,24 @@ def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> 
     plan = {
         "input": {**described, "id_type": str(id_type), "width": width, "rows": rows},
         "pieces": pieces,
-        "shards": min(shards or -(-rows * width * 4 // SHARD_BYTES), rows),
+        "shards": row_shards(rows, width, shards),
     }
     return plan, ranks
+
+
+def row_shards(rows: int, width: int, wanted: int | None) -> int:
+    """Row shards of a run: as many as asked for, or one for every 256 MiB of vectors; at most one a row."""
+    return min(wanted or -(-rows * width * 4 // SHARD_BYTES), rows)
+
+
+def pool(shards: int, workers: int | None, nodes: int, room: int, smallest: int) -> tuple[int, int]:
+    """Workers for `shards` tasks and CPUs for each, on `nodes` nodes with `room` for workers in all.
+
+    `workers` caps them; `smallest` is the fewest CPUs a node has. Without any room, a worker a shard is asked for.
+    """
+    size = min(shards, workers or room or shards)
+    on_one_node = -(-size // max(1, nodes))
+    return size, max(1, smallest // on_one_node)
 
 
 def check_columns(schema: pa.Schema, config: Config, name: str) -> None:

@@ -28,24 +28,31 @@ class Progress:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the time towards a stage, unless it fails."""
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
+
+    @contextlib.contextmanager
     def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:
         """A stage of `total` shards of which `done` were done before."""
         began = time.monotonic()
-        if self._terminal:
-            with self._bar(name, total, done) as advance:
-                yield advance
-        else:
-            finished = done
+        with self.timed(name):
+            if self._terminal:
+                with self._bar(name, total, done) as advance:
+                    yield advance
+            else:
+                finished = done
 
-            def step() -> None:
-                nonlocal finished
-                finished += 1
-                if finished < total and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-                    self._last_line = time.monotonic()
-                    self.say(f"{name}: {finished} of {total} shards, {time.monotonic() - began:.0f} s")
+                def step() -> None:
+                    nonlocal finished
+                    finished += 1
+                    if finished < total and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+                        self._last_line = time.monotonic()
+                        self.say(f"{name}: {finished} of {total} shards, {time.monotonic() - began:.0f} s")
 
-            yield step
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
+                yield step
         if not self._terminal:
             self.say(f"{name}: {total} of {total} shards, {time.monotonic() - began:.1f} s")
 

@@ -20,9 +20,9 @@ import ray
 import ray.data
 
 from raycluster.errors import RayclusterError
+from raycluster.plan import OBJECT_STORE_BYTES, pool
 
 Worker = Callable[[int], dict[str, Any]]
-OBJECT_STORE_BYTES = 2**28
 
 
 class ShardActor:
@@ -116,7 +116,5 @@ def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     kind = "GPU" if gpu else "CPU"
     room = int(sum(node.get(kind, 0) for node in nodes))
-    size = min(shards, workers or room or shards)
     smallest = min((int(node["CPU"]) for node in nodes), default=1)
-    on_one_node = -(-size // max(1, len(nodes)))
-    return size, max(1, smallest // on_one_node)
+    return pool(shards, workers, len(nodes), room, smallest)

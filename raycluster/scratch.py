@@ -20,10 +20,14 @@ from raycluster.schemas import to_matrix
 Array = npt.NDArray[Any]
 
 
+def base() -> str:
+    """Below which this node keeps its copies: RAYCLUSTER_SCRATCH, or the system's temporary folder."""
+    return os.environ.get("RAYCLUSTER_SCRATCH") or tempfile.gettempdir()
+
+
 def folder(run: Run) -> str:
-    """Where this node keeps the run's copies: below RAYCLUSTER_SCRATCH, or the system's temporary folder."""
-    base = os.environ.get("RAYCLUSTER_SCRATCH") or tempfile.gettempdir()
-    return os.path.join(base, f"raycluster-{fingerprint(run.store.url, run.plan['input'])}")
+    """Where this node keeps the run's copies."""
+    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan['input'])}")
 
 
 def joined(

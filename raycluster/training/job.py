@@ -79,8 +79,6 @@ def train(args: TrainArgs) -> dict[str, Any]:
     Raises InputError and ConfigError for what the user can mend, RayclusterError where the loss is not finite.
     """
     progress = Progress()
-    if args.execution.dry_run:
-        raise ConfigError("jobs/train.py has no --dry-run; jobs/cluster.py says what its input would need.")
     predictor, k = args.training.predictor, args.settings.knn.k
     if predictor.encodes and predictor.hop2 >= k:
         raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")

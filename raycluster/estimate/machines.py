@@ -1,0 +1,70 @@
+"""Machines to estimate for: the one at hand, and a dated list of those in cluster.yaml and larger drivers."""
+
+import os
+import shutil
+from dataclasses import dataclass
+
+import psutil
+
+from raycluster import scratch
+from raycluster.errors import ConfigError
+from raycluster.graph import faiss_flat
+
+PRICES_OF = "AWS us-east-1, Linux, on demand, list prices of 2025"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one node has."""
+
+    name: str
+    cores: int
+    """CPUs that Ray counts; one is taken to be as fast as a core of the machine at hand."""
+    memory_gib: float
+    disk_gib: float
+    """Local disk for node-local copies."""
+    network_gib_s: float | None = None
+    """To storage; none where the run folder is on a local disk, whose speed the probe has measured."""
+    gpus: int = 0
+    gpu_tflops: float = 0.0
+    """Sustained float32 rate of one GPU in exact search: assumed, not measured."""
+    usd_hour: float | None = None
+
+
+MACHINES: tuple[Machine, ...] = (
+    Machine("m6id.8xlarge", 32, 128, 1769, 1.46, usd_hour=1.8984),
+    Machine("g6.4xlarge", 16, 64, 559, 1.46, gpus=1, gpu_tflops=20, usd_hour=1.3232),
+    Machine("r6id.8xlarge", 32, 256, 1769, 1.46, usd_hour=2.4192),
+    Machine("r6id.32xlarge", 128, 1024, 7078, 5.8, usd_hour=9.6768),
+    Machine("x2iedn.32xlarge", 128, 4096, 3538, 11.6, usd_hour=26.676),
+)
+"""As cluster.yaml has them, and larger drivers. An L4 is taken at 20 of its 30 TFLOP/s of float32."""
+
+
+def at_hand() -> Machine:
+    """This machine: the cores this process may use, and the memory and disk that are free now."""
+    folder = scratch.base()
+    os.makedirs(folder, exist_ok=True)
+    return Machine(
+        "this machine",
+        len(os.sched_getaffinity(0)),
+        psutil.virtual_memory().available / 2**30,
+        shutil.disk_usage(folder).free / 2**30,
+        gpus=int(faiss_flat.gpu_available()),
+    )
+
+
+def named(name: str | None) -> Machine:
+    """A machine of the list, or the one at hand for none; raises ConfigError for a name that is not in the list."""
+    if name is None:
+        return at_hand()
+    for machine in MACHINES:
+        if machine.name == name:
+            return machine
+    raise ConfigError(f"There is no machine '{name}'; there are {', '.join(machine.name for machine in MACHINES)}.")
+
+
+def smallest_with(memory_gib: float) -> Machine | None:
+    """The cheapest machine of the list with so much memory."""
+    enough = [machine for machine in MACHINES if machine.memory_gib >= memory_gib]
+    return min(enough, key=lambda machine: machine.usd_hour or 0.0, default=None)
