@@ -155,7 +155,7 @@ def _entry(
         "processes": processes,
         "where": "workers" if on_workers else "driver",
         "seconds": round(seconds, 2),
-        "hours": round(seconds / 3600, 4),
+        "hours": round(seconds / 3600, 6),
         "usd": None if price is None else round(seconds / 3600 * price, 2),
         "driver_gib": round(driver_gib, 3),
         "worker_gib": round(worker_gib, 3),

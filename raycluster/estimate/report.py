@@ -4,7 +4,7 @@ from typing import Any
 
 COLUMNS = {
     "stage": ("stage", "{}"), "where": ("where", "{}"), "tasks": ("tasks", "{:,}"), "processes": ("processes", "{:,}"),
-    "hours": ("hours", "{:.3f}"), "usd": ("USD", "{:.2f}"), "driver_gib": ("driver GiB", "{:.2f}"),
+    "time": ("time", "{}"), "usd": ("USD", "{:.2f}"), "driver_gib": ("driver GiB", "{:.2f}"),
     "worker_gib": ("worker GiB", "{:.2f}"), "object_store_gib": ("object store", "{:.2f}"),
     "node_disk_gib": ("node disk", "{:.2f}"), "stored_gib": ("stored GiB", "{:.2f}"), "moved_gib": ("moved GiB", "{:.2f}"),
 }  # fmt: skip
@@ -38,7 +38,15 @@ def _total(found: dict[str, Any]) -> dict[str, Any]:
     return {"stage": "all", "hours": found["hours"], "usd": found["usd"], **sums, **most}
 
 
+def duration(hours: float) -> str:
+    """In the unit that a person would use."""
+    if hours < 1 / 30:
+        return f"{hours * 3600:.1f} s"
+    return f"{hours * 60:.1f} min" if hours < 2 else f"{hours:,.1f} h"
+
+
 def _line(stage: dict[str, Any]) -> list[str]:
+    stage = {**stage, "time": duration(stage["hours"])}
     return ["" if stage.get(key) is None else form.format(stage[key]) for key, (_, form) in COLUMNS.items()]
 
 
