@@ -334,4 +334,4 @@ def test_parsing_gives_what_tyro_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["jobs/cluster.py", *words])
     parsed = parse(ClusterArgs, with_recipe())
     assert parsed == tyro.cli(ClusterArgs, args=words, default=with_recipe())
-    assert (parsed.settings.knn.k, parsed.execution.workers, parsed.execution.dry_run) == (12, 3, True)
+    assert (parsed.settings.knn.k, parsed.execution.workers, parsed.dry_run) == (12, 3, True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raycluster.config import Config
 from raycluster.errors import InputError
-from raycluster.plan import describe_input, encode_ranks, input_files, make_plan, plain_ids
+from raycluster.plan import describe_input, encode_ranks, input_files, make_plan, plain_ids, pool
 
 VECTOR = pa.list_(pa.float32())
 Write = Callable[..., None]
@@ -329,3 +329,20 @@ def test_ranks_are_stored_as_a_plain_array() -> None:
     data = encode_ranks(np.array([2, 0, 1], np.int64))
     assert data.startswith(b"\x93NUMPY")
     assert np.frombuffer(data[-24:], np.int64).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("shards", "workers", "nodes", "room", "smallest", "expected"),
+    [
+        (100, None, 4, 128, 32, (100, 1)),
+        (8, None, 4, 128, 32, (8, 16)),
+        (100, 4, 4, 128, 32, (4, 32)),
+        (100, None, 16, 16, 16, (16, 16)),
+        (3, None, 0, 0, 1, (3, 1)),
+    ],
+    ids=["a worker a core", "few shards", "a worker a node", "a worker a GPU", "no node yet"],
+)
+def test_workers_fill_the_nodes_and_share_their_cores(
+    shards: int, workers: int | None, nodes: int, room: int, smallest: int, expected: tuple[int, int]
+) -> None:
+    assert pool(shards, workers, nodes, room, smallest) == expected

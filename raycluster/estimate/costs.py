@@ -104,10 +104,12 @@ def _seconds(
 ) -> float:  # fmt: skip
     """Preparation on the driver, then waves of tasks."""
     units = laws.work(stage.name, config, scale)
-    once = rates.once[stage.name].seconds(units.once)
+    once = rates.once[stage.name].seconds(scale.rows, units.once)
+    if stage.name in ("lists", "knn"):
+        once *= rates.threads / place.driver.cores
     if stage.name == "communities":  # every trial does all the work
-        return rates.tasks[stage.name].seconds(units.tasks) * (-(-tasks // processes))
-    each = rates.tasks[stage.name].seconds(units.tasks / tasks)
+        return rates.tasks[stage.name].seconds(scale.rows, units.tasks) * (-(-tasks // processes))
+    each = rates.tasks[stage.name].seconds(scale.rows / tasks, units.tasks / tasks)
     if place.on_gpu(stage) and not alone and place.worker.gpu_tflops:
         each = _gpu_seconds(stage, config, scale, rates, place) / tasks
     elif laws.threaded(stage.name, config):
@@ -119,7 +121,7 @@ def _gpu_seconds(stage: Stage, config: Config, scale: Scale, rates: Rates, place
     """Of all tasks on one GPU: kNN by its products, networks by the ratio of this machine's gemm to the GPU's."""
     if stage.name == "knn" and config.knn.index == "exact" and config.knn.source is None:
         return 2.0 * scale.rows * scale.rows * scale.width / (place.worker.gpu_tflops * 1e12)
-    here = rates.tasks[stage.name].seconds(laws.work(stage.name, config, scale).tasks)
+    here = rates.tasks[stage.name].seconds(scale.rows, laws.work(stage.name, config, scale).tasks)
     if stage.name == "knn":  # inverted lists are read by the CPU
         return here * rates.threads / place.worker.cores
     return here * rates.gemm_gflops / (place.worker.gpu_tflops * 1e3)

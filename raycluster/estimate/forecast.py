@@ -39,12 +39,16 @@ class EstimateOptions:
     """Nodes that work."""
     rows: int | None = None
     """Estimate for so many rows like the input's; none means its own."""
+    edges_per_row: float | None = None
+    """Edges in force a row, where they are known from a run on part of the input; none estimates them."""
 
     def __post_init__(self) -> None:
         for name in ("nodes", "rows"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"--estimate.{name} is {value}: it must be at least 1.")
+        if self.edges_per_row is not None and not 0 < self.edges_per_row < float("inf"):
+            raise ConfigError(f"--estimate.edges-per-row is {self.edges_per_row}: it must be above 0.")
         if not 0 <= self.probe_seconds < float("inf"):
             raise ConfigError(f"--estimate.probe-seconds is {self.probe_seconds}: it must not be negative.")
         if self.nodes > 1 and self.machine is None:
@@ -72,17 +76,13 @@ def dry_run(
     most = edges_at_most(config, rows)
     scale = Scale(rows, width, max(len(plan["pieces"]), row_shards(rows, width, None)), shards, most, most)
     place, load = _place(execution, options, shards), os.getloadavg()[0]
-    if options.probe_seconds and options.rows is None and sample.worth_it(config, rows, width):
-        scale, basis = (
-            _with_edges(scale, sample.edges_a_row(plan, config, len(os.sched_getaffinity(0)))),
-            "a sample of the input",
-        )
-        rates = probe(config, scale, options.probe_seconds, progress.say)
-    elif options.probe_seconds:
-        rates, basis = probe(config, scale, options.probe_seconds, progress.say), "generated rows"
+    each, basis = _known_edges(plan, config, options, rows, width)
+    scale = _with_edges(scale, each)
+    seconds = options.probe_seconds
+    rates = probe(config, scale, seconds, progress.say) if seconds else stored_rates(config, scale)
+    if each is None:
+        basis = "generated rows" if options.probe_seconds else "the most there can be"
         scale = _with_edges(scale, (rates.edges, rates.links))
-    else:
-        rates, basis = stored_rates(config, scale), "the most there can be"
     scale = replace(scale, share=min(1.0, rates.share * (rows / rates.rows[-1]) ** rates.share_growth))
     entries = [costs.planning(config, scale, planned, plan["input"]["rows"], place)]
     entries += costs.stages(config, scale, rates, place)
@@ -111,9 +111,20 @@ def dry_run(
     return found
 
 
-def _with_edges(scale: Scale, each: tuple[float, float]) -> Scale:
+def _known_edges(
+    plan: dict[str, Any], config: Config, options: EstimateOptions, rows: int, width: int
+) -> tuple[tuple[float, float] | None, str]:
+    """Edges a row, stored and in force, and what says so; none where only the probe can."""
+    if options.edges_per_row is not None:
+        return (options.edges_per_row, options.edges_per_row), "as given"
+    if options.probe_seconds and options.rows is None and sample.worth_it(config, rows, width):
+        return sample.edges_a_row(plan, config, len(os.sched_getaffinity(0))), "a sample of the input"
+    return None, ""
+
+
+def _with_edges(scale: Scale, each: tuple[float, float] | None) -> Scale:
     """The scale with so many edges a row, stored and in force, as far as there can be."""
-    stored, in_force = (min(count * scale.rows, scale.edges) for count in each)
+    stored, in_force = (min(count * scale.rows, scale.edges) for count in each or (scale.edges, scale.links))
     return replace(scale, edges=stored, links=in_force)
 
 

@@ -25,31 +25,37 @@ from raycluster.synthetic import SyntheticConfig, write_parquet
 
 FEWEST_ROWS = 1024
 MEAN_SIZE = 40.0
+SIZES_FOR_ROWS = 4
 GEMM_ROWS = 2048
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds of a stage: `fixed`, and `unit` a unit of work."""
+    """Seconds of a stage: `fixed` a task, `row` a row and `unit` a unit of work."""
 
     fixed: float
     unit: float
+    row: float = 0.0
 
     @classmethod
-    def fit(cls, work: list[float], seconds: list[float]) -> "Rate":
-        """The nearest non-negative pair, by relative error, to measured seconds (M,) of work (M,)."""
-        if max(work) == 0 or max(seconds) == 0:
-            return cls(float(np.mean(seconds)), 0.0)
-        taken = np.maximum(seconds, 1e-6)
-        scale = max(work)
-        system = np.column_stack([1 / taken, np.asarray(work) / scale / taken])
-        fixed, unit = nnls(system, np.ones(len(taken)))[0]
-        return cls(float(fixed), float(unit / scale))
+    def fit(cls, work: list[float], seconds: list[float], rows: list[int] | None = None) -> "Rate":
+        """The nearest non-negative rates, by relative error, to measured seconds (M,) of work (M,) on `rows` (M,).
 
-    def seconds(self, work: float, tasks: int = 1) -> float:
+        What grows with the rows alone is told from what grows with the work only where there are `SIZES_FOR_ROWS` sizes.
+        """
+        taken = np.maximum(seconds, 1e-6)
+        terms = [np.ones(len(taken)), np.asarray(work, np.float64)]
+        if rows is not None and len(taken) >= SIZES_FOR_ROWS:
+            terms.append(np.asarray(rows, np.float64))
+        columns = np.column_stack(terms)
+        scales = np.maximum(columns.max(axis=0), 1e-300)
+        found = nnls(columns / scales / taken[:, None], np.ones(len(taken)))[0] / scales
+        return cls(*map(float, found))
+
+    def seconds(self, rows: float, work: float, tasks: int = 1) -> float:
         """Seconds of so much work in so many tasks, one after another."""
-        return self.fixed * tasks + self.unit * work
+        return self.fixed * tasks + self.row * rows + self.unit * work
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,10 @@ def _rates(config: Config, found: list[Measured], seconds: float) -> Rates:
     for name in last.stages:
         units = [laws.work(name, config, one.scale) for one in found]
         count = last.scale.shards if name not in ("ingest", "communities") else 1
+        rows = [one.scale.rows for one in found]
         once[name] = Rate.fit([unit.once for unit in units], [one.stages[name].once for one in found])
-        rate = Rate.fit([unit.tasks for unit in units], [one.stages[name].tasks for one in found])
-        tasks[name] = Rate(rate.fixed / count, rate.unit)
+        rate = Rate.fit([unit.tasks for unit in units], [one.stages[name].tasks for one in found], rows)
+        tasks[name] = replace(rate, fixed=rate.fixed / count)
     plain = {name: laws.stored_bytes(name, config, last.scale) for name in last.stages}
     return Rates(
         once=once,

@@ -17,7 +17,7 @@ def table(found: dict[str, Any]) -> str:
     nodes = f" on {found['nodes']} x {worker['name']}" if worker["network_gib_s"] else f" on {worker['name']}"
     lines = [
         f"{found['rows']:,} rows of width {found['width']} in {found['shards']} shards{nodes}, driver {found['driver']['name']}",
-        f"{edges['in_force']:,} edges in force, {edges['stored']:,} stored, by {edges['from']}; at most {edges['at_most']:,}",
+        f"{edges['in_force']:,} edges in force, {edges['stored']:,} stored: {edges['from']}; at most {edges['at_most']:,}",
         "",
         *_grid([_line(stage) for stage in [*found["stages"], _total(found)]]),
         "",

@@ -24,8 +24,7 @@ def worth_it(config: Config, rows: int, width: int) -> bool:
 def edges_a_row(plan: dict[str, Any], config: Config, threads: int) -> tuple[float, float]:
     """Stored edges and edges in force a row of the planned input.
 
-    A row whose whole list is above the threshold may be listed by more, so all it lists counts; another's edges are
-    shared with their other end. Rows that cannot be normalized are left out.
+    Rows that cannot be normalized are left out.
     """
     vectors = _vectors(plan, config)
     size = min(len(vectors), int(np.clip(PRODUCTS / max(vectors.size, 1), FEWEST, MOST)))
@@ -36,8 +35,14 @@ def edges_a_row(plan: dict[str, Any], config: Config, threads: int) -> tuple[flo
 
 
 def _counted(similarity: Float32, limit: float) -> float:
-    above = (similarity[:, 1:] >= limit).sum(axis=1)
-    return float(np.where(above == similarity.shape[1] - 1, above, above / 2).mean())
+    """Pairs a row above a limit: one that both ends list counts half at each.
+
+    The other end lists a pair if its own K-th neighbor is no nearer, which is as likely as among the sampled rows.
+    """
+    listed = similarity[:, 1:][similarity[:, 1:] >= limit]
+    farthest = np.sort(similarity[:, -1])
+    both = np.searchsorted(farthest, listed, side="right") / len(farthest)
+    return float((1 - both / 2).sum() / len(similarity))
 
 
 def _vectors(plan: dict[str, Any], config: Config) -> Float32:

@@ -16,6 +16,7 @@ import tiny
 from raycluster import pipeline, schemas
 from raycluster.config import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
+from raycluster.estimate.forecast import EstimateOptions, dry_run
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import load_card, load_network
 from raycluster.models.scoring import make
@@ -160,11 +161,12 @@ def test_a_dry_run_counts_the_copy_of_the_contexts(finished: Callable[[str, int]
     rows = 100_000
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * tiny.WIDTH, np.float32)), tiny.WIDTH)
     pq.write_table(pa.table({"id": range(rows), "embedding": vectors}), tmp_path / "rows.parquet")
-    execution = pipeline.Execution("local", dry_run=True)
     for name, width in (("full", 24), ("only LP", 0)):
-        told = pipeline.cluster(str(tmp_path / "rows.parquet"), "unused", finished(name, 1).config, execution)
-        assert ("contexts" in told["stages"]) == (width > 0)
-        assert told["node_local_gib"] == round(rows * (tiny.WIDTH + width + 2 * tiny.K) * 4 / 2**30, 3) > 0
+        config, where = finished(name, 1).config, str(tmp_path / "rows.parquet")
+        told = dry_run(where, "unused", config, pipeline.Execution("local"), EstimateOptions(probe_seconds=0))
+        assert ("contexts" in [stage["stage"] for stage in told["stages"]]) == (width > 0)
+        copies = rows * (tiny.WIDTH + width + 3 * tiny.K) * 4  # vectors, contexts; neighbor, similarity and score
+        assert told["stages"][-1]["node_disk_gib"] == round(copies / 2**30, 3) > 0
 
 
 def test_the_model_alone_decides_a_context() -> None:

@@ -1,0 +1,137 @@
+"""A dry run from end to end: it adds up, it writes nothing, and it says what does not fit and what to change."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raycluster.errors import ConfigError, InputError
+from raycluster.estimate import forecast, machines
+from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.estimate.machines import MACHINES, Machine
+from raycluster.estimate.report import duration
+from raycluster.overlay import load_config
+from raycluster.pipeline import Execution
+
+STORED = {"probe_seconds": 0.0}
+
+
+def estimate(identities: str, options: dict[str, Any], output: str = "s3://bucket/run", **keys: Any) -> dict[str, Any]:
+    """A dry run with recipe `cosine` and K 20."""
+    execution = Execution(**keys.pop("execution", {}))
+    config = load_config("cosine", {"knn": {"k": 20}, **keys}, "test")
+    return dry_run(identities, output, config, execution, EstimateOptions(**options))
+
+
+def test_a_probed_estimate_adds_up_and_writes_nothing(
+    identities: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = estimate(identities, {"probe_seconds": 0.01}, str(tmp_path / "run"))
+    assert json.loads(json.dumps(found)) == found
+    assert not (tmp_path / "run").exists()
+    names = [stage["stage"] for stage in found["stages"]]
+    assert names == ["plan", "ingest", "embeddings", "knn", "edges", "communities", "labels"]
+    assert found["hours"] == pytest.approx(sum(stage["hours"] for stage in found["stages"]), abs=1e-4)
+    assert 0 < sum(stage["seconds"] for stage in found["stages"]) < 600
+    assert found["will_not_fit"] == found["slow"] == []
+    assert found["edges"]["from"] == "a sample of the input"
+    assert 0 < found["edges"]["in_force"] <= found["edges"]["stored"] <= found["edges"]["at_most"] == 2500 * 19
+    told = capsys.readouterr().err
+    assert all(name in told for name in names)
+    assert "All stages fit." in told
+
+
+def test_nodes_share_the_work_and_copy_the_vectors(identities: str) -> None:
+    options = {**STORED, "rows": 50_000_000, "machine": "m6id.8xlarge", "driver": "r6id.8xlarge", "edges_per_row": 9.0}
+    one, many = (estimate(identities, {**options, "nodes": nodes}) for nodes in (1, 16))
+    knn = [next(stage for stage in found["stages"] if stage["stage"] == "knn") for found in (one, many)]
+    assert knn[1]["seconds"] < knn[0]["seconds"] / 6
+    lists = [next(stage for stage in found["stages"] if stage["stage"] == "lists") for found in (one, many)]
+    vectors = 50_000_000 * 48 * 4 / 2**30
+    assert lists[1]["moved_gib"] - lists[0]["moved_gib"] == pytest.approx(15 * vectors, rel=0.01)
+    assert one["edges"]["in_force"] == 450_000_000
+    assert many["usd"] == pytest.approx(sum(stage["usd"] for stage in many["stages"]), abs=0.01)
+    driver, worker = (next(m for m in MACHINES if m.name == name) for name in ("r6id.8xlarge", "m6id.8xlarge"))
+    assert driver.usd_hour is not None
+    assert worker.usd_hour is not None
+    price = driver.usd_hour + 16 * worker.usd_hour
+    assert knn[1]["usd"] == pytest.approx(knn[1]["seconds"] / 3600 * price, abs=0.02)
+
+
+def test_a_gpu_is_as_fast_as_assumed(identities: str) -> None:
+    options = {**STORED, "rows": 10_000_000, "machine": "g6.4xlarge"}
+    found = estimate(identities, options, knn={"k": 20, "index": "exact"}, execution={"shards": 16, "workers": 1})
+    knn = next(stage for stage in found["stages"] if stage["stage"] == "knn")
+    assert knn["processes"] == 1
+    assert knn["seconds"] == pytest.approx(2 * 1e14 * 48 / 20e12, rel=0.1)
+    assert any("20 TFLOP/s" in line for line in found["assumed"])
+
+
+SMALL = Machine("this machine", 2, 0.05, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("options", "keys", "sentence"),
+    [
+        ({"rows": 300_000_000}, {}, "communities will not fit: it needs 28"),
+        ({"rows": 300_000_000}, {}, "raise edges.threshold, lower knn.k, or take a driver with more memory (r6id.32xl"),
+        ({"rows": 100_000_000}, {"execution": {"shards": 1}}, "use more --shards"),
+        ({"rows": 3_000_000_000}, {}, "a run numbers at most 2,147,483,647; split the input."),
+        ({}, {"communities": {"memory_gib": 0.001}}, "communities will not fit: it needs "),
+    ],
+)
+def test_what_does_not_fit_is_said_with_what_to_change(
+    options: dict[str, Any], keys: dict[str, Any], sentence: str, identities: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = {**STORED, "machine": "m6id.8xlarge", "nodes": 4, **options}
+    found = estimate(identities, named, **keys)
+    assert any(sentence in line for line in found["will_not_fit"])
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_small_disk_and_small_memory_are_said(
+    identities: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "at_hand", lambda: SMALL)
+    found = estimate(identities, {**STORED, "rows": 2_000_000_000}, str(tmp_path / "new" / "run"))
+    told = "\n".join(found["will_not_fit"])
+    assert "point RAYCLUSTER_SCRATCH at a larger disk" in told
+    assert "The run folder will not fit" in told
+    assert "knn reads " in "\n".join(found["slow"])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"machine": "abacus"}, "There is no machine 'abacus'; there are m6id.8xlarge"),
+        ({"nodes": 2}, "--estimate.nodes needs --estimate.machine"),
+        ({"nodes": 0, "machine": "g6.4xlarge"}, "--estimate.nodes is 0: it must be at least 1."),
+        ({"rows": 0}, "--estimate.rows is 0: it must be at least 1."),
+        ({"probe_seconds": -1.0}, "--estimate.probe-seconds is -1.0"),
+        ({"edges_per_row": 0.0}, "--estimate.edges-per-row is 0.0"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: dict[str, Any], sentence: str, identities: str) -> None:
+    with pytest.raises(ConfigError, match=r".*") as refused:
+        estimate(identities, options)
+    assert sentence in str(refused.value)
+
+
+def test_a_list_longer_than_the_input_is_refused(identities: str) -> None:
+    with pytest.raises(InputError, match=r"knn\.k is 4000, but .* has only 2500 rows"):
+        estimate(identities, STORED, knn={"k": 4000})
+
+
+def test_the_machine_at_hand_has_what_it_has() -> None:
+    here = machines.at_hand()
+    assert here.cores >= 1
+    assert here.memory_gib > 0
+    assert here.disk_gib > 0
+    assert here.usd_hour is here.network_gib_s is None
+
+
+def test_durations_read_well() -> None:
+    assert [duration(hours) for hours in (0.001, 0.5, 1.99, 12.04, 1234)] == [
+        "3.6 s", "30.0 min", "119.4 min", "12.0 h", "1,234.0 h",
+    ]  # fmt: skip
