@@ -201,13 +201,12 @@ def _measure(config: Config, width: int, rows: int, shards: int) -> Measured:
 
 
 def _share(run: Run) -> float:
-    """Share of the rows that a search reads."""
+    """Share of the rows that a search reads, or would if that were not so much that it reads all."""
     config = run.config.knn
     if config.index != "ivf" or config.source is not None:
         return 1.0
     chosen = run.prepared("knn")
-    read = float(chosen.get("share", chosen["nearest"] / run.prepared("lists")["lists"]))
-    return 1.0 if chosen["exact"] else read
+    return float(chosen.get("share", chosen["nearest"] / run.prepared("lists")["lists"]))
 
 
 def _for_generated(config: Config, folder: str, rows: int) -> Config:
