@@ -81,8 +81,11 @@ def stages(config: Config, scale: Scale, rates: Rates, place: Place) -> Iterator
         stored = laws.stored_bytes(name, config, scale) * rates.compression.get(name, 1.0)
         moved = stored + sum(new.values()) * (nodes + (1 if place.apart else 0)) + _read(name, config, scale, rates)
         on_one = -(-processes // nodes)
-        inside = on_one * (laws.worker_bytes(name, config, scale, threads) / GIB + (0 if alone else place.base_gib))
-        driver = laws.driver_bytes(name, config, scale) / GIB + place.base_gib
+        task, whole = laws.worker_bytes(name, config, scale, threads), laws.driver_bytes(name, config, scale)
+        if name == "communities" and not alone:  # several trials, each a task that holds the whole edge list
+            task, whole = whole, 0.0
+        inside = on_one * (task / GIB + (0 if alone else place.base_gib))
+        driver = whole / GIB + place.base_gib
         yield _entry(
             name, scale.rows, tasks, seconds, place, not alone,
             driver_gib=driver + (inside if alone else 0),

@@ -164,6 +164,8 @@ def _assumed(rates: Rates, place: costs.Place, load: float) -> Iterator[str]:
         yield f"this machine stays as busy as it was: a load of {load:.1f} on {cores} cores slows the probe"
     if not rates.seconds:
         yield "rates are stored ones of a two-core machine, not this one's (--estimate.probe-seconds measures)"
+    if os.environ.get("RAY_ADDRESS") and not place.apart:
+        yield "the cluster is this machine alone (--estimate.machine and --estimate.nodes say otherwise)"
     if place.ray:
         yield f"Ray starts in {costs.RAY_SECONDS['start']:.0f} s and a stage's workers in {costs.RAY_SECONDS['stage']:.0f} s"
     if place.apart:

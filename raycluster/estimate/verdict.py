@@ -29,7 +29,7 @@ def problems(
     if scale.rows > MOST_ROWS:
         yield f"All stages will not fit: {scale.rows:,} rows, and a run numbers at most {MOST_ROWS:,}; split the input."
     for stage in stages:
-        yield from _memory(stage, config, driver, worker)
+        yield from _memory(stage, config, driver, worker, apart)
     yield from _disk(stages, driver, worker, apart)
     stored = sum(stage["stored_gib"] for stage in stages)
     free = _free_gib(output)
@@ -37,7 +37,9 @@ def problems(
         yield f"The run folder will not fit: it takes {stored:.1f} GiB, {free:.1f} GiB are free; choose another --output."
 
 
-def _memory(stage: dict[str, Any], config: Config, driver: Machine, worker: Machine) -> Iterator[str]:
+def _memory(
+    stage: dict[str, Any], config: Config, driver: Machine, worker: Machine, apart: bool
+) -> Iterator[str]:  # fmt: skip
     name, needed, there = stage["stage"], stage["driver_gib"], driver.memory_gib
     if name == "communities" and config.communities.memory_gib is not None:
         there = min(there, communities.memory_allowed(config.communities) / GIB)
@@ -46,10 +48,11 @@ def _memory(stage: dict[str, Any], config: Config, driver: Machine, worker: Mach
             f"{name} will not fit: it needs {needed:.1f} GiB of the driver's memory, {there:.1f} GiB are there; "
             f"{_advice(name, config)}{_larger(needed)}."
         )
-    if stage["worker_gib"] > worker.memory_gib:
+    inside = stage["worker_gib"] + (0.0 if apart or not stage["worker_gib"] else needed)
+    if inside > worker.memory_gib:
         yield (
-            f"{name} will not fit: its workers need {stage['worker_gib']:.1f} GiB of a node's memory, "
-            f"{worker.memory_gib:.1f} GiB are there; use more --shards, or fewer --workers."
+            f"{name} will not fit: its workers need {inside:.1f} GiB of a node's memory, {worker.memory_gib:.1f} GiB are "
+            "there; use more --shards, or fewer --workers."
         )
 
 

@@ -68,6 +68,17 @@ def test_a_gpu_is_as_fast_as_assumed(identities: str) -> None:
     assert any("20 TFLOP/s" in line for line in found["assumed"])
 
 
+def test_trials_side_by_side_each_hold_the_edges(identities: str) -> None:
+    options = {**STORED, "rows": 50_000_000, "machine": "m6id.8xlarge", "nodes": 2, "edges_per_row": 9.0}
+    one, four = (
+        estimate(identities, options, communities={"trials": trials}, execution={"workers": 4})["stages"][-2]
+        for trials in (1, 4)
+    )
+    assert (one["where"], four["where"], four["tasks"]) == ("driver", "workers", 4)
+    assert four["worker_gib"] == pytest.approx(2 * one["driver_gib"], rel=0.01)
+    assert four["driver_gib"] < 1
+
+
 SMALL = Machine("this machine", 2, 0.05, 0.001)
 
 
