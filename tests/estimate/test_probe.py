@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.probe import FEWEST_ROWS, Rate, probe
 from raycluster.estimate.stored import stored_rates
+from raycluster.models.resolve import with_model
 from raycluster.overlay import load_config
 from raycluster.pipeline import STAGES
 
@@ -68,6 +70,16 @@ def test_a_probe_of_inverted_lists_tells_the_share_that_is_read() -> None:
     lists = round(8 * np.sqrt(2 * FEWEST_ROWS))
     assert found.share == pytest.approx(4 / lists)
     assert found.share_growth == pytest.approx(-0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(("form", "recipe"), [("row", "sdt-row"), ("linkage", "face-transformer")])
+def test_networks_are_timed_on_generated_rows(form: Any, recipe: str, tmp_path: Path) -> None:
+    tiny.model(tmp_path, form, recipe=recipe, thresholds={"eta": 0.5})
+    config = with_model(load_config(recipe, {"knn": {"k": tiny.K}, "model": str(tmp_path)}, "test"))
+    found = probe(config, replace(SMALL, width=tiny.WIDTH), 0.0, str)
+    assert list(found.tasks) == [stage.name for stage in STAGES if stage.wanted(config)]
+    assert found.tasks["relations"].seconds(1e6, 1e6 * tiny.K) > 0
+    assert found.gemm_gflops > 0
 
 
 def test_there_are_stored_rates_for_every_stage_of_every_network_free_recipe() -> None:
