@@ -167,6 +167,6 @@ def _entry(
         "object_store_gib": round((local + tasks * TASK_BYTES) / GIB, 3) if on_workers else 0.0,
         "copies_gib": round(copies / GIB, 3),
         "node_disk_gib": round(disk / GIB, 3),
-        "stored_gib": round(stored / GIB, 3),
+        "stored_gib": round(stored / GIB, 6),
         "moved_gib": round(moved / GIB, 3),
     }
