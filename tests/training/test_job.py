@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from conftest import ROOT
 from raycluster.errors import ConfigError, InputError, RayclusterError
@@ -217,7 +218,8 @@ def test_a_finished_model_is_kept_and_no_other_training_may_take_its_place(model
         train(arguments(identities, model, seed=1))
 
 
-def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(model, identities, tmp_path):
+def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(model, identities, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # numba may have set another number here
     settings = tmp_path / "small.yaml"
     settings.write_text(json.dumps(OVERRIDES))
     command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--input", identities, "--recipe", "sdt-row"]
