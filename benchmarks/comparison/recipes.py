@@ -50,7 +50,7 @@ def scored(source: str, label_column: str, config: Config) -> dict[str, Any]:
         spent = seconds(lambda: summary.update(pipeline.cluster(source, f"{folder}/run", config, Execution("local"))))
         peak = peak_gib()
         found = evaluate(EvaluateArgs(f"{folder}/run", source, config.id_column, label_column))
-    limits = {name: summary[name] for name in ("threshold", "theta", "eta") if summary.get(name) is not None}
+    limits = {name: summary[name] for name in pipeline.LIMITS if summary.get(name) is not None}
     return {"scores": found, "limits": limits, "seconds": spent, "peak_gib": peak}
 
 
