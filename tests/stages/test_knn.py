@@ -12,6 +12,7 @@ from data import identities as make_identities
 from data import unit_rows
 from raycluster import Clusterer, pipeline
 from raycluster.config import Config, KnnConfig
+from raycluster.estimate.forecast import EstimateOptions, dry_run
 from raycluster.graph.nearest import exact_top_k
 from raycluster.graph.recall import measure
 from raycluster.overlay import load_config
@@ -135,8 +136,9 @@ def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
 
 def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
-    told = pipeline.cluster(identities, str(tmp_path / "run"), config(), Execution(dry_run=True))
-    assert "lists" in told["stages"]
+    options = EstimateOptions(probe_seconds=0)
+    told = dry_run(identities, str(tmp_path / "run"), config(), Execution("local"), options)
+    assert "lists" in [stage["stage"] for stage in told["stages"]]
     assert told["config"]["knn"]["index"] == "ivf"
 
 
