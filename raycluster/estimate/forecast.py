@@ -138,8 +138,7 @@ def _place(execution: Execution, options: EstimateOptions, shards: int) -> costs
     worker = named(options.machine) if options.machine else here
     driver = named(options.driver or options.machine) if options.driver or options.machine else here
     ray = on_ray(shards, execution) or (options.machine is not None and execution.executor != "local")
-    base = psutil.Process().memory_info().rss / costs.GIB
-    return costs.Place(driver, worker, options.nodes, execution, ray, base)
+    return costs.Place(driver, worker, options.nodes, execution, ray, own_bytes() / costs.GIB)
 
 
 def _told(rates: Rates) -> dict[str, Any]:
@@ -174,3 +173,8 @@ def _assumed(rates: Rates, place: costs.Place, load: float) -> Iterator[str]:
     if place.worker.gpus and place.worker.gpu_tflops:
         yield f"a GPU of {place.worker.name} sustains {place.worker.gpu_tflops:.0f} TFLOP/s in exact search and networks"
     yield "kNN grows with the pairs it compares, communities with links x log links, everything else with the rows"
+
+
+def own_bytes() -> int:
+    """Memory that this process holds before a run: its libraries."""
+    return int(psutil.Process().memory_info().rss)

@@ -17,6 +17,12 @@ from raycluster.pipeline import Execution
 STORED = {"probe_seconds": 0.0}
 
 
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a command, not among what other tests left in memory."""
+    monkeypatch.setattr(forecast, "own_bytes", lambda: 2**28)
+
+
 def estimate(identities: str, options: dict[str, Any], output: str = "s3://bucket/run", **keys: Any) -> dict[str, Any]:
     """A dry run with recipe `cosine` and K 20."""
     execution = Execution(**keys.pop("execution", {}))
