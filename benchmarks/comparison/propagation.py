@@ -1,10 +1,9 @@
 """CDP with a single model (Zhan et al. 2018, "Consensus-Driven Propagation"): its vote is the similarity threshold alone."""
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from raycluster.graph import edge_rules
+from raycluster.graph.components import components
 from raycluster.graph.nearest import Float32, Int32, Int64
 
 ROUNDS = 100
@@ -26,8 +25,7 @@ def propagate(neighbor: Int32, similarity: Float32, threshold: float, max_size: 
     label, free = np.full(rows, -1, np.int64), np.ones(rows, bool)
     limit = float(weight.min()) if len(weight) else 1.0
     for turn in range(ROUNDS + 1):
-        graph = coo_array((np.ones(len(source), bool), (source, target)), shape=(rows, rows))
-        component = connected_components(graph, directed=False)[1]
+        component = components(source, target, rows)
         small = np.bincount(component[free], minlength=component.max() + 1) <= max_size
         final = free & (small[component] | (turn == ROUNDS))
         label[final] = label.max() + 1 + component[final]

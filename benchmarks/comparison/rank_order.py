@@ -2,9 +2,8 @@
 
 import numba
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from raycluster.graph.components import components
 from raycluster.graph.nearest import Int32, Int64
 
 
@@ -20,9 +19,7 @@ def rank_order(neighbor: Int32, threshold: float) -> Int64:
     """
     source, target, distance = pair_distances(neighbor, np.sort(neighbor, axis=1))
     joined = distance <= threshold
-    rows = len(neighbor)
-    graph = coo_array((np.ones(joined.sum(), bool), (source[joined], target[joined])), shape=(rows, rows))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    return components(source[joined], target[joined], len(neighbor))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psutil
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from raycluster import schemas
 from raycluster.config import CommunitiesConfig
 from raycluster.errors import ResourceError
 from raycluster.graph import map_equation
+from raycluster.graph.components import components
 from raycluster.graph.nearest import Int32, Int64
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import edges
@@ -60,8 +59,7 @@ def partition(
     """
     engine = engine_for(len(source), config)
     if engine == "components":
-        graph = coo_array((np.ones(len(source), bool), (source, target)), shape=(rows, rows))
-        membership = connected_components(graph, directed=False)[1].astype(np.int64)
+        membership = components(source, target, rows)
         flow, codelength = np.zeros(rows), 0.0
     elif engine == "native":
         found = map_equation.solve(
