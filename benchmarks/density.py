@@ -5,7 +5,6 @@ order of rows that tells nothing. They and P are memory maps, as in a run.
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import tyro
 from scipy.sparse import csr_array
 
-from measure import peak_gib, report
+from measure import peak_gib, report, timed
 from raycluster.graph.density import diffuse, transition
 from raycluster.graph.edge_rules import Bool, denser, density_peak_edges
 from raycluster.graph.nearest import Float32, Int32
@@ -69,24 +68,23 @@ def lists(args: Args, folder: str) -> tuple[Int32, Float32, Float32]:
     return tuple(np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in maps)
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What a work gives, and its seconds: of the clock, and of all its threads, which a busy machine does not stretch."""
-    began, spent = time.perf_counter(), time.process_time()
-    found = work()
-    return found, {"wall": round(time.perf_counter() - began, 2), "cpu": round(time.process_time() - spent, 2)}
+def rounded(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What a work gives, and its seconds."""
+    found, wall, cpu = timed(work)
+    return found, {"wall": round(wall, 2), "cpu": round(cpu, 2)}
 
 
 def parts(args: Args, neighbor: Int32, p: Float32, root: Float32) -> tuple[Float32, int, dict[str, dict[str, float]]]:
     """Density (N,), the number of edges, and what each part took."""
     seconds = {}
-    found, seconds["NDDe"] = timed(lambda: diffuse(neighbor, p, args.steps, 0.0))
+    found, seconds["NDDe"] = rounded(lambda: diffuse(neighbor, p, args.steps, 0.0))
 
     def distances() -> tuple[Bool, Float32]:
         uphill = denser(0, neighbor, found.density)
         return uphill, closeness(neighbor, root, wanted=uphill, threads=args.threads)
 
-    (uphill, close), seconds["TPDi of denser neighbors"] = timed(distances)
-    edges, seconds["density peaks"] = timed(lambda: density_peak_edges(0, neighbor, p, uphill, close, 0.3))
+    (uphill, close), seconds["TPDi of denser neighbors"] = rounded(distances)
+    edges, seconds["density peaks"] = rounded(lambda: density_peak_edges(0, neighbor, p, uphill, close, 0.3))
     return found.density, len(edges["source"]), seconds
 
 
@@ -109,7 +107,7 @@ def main(args: Args) -> None:
                     density = matrix @ density
                 return density
 
-            expected, seconds["NDDe, scipy"] = timed(product)
+            expected, seconds["NDDe, scipy"] = rounded(product)
             assert np.allclose(expected, density, rtol=1e-5)
     report({
         "benchmark": "density", "rows": args.rows, "k": args.k, "steps": args.steps, "threads": args.threads,

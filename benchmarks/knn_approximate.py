@@ -11,7 +11,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from measure import peak_gib, report
+from measure import peak_gib, report, timed
 from raycluster.config import KnnConfig
 from raycluster.graph.recall import measure as measure_recall
 from raycluster.graph.recall import sample_rows
@@ -50,11 +49,10 @@ class Args:
     """Measure the one size given in this process."""
 
 
-def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """The result of one call, its wall time and its CPU time over all threads."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, {"seconds": round(time.perf_counter() - wall, 2), "cpu": round(time.process_time() - cpu, 2)}
+def rounded(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """The result of one call and its times."""
+    result, wall, cpu = timed(work)
+    return result, {"seconds": round(wall, 2), "cpu": round(cpu, 2)}
 
 
 def total(parts: list[dict[str, float]]) -> dict[str, float]:
@@ -67,7 +65,7 @@ def gemm_gflops(vectors: Vectors) -> dict[str, float]:
     part, tile = vectors[:8192], np.empty((8192, 1024), np.float32)
     best = {"seconds": 0.0, "cpu": 0.0}
     for _ in range(5):
-        _, spent = timed(
+        _, spent = rounded(
             lambda: [np.matmul(part, vectors[at : at + 1024].T, out=tile) for at in range(0, 8 * 1024, 1024)]
         )
         for name in best:
@@ -87,12 +85,12 @@ def warm_up(vectors: Vectors, config: KnnConfig) -> None:
 
 def by_lists(vectors: Vectors, config: KnnConfig, threads: int) -> dict[str, Any]:
     """The whole approximate search, from training the lists to measuring recall."""
-    index, building = timed(lambda: lists.build(vectors, config, threads))
-    chosen, choosing = timed(lambda: knn.choose(vectors, config, index, threads))
-    (neighbor, similarity), searching = timed(
+    index, building = rounded(lambda: lists.build(vectors, config, threads))
+    chosen, choosing = rounded(lambda: knn.choose(vectors, config, index, threads))
+    (neighbor, similarity), searching = rounded(
         lambda: knn.search(vectors, 0, len(vectors), config, threads, index, knn.probing_of(chosen))
     )
-    recall, checking = timed(lambda: knn.check(vectors, 0, neighbor, similarity, config, threads))
+    recall, checking = rounded(lambda: knn.check(vectors, 0, neighbor, similarity, config, threads))
     steps = {"lists": building, "choosing": choosing, "search": searching, "checking": checking}
     return {
         **total(list(steps.values())), "steps": steps, "number_of_lists": len(index.centroids), "chosen": chosen,
@@ -111,7 +109,7 @@ def by_faiss(vectors: Vectors, args: Args, number_of_lists: int, threads: int) -
         index.train(vectors)
         index.add(vectors)
 
-    _, building = timed(build)
+    _, building = rounded(build)
     rows = sample_rows(len(vectors), 512, (1,))
     index.nprobe = 8
     while True:
@@ -121,7 +119,7 @@ def by_faiss(vectors: Vectors, args: Args, number_of_lists: int, threads: int) -
             break
         index.nprobe = min(2 * index.nprobe, number_of_lists)
     asked = vectors[: args.faiss_rows]
-    _, searching = timed(lambda: index.search(asked, args.k))
+    _, searching = rounded(lambda: index.search(asked, args.k))
     scale = len(vectors) / len(asked)
     whole = {name: round(value * scale, 2) for name, value in searching.items()}
     return {
@@ -142,7 +140,7 @@ def measure(args: Args) -> dict[str, Any]:
     result["gemm_gflops"] = gemm_gflops(vectors)
     result["ivf"] = by_lists(vectors, config, threads)
     if rows <= args.exact_rows:
-        _, result["exact"] = timed(lambda: knn.search(vectors, 0, rows, config, threads))
+        _, result["exact"] = rounded(lambda: knn.search(vectors, 0, rows, config, threads))
         result["exact"]["peak_gib"] = peak_gib()
         operations = 2 * rows * rows * args.width / 1e9
         after = gemm_gflops(vectors)

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import psutil
 import tyro
 
-from measure import report
+from measure import peak_bytes, report, timed
 
 Graph = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
@@ -109,10 +108,8 @@ def child(args: Args) -> dict[str, Any]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = psutil.Process().memory_info().rss
     graph = tuple(np.load(folder / f"{name}.npy") for name in ("source", "target", "weight"))
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = _solve(args, graph, nodes, map_equation, infomap_result)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = _peak_bytes() - before
+    found, wall, cpu = timed(lambda: _solve(args, graph, nodes, map_equation, infomap_result))
+    peak = peak_bytes() - before
     if args.engine == "native":
         communities = found.communities
     else:
@@ -125,12 +122,6 @@ def child(args: Args) -> dict[str, Any]:
         "codelength": found.codelength, "bytes_per_link": round(peak / len(graph[0]), 1),
         "communities": len(np.unique(communities)),
     }  # fmt: skip
-
-
-def _peak_bytes() -> int:
-    """Largest resident memory since it was reset; `getrusage` would count the parent's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 def _solve(args: Args, graph: Any, nodes: int, map_equation: Any, infomap_result: Any) -> Any:

@@ -23,6 +23,13 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """What one call gives, its wall time, and the CPU seconds of all its threads, which a busy machine stretches less."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
 def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each work in turn, A B A B ..., so that a machine that drifts drifts for all; one warm-up each."""
     for work in works.values():
@@ -34,11 +41,15 @@ def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, l
     return found
 
 
-def peak_gib() -> float:
+def peak_bytes() -> int:
     """Largest resident memory of this process so far."""
     with open("/proc/self/status") as status:  # ru_maxrss would count the process that started this one
-        kib = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    return round(kib / 2**20, 3)
+        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+def peak_gib() -> float:
+    """The same in GiB."""
+    return round(peak_bytes() / 2**30, 3)
 
 
 def machine() -> dict[str, Any]:
