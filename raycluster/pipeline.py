@@ -20,7 +20,7 @@ from raycluster.models.resolve import with_model
 from raycluster.plan import describe_input
 from raycluster.progress import Progress
 from raycluster.run import Run, Stage
-from raycluster.stages import communities, density, embeddings, knn, labels
+from raycluster.stages import communities, edges, embeddings, knn, labels
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.density import DENSITY
@@ -37,7 +37,6 @@ STAGES: tuple[Stage, ...] = (
     INGEST, EMBEDDINGS, LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, LABELS,
 )  # fmt: skip
 SAMPLE_ROWS = 256
-LIMITS = ("threshold", "theta", "eta", "closeness")
 
 
 @dataclass(frozen=True)
@@ -151,9 +150,7 @@ def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress)
             advance()
     if stage is EMBEDDINGS:
         progress.say(_memory_ahead(run))
-    if stage is DENSITY:
-        progress.say(density.told(run))
-    if stage is KNN and (line := knn.report(run)) is not None:
+    if (line := stage.told(run)) is not None:
         progress.say(line)
 
 
@@ -190,16 +187,10 @@ def _rebuild(result: dict[str, Any]) -> RayclusterError:
     return kinds.get(result["error"], RayclusterError)(result["message"])
 
 
-def edges_at_most(config: Config, rows: int) -> int:
-    """Edges that a rule can make of so many rows."""
-    return rows * (1 if config.edges.rule == "density-peaks" else config.knn.k - 1)
-
-
 def _memory_ahead(run: Run) -> str:
     """What communities will need, said before neighbors are searched; refuses a run that cannot fit even so."""
     config = run.config
-    most = edges_at_most(config, run.rows)
-    least = 0 if config.edges.rule == "density-peaks" else run.rows // 2
+    least, most = edges.bounds(config, run.rows)
     if config.edges.rule == "threshold" and config.edges.threshold is not None:
         vectors = scratch.joined(run, "embeddings", "embedding", config.knn.storage)
         rows = np.unique(np.linspace(0, run.rows - 1, min(run.rows, SAMPLE_ROWS)).astype(np.int32))
@@ -232,7 +223,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         **({} if recall is None else {"knn_recall": round(recall.mean, 5)}),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
-        **{name: value for name, value in run.prepared("edges").items() if name in LIMITS},
+        **{name: value for name, value in run.prepared("edges").items() if name in edges.LIMITS},
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]

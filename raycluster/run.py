@@ -55,6 +55,8 @@ class Stage:
     """Whether its shards run in the driver's process, because they need what only the driver holds."""
     gpu: bool = False
     """Whether a worker of this stage takes a GPU where the cluster has them."""
+    told: Callable[["Run"], str | None] = lambda run: None
+    """A line on what its shards found, for people, once all are done."""
 
 
 class Run:

@@ -15,6 +15,7 @@ from raycluster.models.folder import load_card
 from raycluster.models.resolve import recipe_of, with_model
 from raycluster.overlay import apply, load_config
 from raycluster.pipeline import Execution
+from raycluster.stages import edges
 from raycluster.synthetic import SyntheticConfig, write_parquet
 from raycluster.training.limits import GRID
 
@@ -50,7 +51,7 @@ def scored(source: str, label_column: str, config: Config) -> dict[str, Any]:
         spent = seconds(lambda: summary.update(pipeline.cluster(source, f"{folder}/run", config, Execution("local"))))
         peak = peak_gib()
         found = evaluate(EvaluateArgs(f"{folder}/run", source, config.id_column, label_column))
-    limits = {name: summary[name] for name in pipeline.LIMITS if summary.get(name) is not None}
+    limits = {name: value for name, value in summary.items() if name in edges.LIMITS}
     return {"scores": found, "limits": limits, "seconds": spent, "peak_gib": peak}
 
 

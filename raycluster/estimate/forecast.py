@@ -18,10 +18,10 @@ from raycluster.estimate.probe import Rates, probe
 from raycluster.estimate.report import table
 from raycluster.estimate.stored import stored_rates
 from raycluster.models.resolve import with_model
-from raycluster.pipeline import Execution, edges_at_most, on_ray
+from raycluster.pipeline import Execution, on_ray
 from raycluster.plan import describe_input, make_plan, row_shards
 from raycluster.progress import Progress
-from raycluster.stages import communities
+from raycluster.stages import communities, edges
 from raycluster.stages.knn import require_rows, settled
 
 
@@ -73,7 +73,7 @@ def dry_run(
     rows, width = options.rows or plan["input"]["rows"], plan["input"]["width"]
     config = settled(config, rows)
     shards = row_shards(rows, width, execution.shards)
-    most = edges_at_most(config, rows)
+    _, most = edges.bounds(config, rows)
     scale = Scale(rows, width, max(len(plan["pieces"]), row_shards(rows, width, None)), shards, most, most)
     place, load = _place(execution, options, shards), os.getloadavg()[0]
     each, basis = _known_edges(plan, config, options, rows, width)
@@ -99,10 +99,8 @@ def dry_run(
         "hours": round(sum(stage["hours"] for stage in entries), 4),
         "usd": _added([stage["usd"] for stage in entries]),
         "driver_gib_at_most": round(communities.memory_needed(most, rows, config.communities) / costs.GIB, 3),
-        "will_not_fit": list(
-            verdict.problems(entries, config, scale, place.driver, place.worker, place.apart, output_url)
-        ),
-        "slow": list(verdict.slow(entries, place.driver, place.worker)),
+        "will_not_fit": list(verdict.problems(entries, config, scale, place, output_url)),
+        "slow": list(verdict.slow(entries, place)),
         "rates": _told(rates),
         "assumed": list(_assumed(rates, place, load)),
         "config": asdict(config),

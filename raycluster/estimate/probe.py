@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from scipy.optimize import nnls
 
 from raycluster import schemas, scratch
 from raycluster.begin import begin
@@ -44,6 +43,8 @@ class Rate:
 
         What grows with the rows alone is told from what grows with the work only where there are `SIZES_FOR_ROWS` sizes.
         """
+        from scipy.optimize import nnls  # a tenth of the time in which a job starts
+
         taken = np.maximum(seconds, 1e-6)
         terms = [np.ones(len(taken)), np.asarray(work, np.float64)]
         if rows is not None and len(taken) >= SIZES_FOR_ROWS:

@@ -6,41 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from raycluster.config import Config
+from raycluster.estimate.costs import GIB, Place
 from raycluster.estimate.laws import Scale
-from raycluster.estimate.machines import Machine, smallest_with
+from raycluster.estimate.machines import smallest_with
 from raycluster.stages import communities
 from raycluster.store import Store
 
-GIB = 2.0**30
 MOST_ROWS = 2**31 - 1
 """Rows are numbered in int32."""
 
 
 def problems(
-    stages: list[dict[str, Any]],
-    config: Config,
-    scale: Scale,
-    driver: Machine,
-    worker: Machine,
-    apart: bool,
-    output: str,
-) -> Iterator[str]:
+    stages: list[dict[str, Any]], config: Config, scale: Scale, place: Place, output: str
+) -> Iterator[str]:  # fmt: skip
     """One sentence for every limit that is passed."""
     if scale.rows > MOST_ROWS:
         yield f"All stages will not fit: {scale.rows:,} rows, and a run numbers at most {MOST_ROWS:,}; split the input."
     for stage in stages:
-        yield from _memory(stage, config, driver, worker, apart)
-    yield from _disk(stages, driver, worker, apart)
+        yield from _memory(stage, config, place)
+    yield from _disk(stages, place)
     stored = sum(stage["stored_gib"] for stage in stages)
     free = _free_gib(output)
     if free is not None and stored > free:
         yield f"The run folder will not fit: it takes {stored:.1f} GiB, {free:.1f} GiB are free; choose another --output."
 
 
-def _memory(
-    stage: dict[str, Any], config: Config, driver: Machine, worker: Machine, apart: bool
-) -> Iterator[str]:  # fmt: skip
-    name, needed, there = stage["stage"], stage["driver_gib"], driver.memory_gib
+def _memory(stage: dict[str, Any], config: Config, place: Place) -> Iterator[str]:
+    name, needed, there = stage["stage"], stage["driver_gib"], place.driver.memory_gib
     if name == "communities" and config.communities.memory_gib is not None:
         there = min(there, communities.memory_allowed(config.communities) / GIB)
     if needed > there:
@@ -48,11 +40,11 @@ def _memory(
             f"{name} will not fit: it needs {needed:.1f} GiB of the driver's memory, {there:.1f} GiB are there; "
             f"{_advice(name, config)}{_larger(needed)}."
         )
-    inside = stage["worker_gib"] + (0.0 if apart or not stage["worker_gib"] else needed)
-    if inside > worker.memory_gib:
+    inside = stage["worker_gib"] + (0.0 if place.apart or not stage["worker_gib"] else needed)
+    if inside > place.worker.memory_gib:
         yield (
-            f"{name} will not fit: its workers need {inside:.1f} GiB of a node's memory, {worker.memory_gib:.1f} GiB are "
-            "there; use more --shards, or fewer --workers."
+            f"{name} will not fit: its workers need {inside:.1f} GiB of a node's memory, "
+            f"{place.worker.memory_gib:.1f} GiB are there; use more --shards, or fewer --workers."
         )
 
 
@@ -69,11 +61,12 @@ def _larger(needed: float) -> str:
     return f"a driver with more memory ({machine.name} has {machine.memory_gib:.0f} GiB)" if machine else "fewer rows"
 
 
-def _disk(stages: list[dict[str, Any]], driver: Machine, worker: Machine, apart: bool) -> Iterator[str]:
+def _disk(stages: list[dict[str, Any]], place: Place) -> Iterator[str]:
     """Copies stay until the run ends, so the last stage that reads any has them all."""
     needed = max(stage["node_disk_gib"] for stage in stages)
     stage = next(stage["stage"] for stage in stages if stage["node_disk_gib"] == needed)
-    for role, machine in (("driver", driver), ("worker", worker)) if apart else (("node", worker),):
+    apart = (("driver", place.driver), ("worker", place.worker))
+    for role, machine in apart if place.apart else (("node", place.worker),):
         if needed > machine.disk_gib:
             yield (
                 f"{stage} will not fit: the copies on each {role} take {needed:.1f} GiB of disk, {machine.disk_gib:.1f} GiB "
@@ -81,10 +74,10 @@ def _disk(stages: list[dict[str, Any]], driver: Machine, worker: Machine, apart:
             )
 
 
-def slow(stages: list[dict[str, Any]], driver: Machine, worker: Machine) -> Iterator[str]:
+def slow(stages: list[dict[str, Any]], place: Place) -> Iterator[str]:
     """One sentence for every stage whose copies the page cache cannot hold: rates are measured with those that it can."""
     for stage in stages:
-        machine = worker if stage["where"] == "workers" else driver
+        machine = place.worker if stage["where"] == "workers" else place.driver
         left = machine.memory_gib - max(stage["worker_gib"], stage["driver_gib"] if stage["where"] == "driver" else 0.0)
         if stage["copies_gib"] > max(left, 0.0):
             yield (

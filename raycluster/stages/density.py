@@ -137,4 +137,5 @@ DENSITY = Stage(
     shards=lambda run: 1,
     wanted=lambda config: config.edges.rule == "density-peaks",
     on_driver=lambda config: True,
+    told=told,
 )

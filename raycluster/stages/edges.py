@@ -31,6 +31,8 @@ from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
 
 Limits = dict[str, Any]
+LIMITS = ("eta", "threshold", "closeness", "theta")
+"""Those that decide whether a stored edge counts; a run is swept by the first it has."""
 
 
 def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[str, float]) -> Limits:
@@ -57,6 +59,13 @@ def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[s
     return limits
 
 
+def bounds(config: Config, rows: int) -> tuple[int, int]:
+    """The fewest edges a useful run has, and the most its rule can make, of so many rows."""
+    if config.edges.rule == "density-peaks":
+        return 0, rows
+    return rows // 2, rows * (config.knn.k - 1)
+
+
 def calibrated_or_given(key: str, value: float | None, calibrated: dict[str, float]) -> float:
     """A configured value, or the model's; raises ConfigError where there is neither."""
     if value is None:
@@ -68,7 +77,7 @@ def calibrated_or_given(key: str, value: float | None, calibrated: dict[str, flo
 
 def swept(limits: Limits) -> float:
     """The limit that stored edges can be swept by: eta, a similarity threshold, closeness or theta; -1 for rule `gap`."""
-    return float(next((limits[name] for name in ("eta", "threshold", "closeness", "theta") if name in limits), -1.0))
+    return float(next((limits[name] for name in LIMITS if name in limits), -1.0))
 
 
 def in_force(edges: Columns, config: EdgesConfig, limits: Limits, at: float) -> Any:

@@ -104,7 +104,7 @@ def recall_of(run: Run) -> Recall | None:
     return sum(parts[1:], parts[0])
 
 
-def report(run: Run) -> str | None:
+def told(run: Run) -> str | None:
     """One line on what a finished search over inverted lists read and found; none for other searches."""
     if not lists.LISTS.wanted(run.config):
         return None
@@ -155,4 +155,6 @@ def compute(run: Run, shard: int) -> Part:
     return Part([schemas.from_columns(schema, row=rows, neighbor=neighbor, similarity=similarity)], facts)
 
 
-KNN = Stage(name="knn", settings=lambda config: config.knn.__dict__, compute=compute, prepare=prepare, gpu=True)
+KNN = Stage(
+    name="knn", settings=lambda config: config.knn.__dict__, compute=compute, prepare=prepare, gpu=True, told=told
+)
