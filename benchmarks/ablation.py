@@ -32,7 +32,8 @@ from raycluster.run import Run
 from raycluster.stages import edges
 from raycluster.stages.relations import RELATIONS
 from raycluster.training.job import TrainArgs, train
-from raycluster.training.samples import UNKNOWN, open_set
+from raycluster.training.samples import open_set
+from raycluster.truth import UNKNOWN
 
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 Values = dict[str, Any]

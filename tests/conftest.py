@@ -1,6 +1,7 @@
 """Data shared by tests: a small set of synthetic identities as Parquet, and where the real sets are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,14 @@ def real_data() -> Path:
     if not (folder / "lfw_test.parquet").exists():
         pytest.skip(f"the real embedding sets are not in {folder}; set RAYCLUSTER_DATA")
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread: small tensors are slower on many."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
 from raycluster.graph.nearest import exact_top_k
 
 
@@ -39,6 +40,17 @@ def awkward_rows(kind, rows, width, seed):
     assert kind == "one-crowd"
     near = base[:1] + 3e-8 * rng.integers(0, 3, (rows, width))
     return (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+
+
+def rows_of(vectors):
+    """Row numbers int32 (N,)."""
+    return np.arange(len(vectors), dtype=np.int32)
+
+
+def inverted_file(vectors, lists, seed=0):
+    """The inverted file of all rows, trained on all of them."""
+    centroids = train_centroids(vectors.astype(np.float32), lists, seed)
+    return InvertedFile.group(centroids, assign_lists(vectors, centroids))
 
 
 def neighbor_table(rows, k, seed, short=False):

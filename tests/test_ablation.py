@@ -18,7 +18,7 @@ from raycluster.graph import edge_rules, jaccard
 from raycluster.models import tokens
 from raycluster.overlay import load_config, load_training
 from raycluster.stages.edges import transform
-from raycluster.training.samples import UNKNOWN
+from raycluster.truth import UNKNOWN
 
 sys.path.append(str(ROOT / "benchmarks"))
 ablation: Any = importlib.import_module("ablation")

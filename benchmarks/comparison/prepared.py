@@ -12,8 +12,8 @@ from measure import peak_gib, seconds
 from raycluster import metrics
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.graph.self_join import self_top_k
+from raycluster.truth import UNKNOWN
 
-UNKNOWN = -1
 WARM_UP_ROWS = 500
 
 
@@ -50,28 +50,20 @@ def read(source: str, folder: Path, id_column: str, embedding_column: str, label
 
     Identities are numbers from 0, or UNKNOWN where the label is null. Raises InputError for what a run refuses.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     from raycluster import pipeline, scratch
     from raycluster.config import Config
     from raycluster.progress import Progress
     from raycluster.stages.embeddings import EMBEDDINGS
-    from raycluster.truth import read_labels
+    from raycluster.truth import labelled_rows
 
     config = Config(id_column=id_column, embedding_column=embedding_column)
     execution = pipeline.Execution("local")
     with pipeline.opened(source, str(folder / "read"), config, execution, Progress()) as run:
         pipeline.advance(run, EMBEDDINGS, execution, Progress())
         np.save(folder / "vectors.npy", scratch.joined(run, "embeddings", "embedding", "float32"))
-        tables = [run.table("embeddings", shard, ["id"])["id"] for shard in range(run.shards)]
-        ids = pa.chunked_array([chunk for table in tables for chunk in table.chunks])
-        keys, labels = read_labels(source, id_column, label_column, ids.type)
-        row = pc.index_in(keys, value_set=ids.combine_chunks())
-        there = pc.is_valid(row)
+        row, labels = labelled_rows(run, label_column)
         identity = np.full(run.rows, UNKNOWN, np.int64)
-        code = labels.filter(there).combine_chunks().dictionary_encode().indices
-        identity[row.filter(there).to_numpy()] = code.to_numpy()
+        identity[row] = labels.indices.to_numpy()
         np.save(folder / "identity.npy", identity)
 
 

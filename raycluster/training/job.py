@@ -35,7 +35,8 @@ from raycluster.stages.topk import TOPK
 from raycluster.store import Store
 from raycluster.training import generated, limits
 from raycluster.training.learn import fitted, learn, told
-from raycluster.training.samples import UNKNOWN, LabelledSet, open_set
+from raycluster.training.samples import LabelledSet, open_set
+from raycluster.truth import UNKNOWN
 
 DEFAULT_RECIPE = "sdt-row"
 

@@ -16,8 +16,9 @@ from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32
 from raycluster.stages import communities, density, edges
 from raycluster.training import calibration
-from raycluster.training.samples import UNKNOWN, LabelledSet
+from raycluster.training.samples import LabelledSet
 from raycluster.training.tasks import true_topk
+from raycluster.truth import UNKNOWN
 
 GRID = [*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99]
 ABOVE_0 = float(np.finfo(np.float32).tiny)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from raycluster import scratch
 from raycluster.errors import InputError
@@ -17,10 +15,9 @@ from raycluster.run import Run
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK
 from raycluster.threshold import sample_pairs
-from raycluster.truth import read_labels
+from raycluster.truth import UNKNOWN, labelled_rows
 
 Bool = npt.NDArray[np.bool_]
-UNKNOWN = -1
 
 
 @dataclass
@@ -76,13 +73,7 @@ def open_set(run: Run, label_column: str, seed: int, folds: int) -> LabelledSet:
     Raises InputError where labels are missing, all the same, or fewer identities than `folds`.
     """
     source = run.plan["input"]["url"]
-    ids = pa.chunked_array(
-        [chunk for shard in range(run.shards) for chunk in run.table("embeddings", shard, ["id"])["id"].chunks]
-    )
-    keys, labels = read_labels(source, run.config.id_column, label_column, ids.type)
-    row = pc.index_in(keys, value_set=ids.combine_chunks())
-    there = pc.is_valid(row)
-    encoded = labels.filter(there).combine_chunks().dictionary_encode()
+    place, encoded = labelled_rows(run, label_column)
     names = encoded.dictionary.to_pylist()
     if len(names) < folds:
         what = "all rows the same identity" if len(names) == 1 else f"only {len(names)} identities"
@@ -95,7 +86,7 @@ def open_set(run: Run, label_column: str, seed: int, folds: int) -> LabelledSet:
     fold[np.argsort(number, kind="stable")[0]] = 0  # neither side may be left without an identity
     fold[np.argsort(number, kind="stable")[1]] = 1
     identity, held_out = np.full(run.rows, UNKNOWN, np.int64), np.zeros(run.rows, bool)
-    place, code = row.filter(there).to_numpy(), encoded.indices.to_numpy()
+    code = encoded.indices.to_numpy()
     identity[place], held_out[place] = number[code], (fold == 0)[code]
     neighbor, similarity = edges.neighbors(run)
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)

@@ -3,20 +3,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import KINDS, assert_same, awkward_rows, brute_force_top_k, identities, pair_similarities, unit_rows
+from data import (
+    KINDS,
+    assert_same,
+    awkward_rows,
+    brute_force_top_k,
+    identities,
+    inverted_file,
+    pair_similarities,
+    rows_of,
+    unit_rows,
+)
 from raycluster.graph import list_search
-from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
+from raycluster.graph.inverted_file import InvertedFile, assign_lists
 from raycluster.graph.list_search import Probing, list_top_k
 from raycluster.graph.nearest import exact_top_k
-
-
-def rows_of(vectors):
-    return np.arange(len(vectors), dtype=np.int32)
-
-
-def build(vectors, lists, seed=0):
-    centroids = train_centroids(vectors.astype(np.float32), lists, seed)
-    return InvertedFile.group(centroids, assign_lists(vectors, centroids))
 
 
 @settings(max_examples=20, deadline=None)
@@ -26,7 +27,7 @@ def build(vectors, lists, seed=0):
 def test_probing_every_list_equals_the_exact_search(kind, rows, lists, k, storage):
     vectors = awkward_rows(kind, rows, 11, rows).astype(storage)
     lists, k = min(lists, rows), min(k, rows)
-    index = build(vectors, lists)
+    index = inverted_file(vectors, lists)
     assert_same(
         list_top_k(vectors, rows_of(vectors), vectors, index, Probing(lists), k),
         exact_top_k(vectors, rows_of(vectors), vectors, k),
@@ -36,7 +37,7 @@ def test_probing_every_list_equals_the_exact_search(kind, rows, lists, k, storag
 @pytest.mark.parametrize("kind", KINDS)
 def test_probing_some_lists_equals_brute_force_over_their_members(monkeypatch, kind):
     vectors = awkward_rows(kind, 140, 9, 2)
-    index = build(vectors, 10)
+    index = inverted_file(vectors, 10)
     probed = exact_top_k(vectors, np.full(140, -1, np.int32), index.centroids, 3)[0]
     list_of = assign_lists(vectors, index.centroids)
     allowed = (list_of[None, :, None] == probed[:, None, :]).any(axis=2)
@@ -50,7 +51,7 @@ def test_probing_some_lists_equals_brute_force_over_their_members(monkeypatch, k
 
 def test_a_crowd_larger_than_the_candidate_buffer_is_ranked_within_the_probed_lists():
     vectors = np.concatenate([np.repeat(unit_rows(1, 8, 0), 400, axis=0), unit_rows(100, 8, 1)])
-    index = build(vectors, 5)
+    index = inverted_file(vectors, 5)
     neighbor, _ = list_top_k(vectors, rows_of(vectors), vectors, index, Probing(2), 4)
     assert neighbor[399].tolist() == [399, 0, 1, 2]
     assert neighbor[1].tolist() == [1, 0, 2, 3]
@@ -58,7 +59,7 @@ def test_a_crowd_larger_than_the_candidate_buffer_is_ranked_within_the_probed_li
 
 def test_recall_grows_with_probes_up_to_all_of_it():
     vectors, _ = identities(60, 10, spread=0.9)
-    index = build(vectors, 24)
+    index = inverted_file(vectors, 24)
     exact, _ = exact_top_k(vectors, rows_of(vectors), vectors, 10)
     recalls = []
     for probes in (1, 2, 4, 8, 24):
@@ -73,7 +74,7 @@ def test_recall_grows_with_probes_up_to_all_of_it():
 
 def test_lists_with_fewer_members_than_k_leave_minus_one():
     vectors = np.concatenate([np.repeat(row[None], 3, axis=0) for row in np.eye(4, dtype=np.float32)])
-    index = build(vectors, 4)
+    index = inverted_file(vectors, 4)
     assert np.diff(index.offsets).tolist() == [3, 3, 3, 3]
     neighbor, similarity = list_top_k(vectors, rows_of(vectors), vectors, index, Probing(1), 5)
     assert neighbor[4].tolist() == [4, 3, 5, -1, -1]
@@ -108,7 +109,7 @@ def test_the_second_pass_reads_the_lists_within_the_margin_of_the_kth_best(
     kind, rows, lists, nearest, margin, k, storage
 ):
     vectors = awkward_rows(kind, rows, 9, rows).astype(storage)
-    index = build(vectors, min(lists, rows))
+    index = inverted_file(vectors, min(lists, rows))
     probing = Probing(nearest, margin)
     found = list_top_k(vectors, rows_of(vectors), vectors, index, probing, min(k, rows))
     assert_same(found, both_passes(vectors, index, probing, min(k, rows)))
@@ -117,7 +118,7 @@ def test_the_second_pass_reads_the_lists_within_the_margin_of_the_kth_best(
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_passes_do_not_depend_on_blocks_tiles_threads_or_the_cut_of_the_queries(monkeypatch, kind):
     vectors = awkward_rows(kind, 211, 9, 5)
-    index = build(vectors, 30)
+    index = inverted_file(vectors, 30)
     probing = Probing(2, -0.2)
     expected = list_top_k(vectors, rows_of(vectors), vectors, index, probing, 9)
     for block, tile, threads in ((16384, 7, 1), (13, 256, 2), (17, 3, 2)):

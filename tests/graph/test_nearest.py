@@ -5,13 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import KINDS, assert_same, awkward_rows, brute_force_top_k, pair_similarities, unit_rows
+from data import KINDS, assert_same, awkward_rows, brute_force_top_k, pair_similarities, rows_of, unit_rows
 from raycluster.graph import nearest
 from raycluster.graph.nearest import dot_float64, exact_top_k, rank_candidates, rounding_band
-
-
-def rows_of(vectors):
-    return np.arange(len(vectors), dtype=np.int32)
 
 
 @settings(max_examples=40, deadline=None)

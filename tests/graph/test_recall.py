@@ -3,20 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data import KINDS, awkward_rows, brute_force_top_k, identities, unit_rows
-from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
+from data import KINDS, awkward_rows, brute_force_top_k, identities, inverted_file, rows_of, unit_rows
 from raycluster.graph.list_search import Probing, list_top_k
 from raycluster.graph.nearest import exact_top_k
 from raycluster.graph.recall import Recall, choose_probing, found_neighbors, measure, sample_rows
-
-
-def rows_of(vectors):
-    return np.arange(len(vectors), dtype=np.int32)
-
-
-def build(vectors, lists):
-    centroids = train_centroids(vectors, lists, 0)
-    return InvertedFile.group(centroids, assign_lists(vectors, centroids))
 
 
 def test_a_neighbor_as_similar_as_the_kth_counts_whichever_of_the_equals_it_is():
@@ -55,7 +45,7 @@ def test_exact_lists_have_recall_one_and_lists_with_known_gaps_what_they_keep():
 
 def test_the_error_covers_the_recall_of_all_rows():
     vectors, _ = identities(150, 12, spread=0.9)
-    index = build(vectors, 40)
+    index = inverted_file(vectors, 40)
     neighbor, similarity = list_top_k(vectors, rows_of(vectors), vectors, index, Probing(3), 12)
     whole = measure(rows_of(vectors), neighbor, similarity, vectors)
     inside = []
@@ -78,7 +68,7 @@ def test_the_recall_asked_for_is_reached(name, target):
         "one-crowd": lambda: awkward_rows("one-crowd", 600, 16, 1),
         "few": lambda: unit_rows(22, 8, 2),
     }[name]()
-    index = build(vectors, min(len(vectors), 150))
+    index = inverted_file(vectors, min(len(vectors), 150))
     rows = sample_rows(len(vectors), 400, (7,))
     choice = choose_probing(vectors, rows, index, 2, 20, target)
     found = list_top_k(vectors, rows_of(vectors), vectors, index, choice.probing, 20)
@@ -90,7 +80,7 @@ def test_the_recall_asked_for_is_reached(name, target):
 
 def test_a_higher_target_reads_more_and_no_more_than_it_needs():
     vectors = unit_rows(3000, 16, 0)
-    index = build(vectors, 200)
+    index = inverted_file(vectors, 200)
     rows = sample_rows(3000, 600, (0,))
     choices = [choose_probing(vectors, rows, index, 2, 20, target) for target in (0.5, 0.7, 0.9, 0.99)]
     shares = [choice.share for choice in choices]
@@ -102,14 +92,14 @@ def test_a_higher_target_reads_more_and_no_more_than_it_needs():
 
 def test_where_the_nearest_lists_suffice_there_is_no_second_pass():
     vectors = np.concatenate([np.repeat(row[None], 30, axis=0) for row in np.eye(20, dtype=np.float32)])
-    choice = choose_probing(vectors, rows_of(vectors), build(vectors, 20), 1, 20, 0.99)
+    choice = choose_probing(vectors, rows_of(vectors), inverted_file(vectors, 20), 1, 20, 0.99)
     assert choice.probing == Probing(1, None)
     assert choice.expected.mean == 1
 
 
 def test_the_expected_recall_and_the_share_are_those_of_the_search():
     vectors, _ = identities(200, 10, spread=1.0)
-    index = build(vectors, 120)
+    index = inverted_file(vectors, 120)
     choice = choose_probing(vectors, rows_of(vectors), index, 2, 15, 0.9)
     found = list_top_k(vectors, rows_of(vectors), vectors, index, choice.probing, 15)
     assert measure(rows_of(vectors), *found, vectors) == choice.expected
@@ -123,7 +113,7 @@ def test_the_expected_recall_and_the_share_are_those_of_the_search():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_choice_does_not_depend_on_threads(kind):
     vectors = awkward_rows(kind, 300, 12, 3)
-    index = build(vectors, 40)
+    index = inverted_file(vectors, 40)
     rows = sample_rows(300, 100, (0,))
     assert choose_probing(vectors, rows, index, 2, 9, 0.9, 1) == choose_probing(vectors, rows, index, 2, 9, 0.9, 2)
 
@@ -139,7 +129,7 @@ def test_the_sample_is_seeded_ascending_and_without_repeats():
 
 def test_brute_force_agrees_on_recall():
     vectors = awkward_rows("near-duplicates", 150, 8, 0)
-    index = build(vectors, 12)
+    index = inverted_file(vectors, 12)
     neighbor, similarity = list_top_k(vectors, rows_of(vectors), vectors, index, Probing(1), 12)
     _, exact = brute_force_top_k(vectors, rows_of(vectors), vectors, 12)
     found = sum(

@@ -1,6 +1,5 @@
 """The adaptive filter: its target against exact fractions, its networks on lists too small to be hard."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,19 +13,12 @@ from raycluster.errors import InputError
 from raycluster.models.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.config import EncoderConfig, FilterConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 K, D = 8, 12
 RAW = (0.0, 1.0)
 NETWORKS = ("transformer", "lstm")
 SMALL = FilterConfig(encoder=EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0), lstm_width=16)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors this small are slower on many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(network: str, **changes) -> AdaptiveFilter:

@@ -15,18 +15,11 @@ from raycluster.errors import ConfigError, InputError
 from raycluster.models.config import EncoderConfig, PredictorConfig
 from raycluster.models.face_transformer import FaceTransformer, RelationEncoder, distance_logits
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS, K, D, HOP2 = 30, 7, 12, 3
 KINDS = {"full": ("linkage", HOP2), "only RE": ("distance", HOP2), "only LP": ("linkage", 0)}
 every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors this small are slower on many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def config(form: Any, hop2: int, **encoder: Any) -> PredictorConfig:

@@ -1,7 +1,6 @@
 """Both relation predictors on rows too small to be hard; float64 where gradients are checked."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -15,21 +14,14 @@ from raycluster.errors import InputError
 from raycluster.models.config import EncoderConfig, PredictorConfig
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 K, D = 8, 12
 RAW = (0.0, 1.0)
 FORMS = {"row": RowPredictor, "pair": PairPredictor}
 KINDS = ("embedding", "gram", "embedding+gram")
 SMALL = EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0, mask_step=2)
 VARIANTS = list(product(FORMS, ("vanilla", "differential"), ("none", "topk", "mixture")))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors this small are slower on many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small(form: str, tokens: str = "embedding+gram", k: int = K, d: int = D, **encoder) -> RowPredictor | PairPredictor:

@@ -7,7 +7,8 @@ import pytest
 
 from labelled import ROWS, K, labels, opened
 from raycluster.errors import InputError
-from raycluster.training.samples import UNKNOWN, LabelledSet
+from raycluster.training.samples import LabelledSet
+from raycluster.truth import UNKNOWN
 
 
 @pytest.fixture(scope="module")
