@@ -192,7 +192,7 @@ class CommunitiesConfig:
     """Partition of the edge list: the one global step."""
 
     engine: Literal["auto", "infomap", "native", "components"] = "auto"
-    """Map equation, by Infomap or by our own solver (`native`: many threads, a sixth of the memory), or connected
+    """Map equation, by Infomap or by our own solver (`native`: many threads, a quarter of the memory), or connected
     components. `auto` is Infomap below a million edges and `native` from there on."""
     seed: int = 1
     """Random seed of the first trial; trial j uses seed + j."""
