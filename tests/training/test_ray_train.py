@@ -55,9 +55,10 @@ def toy(arguments: dict[str, Any], rank: int, world: int, device: torch.device, 
 
 
 def mistaken(arguments: dict[str, Any], rank: int, *_: Any) -> None:
-    """Worker 1 makes a mistake while the other waits for it."""
+    """Once both have begun, worker 1 makes a mistake while the other waits for it."""
     with (Path(arguments["folder"]) / f"tries-{rank}").open("a") as file:
         file.write("x")
+    torch.distributed.barrier()
     if rank == 1:
         raise ResourceError("There is no room for it.")
     torch.distributed.barrier()
