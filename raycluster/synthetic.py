@@ -11,6 +11,7 @@ Run `python -m raycluster.synthetic --output DIR --preset demo` to write Parquet
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,6 +87,22 @@ class SyntheticConfig:
     """Identities in a family, at least 1. Raising it gives each look-alike more rivals."""
     family_cosine: float = 0.45
     """Cosine of two centres in a family, 0 .. 1. Raising it makes look-alikes hard to tell apart, at 1 impossible."""
+    picture_spread: float = 0.0
+    """Standard deviation of that mean over the pictures of an identity (it is uniform). Raising it gives every identity
+    clear pictures that lie close and poor ones that lie far, without a common direction."""
+    copy_share: float = 0.0
+    """Share of the rows that are a near copy of others of their identity and mode, 0 .. 1. Raising it adds pairs far above
+    the identity's other cosines (frames of a video, an offer repeated), which say little of where the identity ends."""
+    copy_cosine: float = 0.9
+    """Cosine of what two copies do not owe to their identity, 0 .. 1."""
+    styles: int = 4
+    """Styles in a family, at least 1: shops that describe alike products each in their own words. Raising it makes rows of
+    one style rarer."""
+    style_share: float = 0.0
+    """Share of a family's rows that follow one of its styles, 0 .. 1. Raising it adds pairs of different identities that lie
+    nearer than pairs of one."""
+    style_cosine: float = 0.9
+    """Cosine of what two rows of one style do not owe to their identity, 0 .. 1."""
     low_quality_share: float = 0.08
     """Share of the rows that are bad pictures, 0 .. 1. Raising it adds outliers."""
     low_quality_strength: float = 0.6
@@ -94,13 +111,26 @@ class SyntheticConfig:
     low_quality_directions: int = 8
     """Common directions (blur, darkness, profile), at least 1. Raising it makes fewer bad pictures share one."""
 
+    offset: float = 0.0
+    """Cosine of any two strangers, 0 .. 1: the share that a direction common to all rows has in each. Raising it makes a set
+    that is not centered, as text embeddings are."""
+
     def __post_init__(self) -> None:
         """Raises ConfigError, naming the fields, if a value is out of its range."""
-        at_least_1 = ("rows", "min_size", "effective_dimension", "modes", "family_size", "low_quality_directions")
-        shares = ("same_cosine", "same_cosine_spread", "mode_cosine", "family_share", "family_cosine")
-        ranges: dict[str, tuple[float, float]] = {"width": (2, math.inf), "seed": (0, 2**63 - 1)}
-        ranges.update(dict.fromkeys(at_least_1, (1, math.inf)))
-        ranges.update(dict.fromkeys((*shares, "low_quality_share", "low_quality_strength"), (0, 1)))
+        at_least_1 = (
+            "rows",
+            "min_size",
+            "effective_dimension",
+            "modes",
+            "family_size",
+            "styles",
+            "low_quality_directions",
+        )
+        unbounded = ("mean_size", "max_size", "tail_exponent")
+        names = [field.name for field in dataclasses.fields(self) if field.name not in unbounded]
+        ranges: dict[str, tuple[float, float]] = dict.fromkeys(names, (0, 1))
+        ranges |= dict.fromkeys(at_least_1, (1, math.inf))
+        ranges |= {"width": (2, math.inf), "seed": (0, 2**63 - 1)}
         for name, (low, high) in ranges.items():
             if not low <= (value := getattr(self, name)) <= high:
                 raise ConfigError(f"Synthetic {name} is {value}, but must lie between {low} and {high}.")
@@ -190,14 +220,32 @@ def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, sc
     x[shifted] = _mix(shift, x[shifted], np.full(len(shifted), config.mode_cosine))
 
     spread = math.sqrt(12) * config.same_cosine_spread * (_uniform(config, "tightness", labels) - 0.5)
+    if config.picture_spread > 0:
+        spread = spread + math.sqrt(12) * config.picture_spread * (_uniform(config, "clarity", ids) - 0.5)
     tightness = np.clip(config.same_cosine + spread, 0.0, 1.0)
-    x = _mix(_directions(config, "picture", ids, scale), x, np.sqrt(tightness))
+    picture = _directions(config, "picture", ids, scale)
+    copies = np.flatnonzero(_uniform(config, "copy", ids) < config.copy_share)
+    original = (labels[copies] * config.modes + mode[copies]) * 4 + _bits(config, "original", ids[copies]) % 4
+    copied = _directions(config, "copied", original, scale)
+    picture[copies] = _mix(picture[copies], copied, np.full(len(copies), math.sqrt(config.copy_cosine)))
+    styled = alike[_uniform(config, "styled", ids[alike]) < config.style_share]
+    style = labels[styled] // config.family_size * config.styles + _bits(config, "style", ids[styled]) % config.styles
+    worded = _directions(config, "wording", style, scale)
+    picture[styled] = _mix(picture[styled], worded, np.full(len(styled), math.sqrt(config.style_cosine)))
+    x = _mix(picture, x, np.sqrt(tightness))
 
     bad = np.flatnonzero(_uniform(config, "bad", ids) < config.low_quality_share)
     strength = config.low_quality_strength * (0.5 + 0.5 * _uniform(config, "strength", ids[bad]))
     x[bad] = _mix(x[bad], common[_bits(config, "kind", ids[bad]) % config.low_quality_directions], strength)
 
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    if config.offset > 0:
+        level = np.full(len(scale), len(scale) ** -0.5, np.float32)
+        middle = _directions(config, "middle", np.zeros(1, np.int64), level)
+        middle /= np.linalg.norm(middle)
+        x = x * np.float32(math.sqrt(1 - config.offset)) + middle * np.float32(math.sqrt(config.offset))
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x
 
 
 def _mix(a: Floats, b: Floats, cosine: Doubles) -> Floats:

@@ -56,19 +56,25 @@ class Attention(nn.Module):
             self.norm = nn.RMSNorm(2 * key_width, eps=1e-5)
 
     def forward(
-        self, x: Tensor, visible: Tensor | None, read: Tensor | None = None, keys: Tensor | None = None
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        read: Tensor | None = None,
+        keys: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Attend from every position of x (B, T, width), or only from positions `read` (R,), to the visible keys.
 
         `visible` is bool (B, E, T), E = 3 for a mixture and otherwise 1, with a key or more in each row; None is every
         key. With `keys` (S,) only those positions are keys, and `visible` is (B, E, S): `read` apart from them is
-        cross-attention. Returns (B, T or R, width).
+        cross-attention. `bias` (B, maps, R, S) is added to the scores. Returns (B, T or R, width).
         """
         q = self._split(self.q(x if read is None else x[:, read]) * self.scale, self.maps)
         if keys is not None:
             x = x.index_select(1, keys)
         k, v = self._split(self.k(x), self.maps), self._split(self.v(x), self.heads)
-        attention = self._softmax(q @ k.transpose(2, 3), visible)
+        scores = q @ k.transpose(2, 3)
+        attention = self._softmax(scores if bias is None else scores + bias, visible)
         if self.differential:
             first, second = attention.chunk(2, dim=1)
             attention = torch.addcmul(first, second, self.lambda_(), value=-1)

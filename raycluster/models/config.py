@@ -111,9 +111,10 @@ class FilterConfig:
 class PredictorConfig:
     """The relation predictor: are a row and its neighbor the same identity?"""
 
-    form: Literal["none", "pair", "row", "linkage", "distance"] = "none"
-    """`pair` reads both rows' neighborhoods for one pair (S1); `row` reads one row's and judges all its neighbors; `linkage`
-    does so from contexts of the row and its neighbors (S3), `distance` from how far two contexts lie apart (its `only RE`)."""
+    form: Literal["none", "pair", "row", "relative", "linkage", "distance"] = "none"
+    """`pair` reads both rows' neighborhoods for one pair (S1); `row` reads one row's and judges all its neighbors; `relative`
+    does so on the set's own scale, for any embeddings and any k; `linkage` from contexts of the row and its neighbors (S3),
+    `distance` from how far two contexts lie apart (its `only RE`)."""
     hop2: int = 5
     """Nearest neighbors, below knn.k, that the Relation Encoder tells a row's context from; knn.k itself less one is S3's
     hop1. Raising it fits the training set better and, by S3's table 6, others worse. 0 leaves the encoder out (`only LP`)."""
@@ -127,11 +128,22 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         _require(all(width >= 1 for width in self.head), f"predictor.head is {self.head}: widths are at least 1.")
-        _require(not self.head or self.form in ("none", "row"), f"predictor.head is for form row, not {self.form}.")
+        _require(
+            not self.head or self.form in ("none", "row", "relative"),
+            f"predictor.head is for the forms row and relative, not {self.form}.",
+        )
         _require(self.hop2 >= 0, f"predictor.hop2 is {self.hop2}: it must not be negative.")
         _require(
             self.form != "distance" or self.hop2 > 0, "predictor.form distance needs a predictor.hop2 of at least 1."
         )
+        if self.form == "relative":
+            _require(
+                self.tokens == "gram", "predictor.form relative reads cosines alone; set predictor.tokens to gram."
+            )
+            _require(self.encoder.width is not None, "predictor.form relative needs predictor.encoder.width.")
+            _require(
+                self.encoder.mask == "none", "predictor.form relative sees all neighbors; set encoder.mask to none."
+            )
         if self.form in ("linkage", "distance"):
             _require(
                 self.tokens == "embedding",
@@ -160,6 +172,9 @@ class TrainingConfig:
     generated: int = 0
     """Rows of generated identities of 1 to 500 rows to train and calibrate on besides; 0 for none, or 20,000 or more. About
     as many as are labelled make a model that holds for sizes the labelled sets lack. Only for gram tokens."""
+    varied: int = 0
+    """Sets of some 8,000 generated rows to train on besides or alone, each of another kind (`training.generated.varied`).
+    More make a model that holds for more kinds of sets, and take time and 40 MB of storage each. Only for gram tokens."""
     filter: FilterConfig = field(default_factory=FilterConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 
@@ -176,10 +191,12 @@ class TrainingConfig:
             self.generated == 0 or self.generated >= LEAST_GENERATED,
             f"training.generated is {self.generated}: it must be 0 or at least {LEAST_GENERATED}.",
         )
-        _require(
-            self.generated == 0 or not self.reads_vectors,
-            "training.generated needs gram tokens: generated vectors tell nothing of where other embeddings lie.",
-        )
+        _require(self.varied >= 0, f"training.varied is {self.varied}: it must not be negative.")
+        for name in ("generated", "varied"):
+            _require(
+                getattr(self, name) == 0 or not self.reads_vectors,
+                f"training.{name} needs gram tokens: generated vectors tell nothing of where other embeddings lie.",
+            )
 
     @property
     def reads_vectors(self) -> bool:

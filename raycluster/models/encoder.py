@@ -25,14 +25,19 @@ class EncoderLayer(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, visible: Tensor | None, read: Tensor | None = None, keys: Tensor | None = None
+        self,
+        x: Tensor,
+        visible: Tensor | None,
+        read: Tensor | None = None,
+        keys: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        """Of x (B, T, width) all positions, or only those of `read` (R,); `visible` and `keys` as in Attention."""
+        """Of x (B, T, width) all positions, or only those of `read` (R,); the others as in Attention."""
         own = x if read is None else x[:, read]
         if self.norm_after:
-            x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys)))
+            x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys, bias)))
             return self.ffn_norm(x + self.dropout(self.ffn(x)))
-        x = own + self.attention(self.attention_norm(x), visible, read, keys)
+        x = own + self.attention(self.attention_norm(x), visible, read, keys, bias)
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -58,19 +63,23 @@ class Encoder(nn.Module):
         visible: Tensor | None,
         read: Tensor | None = None,
         position: Tensor | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Encode tokens (B, T, token_width), embedded and added to `position` (T, width) if given.
 
+        `bias` (layers, B, maps, T, T) is added to the attention scores of every layer; it excludes `read`.
         `visible` is bool (B, E, T) as in Attention. Returns (B, T, width), or with `read` (R,) those positions alone
         (B, R, width), for which the last layer is computed. What no row of the batch sees is no key, and with `read`
         no token either: its result reaches no one.
         """
+        assert bias is None or read is None, "a bias is given for all positions"
         keys = None
         if visible is not None:
             needed = visible.any(dim=1).any(dim=0)
             if read is None:
                 keys = needed.nonzero()[:, 0]
                 visible = visible.index_select(2, keys)
+                bias = None if bias is None else bias.index_select(4, keys)
             else:
                 kept = needed.index_fill(0, read, True).nonzero()[:, 0]
                 tokens, visible, read = tokens[:, kept], visible[:, :, kept], torch.searchsorted(kept, read)
@@ -78,7 +87,9 @@ class Encoder(nn.Module):
         x = self.embed(tokens)
         if position is not None:
             x = x + position
-        *lower, last = self.layers
-        for layer in lower:
-            x = layer(x, visible, keys=keys)
-        return self.norm(last(x, visible, read, keys))
+        biases = [None] * len(self.layers) if bias is None else bias.unbind()
+        *lower, last = zip(self.layers, biases, strict=True)
+        for layer, of_layer in lower:
+            x = layer(x, visible, keys=keys, bias=of_layer)
+        layer, of_layer = last
+        return self.norm(layer(x, visible, read, keys, of_layer))

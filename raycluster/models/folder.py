@@ -13,7 +13,7 @@ import platform
 import types
 import typing
 from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
+from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
 import raycluster
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CARD = "card.json"
+SHIPPED = "pretrained"
+"""Folder of the package with the models that come with it; each goes by its name, such as `auto`."""
 NETWORKS = ("filter", "predictor")
 _ENTRY = {"file", "sha256", "parameters"}
 _PACKAGES = ("torch", "numpy", "ray", "infomap")
@@ -102,12 +104,18 @@ def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
     return written
 
 
+def place(url: str) -> str:
+    """Where the model `url` lies: the name of a model that comes with the package, else a folder or storage URL."""
+    shipped = resources.files("raycluster") / SHIPPED / url
+    return str(shipped) if url.isidentifier() and (shipped / CARD).is_file() else url
+
+
 def load_card(url: str) -> tuple[Card, str]:
     """The card of the model at `url`, and the SHA-256 of its bytes in hex, which stands for the whole model.
 
     Raises InputError where there is none, or it is not one this version can read.
     """
-    store = Store(url)
+    store = Store(place(url))
     data = store.get(CARD)
     if data is None:
         raise InputError(f"{url} holds no trained model: there is no {CARD}.")
@@ -171,7 +179,7 @@ def load_network(url: str, card: Card, name: str) -> "dict[str, Tensor]":
     from safetensors import SafetensorError
     from safetensors.torch import load as decode
 
-    store, entry = Store(url), card.networks[name]
+    store, entry = Store(place(url)), card.networks[name]
     data = store.get(entry["file"])
     if data is None:
         raise InputError(f"The model {url} is incomplete: there is no {entry['file']}.")
@@ -190,7 +198,7 @@ def require_width(card: Card, width: int, k: int, url: str) -> None:
             f"The model {url} was trained on embeddings of width {card.embedding_width}, these have {width}; "
             "train one with gram tokens to be free of the width."
         )
-    if card.k != k:
+    if card.k != k and card.training.predictor.form != "relative":
         raise InputError(
             f"The model {url} was trained on {card.k} neighbors a row, and knn.k is {k}; make it {card.k}."
         )

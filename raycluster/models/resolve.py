@@ -7,7 +7,7 @@ from raycluster.errors import ConfigError
 from raycluster.models.folder import load_card
 from raycluster.overlay import apply
 
-FORMS = {"recall": ("pair",), "all": ("row", "linkage", "distance")}
+FORMS = {"recall": ("pair",), "all": ("row", "relative", "linkage", "distance")}
 """Forms of predictor that can score what relations.score says."""
 
 

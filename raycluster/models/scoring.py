@@ -22,13 +22,16 @@ from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card, load_network, require_width
 from raycluster.models.precision import fast_bfloat16
 from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredictor
+from raycluster.models.relative import MOST, RelativePredictor
+from raycluster.models.scale import Lists, Scale
 
 CPU_BLOCK = {"row": 16, "pair": 8, "context": 128}
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
-Network = AdaptiveFilter | RowPredictor | PairPredictor | FaceTransformer
+Network = AdaptiveFilter | RowPredictor | RelativePredictor | PairPredictor | FaceTransformer
 PREDICTORS: dict[str, Callable[[PredictorConfig, int, int], Network]] = {
-    "row": RowPredictor, "pair": PairPredictor, "linkage": FaceTransformer, "distance": FaceTransformer,
+    "row": RowPredictor, "relative": RelativePredictor, "pair": PairPredictor,
+    "linkage": FaceTransformer, "distance": FaceTransformer,
 }  # fmt: skip
 
 
@@ -100,8 +103,8 @@ class Scorer:
 
     `background` is mean and spread of the cosines of the set's random pairs; `topk` (N,) the trusted neighbors a row,
     where the network's mask needs them; `contexts` (N, width) what a Face Transformer judges by in place of the vectors,
-    once they are encoded. `threads` blocks are computed at once on a CPU. Raises InputError where the set does not fit the
-    model.
+    once they are encoded; similarity (N, K) and `scale` are for the form relative. `threads` blocks are computed at once on
+    a CPU. Raises InputError where the set does not fit the model.
     """
 
     def __init__(
@@ -115,6 +118,8 @@ class Scorer:
         *,
         topk: npt.NDArray[np.integer] | None = None,
         contexts: Vectors | None = None,
+        similarity: Float32 | None = None,
+        scale: Scale | None = None,
         threads: int = 1,
     ) -> None:
         require_width(card, vectors.shape[1], neighbor.shape[1], url)
@@ -125,6 +130,7 @@ class Scorer:
         self.bfloat16 = fast_bfloat16(self.device)
         self.neighborhoods = Neighborhoods(neighbor, vectors if contexts is None else contexts, self.device)
         self.background, self.topk_of = background, topk
+        self.similarity, self.scale = similarity, scale
         self.threads = threads if self.device.type == "cpu" else GPU_THREADS
         self.block = block_of(self.network, self.device.type, free_bytes(self.device), vectors.shape[1])
 
@@ -152,6 +158,8 @@ class Scorer:
     def rows(self, start: int, stop: int) -> Float32:
         """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none."""
         network = self.network
+        if isinstance(network, RelativePredictor):
+            return self._relative(network, start, stop)
         assert isinstance(network, RowPredictor | FaceTransformer)
 
         def judge(rows: Int64) -> Any:
@@ -160,8 +168,32 @@ class Scorer:
                 return network.judge(vectors, present).float().cpu().numpy()
             return network(vectors, present, self._topk(rows), self.background).float().cpu().numpy()
 
+        return self._all_neighbors(start, stop, judge)
+
+    def _relative(self, network: RelativePredictor, start: int, stop: int) -> Float32:
+        assert self.similarity is not None, "form relative reads neighbor lists"
+        assert self.scale is not None, "form relative reads the set's scale"
+        k = min(MOST, self.similarity.shape[1])
+        lists = Lists(self.neighborhoods.neighbor, self.similarity)
+        scales = network.scales([self.scale], self.device)
+
+        def judge(rows: Int64) -> Any:
+            vectors, present = self.neighborhoods.of(rows, k)
+            back, profile = (torch.from_numpy(each).to(self.device) for each in lists.of(rows, k))
+            of = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
+            return network(vectors, present, back, profile, scales, of).float().cpu().numpy()
+
+        return self._all_neighbors(start, stop, judge, k)
+
+    def _all_neighbors(
+        self, start: int, stop: int, judge: Callable[[Int64], Any], judged: int | None = None
+    ) -> Float32:
+        """Logits (stop - start, K), of the first `judged` neighbors if given; NaN elsewhere, where there is none, and of
+        self."""
         neighbor = self.neighborhoods.neighbor[start:stop]
-        logits = self._rows(np.empty(neighbor.shape, np.float32), start, judge)
+        logits = np.full(neighbor.shape, np.nan, np.float32)
+        found = self._rows(np.empty(neighbor[:, :judged].shape, np.float32), start, judge)
+        logits[:, :judged] = found
         logits[neighbor < 0] = np.nan
         logits[:, 0] = np.nan
         return logits

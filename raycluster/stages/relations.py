@@ -4,26 +4,60 @@
 `relations.floor` (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raycluster import schemas, scratch
 from raycluster.config import Config
 from raycluster.graph.edge_rules import recallable
-from raycluster.models.folder import load_card
+from raycluster.graph.nearest import Float32, Int32, Vectors
+from raycluster.models.folder import Card, load_card
 from raycluster.models.resolve import thresholds_of
+from raycluster.models.scale import Scale
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import edges
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.topk import TOPK
 from raycluster.threshold import sample_pairs
 
+if TYPE_CHECKING:
+    from raycluster.models.scoring import Scorer
+
+
+def measured(card: Card, neighbor: Int32, similarity: Float32, vectors: Vectors) -> dict[str, Any]:
+    """What the model's predictor is told of the whole set: its `Scale`, or mean and spread of the cosines of random pairs."""
+    if card.training.predictor.form == "relative":
+        return {"scale": Scale.of(neighbor, similarity, vectors).to_json()}
+    pairs = sample_pairs(vectors)
+    return {"background": [pairs.median, pairs.spread]}
+
+
+def scorer(
+    card: Card, url: str, told: dict[str, Any], neighbor: Int32, similarity: Float32, vectors: Vectors, **known: Any
+) -> "Scorer":
+    """The model's predictor on a set of which `told` was `measured`."""
+    from raycluster.models.scoring import Scorer
+
+    scale = Scale.from_json(told["scale"]) if "scale" in told else None
+    background = tuple(told.get("background", (0.0, 1.0)))
+    return Scorer(url, card, "predictor", neighbor, vectors, background, similarity=similarity, scale=scale, **known)
+
+
+def calibrated(card: Card, logit: Float32) -> Float32:
+    """Scores: probabilities by the model's calibration, NaN where there is no logit."""
+    from raycluster.training.calibration import probability
+
+    return np.asarray(
+        probability(logit, card.thresholds.get("slope", 1.0), card.thresholds.get("intercept", 0.0)), np.float32
+    )
+
 
 def prepare(run: Run) -> dict[str, Any]:
-    """Mean and spread of the cosines of random pairs, and with `recall` the limits that choose what is scored."""
-    pairs = sample_pairs(scratch.joined(run, "embeddings", "embedding", run.config.knn.storage))
-    found: dict[str, Any] = {"background": [pairs.median, pairs.spread]}
+    """What the predictor is told of the set, and with `recall` the limits that choose what is scored."""
+    card, _ = load_card(str(run.config.model))
+    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    found = measured(card, *edges.neighbors(run), vectors)
     if run.config.relations.score == "recall":
         known = thresholds_of(run.config)
         found["theta"] = edges.calibrated_or_given("edges.theta", run.config.edges.theta, known)
@@ -33,28 +67,24 @@ def prepare(run: Run) -> dict[str, Any]:
 
 def compute(run: Run, shard: int) -> Part:
     """Score one shard's pairs."""
-    from raycluster.models.scoring import Scorer
-    from raycluster.training.calibration import probability
-
     start, stop = run.starts[shard : shard + 2]
     prepared, url = run.prepared("relations"), str(run.config.model)
     card, _ = load_card(url)
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
-    neighbor, _ = edges.neighbors(run)
+    neighbor, similarity = edges.neighbors(run)
     topk = scratch.joined(run, "topk", "k", "int64") if TOPK.wanted(run.config) else None
-    background = tuple(prepared["background"])
     contexts = None
     if CONTEXTS.wanted(run.config):
         contexts = scratch.joined(run, "contexts", "context", run.config.knn.storage)
     known: dict[str, Any] = {"topk": topk, "contexts": contexts, "threads": run.threads}
-    scorer = Scorer(url, card, "predictor", neighbor, vectors, background, **known)
+    of_set = scorer(card, url, prepared, neighbor, similarity, vectors, **known)
     if run.config.relations.score == "all":
-        logit = scorer.rows(start, stop)
+        logit = of_set.rows(start, stop)
     else:
         nep = edges.nep_of(run, start, stop)
         wanted = recallable(neighbor[start:stop], nep, prepared["theta"], prepared["floor"])
-        logit = scorer.pairs(start, stop, wanted)
-    score = probability(logit, card.thresholds.get("slope", 1.0), card.thresholds.get("intercept", 0.0))
+        logit = of_set.pairs(start, stop, wanted)
+    score = calibrated(card, logit)
     rows = np.arange(start, stop, dtype=np.int32)
     facts = {"scored": int(np.count_nonzero(~np.isnan(score)))}
     return Part([schemas.from_columns(schemas.relations(run.config.knn.k), row=rows, score=score)], facts)

@@ -1,6 +1,12 @@
-"""Generated identities to train on beside labelled ones: a network learns the sizes of identities it was shown."""
+"""Generated identities to train on, beside labelled ones or alone: a network learns what it was shown."""
 
+import dataclasses
 import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from raycluster.store import Store
 from raycluster.synthetic import PRESETS, SyntheticConfig, write_parquet
@@ -9,15 +15,87 @@ KINDS = ("demo", "long-tail", "dense", "large")
 """Presets that together hold identities of 1 to 500 rows, loose and tight, alike and apart."""
 FIRST_SEED = 2**40
 """Far from the seeds that people give, so that no set they generate for a test holds the same identities."""
+FIRST_VARIED_SEED = 2**41
+SIZES: dict[str, tuple[float, dict[str, Any]]] = {
+    "tail": (0.28, {"mean_size": (1.5, 4.0), "tail_exponent": (1.8, 2.8), "max_size": [60, 250, 500]}),
+    "few": (0.22, {"mean_size": (1.6, 6.0), "tail_exponent": (0.3, 2.0), "max_size": [8, 15, 30]}),
+    "medium": (0.18, {"mean_size": (5.0, 20.0), "tail_exponent": (-0.5, 2.0), "max_size": [40, 100, 300]}),
+    "dense": (
+        0.2,
+        {"mean_size": (30.0, 120.0), "tail_exponent": (-1.0, 1.0), "min_size": [5], "max_size": [400]},
+    ),
+    "huge": (0.07, {"mean_size": (150.0, 480.0), "tail_exponent": (0.0, 0.0), "min_size": [60], "max_size": [600]}),
+    "alone": (0.05, {"mean_size": (1.02, 1.4), "tail_exponent": (2.0, 2.0), "max_size": [20]}),
+}
+"""How large identities are: share of the sets, and what their sizes are drawn from, (low, high) or one of a list."""
 
 
 def write(url: str, rows: int, seed: int) -> list[str]:
-    """Write a set of each kind with its share of `rows` below `url`, unless an earlier start has; returns their URLs."""
-    store = Store(url)
-    for number, kind in enumerate(KINDS):
-        if store.get(f"{kind}.json") is None:
-            store.delete(kind)
-            chosen = {"rows": rows // len(KINDS), "seed": FIRST_SEED + len(KINDS) * seed + number}
-            names = write_parquet(SyntheticConfig(**PRESETS[kind] | chosen), f"{url}/{kind}")
-            store.put(f"{kind}.json", json.dumps(names).encode())
-    return [f"{url}/{kind}" for kind in KINDS]
+    """Write a set of each of `KINDS` with its share of `rows` below `url`, unless an earlier start has; returns their URLs."""
+    chosen = {
+        kind: PRESETS[kind] | {"rows": rows // len(KINDS), "seed": FIRST_SEED + len(KINDS) * seed + number}
+        for number, kind in enumerate(KINDS)
+    }
+    return _write(url, ((kind, SyntheticConfig(**values)) for kind, values in chosen.items()))
+
+
+def write_varied(url: str, sets: int, seed: int) -> list[str]:
+    """Write `sets` sets below `url`, each of another kind (`varied`), unless an earlier start has; returns their URLs."""
+    return _write(url, ((f"varied-{number:04d}", varied(seed, number)) for number in range(sets)))
+
+
+def _write(url: str, sets: Iterable[tuple[str, SyntheticConfig]]) -> list[str]:
+    store, urls = Store(url), []
+    for name, config in sets:
+        if store.get(f"{name}.json") is None:
+            store.delete(name)
+            store.put(f"{name}.json", json.dumps(write_parquet(config, f"{url}/{name}")).encode())
+        urls.append(f"{url}/{name}")
+    return urls
+
+
+def varied(seed: int, number: int) -> SyntheticConfig:
+    """The settings of one of a family of sets that together are to hold whatever real sets may: identities of one row to
+    hundreds, loose and tight, with near copies, in families of look-alikes, at times nearer to each other than to themselves
+    (styles), poor pictures, any width, centered or not. A function of seed and number."""
+    random = np.random.default_rng([seed, number])
+
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(random.uniform(math.log(low), math.log(high))))
+
+    def often(share: float, low: float, high: float) -> float:
+        value = float(random.uniform(low, high))
+        return value if random.random() < share else 0.0
+
+    shares = np.array([share for share, _ in SIZES.values()])
+    _, of_sizes = list(SIZES.values())[int(random.choice(len(SIZES), p=shares / shares.sum()))]
+    sizes: dict[str, Any] = {
+        name: int(random.choice(values)) if isinstance(values, list) else float(random.uniform(*values))
+        for name, values in of_sizes.items()
+    }
+    width = int(random.choice([64, 96, 128, 192, 256, 384, 512]))
+    alike = random.random() < 0.45
+    config = SyntheticConfig(
+        rows=int(log_uniform(3000, 16000)),
+        width=width,
+        seed=FIRST_VARIED_SEED + 100_000 * seed + number,
+        effective_dimension=min(log_uniform(25, 220), 0.8 * width),
+        same_cosine=float(random.uniform(0.65, 0.95) if alike else random.uniform(0.42, 0.85)),
+        same_cosine_spread=float(random.uniform(0.02, 0.2)),
+        modes=int(random.integers(1, 5)),
+        mode_cosine=float(random.uniform(0.78, 0.97)),
+        picture_spread=often(0.75, 0.0, 0.25),
+        copy_share=often(0.5, 0.0, 0.6),
+        copy_cosine=float(random.uniform(0.7, 0.99)),
+        family_share=float(random.uniform(0.5, 1) if alike else random.uniform(0, 0.8)),
+        family_size=int(log_uniform(2, 60)),
+        family_cosine=float(random.uniform(0.6, 0.98) if alike else random.uniform(0.3, 0.75)),
+        styles=int(log_uniform(2, 16)),
+        style_cosine=float(random.uniform(0.6, 0.99)),
+        style_share=often(0.5 if alike else 0.15, 0.3, 1.0),
+        low_quality_share=often(0.5, 0.0, 0.2),
+        low_quality_strength=float(random.uniform(0.3, 0.8)),
+        low_quality_directions=int(random.integers(2, 20)),
+        offset=often(0.35, 0.05, 0.5),
+    )
+    return dataclasses.replace(config, **sizes)

@@ -7,6 +7,7 @@ generated sets beside the labelled  ->  neighbors of every set (the stages of th
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
@@ -39,6 +40,8 @@ from raycluster.training.samples import LabelledSet, open_set
 from raycluster.truth import UNKNOWN
 
 DEFAULT_RECIPE = "sdt-row"
+MOST_CALIBRATION_SETS = 40
+"""Varied sets that limits are read from: each takes a partition for every limit that is tried."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class TrainArgs:
 
     input: tuple[str, ...]
     """Labelled sets, each a Parquet file or a folder of them, on disk or as s3://bucket/path. Every set has a kNN graph
-    of its own; sets of different width need a recipe with Gram tokens."""
+    of its own; sets of different width need a recipe with Gram tokens. Recipes that generate their own sets need none."""
     output: str
     """Model folder, on disk or as s3://bucket/path."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
@@ -71,7 +74,7 @@ def with_recipe() -> TrainArgs:
     overrides.pop("recipe", None)
     settings = load_config(recipe, overrides, source or "")
     training = load_training(recipe, overrides, source or "")
-    return TrainArgs(tyro.MISSING, tyro.MISSING, settings, training, config=source)
+    return TrainArgs((), tyro.MISSING, settings, training, config=source)
 
 
 def train(args: TrainArgs) -> dict[str, Any]:
@@ -81,6 +84,8 @@ def train(args: TrainArgs) -> dict[str, Any]:
     """
     progress = Progress()
     predictor, k = args.training.predictor, args.settings.knn.k
+    if not args.input and not args.training.varied:
+        raise ConfigError(f"The recipe {args.settings.recipe} learns from labelled sets: give --input.")
     if predictor.encodes and predictor.hop2 >= k:
         raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")
     described = [describe_input(url) for url in args.input]
@@ -106,6 +111,13 @@ def _summary(url: str, card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _to_calibrate_on(labelled: int, sets: int, varied: int) -> list[int]:
+    """Numbers of the sets that limits are read from: all that are no varied ones, else some of those, evenly chosen."""
+    if labelled:
+        return list(range(sets - varied))
+    return list(range(0, sets, -(-sets // MOST_CALIBRATION_SETS)))
+
+
 class Job:
     """One training: its sets, and the model as far as it has come.
 
@@ -129,9 +141,12 @@ class Job:
 
     def _run(self, purpose: str) -> Card:
         config, training = self.args.settings, self.args.training
+        columns = {"id_column": "id", "embedding_column": "embedding"}
         if training.generated:
-            columns = {"id_column": "id", "embedding_column": "embedding"}
             urls = generated.write(f"{self.work}/generated", training.generated, training.seed)
+            self.inputs += [(url, "label", columns) for url in urls]
+        if training.varied:
+            urls = generated.write_varied(f"{self.work}/varied", training.varied, training.seed)
             self.inputs += [(url, "label", columns) for url in urls]
         curves: dict[str, Any] = {}
         metrics: dict[str, Any] = {"purpose": purpose}
@@ -153,7 +168,8 @@ class Job:
             found, curves["early_stop"], metrics["early_stop"] = limits.of_early_stop(sets, config, self.progress.say)
             self.thresholds |= found
         if training.predictor.form != "none":
-            sets = self._sets(dataclasses.replace(config, model=self._fit("predictor")), RELATIONS)
+            chosen = _to_calibrate_on(len(self.args.input), len(self.inputs), training.varied)
+            sets = self._sets(dataclasses.replace(config, model=self._fit("predictor")), RELATIONS, chosen)
             found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
             self.thresholds |= found
             curves |= read
@@ -169,11 +185,12 @@ class Job:
             data=self.data, thresholds=self.thresholds, versions=folder.versions(), **{**empty, **known},
         )  # fmt: skip
 
-    def _sets(self, config: Config, last: Stage) -> list[LabelledSet]:
-        """Every input's run, brought as far as stage `last`, with its labels."""
+    def _sets(self, config: Config, last: Stage, chosen: Sequence[int] | None = None) -> list[LabelledSet]:
+        """The run of every input, or of the `chosen`, brought as far as stage `last`, with its labels."""
         execution = dataclasses.replace(self.args.execution, replan=True)
         found = []
-        for number, (url, label_column, columns) in enumerate(self.inputs):
+        for number in range(len(self.inputs)) if chosen is None else chosen:
+            url, label_column, columns = self.inputs[number]
             of_set = dataclasses.replace(with_model(config), **columns)
             context = pipeline.opened(url, f"{self.work}/set-{number}", of_set, execution, self.progress)
             run = self.stack.enter_context(context)

@@ -11,6 +11,7 @@ from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card, load_card
 from raycluster.models.relation_predictor import RowPredictor
+from raycluster.models.relative import RelativePredictor
 from raycluster.models.scoring import Network, make
 from raycluster.pipeline import STAGES
 from raycluster.run import Run
@@ -18,7 +19,7 @@ from raycluster.store import Store
 from raycluster.training import checkpoint
 from raycluster.training.fit import Fitted, Task, fit
 from raycluster.training.samples import LabelledSet, open_set
-from raycluster.training.tasks import FilterTask, LinkageTask, PairTask, RowTask
+from raycluster.training.tasks import FilterTask, LinkageTask, PairTask, RelativeTask, RowTask
 
 
 def learn(
@@ -57,6 +58,8 @@ def _task(
         return FilterTask(sets, network, card.training.filter.beta, device)
     if isinstance(network, RowPredictor):
         return RowTask(sets, network, device)
+    if isinstance(network, RelativePredictor):
+        return RelativeTask(sets, network, device)
     if isinstance(network, FaceTransformer):
         return LinkageTask(sets, network, device)
     return PairTask(sets, network, card.thresholds["theta"], card.thresholds["floor"], device)

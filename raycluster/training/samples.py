@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from raycluster import scratch
 from raycluster.errors import InputError
 from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
+from raycluster.models.scale import Scale
 from raycluster.run import Run
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK
@@ -43,6 +45,11 @@ class LabelledSet:
     def __post_init__(self) -> None:
         _, code, count = np.unique(self.identity, return_inverse=True, return_counts=True)
         self.size = np.where(self.identity == UNKNOWN, 0, count[code])
+
+    @cached_property
+    def scale(self) -> Scale:
+        """What the form relative is told of the set."""
+        return Scale.of(self.neighbor, self.similarity, self.vectors)
 
     def same(self, rows: npt.NDArray[np.integer]) -> Bool:
         """Which neighbors (B, K) of labelled rows are of the row's identity, self included."""

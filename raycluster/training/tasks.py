@@ -13,6 +13,8 @@ from raycluster.graph.nearest import Int64
 from raycluster.models.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.relative import MOST, RelativePredictor
+from raycluster.models.scale import Lists
 from raycluster.models.scoring import Neighborhoods
 from raycluster.stages import edges
 from raycluster.training.calibration import average_precision
@@ -134,7 +136,10 @@ class RowTask:
     name = "predictor"
 
     def __init__(
-        self, sets: Sequence[LabelledSet], module: RowPredictor | FaceTransformer, device: torch.device
+        self,
+        sets: Sequence[LabelledSet],
+        module: RowPredictor | RelativePredictor | FaceTransformer,
+        device: torch.device,
     ) -> None:
         self.module, self.sets = module, sets
         self.rows = {held_out: [part.anchors(held_out) for part in sets] for held_out in (False, True)}
@@ -150,9 +155,11 @@ class RowTask:
 
     def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
         rows = [(part, self.rows[held_out][part][some]) for part, some in over.split(chosen)]
-        same = over.tensor([self.sets[part].same(some) for part, some in rows]).float()
-        usable = over.tensor([self.sets[part].known(some, held_out) for part, some in rows]).float()
-        return self._logits(module, over, rows), same, usable
+        logit = self._logits(module, over, rows)
+        judged = slice(0, logit.shape[1])
+        same = over.tensor([self.sets[part].same(some)[:, judged] for part, some in rows]).float()
+        usable = over.tensor([self.sets[part].known(some, held_out)[:, judged] for part, some in rows]).float()
+        return logit, same, usable
 
     def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
         vectors, present, background, topk = over.gather(rows)
@@ -171,6 +178,43 @@ class RowTask:
         ]
         logit, same, usable = (torch.cat(each).float().cpu().numpy() for each in zip(*judged, strict=True))
         return _pair_metrics(logit[usable > 0], same[usable > 0] > 0)
+
+
+class RelativeTask(RowTask):
+    """All neighbors of a row judged at once, on the scale of the row's set.
+
+    In training a third of the batches are told half of every list, so that the network holds for any number of neighbors,
+    and scales are blurred, so that it does not know a set by its statistics.
+    """
+
+    def __init__(self, sets: Sequence[LabelledSet], module: RelativePredictor, device: torch.device) -> None:
+        super().__init__(sets, module, device)
+        self.k = min(MOST, *(part.neighbor.shape[1] for part in sets))
+        self.lists = [Lists(part.neighbor, part.similarity) for part in sets]
+        self.scales = module.scales([part.scale for part in sets], device)
+
+    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
+        vectors, present, _, _ = over.gather(rows)
+        k, scales = self.k, self.scales
+        if self.module.training:
+            k = self.k // 2 if torch.rand(()) < 1 / 3 else self.k
+            scales = blurred(scales)
+        told = [self.lists[part].of(some, k) for part, some in rows]
+        back, profile = (over.tensor(each) for each in zip(*told, strict=True))
+        of = over.tensor([np.full(len(some), part) for part, some in rows])
+        return module(vectors[:, :k], present[:, :k], back, profile, scales, of)
+
+
+BLUR = 0.05
+UNTOLD = 0.1
+
+
+def blurred(scales: Tensor) -> Tensor:
+    """Scales (S, SCALE) with noise on what they tell of the setting, and some of them telling nothing of it."""
+    noise = BLUR * torch.randn_like(scales)
+    noise[:, :3] = 0
+    told = torch.rand(len(scales), 1, device=scales.device) >= UNTOLD
+    return torch.cat([scales[:, :3], (scales + noise)[:, 3:] * told], dim=1)
 
 
 class LinkageTask(RowTask):

@@ -1,0 +1,90 @@
+"""What a set tells of itself without labels: the scale its similarities are read on, and what its neighbor lists look like.
+
+A cosine of 0.6 is one person in one set and nothing in another. Between the cosines of random pairs and the threshold that
+`raycluster.threshold` picks, both read from the set alone, it means nearly the same in every set.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raycluster.graph.nearest import Float32, Int32, Vectors
+from raycluster.threshold import MAX_ROWS, pick_threshold, sample_pairs
+
+RANKS = (1, 2, 3, 5, 8, 12, 20, 32, 39)
+"""Ranks that a neighbor list is told by; a shorter list repeats its last."""
+RETURN_RANKS = (1, 2, 4, 8, 16, 32)
+LOOK = 40
+"""Ranks of a neighbor's list in which the row itself is looked for."""
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+LEAST_CONTRAST = 2.0
+"""Spreads that the threshold lies above random pairs at least."""
+SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 6
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Of one set. Plain numbers, so that it travels in JSON."""
+
+    background: float
+    """Median cosine of random pairs."""
+    spread: float
+    """Their spread, above 0."""
+    threshold: float
+    """The picked similarity threshold, at least `LEAST_CONTRAST` spreads above the background."""
+    setting: tuple[float, ...]
+    """`SETTING` statistics of the neighbor lists, each of order 1."""
+
+    @classmethod
+    def of(cls, neighbor: Int32, similarity: Float32, vectors: Vectors) -> "Scale":
+        """Read from the neighbors (N, K) and unit vectors (N, D) of a set; deterministic, of at most 50,000 rows each."""
+        pairs = sample_pairs(vectors)
+        picked, facts = pick_threshold(similarity, pairs)
+        background, spread = pairs.median, pairs.spread
+        threshold = max(picked, background + LEAST_CONTRAST * spread)
+        rows, contrast = len(similarity), threshold - background
+        some = np.arange(0, rows, -(-rows // MAX_ROWS))
+        profile = (np.asarray(similarity[some])[:, _within(similarity, RANKS)] - background) / contrast
+        ids = neighbor[some]
+        returned = [_returned(neighbor, some, ids[:, rank]) for rank in _within(neighbor, RETURN_RANKS)]
+        setting = [
+            *(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(),
+            4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"], np.log(rows) / 10 - 1,
+            *returned,
+        ]  # fmt: skip
+        return cls(background, spread, threshold, tuple(round(float(value), 6) for value in setting))
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Scale":
+        return cls(**{**values, "setting": tuple(values["setting"])})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _within(table: npt.NDArray[Any], ranks: tuple[int, ...]) -> list[int]:
+    return [min(rank, table.shape[1] - 1) for rank in ranks]
+
+
+def _returned(neighbor: Int32, rows: npt.NDArray[np.int64], of: Int32) -> float:
+    """Share of `rows` that are among the first `LOOK` neighbors of their neighbor `of`, both (M,)."""
+    theirs = neighbor[np.maximum(of, 0)][:, :LOOK]
+    return float(((theirs == rows[:, None]).any(axis=1) & (of >= 0)).mean())
+
+
+class Lists:
+    """What the other rows' lists say of a row, gathered from memory-mapped tables: neighbor and similarity (N, K)."""
+
+    def __init__(self, neighbor: Int32, similarity: Float32) -> None:
+        self.neighbor, self.similarity = neighbor, similarity
+        self.ranks = _within(similarity, RANKS)
+
+    def of(self, rows: npt.NDArray[np.integer], k: int) -> tuple[Int32, Float32]:
+        """For the first `k` neighbors of rows (B,): the rank (B, k) that the row has among their first k, 2 k where it is
+        not there, and their own similarities (B, k, R) at `RANKS`. What an absent neighbor gets means nothing."""
+        ids = np.maximum(self.neighbor[rows, :k], 0)
+        found = self.neighbor[ids, :k] == rows[:, None, None]
+        rank = np.where(found.any(axis=2), found.argmax(axis=2), 2 * k).astype(np.int32)
+        return rank, self.similarity[ids[:, :, None], self.ranks]
