@@ -258,6 +258,11 @@ class Config:
         _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
         _require(rule != "score" or score == "all", "edges.rule score needs relations.score all.")
         _require(
+            rule != "score" or self.edges.threshold is None,
+            f"edges.threshold has no use in the recipe {self.recipe}, whose edges are kept by a learned score; set "
+            "edges.eta, or choose --recipe cosine.",
+        )
+        _require(
             score != "all" or rule in ("score", "density-peaks"),
             "relations.score all needs edges.rule score or density-peaks.",
         )

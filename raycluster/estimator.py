@@ -12,14 +12,16 @@ from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.graph import jaccard
 from raycluster.graph.nearest import Float32
+from raycluster.models.resolve import thresholds_of, with_model
 from raycluster.overlay import load_config
-from raycluster.stages import communities, density, edges, ingest, knn, labels, lists
+from raycluster.stages import communities, density, edges, ingest, knn, labels, lists, relations
 
 
 class Clusterer:
     """Groups the rows of an array into identities.
 
-    recipe: a recipe's name or the path of a YAML file. overrides: keys laid over the recipe, nested as in the YAML, such
+    recipe: a recipe's name or the path of a YAML file; those that predict Top-K, encode contexts or recall edges are for
+    jobs/cluster.py. overrides: keys laid over the recipe, nested as in the YAML, such
     as {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
     `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
 
@@ -62,8 +64,9 @@ class Clusterer:
         config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
         if config.knn.source is not None or config.topk.source is not None:
             raise ConfigError("knn.source and topk.source are for jobs/cluster.py; Clusterer is given its array alone.")
-        if config.needs_model:
-            raise ConfigError(f"The recipe {config.recipe} needs a trained model: use jobs/cluster.py with --model.")
+        if config.topk.predict or config.contexts.encode or config.relations.score == "recall":
+            raise ConfigError(f"The recipe {config.recipe} has stages of its own: use jobs/cluster.py with --model.")
+        config = with_model(config)
         threads = self.threads or len(os.sched_getaffinity(0))
         vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
@@ -78,13 +81,19 @@ class Clusterer:
         self.knn_recall_ = 1.0
         if probing is not None:
             self.knn_recall_ = knn.check(stored, 0, neighbor, similarity, config.knn, threads).mean
-        limits = edges.settle(config, similarity, stored, {})
+        limits = edges.settle(config, similarity, stored, thresholds_of(config))
+        score = None
+        if config.relations.score == "all":
+            score = relations.scores_in_memory(str(config.model), neighbor, similarity, stored, threads)
         found = edges.build(
             0, len(stored), neighbor, similarity, config.edges, limits, 0.0,
             lambda: jaccard.neighbor_edge_probability(
                 neighbor, edges.transform(config.edges)(similarity), threads=threads
             ),
-            peaks=lambda: density.peaks_in_memory(config, neighbor, similarity, similarity, threads),
+            score,
+            lambda: density.peaks_in_memory(
+                config, neighbor, similarity, similarity if score is None else score, threads
+            ),
         )  # fmt: skip
         graph = {name: found[name] for name in ("source", "target", "weight")}
         communities.require_memory(len(graph["source"]), len(stored), config.communities)

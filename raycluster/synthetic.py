@@ -95,6 +95,13 @@ class SyntheticConfig:
     the identity's other cosines (frames of a video, an offer repeated), which say little of where the identity ends."""
     copy_cosine: float = 0.9
     """Cosine of what two copies do not owe to their identity, 0 .. 1."""
+    family_spread: float = 0.0
+    """Standard deviation of that cosine over the identities of a family (it is uniform). Raising it makes some members of a
+    family nearly the same and others distant, so that similarity falls smoothly along a neighbor list."""
+    clan_size: int = 1
+    """Families in a clan (models of a brand, brands of a category), at least 1."""
+    clan_cosine: float = 0.0
+    """Cosine of the centres of two families of a clan, 0 .. 1. Raising it fills neighbor lists with relatives."""
     styles: int = 4
     """Styles in a family, at least 1: shops that describe alike products each in their own words. Raising it makes rows of
     one style rarer."""
@@ -117,15 +124,8 @@ class SyntheticConfig:
 
     def __post_init__(self) -> None:
         """Raises ConfigError, naming the fields, if a value is out of its range."""
-        at_least_1 = (
-            "rows",
-            "min_size",
-            "effective_dimension",
-            "modes",
-            "family_size",
-            "styles",
-            "low_quality_directions",
-        )
+        counts = ("rows", "min_size", "modes", "family_size", "clan_size", "styles", "low_quality_directions")
+        at_least_1 = (*counts, "effective_dimension")
         unbounded = ("mean_size", "max_size", "tail_exponent")
         names = [field.name for field in dataclasses.fields(self) if field.name not in unbounded]
         ranges: dict[str, tuple[float, float]] = dict.fromkeys(names, (0, 1))
@@ -212,7 +212,11 @@ def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, sc
 
     alike = np.flatnonzero(labels < round(config.family_share * identities))
     family = _directions(config, "family", labels[alike] // config.family_size, scale)
-    x[alike] = _mix(x[alike], family, np.full(len(alike), math.sqrt(config.family_cosine)))
+    if config.clan_cosine > 0:
+        clan = _directions(config, "clan", labels[alike] // config.family_size // config.clan_size, scale)
+        family = _mix(family, clan, np.full(len(alike), math.sqrt(config.clan_cosine)))
+    lean = math.sqrt(12) * config.family_spread * (_uniform(config, "lean", labels[alike]) - 0.5)
+    x[alike] = _mix(x[alike], family, np.sqrt(np.clip(config.family_cosine + lean, 0.0, 1.0)))
 
     mode = _bits(config, "mode", ids) % (1 + _bits(config, "modes", labels) % config.modes)
     shifted = np.flatnonzero(mode)

@@ -53,6 +53,15 @@ def calibrated(card: Card, logit: Float32) -> Float32:
     )
 
 
+def scores_in_memory(url: str, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int) -> Float32:
+    """Scores (N, K) of all neighbors by the model at `url`."""
+    card, _ = load_card(url)
+    told = measured(card, neighbor, similarity, vectors)
+    return calibrated(
+        card, scorer(card, url, told, neighbor, similarity, vectors, threads=threads).rows(0, len(neighbor))
+    )
+
+
 def prepare(run: Run) -> dict[str, Any]:
     """What the predictor is told of the set, and with `recall` the limits that choose what is scored."""
     card, _ = load_card(str(run.config.model))

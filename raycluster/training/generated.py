@@ -28,6 +28,8 @@ SIZES: dict[str, tuple[float, dict[str, Any]]] = {
     "alone": (0.05, {"mean_size": (1.02, 1.4), "tail_exponent": (2.0, 2.0), "max_size": [20]}),
 }
 """How large identities are: share of the sets, and what their sizes are drawn from, (low, high) or one of a list."""
+SMALL, KIN = ("tail", "few", "alone"), 0.4
+"""Of the sets with such sizes, the share whose identities are relatives throughout, clans of families."""
 
 
 def write(url: str, rows: int, seed: int) -> list[str]:
@@ -68,7 +70,9 @@ def varied(seed: int, number: int) -> SyntheticConfig:
         return value if random.random() < share else 0.0
 
     shares = np.array([share for share, _ in SIZES.values()])
-    _, of_sizes = list(SIZES.values())[int(random.choice(len(SIZES), p=shares / shares.sum()))]
+    kind = list(SIZES)[int(random.choice(len(SIZES), p=shares / shares.sum()))]
+    of_sizes = SIZES[kind][1]
+    of_kin = kind in SMALL and random.random() < KIN
     sizes: dict[str, Any] = {
         name: int(random.choice(values)) if isinstance(values, list) else float(random.uniform(*values))
         for name, values in of_sizes.items()
@@ -98,4 +102,19 @@ def varied(seed: int, number: int) -> SyntheticConfig:
         low_quality_directions=int(random.integers(2, 20)),
         offset=often(0.35, 0.05, 0.5),
     )
-    return dataclasses.replace(config, **sizes)
+    return dataclasses.replace(config, **sizes, **(_kin(random) if of_kin else {}))
+
+
+def _kin(random: np.random.Generator) -> dict[str, Any]:
+    """Settings over those of small identities that make neighbor lists of relatives: product titles, species, short texts."""
+    return {
+        "family_share": float(random.uniform(0.8, 1)),
+        "family_size": int(np.exp(random.uniform(math.log(4), math.log(150)))),
+        "family_cosine": float(random.uniform(0.6, 0.97)),
+        "family_spread": float(random.uniform(0, 0.15)),
+        "clan_size": int(np.exp(random.uniform(math.log(2), math.log(40)))),
+        "clan_cosine": float(random.uniform(0.4, 0.95)),
+        "same_cosine": float(random.uniform(0.5, 0.95)),
+        "copy_share": float(random.uniform(0, 0.6)),
+        "style_share": float(random.uniform(0, 1)),
+    }

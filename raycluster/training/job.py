@@ -40,7 +40,7 @@ from raycluster.training.samples import LabelledSet, open_set
 from raycluster.truth import UNKNOWN
 
 DEFAULT_RECIPE = "sdt-row"
-MOST_CALIBRATION_SETS = 40
+MOST_CALIBRATION_SETS = 24
 """Varied sets that limits are read from: each takes a partition for every limit that is tried."""
 
 
