@@ -14,6 +14,7 @@ from raycluster.graph.nearest import Float32, Int32, Int64
 Bool = npt.NDArray[np.bool_]
 Columns = dict[str, Any]
 Combine = Literal["mean", "geometric", "minimum", "maximum"]
+MOST_ODDS = 32.0
 COMBINE = get_args(Combine)
 
 
@@ -169,6 +170,13 @@ def score_edges(
     arguments = (neighbor, similarity, score, np.float32(floor), number, source, target, weight, raw)
     count = _scored(start, stop, *arguments)
     return _columns(source[:count], target[:count], weight[:count], raw[:count], score=weight[:count])
+
+
+def odds(score: Float32) -> Float32:
+    """score / (1 - score) of scores (E,) in 0..1, at most `MOST_ODDS`."""
+    sure = np.float32(MOST_ODDS / (1 + MOST_ODDS))
+    at_most = np.minimum(score, sure)
+    return np.asarray(at_most / (1 - at_most), np.float32)
 
 
 @numba.njit(nogil=True, cache=True)

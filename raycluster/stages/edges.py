@@ -1,7 +1,7 @@
 """knn, topk, relations, density -> weighted edges, by one of five rules, each computed shard by shard with nothing left to merge.
 
     threshold    undirected, similarity >= threshold, weight = similarity
-    score        undirected, learned score >= eta, weight = score
+    score        undirected, learned score >= eta, weight = score or its odds
     early-stop   directed (FC-ES): walk a row's neighbors in cosine order while NEP >= theta, weight = NEP; with a
                  relation predictor (FC-ESER, S1) later neighbors return whose score is at least eta, weight = score
     gap          undirected (FaceMap): neighbors before the first outlying similarity gap, weight = similarity / row sum
@@ -134,7 +134,8 @@ def build(
         return edge_rules.gap_edges(start, stop, neighbor, similarity, config.gap_window, config.gap_z)
     if config.rule == "score":
         assert score is not None
-        return edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
+        columns = edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
+        return columns if config.weight == "score" else columns | {"weight": edge_rules.odds(columns["score"])}
     own = slice(start, stop)
     if config.rule == "density-peaks":
         assert peaks is not None
