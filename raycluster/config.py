@@ -6,7 +6,7 @@ from typing import Literal
 
 from raycluster.errors import ConfigError
 
-DEFAULT_RECIPE = "cosine"
+DEFAULT_RECIPE = "auto"
 
 
 def _require(condition: bool, sentence: str) -> None:

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2500
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes a second for what takes milliseconds
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

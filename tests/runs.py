@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from conftest import ROOT
 
-SETTINGS = ["--knn.k", "20", "--edges.threshold", "0.6"]
+SETTINGS = ["--recipe", "cosine", "--knn.k", "20", "--edges.threshold", "0.6"]
 
 
 def command(source: str, output: str, *options: str) -> list[str]:

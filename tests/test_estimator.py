@@ -3,16 +3,19 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
 import raycluster
 from data import identities, unit_rows
-from raycluster import Clusterer
+from raycluster import Clusterer, pipeline
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.metrics import evaluate
 from raycluster.overlay import load_config, recipe_names
 from raycluster.stages import communities
+from runs import labels
 
 SMALL = {"knn": {"k": 12}, "edges": {"threshold": 0.5}}
 
@@ -52,12 +55,39 @@ def test_every_recipe_without_a_network_finds_the_identities(recipe):
     assert found.threshold_ == (0.6 if recipe in ("cosine", "components") else None)
 
 
-@pytest.mark.parametrize("recipe", sorted(set(recipe_names()) - set(UNTRAINED)))
+OWN_STAGES = ("sdt-row", "diff-cluster", "fc-eser", "fc-es-topk", "face-transformer", "face-transformer-only-re")
+
+
+@pytest.mark.parametrize("recipe", OWN_STAGES)
 @pytest.mark.parametrize("model", [{}, {"model": "somewhere"}])
-def test_a_recipe_with_a_network_is_refused_and_pointed_to_the_job(recipe, model):
+def test_a_recipe_with_more_stages_is_refused_and_pointed_to_the_job(recipe, model):
     with pytest.raises(ConfigError) as caught:
         fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}, **model}, recipe)
-    assert str(caught.value) == f"The recipe {recipe} needs a trained model: use jobs/cluster.py with --model."
+    assert str(caught.value) == f"The recipe {recipe} has stages of its own: use jobs/cluster.py with --model."
+
+
+def test_a_recipe_that_needs_a_model_says_so():
+    with pytest.raises(ConfigError, match=r"^The recipe hard-clusters needs a trained model: give --model"):
+        fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}}, "hard-clusters")
+
+
+def test_untouched_it_judges_by_the_shipped_model_as_the_job_does(tmp_path):
+    vectors, people = identities(40, 6, spread=0.4, width=48)
+    found = Clusterer().fit(vectors)
+    assert bcubed_f(people, found.labels_) > 0.95
+    assert found.threshold_ is None
+    order = np.random.default_rng(0).permutation(len(vectors))
+    assert evaluate(found.labels_[order], Clusterer().fit(vectors[order]).labels_)["bcubed"]["f"] == 1
+    columns = {"id": range(len(vectors)), "embedding": pa.array(list(vectors), pa.list_(pa.float32()))}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    pipeline.cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), load_config(), pipeline.Execution("local"))
+    of_job = labels(tmp_path / "run")["cluster_id"].to_numpy()
+    assert evaluate(of_job, found.labels_)["bcubed"]["f"] == 1
+
+
+def test_a_threshold_is_refused_where_a_score_decides():
+    with pytest.raises(ConfigError, match=r"^edges\.threshold has no use in the recipe auto, .*--recipe cosine\.$"):
+        Clusterer(overrides=SMALL).fit(unit_rows(30, 8, 0))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +198,7 @@ def test_the_trial_of_the_lowest_codelength_wins_and_the_lowest_of_equals(monkey
 
 def test_fit_predict_returns_the_labels():
     vectors, _ = identities(20, 6)
-    clusterer = Clusterer(overrides=SMALL)
+    clusterer = Clusterer("cosine", overrides=SMALL)
     np.testing.assert_array_equal(clusterer.fit_predict(vectors), clusterer.labels_)
     np.testing.assert_array_equal(fitted(vectors).labels_, clusterer.labels_)
 
@@ -260,9 +290,9 @@ def test_fitting_loads_neither_ray_nor_torch():
     code = f"""
 import sys
 import numpy as np
-from raycluster import Clusterer
+from raycluster import Clusterer, pipeline
 rows = np.random.default_rng(0).normal(size=(30, 8))
-assert len(Clusterer(overrides={SMALL!r}).fit(rows).labels_) == 30
+assert len(Clusterer('cosine', overrides={SMALL!r}).fit(rows).labels_) == 30
 print(*sorted({{name.split('.')[0] for name in sys.modules}} & {{'ray', 'torch'}}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

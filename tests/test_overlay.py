@@ -14,6 +14,7 @@ from raycluster.models.config import EncoderConfig, TrainingConfig
 from raycluster.overlay import apply, differences, fingerprint, load_config, load_training, load_yaml, recipe_names
 
 TRAINED = {
+    "auto",
     "diff-cluster",
     "diff-cluster-vanilla",
     "diff-cluster-vanilla-topk",
@@ -78,7 +79,7 @@ def test_a_recipe_has_the_networks_that_its_stages_ask_for(name: str) -> None:
         return
     config, training = load_config(name), load_training(name)
     assert (training.filter.network != "none") == config.topk.predict
-    forms = {"none": {"none"}, "recall": {"pair"}, "all": {"row", "linkage", "distance"}}
+    forms = {"none": {"none"}, "recall": {"pair"}, "all": {"row", "relative", "linkage", "distance"}}
     assert training.predictor.form in forms[config.relations.score]
     assert training.predictor.encodes == config.contexts.encode
 
@@ -169,7 +170,7 @@ def test_a_list_of_widths_is_read_and_checked() -> None:
     said = training_complaint(overrides={"training": {"predictor": {"head": [0]}}})
     assert said == "predictor.head is (0,): widths are at least 1."
     said = training_complaint("diff-cluster", {"training": {"predictor": {"head": [8]}}})
-    assert said == "predictor.head is for form row, not pair."
+    assert said == "predictor.head is for the forms row and relative, not pair."
 
 
 def test_overrides_lie_over_the_recipe_and_leave_the_rest_of_it() -> None:

@@ -24,7 +24,7 @@ from runs import looks_finished
 from test_cli import Outcome, call
 
 ROWS, WIDTH, IDENTITIES = 32, 4, 8
-OPTIONS = ("--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local")
+OPTIONS = ("--recipe", "cosine", "--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local")
 Columns = dict[str, Any]
 
 

@@ -153,8 +153,8 @@ def test_the_stage_and_the_estimator_build_the_same_lists(job: Job) -> None:
 def test_clusterer_measures_its_recall() -> None:
     vectors, _ = make_identities(150, 10, spread=0.8)
     keys = {"knn": {"k": 12, "index": "ivf", "recall": 0.9}, "edges": {"threshold": 0.5}}
-    assert 0.88 < Clusterer(overrides=keys).fit(vectors).knn_recall_ <= 1
-    assert Clusterer(overrides={**keys, "knn": {"k": 12}}).fit(vectors).knn_recall_ == 1
+    assert 0.88 < Clusterer("cosine", overrides=keys).fit(vectors).knn_recall_ <= 1
+    assert Clusterer("cosine", overrides={**keys, "knn": {"k": 12}}).fit(vectors).knn_recall_ == 1
 
 
 @pytest.mark.parametrize("rows", [13, 30, 200])
