@@ -1,12 +1,16 @@
 """Data shared by tests: a small set of synthetic identities as Parquet, and where the real sets are."""
 
 import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 from raycluster.synthetic import SyntheticConfig, write_parquet
+
+# torch reads it when it is loaded, here and in jobs that tests start: small tensors are slower on many threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2500
@@ -30,12 +34,9 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """torch on one thread: small tensors are slower on many."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True)
+def _threads() -> None:
+    """Every test begins with one thread of torch and all of numba's, whatever another has set."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
