@@ -9,8 +9,10 @@ import pytest
 
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
-# torch reads it when it is loaded, here and in jobs that tests start: small tensors are slower on many threads.
+# Read when torch and faiss are loaded, here and in jobs that tests start: what is small is slower on many threads, and
+# threads that spin while they wait slow a busy machine down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2500

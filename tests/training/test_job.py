@@ -19,6 +19,8 @@ import pytest
 from conftest import ROOT
 from raycluster.errors import ConfigError, InputError, RayclusterError
 from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.job import ClusterArgs, with_recipe
+from raycluster.job import cluster as cluster_job
 from raycluster.models import config
 from raycluster.models.folder import load_card
 from raycluster.overlay import load_config, load_training
@@ -27,6 +29,7 @@ from raycluster.synthetic import SyntheticConfig, write_parquet
 from raycluster.training import calibration, generated
 from raycluster.training.job import TrainArgs, train
 from runs import labels, run
+from test_cli import call
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 FIT = {"optimizer": "adamw", "learning-rate": 0.01, "warmup-steps": 5, "batch": 32, "patience": 0}
@@ -148,19 +151,12 @@ def test_density_peaks_follow_the_scores_of_another_recipe(model, identities, tm
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "jobs" / "cluster.py"),
-        "--input",
-        identities,
-        "--output",
-        str(tmp_path / "run"),
-    ]
-    done = run([*command, "--model", model, "--executor", "local"])
-    assert done.returncode == 0, done.stderr
+    words = ["--input", identities, "--output", str(tmp_path / "run"), "--model", model, "--executor", "local"]
+    done = call(ClusterArgs, cluster_job, *words, default=with_recipe)
+    assert done.code == 0, done.stderr
     assert json.loads(done.stdout)["recipe"] == "sdt-row"
-    changed = run([*command, "--model", model, "--executor", "local", "--edges.eta", "0.9"])
-    assert changed.returncode == 2
+    changed = call(ClusterArgs, cluster_job, *words, "--edges.eta", "0.9", default=with_recipe)
+    assert changed.code == 2
     assert "edges.eta: None -> 0.9" in changed.stderr
 
 
