@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numba
 import pytest
+from hypothesis import HealthCheck, settings
 
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
@@ -13,6 +14,10 @@ from raycluster.synthetic import SyntheticConfig, write_parquet
 # threads that spin while they wait slow a busy machine down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A busy machine makes an example slow.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2500
