@@ -252,7 +252,7 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
 def test_two_ray_workers_learn_as_well_as_one_process_and_say_no_more(model, identities, tmp_path, capfd):
     args = arguments(identities, tmp_path / "model")
     chosen = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, source=model))
-    train(dataclasses.replace(args, training=chosen, execution=Execution(workers=2)))
+    train(dataclasses.replace(args, training=chosen, execution=Execution("ray", workers=2)))
     printed = capfd.readouterr()
     assert printed.out == ""
     assert all(re.match(r"\d\d:\d\d:\d\d \w", line) for line in printed.err.splitlines())
