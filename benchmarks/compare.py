@@ -1,7 +1,8 @@
 """Recipes and baselines in one table, for any labelled sets: Markdown on stdout, JSON and a chart in files.
 
 Every row is made in a process of its own under limits of time and memory; one that fails says why. Finished rows are kept
-in FOLDER, by input, settings and versions of the libraries, and not made again. A row called best is the best of the
+in FOLDER, by input, settings and versions of the libraries, and not made again; a sweep of a recipe that was ended goes on
+with the run it had. A row called best is the best of the
 printed sweep by BCubed F on the test labels themselves, a bound no user reaches; `oracle` marks methods that are told the
 true number of identities. Rows without a label take part and are left out of the scores; noise counts as singletons.
 
@@ -123,15 +124,18 @@ class Laboratory:
 
     def recipe(self, config: Config) -> Values:
         """A recipe as it is."""
-        arguments = (self.test, self.args.label_column, config)
-        return dict(self.kept(_told(config), recipes.PACKAGES, 1, recipes.scored, *arguments))
+        return dict(self.kept(_told(config), recipes.PACKAGES, 1, recipes.scored, *self._run_of(config)))
 
     def recipe_sweep(self, config: Config) -> Rows:
         """A recipe at every limit of its sweep."""
         points = recipes.swept(config)
-        arguments = (self.test, self.args.label_column, config)
         what = {"sweep": points, **_told(config)}
-        return list(self.kept(what, recipes.PACKAGES, len(points), recipes.sweep, *arguments))
+        return list(self.kept(what, recipes.PACKAGES, len(points), recipes.sweep, *self._run_of(config)))
+
+    def _run_of(self, config: Config) -> tuple[str, str, Config, str]:
+        """What a recipe's rows are made of, and the run folder they share."""
+        name = fingerprint(self.described, _told(config))
+        return self.test, self.args.label_column, config, str(Path(self.args.folder) / "runs" / name)
 
 
 def _told(config: Config) -> Values:

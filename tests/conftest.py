@@ -1,19 +1,26 @@
 """Data shared by tests: a small set of synthetic identities as Parquet, and where the real sets are."""
 
 import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
+import numba
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
+# Read when torch and faiss are loaded, here and in jobs that tests start: what is small is slower on many threads, and
+# threads that spin while they wait slow a busy machine down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A busy machine makes an example slow.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 2500
-
-settings.register_profile("any machine", deadline=None)  # a busy one takes a second for what takes milliseconds
-settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +41,9 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """torch on one thread: small tensors are slower on many."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True)
+def _threads() -> None:
+    """Every test begins with one thread of torch and all of numba's, whatever another has set."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)

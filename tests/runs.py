@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from conftest import ROOT
+from raycluster.job import ClusterArgs, cluster, with_recipe
+from test_cli import Outcome, call
 
 SETTINGS = ["--recipe", "cosine", "--knn.k", "20", "--edges.threshold", "0.6"]
 
@@ -17,6 +19,12 @@ def command(source: str, output: str, *options: str) -> list[str]:
     """The main job's command line with settings that suit the small synthetic set."""
     job = str(ROOT / "jobs" / "cluster.py")
     return [sys.executable, job, "--input", source, "--output", output, *SETTINGS, *options]
+
+
+def here(source: str, output: str, *options: str) -> Outcome:
+    """The same command line in this process."""
+    words = command(source, output, "--executor", "local", *options)[2:]
+    return call(ClusterArgs, cluster, *words, default=with_recipe)
 
 
 def evaluation(folder: str, truth: str, scores: str) -> list[str]:

@@ -304,7 +304,7 @@ def test_a_signal_ends_a_job_with_130_and_one_line(tmp_path: Path, sent: signal.
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         process.send_signal(sent)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, "")

@@ -130,11 +130,45 @@ def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: 
     assert rows[1]["F_B"] >= rows[0]["F_B"] - 1
     assert rows[0]["seconds"] > 0
     assert "seconds" not in rows[1], "a sweep is read from stored edges"
+    assert list((tmp_path / "kept" / "runs").iterdir()) == [], "no run is left, with a sweep or without"
     config = compare.recipes.configured("cosine", None, 20, {"id_column": "id", "embedding_column": "embedding"})
     compare.recipes.pipeline.cluster(source, str(tmp_path / "run"), config, compare.recipes.Execution("local"))
     expected = evaluate(EvaluateArgs(str(tmp_path / "run"), source))
     assert rows[0]["F_B"] == 100 * expected["bcubed"]["f"]
     assert rows[0]["R#I"] == expected["identity"]["clusters_per_identity"]
+
+
+def test_a_sweep_takes_over_the_run_of_its_recipe_and_goes_on_where_it_was_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "call", here)
+    source, runs = labelled.written(tmp_path), tmp_path / "kept" / "runs"
+    laboratory = compare.Laboratory(args(source, tmp_path), source)
+    columns = {"id_column": "id", "embedding_column": "embedding"}
+    tiny.model(tmp_path / "model", thresholds={"eta": 0.5})
+    config = compare.recipes.configured("sdt-row", str(tmp_path / "model"), 10, columns)
+
+    def made(stage: str) -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in runs.glob(f"*/stages/{stage}/*/*.parquet")}
+
+    as_is = laboratory.recipe(config)
+    before, edges = made("relations"), made("edges")
+    assert before
+
+    def ended(asked: EvaluateArgs) -> Any:
+        assert asked.sweep
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compare.recipes, "evaluate", ended)
+        with pytest.raises(Failed, match="no room"):
+            laboratory.recipe_sweep(config)
+    assert made("relations") == before, "neighbors were judged again"
+    assert made("edges") != edges
+    found = laboratory.recipe_sweep(config)
+    assert [at["threshold"] for at in found] == list(compare.recipes.swept(config))
+    assert next(at for at in found if at["threshold"] == 0.5)["bcubed"] == as_is["scores"]["bcubed"]
+    assert list(runs.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
-"""Recipes of this package as rows of the table: the whole job, Parquet to labels, and a sweep over its stored edges."""
+"""Recipes of this package as rows of the table: the whole job, Parquet to labels, and a sweep over its stored edges.
 
+The sweep takes over the run of the whole job, so that it computes edges and communities alone.
+"""
+
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,25 +47,35 @@ def swept(config: Config) -> tuple[float, ...]:
     return {"threshold": COSINES, "early-stop": THETAS}.get(config.edges.rule, ())
 
 
-def scored(source: str, label_column: str, config: Config) -> dict[str, Any]:
-    """Scores of a run, its summary, the seconds of the whole job and its peak; kernels are compiled and imported before."""
+def scored(source: str, label_column: str, config: Config, run: str) -> dict[str, Any]:
+    """Scores of a run, its limits, the seconds of the whole job and its peak; kernels are compiled and imported before.
+
+    The run is left in the local folder `run` for a sweep, where the recipe has one; what lay there is deleted first.
+    """
+    shutil.rmtree(run, ignore_errors=True)
     with TemporaryDirectory() as folder:
         _warm_up(folder, config)
-        summary: dict[str, Any] = {}
-        spent = seconds(lambda: summary.update(pipeline.cluster(source, f"{folder}/run", config, Execution("local"))))
-        peak = peak_gib()
-        found = evaluate(EvaluateArgs(f"{folder}/run", source, config.id_column, label_column))
+    summary: dict[str, Any] = {}
+    spent = seconds(lambda: summary.update(pipeline.cluster(source, run, config, Execution("local"))))
+    peak = peak_gib()
+    found = evaluate(EvaluateArgs(run, source, config.id_column, label_column))
+    if not swept(config):
+        shutil.rmtree(run)
     limits = {name: value for name, value in summary.items() if name in edges.LIMITS}
     return {"scores": found, "limits": limits, "seconds": spent, "peak_gib": peak}
 
 
-def sweep(source: str, label_column: str, config: Config) -> list[dict[str, Any]]:
-    """Scores at every limit of `swept`, from the edges of one run that stored all of them."""
+def sweep(source: str, label_column: str, config: Config, run: str) -> list[dict[str, Any]]:
+    """Scores at every limit of `swept`, from the edges of one run that stored all of them.
+
+    It goes on with the run in `run`, left by `scored` or by a sweep that was ended, and deletes it when done.
+    """
     everything = replace(config, edges=replace(config.edges, reserve=1.0))
-    with TemporaryDirectory() as folder:
-        pipeline.cluster(source, f"{folder}/run", everything, Execution("local"))
-        args = EvaluateArgs(f"{folder}/run", source, config.id_column, label_column, sweep=swept(config))
-        return list(evaluate(args)["sweep"])
+    pipeline.cluster(source, run, everything, Execution("local", replan=True))
+    args = EvaluateArgs(run, source, config.id_column, label_column, sweep=swept(config))
+    found = list(evaluate(args)["sweep"])
+    shutil.rmtree(run)
+    return found
 
 
 def _warm_up(folder: str, config: Config) -> None:

@@ -20,7 +20,8 @@ def transition(similarity: Float32, sigma: float | None = None) -> Float32:
     """Rows of P (R, K), each summing to 1, from similarities (R, K) in 0..1, NaN where there is no neighbor.
 
     Rank 0 is the row itself, whose similarity is taken as 1: a row without neighbors, or with none that is similar, goes
-    nowhere. With `sigma`, of 0.001 or more, p_ij is softmax(-(1 - s_ij) / sigma) instead.
+    nowhere. With `sigma`, of 0.001 or more, p_ij is softmax(-(1 - s_ij) / sigma) instead: a row with none that is similar
+    gives all neighbors the same, exp(-1 / sigma) of what it keeps.
     """
     given = similarity.astype(np.float64)
     given[:, 0] = 1

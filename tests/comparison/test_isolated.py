@@ -74,10 +74,13 @@ def test_what_fails_says_why_in_one_line(work: Any, argument: Any, message: str)
 
 
 def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    began = time.monotonic()
-    with pytest.raises(isolated.Failed, match=r"^took longer than 3 s$"):
-        isolated.call(sleeps, str(tmp_path / "started"), limits=isolated.Limits(seconds=3, gib=4))
-    assert time.monotonic() - began < 30
+    for seconds in (2, 4, 8, 16, 32):  # imports count, and take long on a busy machine
+        began = time.monotonic()
+        with pytest.raises(isolated.Failed, match=f"^took longer than {seconds} s$"):
+            isolated.call(sleeps, str(tmp_path / "started"), limits=isolated.Limits(seconds=seconds, gib=4))
+        assert time.monotonic() - began < seconds + 30
+        if (tmp_path / "started").exists():
+            break
     assert (tmp_path / "started").exists()
 
 

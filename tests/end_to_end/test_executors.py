@@ -1,5 +1,6 @@
 """Shards, executors, workers and the order of rows change no label. Ray is started once, in this process."""
 
+import contextlib
 import shutil
 import threading
 import time
@@ -100,12 +101,13 @@ def test_a_killed_worker_is_replaced(identities: str, expected: pa.Table, tmp_pa
         deadline = time.monotonic() + 120
         while not killed and time.monotonic() < deadline:
             if any((tmp_path / "run").glob("stages/knn/*/attempts/*")):
-                for process in psutil.process_iter(["name", "cmdline"]):
-                    words = " ".join(process.info["cmdline"] or [])
-                    if words.startswith("ray::") and "ShardActor" in words:
-                        process.kill()
-                        killed.append(process.pid)
-                        return
+                for process in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        words = " ".join(process.cmdline())
+                        if words.startswith("ray::") and "ShardActor" in words:
+                            process.kill()
+                            killed.append(process.pid)
+                            return
             time.sleep(0.001)
 
     killer = threading.Thread(target=kill_one)

@@ -18,7 +18,7 @@ from raycluster.overlay import load_config, load_training
 from raycluster.pipeline import Execution, cluster
 from raycluster.synthetic import SyntheticConfig, write_parquet
 from raycluster.training.job import TrainArgs, train
-from runs import command, labels, looks_finished, run
+from runs import command, here, labels, looks_finished, run
 
 LOCAL = Execution(executor="local")
 RECIPES = ("face-transformer", "face-transformer-only-re", "face-transformer-only-lp")
@@ -101,7 +101,7 @@ def test_a_job_killed_among_the_contexts_goes_on_and_ends_with_the_same_labels(
     done = run(asked)
     assert done.returncode == 0, done.stderr
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "a finished shard was computed again"
-    assert run(command(identities, str(tmp_path / "undisturbed"), *options)).returncode == 0
+    assert here(identities, str(tmp_path / "undisturbed"), *options).code == 0
     assert labels(disturbed).equals(labels(tmp_path / "undisturbed"))
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROWS
-from runs import command, labels, looks_finished, run
+from runs import command, here, labels, looks_finished, run
 
 MOMENTS: list[tuple[str, Callable[[Path], bool]]] = [
     ("planned", lambda folder: (folder / "plan.json").exists()),
@@ -34,7 +34,7 @@ def _kill_when(reached: Callable[[Path], bool], folder: Path, arguments: list[st
 def test_a_killed_driver_goes_on_and_ends_with_the_same_labels(identities: str, tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     options = ("--executor", "local", "--shards", "6")
-    assert run(command(identities, str(undisturbed), *options)).returncode == 0
+    assert here(identities, str(undisturbed), *options[2:]).code == 0
     killed = 0
     for _, reached in MOMENTS:
         code = _kill_when(reached, disturbed, command(identities, str(disturbed), *options))
@@ -55,27 +55,27 @@ def test_a_killed_driver_goes_on_and_ends_with_the_same_labels(identities: str, 
 
 def test_a_finished_run_is_not_computed_again(identities: str, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    arguments = command(identities, str(output), "--executor", "local")
-    first = run(arguments)
+    first = here(identities, str(output))
+    assert first.code == 0, first.stderr
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
-    second = run(arguments)
-    assert second.returncode == 0
+    second = here(identities, str(output))
+    assert second.code == first.code
     assert second.stdout == first.stdout
     assert before == {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
 
 
 def test_replan_computes_only_what_the_change_touches(identities: str, tmp_path: Path) -> None:
     output, fresh = tmp_path / "run", tmp_path / "fresh"
-    assert run(command(identities, str(output), "--executor", "local")).returncode == 0
+    assert here(identities, str(output)).code == 0
     searched = {path: path.stat().st_mtime_ns for path in output.glob("stages/knn/*/*.parquet")}
-    changed = ["--edges.threshold", "0.7", "--executor", "local"]
-    refused = run(command(identities, str(output), *changed))
-    assert refused.returncode == 2
+    changed = ["--edges.threshold", "0.7"]
+    refused = here(identities, str(output), *changed)
+    assert refused.code == 2
     assert "edges.threshold: 0.6 -> 0.7" in refused.stderr
-    again = run(command(identities, str(output), *changed, "--replan"))
-    assert again.returncode == 0, again.stderr
+    again = here(identities, str(output), *changed, "--replan")
+    assert again.code == 0, again.stderr
     assert searched == {path: path.stat().st_mtime_ns for path in output.glob("stages/knn/*/*.parquet")}
-    assert run(command(identities, str(fresh), *changed)).returncode == 0
+    assert here(identities, str(fresh), *changed).code == 0
     assert labels(output).equals(labels(fresh))
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runs import command, evaluation, labels, run
+from runs import command, evaluation, here, labels, run
 from servers import S3Server, flaky_proxy, seaweed_s3
 
 
@@ -27,8 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, identities: str) -> Iterato
 @pytest.fixture(scope="module")
 def expected(identities: str, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     output = tmp_path_factory.mktemp("local") / "run"
-    finished = run(command(identities, str(output), "--executor", "local"))
-    assert finished.returncode == 0, finished.stderr
+    finished = here(identities, str(output))
+    assert finished.code == 0, finished.stderr
     return labels(output)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import ROOT
-from runs import SETTINGS, command, labels, run
+from runs import SETTINGS, here, labels
 from servers import RayHead, S3Server, ray_head, seaweed_s3
 
 
@@ -53,7 +53,7 @@ def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels(
     assert files.find(f"{store.bucket}/run/stages/knn/"), "no stage was stored"
     attempts = [path for path in files.find(f"{store.bucket}/run/stages") if "/attempts/" in path]
     assert attempts, "no shard ran on Ray"
-    assert run(command(identities, str(tmp_path / "local"), "--executor", "local")).returncode == 0
+    assert here(identities, str(tmp_path / "local")).code == 0
     assert pa.concat_tables(parts).sort_by("id").equals(labels(tmp_path / "local"))
 
 

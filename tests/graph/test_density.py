@@ -51,6 +51,14 @@ def test_rows_without_neighbors_or_with_none_that_is_similar_go_nowhere():
     assert volume(score).tolist() == [1, 1, 1]
 
 
+def test_softmax_gives_neighbors_of_no_similarity_the_same_and_empty_ranks_nothing():
+    score = np.array([[np.nan, np.nan, np.nan], [np.nan, 0, 0], [0.3, 0, np.nan]], np.float32)
+    small = np.exp(-1 / 0.5)
+    expected = [[1, 0, 0], [1 / (1 + 2 * small), small / (1 + 2 * small), small / (1 + 2 * small)],
+                [1 / (1 + small), small / (1 + small), 0]]  # fmt: skip
+    np.testing.assert_allclose(transition(score, 0.5), expected, rtol=1e-6)
+
+
 def test_lowering_sigma_lets_only_the_nearest_count():
     score = np.array([[1, 0.9, 0.5]], np.float32)
     flat, sharp = transition(score, 100.0), transition(score, 0.01)

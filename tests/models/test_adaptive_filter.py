@@ -13,8 +13,6 @@ from raycluster.errors import InputError
 from raycluster.models.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.config import EncoderConfig, FilterConfig
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 K, D = 8, 12
 RAW = (0.0, 1.0)
 NETWORKS = ("transformer", "lstm")

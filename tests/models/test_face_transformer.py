@@ -15,8 +15,6 @@ from raycluster.errors import ConfigError, InputError
 from raycluster.models.config import EncoderConfig, PredictorConfig
 from raycluster.models.face_transformer import FaceTransformer, RelationEncoder, distance_logits
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ROWS, K, D, HOP2 = 30, 7, 12, 3
 KINDS = {"full": ("linkage", HOP2), "only RE": ("distance", HOP2), "only LP": ("linkage", 0)}
 every_kind = pytest.mark.parametrize("kind", KINDS)

@@ -14,8 +14,6 @@ from raycluster.errors import InputError
 from raycluster.models.config import EncoderConfig, PredictorConfig
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 K, D = 8, 12
 RAW = (0.0, 1.0)
 FORMS = {"row": RowPredictor, "pair": PairPredictor}

@@ -13,8 +13,6 @@ from raycluster.models.relative import BINS_A_UNIT, RelativePredictor, curve
 from raycluster.models.scale import RANKS, SETTING, Scale
 from raycluster.training.calibration import average_precision
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 K, D = 12, 20
 SMALL = EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0)
 CPU = torch.device("cpu")

@@ -103,7 +103,9 @@ def test_a_predictor_of_the_other_form_is_refused(model: Model) -> None:
     expected = f"asks a predictor of form pair, and that of the model {url} is of form row."
     assert refusal(config("diff-cluster", url)) == f"relations.score recall {expected}"
     url = model("pair", recipe="diff-cluster")
-    expected = f"asks a predictor of form row or relative or linkage or distance, and that of the model {url} is of form pair."
+    expected = (
+        f"asks a predictor of form row or relative or linkage or distance, and that of the model {url} is of form pair."
+    )
     assert refusal(config("sdt-row", url)) == f"relations.score all {expected}"
 
 

@@ -259,14 +259,14 @@ def test_a_pair_with_no_neighbor_is_refused(models, rows):
 
 
 def test_threads_of_torch_are_as_before_also_after_an_error(models, rows):
-    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     scorer = rows.scorer(*models["row", "none"])
     scorer.rows(0, 20)
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
     scorer.network.forward = None
     with pytest.raises(TypeError):
         scorer.rows(0, 20)
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
 
 
 def test_a_set_that_does_not_fit_the_model_is_refused(models, rows):

@@ -65,7 +65,9 @@ def test_each_knob_brings_nearer_whom_it_names(knob, nearer):
 def test_a_looser_picture_spread_widens_the_cosines_of_an_identity():
     spread = []
     for value in (0.0, 0.2):
-        config = SyntheticConfig(rows=2000, width=128, mean_size=10.0, modes=1, picture_spread=value, low_quality_share=0.0)
+        config = SyntheticConfig(
+            rows=2000, width=128, mean_size=10.0, modes=1, picture_spread=value, low_quality_share=0.0
+        )
         _, vectors, label = next(generate(config))
         same = (label[:, None] == label) & ~np.eye(len(label), dtype=bool)
         spread.append((vectors @ vectors.T)[same].std())

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from conftest import ROOT
 from raycluster.errors import ConfigError, InputError, RayclusterError
 from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.job import ClusterArgs, with_recipe
+from raycluster.job import cluster as cluster_job
 from raycluster.models import config
 from raycluster.models.folder import load_card
 from raycluster.overlay import load_config, load_training
@@ -27,6 +29,7 @@ from raycluster.synthetic import SyntheticConfig, write_parquet
 from raycluster.training import calibration, generated
 from raycluster.training.job import TrainArgs, train
 from runs import labels, run
+from test_cli import call
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 FIT = {"optimizer": "adamw", "learning-rate": 0.01, "warmup-steps": 5, "batch": 32, "patience": 0}
@@ -42,9 +45,19 @@ OVERRIDES = {
 
 
 def arguments(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
+    """A training long enough to learn from."""
     settings = load_config(recipe, OVERRIDES)
     chosen = dataclasses.replace(load_training(recipe, OVERRIDES), **training)
     return TrainArgs((source,), str(output), settings, chosen, LOCAL)
+
+
+def briefly(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
+    """The same for ten steps, where what is learned does not matter."""
+    args = arguments(source, output, recipe, **training)
+    parts = (args.training.filter, args.training.predictor)
+    fits = [dataclasses.replace(part.fit, steps=10, evaluate_every=5) for part in parts]
+    filter, predictor = (dataclasses.replace(part, fit=fit) for part, fit in zip(parts, fits, strict=True))
+    return dataclasses.replace(args, training=dataclasses.replace(args.training, filter=filter, predictor=predictor))
 
 
 @pytest.fixture(scope="module")
@@ -138,19 +151,12 @@ def test_density_peaks_follow_the_scores_of_another_recipe(model, identities, tm
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
-    command = [
-        sys.executable,
-        str(ROOT / "jobs" / "cluster.py"),
-        "--input",
-        identities,
-        "--output",
-        str(tmp_path / "run"),
-    ]
-    done = run([*command, "--model", model, "--executor", "local"])
-    assert done.returncode == 0, done.stderr
+    words = ["--input", identities, "--output", str(tmp_path / "run"), "--model", model, "--executor", "local"]
+    done = call(ClusterArgs, cluster_job, *words, default=with_recipe)
+    assert done.code == 0, done.stderr
     assert json.loads(done.stdout)["recipe"] == "sdt-row"
-    changed = run([*command, "--model", model, "--executor", "local", "--edges.eta", "0.9"])
-    assert changed.returncode == 2
+    changed = call(ClusterArgs, cluster_job, *words, "--edges.eta", "0.9", default=with_recipe)
+    assert changed.code == 2
     assert "edges.eta: None -> 0.9" in changed.stderr
 
 
@@ -165,10 +171,10 @@ def test_gram_tokens_fit_any_width_and_vectors_only_their_own(model, pair_model,
 def test_sets_of_two_widths_are_for_gram_tokens(identities, tmp_path):
     narrow = str(tmp_path / "narrow")
     write_parquet(SyntheticConfig(rows=600, width=24, effective_dimension=24, mean_size=6, same_cosine=0.85), narrow)
-    both = dataclasses.replace(arguments(identities, tmp_path / "row"), input=(identities, narrow))
+    both = dataclasses.replace(briefly(identities, tmp_path / "row"), input=(identities, narrow))
     train(both)
     assert [entry["width"] for entry in load_card(str(tmp_path / "row"))[0].data] == [48, 24]
-    pairs = arguments(identities, tmp_path / "pair", "diff-cluster")
+    pairs = briefly(identities, tmp_path / "pair", "diff-cluster")
     with pytest.raises(ConfigError, match="of widths 24, 48"):
         train(dataclasses.replace(pairs, input=(identities, narrow)))
 
@@ -178,7 +184,7 @@ def test_generated_identities_are_sets_beside_the_labelled_ones(identities, tmp_
     monkeypatch.setattr(generated, "KINDS", ("demo", "long-tail"))
     named = pq.read_table(identities).rename_columns({"id": "key", "embedding": "vector", "label": "person"})
     pq.write_table(named, tmp_path / "named.parquet")
-    args = arguments(str(tmp_path / "named.parquet"), tmp_path / "model", generated=1400)
+    args = briefly(str(tmp_path / "named.parquet"), tmp_path / "model", generated=1400)
     settings = dataclasses.replace(args.settings, id_column="key", embedding_column="vector")
     train(dataclasses.replace(args, settings=settings, label_column="person"))
     card, _ = load_card(str(tmp_path / "model"))
@@ -218,8 +224,7 @@ def test_a_finished_model_is_kept_and_no_other_training_may_take_its_place(model
         train(arguments(identities, model, seed=1))
 
 
-def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(model, identities, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # numba may have set another number here
+def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(model, identities, tmp_path):
     settings = tmp_path / "small.yaml"
     settings.write_text(json.dumps(OVERRIDES))
     command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--input", identities, "--recipe", "sdt-row"]
@@ -244,11 +249,14 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
 
 
 @pytest.mark.timeout(900)  # a machine with other work starts Ray's workers slowly
-def test_two_ray_workers_learn_as_well_as_one_process(model, identities, tmp_path):
-    on_ray = dataclasses.replace(
-        arguments(identities, tmp_path / "model"), execution=Execution(executor="ray", workers=2)
-    )
-    train(on_ray)
+def test_two_ray_workers_learn_as_well_as_one_process_and_say_no_more(model, identities, tmp_path, capfd):
+    args = arguments(identities, tmp_path / "model")
+    chosen = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, source=model))
+    train(dataclasses.replace(args, training=chosen, execution=Execution("ray", workers=2)))
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert all(re.match(r"\d\d:\d\d:\d\d \w", line) for line in printed.err.splitlines())
+    assert not (tmp_path / "model" / "work").exists()
     one, two = (load_card(url)[0].metrics["predictor"] for url in (model, str(tmp_path / "model")))
     assert two["average_precision"] == pytest.approx(one["average_precision"], abs=0.02)
     assert two["f"] == pytest.approx(one["f"], abs=0.03)
@@ -308,13 +316,13 @@ def test_a_model_that_is_missing_or_tampered_with_is_refused(model, identities, 
 
 
 def filter_only(identities: str, folder: Path) -> str:
-    train(arguments(identities, folder / "filter", "fc-es-topk"))
+    train(briefly(identities, folder / "filter", "fc-es-topk"))
     return str(folder / "filter")
 
 
 def test_a_trained_filter_serves_another_recipe(identities, tmp_path):
     source = filter_only(identities, tmp_path)
-    args = arguments(identities, tmp_path / "model")
+    args = briefly(identities, tmp_path / "model")
     chosen = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, source=source))
     train(dataclasses.replace(args, training=chosen))
     networks = [load_card(url)[0].networks["filter"]["sha256"] for url in (source, str(tmp_path / "model"))]
@@ -324,6 +332,6 @@ def test_a_trained_filter_serves_another_recipe(identities, tmp_path):
 def test_rows_without_a_label_are_neighbors_and_never_samples(identities, tmp_path):
     truth = pq.read_table(identities)["label"].to_numpy()
     source = relabelled(identities, tmp_path / "rows", lambda row: None if row % 4 == 0 else int(truth[row]))
-    train(arguments(source, tmp_path / "model"))
+    train(briefly(source, tmp_path / "model"))
     kept = np.unique(truth[np.arange(len(truth)) % 4 != 0])
     assert load_card(str(tmp_path / "model"))[0].data[0]["identities"] == len(kept)
