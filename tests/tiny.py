@@ -11,12 +11,15 @@ import torch
 
 from data import unit_rows
 from raycluster import pipeline
+from raycluster.graph.nearest import exact_top_k
 from raycluster.models import folder
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import Card
 from raycluster.models.relation_predictor import RowPredictor
+from raycluster.models.relative import RelativePredictor
+from raycluster.models.scale import Lists, Scale
 from raycluster.models.scoring import make
 from raycluster.overlay import load_config
 from raycluster.run import Run
@@ -26,12 +29,17 @@ ROWS, WIDTH, K = 150, 16, 12
 SIZE: dict[str, Any] = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 
 
+def rows() -> Any:
+    """The 150 rows, unit vectors: six about each of 25 centers."""
+    vectors = unit_rows(ROWS // 6, WIDTH, 0).repeat(6, axis=0) + 0.6 * unit_rows(ROWS, WIDTH, 1)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def run(folder: Path, recipe: str, shards: int = 1, *, name: str = "run", **keys: Any) -> Run:
     """Cluster the 150 rows by a recipe to `folder`/`name`; `keys` are laid over it, knn.k is 12 unless given."""
     source = folder / "rows.parquet"
     if not source.exists():
-        vectors = unit_rows(ROWS // 6, WIDTH, 0).repeat(6, axis=0) + 0.6 * unit_rows(ROWS, WIDTH, 1)
-        columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(vectors), pa.list_(pa.float32()))}
+        columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(rows()), pa.list_(pa.float32()))}
         pq.write_table(pa.table(columns), source)
     config = load_config(recipe, {**keys, "knn": {"k": K, **keys.get("knn", {})}}, "test")
     pipeline.cluster(str(source), str(folder / name), config, pipeline.Execution("local", shards=shards))
@@ -48,7 +56,7 @@ def column(run: Run, stage: str, name: str) -> Any:
 
 def model(
     url: str | Path,
-    form: Literal["none", "pair", "row", "linkage", "distance"] = "row",
+    form: Literal["none", "pair", "row", "relative", "linkage", "distance"] = "row",
     mask: Literal["none", "topk", "mixture"] = "mixture",
     *,
     recipe: str = "sdt-row",
@@ -58,13 +66,15 @@ def model(
 ) -> Card:
     """Write a model for `recipe` with an adaptive filter and, unless `form` is none, a predictor; returns its card.
 
-    The forms `linkage` and `distance` are of so many `hop2` neighbors and inner `width`, without a mask. `known` are other
-    values of the card.
+    The forms `linkage` and `distance` are of so many `hop2` neighbors and inner `width`; they and `relative` have no mask.
+    `known` are other values of the card.
     """
     if form in ("linkage", "distance"):
         encoder = EncoderConfig(**{**SIZE, "width": width}, norm="after")
         predictor = PredictorConfig(form=form, tokens="embedding", hop2=hop2, encoder=encoder)
         known = {"embedding_width": WIDTH, **known}
+    elif form == "relative":
+        predictor = PredictorConfig(form=form, tokens="gram", encoder=EncoderConfig(**SIZE))
     else:
         encoder = EncoderConfig(**SIZE, attention="differential", mask=mask, mask_step=2)
         predictor = PredictorConfig(form=form, tokens="gram", encoder=encoder)
@@ -100,10 +110,22 @@ def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torc
     return network.state_dict()
 
 
+def _on_the_rows(network: RelativePredictor) -> torch.Tensor:
+    """Logits of the 150 rows: what a scale tells of the set shifts them, and of no other set as of this."""
+    vectors = rows()
+    neighbor, similarity = exact_top_k(vectors, np.arange(ROWS, dtype=np.int32), vectors, K)
+    scales = network.scales([Scale.of(neighbor, similarity, vectors)], torch.device("cpu"))
+    back, profile = Lists(neighbor, similarity).of(np.arange(ROWS), K)
+    given = (torch.from_numpy(vectors[neighbor]), torch.ones(ROWS, K).bool(), torch.from_numpy(back))
+    return network(*given, torch.from_numpy(profile), scales, torch.zeros(ROWS, dtype=torch.int64))[:, 1:]
+
+
 def _logits(network: Any, vectors: torch.Tensor) -> torch.Tensor:
     background, present, topk = (0.0, WIDTH**-0.5), torch.ones(vectors.shape[:2]).bool(), torch.full((256,), K // 2)
     if isinstance(network, AdaptiveFilter):
         return network(vectors, present, background).logit()
+    if isinstance(network, RelativePredictor):
+        return _on_the_rows(network)
     if isinstance(network, FaceTransformer):
         place = torch.randint(0, 256, (256, K))
         return network(vectors[:, : network.nearest], present[:, : network.nearest], place, present)[:, 1:]

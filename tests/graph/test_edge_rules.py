@@ -11,6 +11,7 @@ from raycluster.graph.edge_rules import (
     early_stop_edges,
     gap_edges,
     gap_lengths,
+    odds,
     recallable,
     score_edges,
     threshold_edges,
@@ -41,6 +42,16 @@ def nep_table(neighbor, seed, limit):
 def as_columns(edges):
     """Rows of (source, target, weight, nep, score, similarity) as columns."""
     return {name: np.array([edge[at] for edge in edges], dtype) for at, (name, dtype) in enumerate(COLUMNS.items())}
+
+
+def test_odds_grow_with_the_score_and_are_capped():
+    score = np.linspace(0, 1, 101, dtype=np.float32)
+    found = odds(score)
+    assert found.dtype == np.float32
+    below = score < 0.96
+    np.testing.assert_allclose(found[below], score[below] / (1 - score[below]), rtol=1e-5)
+    assert (np.diff(found) >= 0).all()
+    assert found[-1] == pytest.approx(32, rel=1e-5)
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from data import unit_rows
+from data import identities, rows_of, unit_rows
 from raycluster.errors import InputError
+from raycluster.graph.nearest import exact_top_k
 from raycluster.models import scoring
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.folder import load_network
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
+from raycluster.models.relative import RelativePredictor
+from raycluster.models.scale import Scale
 from raycluster.models.scoring import Neighborhoods, Scorer, activation_bytes, block_of, make
 
 ROWS, WIDTH, K = 75, tiny.WIDTH, tiny.K  # five blocks, the last cut short
@@ -42,6 +45,12 @@ class Set:
         self.wanted = (random.random((ROWS, K)) < random.choice([0, 0.1, 0.5, 1], (ROWS, 1))) & (self.neighbor >= 0)
         self.wanted[:, 0] = False
 
+    def told(self):
+        """What the form relative reads besides."""
+        similarity = np.where(self.neighbor < 0, -1, (self.vectors[self.neighbor] @ self.vectors[:, :, None])[..., 0])
+        similarity = -np.sort(-similarity.astype(np.float32), axis=1)
+        return {"similarity": similarity, "scale": Scale.of(self.neighbor, similarity, self.vectors)}
+
     def scorer(self, url, card, name="predictor", **changes) -> Scorer:
         arguments = {"topk": self.topk} | changes
         return Scorer(url, card, name, self.neighbor, self.vectors, BACKGROUND, **arguments)
@@ -57,7 +66,7 @@ def models(tmp_path_factory):
     """Scorers by the form of the predictor and its mask; the filter's is in the row form's folder."""
     made = {}
     forms = [("row", "none"), ("row", "topk"), ("row", "mixture"), ("pair", "none"), ("pair", "mixture")]
-    for form, mask in (*forms, ("linkage", "none"), ("distance", "none")):
+    for form, mask in (*forms, ("relative", "none"), ("linkage", "none"), ("distance", "none")):
         url = str(tmp_path_factory.mktemp("model"))
         made[form, mask] = url, tiny.model(url, form, mask)
     return made
@@ -92,6 +101,35 @@ def test_logits_of_rows_do_not_depend_on_cuts_threads_or_order(models, rows, mas
             same(scorer.rows(start, stop), whole, start, stop)
 
     check()
+
+
+def test_logits_on_a_sets_scale_do_not_depend_on_cuts_threads_or_order(models, rows):
+    told = rows.told()
+    whole = rows.scorer(*models["relative", "none"], **told).rows(0, ROWS)
+    assert (np.isnan(whole) == (rows.neighbor < 0) | (np.arange(K) == 0)).all()
+    scorer = rows.scorer(*models["relative", "none"], **told)
+
+    @given(calls, st.integers(1, 3))
+    @examples
+    def check(calls, threads):
+        scorer.threads = threads
+        for start, stop in calls:
+            same(scorer.rows(start, stop), whole, start, stop)
+
+    check()
+
+
+def test_the_form_relative_judges_lists_of_any_length_and_at_most_80_neighbors_of_each(models, monkeypatch):
+    vectors, _ = identities(30, 5, width=WIDTH)
+    monkeypatch.setattr(scoring, "MOST", 16)
+    found = {}
+    for k in (9, 16, 24):
+        neighbor, similarity = exact_top_k(vectors, rows_of(vectors), vectors, k)
+        told = {"similarity": similarity, "scale": Scale.of(neighbor, similarity, vectors)}
+        found[k] = Scorer(*models["relative", "none"], "predictor", neighbor, vectors, **told).rows(0, len(vectors))
+        assert found[k].shape == (len(vectors), k)
+    assert np.isnan(found[24][:, 16:]).all()
+    assert not np.isnan(found[24][:, 1:16]).any()
 
 
 @pytest.mark.parametrize("mask", ["none", "mixture"])
@@ -292,7 +330,8 @@ def test_neighborhoods_are_gathered_from_read_only_tables(rows, storage):
 
 
 def test_make_follows_the_card(models):
-    kinds = {"row": RowPredictor, "pair": PairPredictor, "linkage": FaceTransformer, "distance": FaceTransformer}
+    kinds = {"row": RowPredictor, "relative": RelativePredictor, "pair": PairPredictor}
+    kinds |= {"linkage": FaceTransformer, "distance": FaceTransformer}
     for (form, _), (_, card) in models.items():
         assert isinstance(make("predictor", card), kinds[form])
         assert isinstance(make("filter", card), AdaptiveFilter)

@@ -158,6 +158,18 @@ def test_rule_score_combines_as_configured(combine):
     assert_equal_columns(found, edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, combine))
 
 
+def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any_limit():
+    neighbor, similarity = neighbor_table(40, 10, 0)
+    score = random_scores(neighbor, 0)
+    config, limits = EdgesConfig(rule="score", weight="odds"), {"eta": 0.3}
+    found = build(0, 40, neighbor, similarity, config, limits, 0.0, lambda: None, score)
+    plain = edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, "mean")
+    assert_equal_columns(found, plain | {"weight": edge_rules.odds(plain["score"])})
+    kept = edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.6, "mean")
+    keep = in_force(found, config, limits, 0.6)
+    np.testing.assert_array_equal(found["score"][keep], kept["score"])
+
+
 def test_gap_takes_its_window_and_z_from_the_configuration():
     neighbor, similarity = neighbor_table(60, 20, 0)
     config = EdgesConfig(rule="gap", gap_window=3, gap_z=0.5)

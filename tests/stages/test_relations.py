@@ -28,6 +28,7 @@ CALIBRATED = {"theta": 0.45, "floor": 0.03, "eta": 0.5}
 RUNS: dict[str, dict[str, Any]] = {
     "all": {"recipe": "sdt-row"},
     "all, short lists": {"recipe": "sdt-row", "knn": IVF},
+    "all, on the set's scale": {"recipe": "auto"},
     "recall": {"recipe": "diff-cluster"},
     "recall, short lists": {"recipe": "diff-cluster", "knn": IVF},
     "recall, as configured": {"recipe": "diff-cluster", "edges": {"theta": 0.9}, "relations": {"floor": 0.2}},
@@ -40,6 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     """A function that makes one of RUNS on so many shards, once."""
     root = tmp_path_factory.mktemp("relations")
     tiny.model(root / "sdt-row", "row", thresholds=CALIBRATED)
+    tiny.model(root / "auto", "relative", recipe="auto", thresholds=CALIBRATED)
     tiny.model(root / "diff-cluster", "pair", recipe="diff-cluster", thresholds=CALIBRATED)
     tiny.model(root / "vanilla", "pair", "none", recipe="fc-eser", thresholds=CALIBRATED)
     runs: dict[tuple[str, int], Run] = {}
