@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import raycluster
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.config import TrainingConfig
-from raycluster.models.strength import WEIGHTS
+from raycluster.models.membership import WEIGHTS
 from raycluster.overlay import apply
 from raycluster.store import Store
 
@@ -67,7 +67,7 @@ class Card:
     seconds: float
     """Wall-clock time of the training."""
     strength: dict[str, float] = field(default_factory=dict)
-    """Weights of `models.strength`; empty where the model says nothing of strengths, as in cards of before there were any."""
+    """Weights of `models.membership`; empty where the model says nothing of strengths, as in cards of before there were any."""
 
 
 def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:

@@ -2,7 +2,7 @@
 
     share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
     strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it
-                 (`raycluster.models.strength`); the share, without such a model. 1 for a row that is alone
+                 (`raycluster.models.membership`); the share, without such a model. 1 for a row that is alone
     runner_up    cluster that gets the most of the rest; null where there is none
     margin       share less the runner-up's share, -1..1
     is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
@@ -24,7 +24,7 @@ from raycluster import schemas
 from raycluster.config import Config, LabelsConfig
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.models.folder import load_card
-from raycluster.models.strength import Block, Evidence
+from raycluster.models.membership import Block, Evidence
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import communities, edges
 from raycluster.stages.embeddings import id_type

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from raycluster import metrics
 from raycluster.config import Config
-from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, Float64, probability
+from raycluster.models.membership import FEATURES, WEIGHTS, Evidence, Float64, probability
 from raycluster.stages import edges
 from raycluster.training import calibration, limits
 from raycluster.training.samples import LabelledSet
@@ -29,7 +29,7 @@ Weights = dict[str, float]
 def of_clusters(
     sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Callable[[str], None]
 ) -> tuple[Weights, limits.Curve, dict[str, Any]]:
-    """Weights of `models.strength`, their reliability on sets left out of the fit, and what is said of it.
+    """Weights of `models.membership`, their reliability on sets left out of the fit, and what is said of it.
 
     The sets' `relations` hold raw scores, and `known` the slope, intercept and limit that were chosen for them. With
     fewer than `PARTS` sets the reliability is of the rows fitted on. No weights where no held-out row shares a cluster.
@@ -46,7 +46,7 @@ def of_clusters(
 
 
 def fit(features: Float64, right: Float64) -> Weights:
-    """The most likely weights for features (M, 5) and whether each row is right (M,), 0..1, under a small penalty.
+    """The most likely weights for features (M, 4) and whether each row is right (M,), 0..1, under a small penalty.
 
     The weight of `row` is 0 or more: a higher mean score never makes a row less sure. Targets are smoothed as in
     `calibration.platt`, so rows that are all right have a finite intercept.
@@ -72,7 +72,7 @@ def fit(features: Float64, right: Float64) -> Weights:
 
 
 def _judged(part: LabelledSet, config: Config, known: dict[str, float]) -> tuple[Float64, Float64]:
-    """Features (M, 5) of a set's held-out rows that are not alone, and whether they are right (M,)."""
+    """Features (M, 4) of a set's held-out rows that are not alone, and whether they are right (M,)."""
     score = limits.scores(part, known)
     at = edges.settle(config, part.similarity, part.vectors, known)
     cluster = limits.partition(part, limits.graph(part, score, config, at), config)

@@ -1,9 +1,9 @@
 """How sure a row's place is: the probability that it is of the majority identity of its cluster, from learned scores.
 
 A row's evidence is the mean score of its pairs within its cluster, those below the edge limit included. What a mean of 0.6 is
-worth depends on the set: how high such pairs score everywhere in it, how much of all score lies within clusters, how many rows
-are alone, and how large clusters are. All come from sums of integers, so they depend neither on shards nor on the order of rows,
-and a model weighs them (`raycluster.training.strength` fits it).
+worth depends on the set: how high such pairs score everywhere in it, how much of all score lies within clusters, and how many
+rows are alone. All come from sums of integers, so they depend neither on shards nor on the order of rows, and a model weighs
+them (`raycluster.training.strength` fits it).
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +17,8 @@ from scipy.special import expit, logit
 from raycluster.graph.nearest import Float32, Int32, Int64
 
 Float64 = npt.NDArray[np.float64]
-FEATURES = ("row", "pairs", "inside", "alone", "size")
-"""Of a row and, the last four, of its set; a model has a weight for each, and `intercept`."""
+FEATURES = ("row", "pairs", "inside", "alone")
+"""Of a row and, the last three, of its set; a model has a weight for each, and `intercept`."""
 WEIGHTS = ("intercept", *FEATURES)
 UNIT = 2**24
 """A score counts as so many integer steps, which is float32's own precision next to 1."""
@@ -33,7 +33,7 @@ class Evidence:
     """What the scores of a set say of its clusters."""
 
     features: Float64
-    """(N, 5) `FEATURES`; those of a row that is alone in its cluster mean nothing."""
+    """(N, 4) `FEATURES`; those of a row that is alone in its cluster mean nothing."""
     alone: npt.NDArray[np.bool_]
     """(N,) rows that are the only one of their cluster."""
 
@@ -49,14 +49,12 @@ class Evidence:
         for start, neighbor, score in blocks:
             inside, outside = _gather(start, cluster, neighbor, score, total, pairs)
             within, beyond = within + int(inside), beyond + int(outside)
-        sizes = np.bincount(cluster)
-        alone = sizes[cluster] == 1
+        alone = np.bincount(cluster)[cluster] == 1
         features = np.empty((rows, len(FEATURES)))
         features[:, 0] = _log_odds(total, pairs)
         features[:, 1] = _log_odds(total.sum(), pairs.sum())
         features[:, 2] = _log_odds(within, (within + beyond) / UNIT)
         features[:, 3] = np.count_nonzero(alone) / max(rows, 1)
-        features[:, 4] = np.log(max(rows, 1) / max(len(sizes), 1))
         return cls(features, alone)
 
     def strength(self, weights: Mapping[str, float]) -> Float64:
@@ -87,14 +85,15 @@ def _gather(start, cluster, neighbor, score, total, pairs):  # type: ignore[no-u
             inside = cluster[i] == cluster[j]
             sums[0 if inside else 1] += steps
             if inside:
-                for end in (i, j):
-                    total[end] += steps
-                    pairs[end] += 1
+                total[i] += steps
+                total[j] += steps
+                pairs[i] += 1
+                pairs[j] += 1
     return sums
 
 
 def probability(weights: Mapping[str, float], features: Float64) -> Float64:
-    """The probability (M,) in 0..1 that rows are of the majority identity of their cluster, from features (M, 5)."""
+    """The probability (M,) in 0..1 that rows are of the majority identity of their cluster, from features (M, 4)."""
     value = np.full(len(features), weights["intercept"])
     for name, column in zip(FEATURES, features.T, strict=True):
         value += weights[name] * column
