@@ -220,7 +220,8 @@ class LabelsConfig:
     min_cluster_size: int = 2
     """Rows in a smaller cluster are outliers. 1 makes none by size."""
     min_strength: float = 0.0
-    """Rows that belong to their cluster less than this (0..1) are outliers."""
+    """Rows whose strength (0..1) is below this are outliers: with a model that was calibrated for it, the probability that
+    the row is of its cluster's majority identity; else the share of the row's edge weight that stays in its cluster."""
 
     def __post_init__(self) -> None:
         _require(self.min_cluster_size >= 1, f"labels.min-cluster-size is {self.min_cluster_size}: at least 1.")

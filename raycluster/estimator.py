@@ -25,9 +25,10 @@ class Clusterer:
     as {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
     `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
 
-    After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (share of a row's edge weight that stays in its
-    cluster), threshold_ the similarity threshold in force or None, knn_recall_ the neighbors' recall (1, or
-    measured on a sample for inverted lists), result_ the full `Labels`, n_features_in_.
+    After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (the probability that a row is of its cluster's
+    majority identity, with a model that was calibrated for it, else the share of its edge weight that stays there),
+    threshold_ the similarity threshold in force or None, knn_recall_ the neighbors' recall (1, or measured on a sample for
+    inverted lists), result_ the full `Labels`, n_features_in_.
     """
 
     def __init__(
@@ -109,7 +110,10 @@ class Clusterer:
             for trial in range(communities.trials(config.communities))
         ]
         best = min(trials, key=lambda trial: trial.codelength)
-        self.result_ = labels.describe(best.communities, **graph, config=config.labels).in_rows(order)
+        blocks = [] if score is None else [(0, neighbor, score)]
+        strength = labels.calibrated_strength(config, best.communities, blocks)
+        result = labels.describe(best.communities, **graph, config=config.labels, strength=strength)
+        self.result_ = result.in_rows(order)
         self.labels_ = self.result_.cluster_id.astype(np.int64)
         if self.outliers_as_noise:
             self.labels_[self.result_.is_outlier] = -1

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 
 from raycluster import metrics, schemas
 from raycluster.errors import InputError
-from raycluster.graph.nearest import Int32, Int64
+from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.pipeline import STAGES
 from raycluster.run import Run
 from raycluster.stages import communities, edges
 from raycluster.store import Store
+from raycluster.training import calibration
 from raycluster.truth import read_labels
 
 
@@ -41,7 +42,12 @@ class EvaluateArgs:
 
 
 def evaluate(args: EvaluateArgs) -> dict[str, Any]:
-    """The metrics of `raycluster.metrics.evaluate`, with `sweep` and `hard_clusters` where asked for.
+    """The metrics of `raycluster.metrics.evaluate` and the reliability of strengths, with `sweep` and `hard_clusters` where
+    asked for.
+
+    `strength` is a table by tenths of it: low, high, rows, mean_strength, and share_right, the share of rows that are of the
+    majority identity of their cluster (`metrics.majority`). Rows whose cluster has no other labelled row tell nothing and
+    are left out, as are empty tenths.
 
     Raises InputError where the run is not complete, a column is missing, or the truth names ids the run does not have;
     ids that the run dropped are left out.
@@ -51,11 +57,12 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
     if manifest is None:
         raise InputError(f"{args.run} holds no finished run: there is no MANIFEST.json.")
     parts = json.loads(manifest)["labels"]
-    columns = ["id", "cluster_id"]
+    columns = ["id", "cluster_id", "strength"]
     table = pa.concat_tables([store.get_table(part["path"], part["sha256"], columns) for part in parts])
     row, truth = _matched(args, table["id"], store)
     predicted = table["cluster_id"].to_numpy()
     result: dict[str, Any] = metrics.evaluate(truth, predicted[row])
+    result["strength"] = _reliability(truth, predicted[row], table["strength"].to_numpy()[row])
     if args.sweep or args.hard_clusters:
         run = Run(args.run, STAGES)
         if args.sweep:
@@ -68,6 +75,13 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
         folder, _, name = args.json.rpartition("/")
         Store(folder or ".").put(name, json.dumps(result, indent=2).encode())
     return result
+
+
+def _reliability(truth: Int32, predicted: Int64, strength: Float32) -> list[dict[str, float]]:
+    right, shared = metrics.majority(truth, predicted)
+    names = {"count": "rows", "mean_probability": "mean_strength", "share_same": "share_right"}
+    table = calibration.reliability(strength[shared], right[shared])
+    return [{names.get(name, name): value for name, value in line.items()} for line in table]
 
 
 def _matched(args: EvaluateArgs, ids: pa.ChunkedArray, store: Store) -> tuple[Int64, Int32]:

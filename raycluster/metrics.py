@@ -151,6 +151,23 @@ def evaluate_part(truth: ArrayLike, predicted: ArrayLike, part: NDArray[np.bool_
     return {"pairwise": pairwise(restricted), "bcubed": bcubed(restricted)}
 
 
+def majority(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Whether each row (N,) is of the majority identity of its cluster, and whether its cluster has another row.
+
+    1 or 0, and 1 / t for the rows of each of t identities that tie: the chance of being right if the tie is drawn,
+    whatever the order of rows. Arguments and InputError as in `Contingency.of`.
+    """
+    table = Contingency.of(truth, predicted)
+    most = np.zeros(len(table.cluster_sizes), np.int64)
+    np.maximum.at(most, table.cluster, table.counts)
+    top = table.counts == most[table.cluster]
+    value = top / np.bincount(table.cluster, top)[table.cluster]
+    cells = table.identity * len(most) + table.cluster
+    cluster = _encode(predicted, "predicted")[0]
+    own = np.searchsorted(cells, _encode(truth, "truth")[0] * len(most) + cluster)
+    return value[own], table.cluster_sizes[cluster] > 1
+
+
 def size_groups(truth: ArrayLike, groups: int = GROUPS) -> Ints:
     """Split the I identities into groups of equal count by descending size, as S2 (sz-1 to sz-5).
 

@@ -91,12 +91,14 @@ def clusters_of(run: Finished, ids: list[Any]) -> np.ndarray:
 
 
 def scores_of(result: dict[str, Any]) -> dict[str, Any]:
-    """An evaluation without what else was asked for."""
-    return {name: value for name, value in result.items() if name not in ("sweep", "hard_clusters")}
+    """The metrics of an evaluation alone."""
+    return {name: value for name, value in result.items() if name not in ("strength", "sweep", "hard_clusters")}
 
 
 def rounded(value: Any) -> Any:
     """Scores up to the order in which they were summed."""
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
     if isinstance(value, dict):
         return {name: rounded(inner) for name, inner in value.items()}
     return round(value, 10)
@@ -112,7 +114,10 @@ def refusal(run: Finished, truth: str, **options: Any) -> str:
 
 def test_the_json_has_exactly_the_documented_keys(run: Finished) -> None:
     result = run.evaluate()
-    assert list(result) == ["rows", "identities", "clusters", "singletons", "pairwise", "bcubed", "nmi", "identity"]
+    assert list(result) == [
+        "rows", "identities", "clusters", "singletons", "pairwise", "bcubed", "nmi", "identity",
+        "strength",
+    ]  # fmt: skip
     assert set(result["pairwise"]) == set(result["bcubed"]) == SCORES
     assert set(result["nmi"]) == {"arithmetic", "geometric"}
     assert {"clusters_per_identity", "singletons_per_identity"} < set(result["identity"])
@@ -123,8 +128,35 @@ def test_the_json_has_exactly_the_documented_keys(run: Finished) -> None:
 
 def test_the_scores_are_those_of_the_labels_the_run_published(run: Finished) -> None:
     result = run.evaluate()
-    assert rounded(result) == rounded(metrics.evaluate(run.labels, clusters_of(run, run.ids)))
+    table = result["strength"]
+    assert sum(line["rows"] for line in table) == result["rows"] - result["singletons"]
+    assert rounded(scores_of(result)) == rounded(metrics.evaluate(run.labels, clusters_of(run, run.ids)))
     assert 0.1 < result["pairwise"]["f"] < 1
+
+
+def test_strengths_stand_beside_the_share_of_rows_in_the_majority(run: Finished) -> None:
+    written = pq.read_table(run.folder / "run" / "labels").sort_by("id").to_pydict()
+    labels = [label if at % 4 else None for at, label in enumerate(run.labels.tolist())]
+    members: dict[int, list[int]] = {}
+    for at in np.flatnonzero([label is not None for label in labels]).tolist():
+        members.setdefault(written["cluster_id"][at], []).append(at)
+    judged: dict[int, list[tuple[float, float]]] = {}
+    for rows in members.values():
+        own = [labels[at] for at in rows]
+        top = [label for label in set(own) if own.count(label) == max(own.count(other) for other in own)]
+        for at in rows if len(rows) > 1 else []:
+            value = written["strength"][at]
+            judged.setdefault(min(int(value * 10), 9), []).append((value, (labels[at] in top) / len(top)))
+    expected = [
+        {
+            "low": tenth / 10, "high": (tenth + 1) / 10, "rows": len(found),
+            "mean_strength": pytest.approx(np.mean([value for value, _ in found])),
+            "share_right": pytest.approx(np.mean([right for _, right in found])),
+        }
+        for tenth, found in sorted(judged.items())
+    ]  # fmt: skip
+    assert run.evaluate(run.truth(label=pa.array(labels)))["strength"] == expected
+    assert len(expected) > 2
 
 
 def test_the_order_of_the_truth_does_not_matter(run: Finished) -> None:
@@ -154,13 +186,13 @@ def test_rows_without_a_label_are_left_out(run: Finished) -> None:
     unknown = np.arange(ROWS) % 3 == 0
     result = run.evaluate(run.truth(label=pa.array(run.labels, mask=unknown)))
     kept = [one for one, left_out in zip(run.ids, unknown, strict=True) if not left_out]
-    assert rounded(result) == rounded(metrics.evaluate(run.labels[~unknown], clusters_of(run, kept)))
+    assert rounded(scores_of(result)) == rounded(metrics.evaluate(run.labels[~unknown], clusters_of(run, kept)))
     assert result["rows"] == 200
 
 
 def test_a_truth_of_some_rows_scores_those(run: Finished) -> None:
     result = run.evaluate(run.truth(id=pa.array(run.ids[:40]), label=pa.array(run.labels[:40])))
-    assert rounded(result) == rounded(metrics.evaluate(run.labels[:40], clusters_of(run, run.ids[:40])))
+    assert rounded(scores_of(result)) == rounded(metrics.evaluate(run.labels[:40], clusters_of(run, run.ids[:40])))
 
 
 def test_ids_that_the_run_dropped_are_skipped(dropping: Finished) -> None:
@@ -168,7 +200,7 @@ def test_ids_that_the_run_dropped_are_skipped(dropping: Finished) -> None:
     result = dropping.evaluate()
     assert result["rows"] == 117
     expected = metrics.evaluate(dropping.labels[kept], clusters_of(dropping, [dropping.ids[place] for place in kept]))
-    assert rounded(result) == rounded(expected)
+    assert rounded(scores_of(result)) == rounded(expected)
 
 
 def test_a_truth_in_several_files_is_one(run: Finished, tmp_path: Path) -> None:

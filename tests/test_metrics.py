@@ -212,6 +212,22 @@ def test_dense_labels_at_the_ends_of_a_dtype(dtype):
         assert table.counts.tolist() == table.identity_sizes.tolist()
 
 
+@settings(max_examples=100, deadline=None)
+@given(LABELLINGS, st.integers(0, 1000))
+def test_the_majority_equals_a_count_and_ties_are_shared(labelling, seed):
+    truth, predicted = (np.array(labels) for labels in labelling)
+    right, shared = metrics.majority(truth, predicted)
+    for row in range(len(truth)):
+        values, counts = np.unique(truth[predicted == predicted[row]], return_counts=True)
+        top = values[counts == counts.max()]
+        assert right[row] == (1 / len(top) if truth[row] in top else 0)
+        assert shared[row] == (counts.sum() > 1)
+    assert (right[~shared] == 1).all()
+    order = np.random.default_rng(seed).permutation(len(truth))
+    for moved, still in zip(metrics.majority(truth[order], predicted[order]), (right, shared), strict=True):
+        np.testing.assert_array_equal(moved, still[order])
+
+
 def test_perfect_clusters_score_one():
     result = evaluate([3, 3, 1, 1, 1, 2], ["c", "c", "a", "a", "a", "b"])
     assert result["pairwise"] == result["bcubed"] == {"precision": 1.0, "recall": 1.0, "f": 1.0}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import raycluster
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.config import TrainingConfig
+from raycluster.models.membership import WEIGHTS
 from raycluster.overlay import apply
 from raycluster.store import Store
 
@@ -56,7 +57,7 @@ class Card:
     thresholds: dict[str, float]
     """Those of theta, floor, eta, closeness, slope and intercept that were calibrated."""
     curves: dict[str, list[dict[str, Any]]]
-    """What the thresholds were read from."""
+    """What the thresholds were read from, and how far `strength` is to be trusted."""
     confidence: list[dict[str, Any]]
     """How far to trust a predicted Top-K, as `calibration.topk_confidence` makes it."""
     metrics: dict[str, Any]
@@ -65,6 +66,8 @@ class Card:
     """Of raycluster, Python and the packages that decide a model, as `versions` tells them."""
     seconds: float
     """Wall-clock time of the training."""
+    strength: dict[str, float] = field(default_factory=dict)
+    """Weights of `models.membership`; empty where the model says nothing of strengths, as in cards of before there were any."""
 
 
 def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
@@ -135,6 +138,7 @@ def _card(data: bytes, name: str) -> Card:
             "use the version that trained the model."
         )
     hints = typing.get_type_hints(Card)
+    values.setdefault("strength", {})
     if missing := sorted(hints.keys() - values.keys()):
         raise InputError(f"{name} lacks {', '.join(missing)}.")
     if unknown := sorted(values.keys() - hints.keys()):
@@ -146,6 +150,8 @@ def _card(data: bytes, name: str) -> Card:
     for network, entry in values["networks"].items():
         if network not in NETWORKS or entry.keys() != _ENTRY or entry["file"] != f"{network}.safetensors":
             raise InputError(f"{name} describes a network '{network}' that raycluster does not write.")
+    if values["strength"] and values["strength"].keys() != set(WEIGHTS):
+        raise InputError(f"{name} does not hold the weights of strength that raycluster writes: {', '.join(WEIGHTS)}.")
     return Card(**{**values, "training": _training(values["training"], name)})
 
 

@@ -1,14 +1,18 @@
-"""communities, edges -> what is said of every row and of every cluster.
+"""communities, edges, relations -> what is said of every row and of every cluster.
 
-    strength     share of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
+    share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
+    strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it
+                 (`raycluster.models.membership`); the share, without such a model. 1 for a row that is alone
     runner_up    cluster that gets the most of the rest; null where there is none
-    margin       strength less the runner-up's share, -1..1
+    margin       share less the runner-up's share, -1..1
     is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
+    mean_strength    mean over the cluster's rows
     representative   the row with the most edge weight inside its cluster, ties to the lowest row
 
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -17,8 +21,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from raycluster import schemas
-from raycluster.config import LabelsConfig
+from raycluster.config import Config, LabelsConfig
 from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.models.folder import load_card
+from raycluster.models.membership import Block, Evidence
 from raycluster.run import Part, Run, Stage
 from raycluster.stages import communities, edges
 from raycluster.stages.embeddings import id_type
@@ -61,8 +67,18 @@ class Labels:
         return int((self.cluster_size == 1).sum())
 
 
-def describe(cluster: Int32, source: Int32, target: Int32, weight: Float32, config: LabelsConfig) -> Labels:
-    """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,)."""
+def describe(
+    cluster: Int32,
+    source: Int32,
+    target: Int32,
+    weight: Float32,
+    config: LabelsConfig,
+    strength: Float64 | None = None,
+) -> Labels:
+    """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,).
+
+    strength (N,) as a model has calibrated it; none means the share.
+    """
     rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
     wide = np.maximum(weight, 0).astype(np.float64)
     inside = cluster[source] == cluster[target]
@@ -70,7 +86,8 @@ def describe(cluster: Int32, source: Int32, target: Int32, weight: Float32, conf
     outer = _at_both_ends(source[~inside], target[~inside], wide[~inside], rows)
     total = inner + outer
     some = total > 0
-    strength = np.divide(inner, total, out=np.ones(rows), where=some)
+    if strength is None:
+        strength = np.divide(inner, total, out=np.ones(rows), where=some)
     runner_up, best = _runner_up(cluster, source[~inside], target[~inside], wide[~inside])
     margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
     size = np.bincount(cluster, minlength=count)
@@ -116,11 +133,29 @@ def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) ->
     return runner_up, best
 
 
+def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
+    """Strengths (N,) by the configuration's model, from clusters (N,) and the neighbors and scores of all rows.
+
+    None where no model judges all neighbors, or the model was not calibrated for it.
+    """
+    if config.relations.score != "all":
+        return None
+    card, _ = load_card(str(config.model))
+    return Evidence.of(cluster, blocks).strength(card.strength) if card.strength else None
+
+
+def _blocks(run: Run) -> Iterator[Block]:
+    for shard, start in enumerate(run.starts[:-1]):
+        neighbor = schemas.to_matrix(run.table("knn", shard, ["neighbor"])["neighbor"])
+        yield start, neighbor, schemas.to_matrix(run.table("relations", shard, ["score"])["score"])
+
+
 @lru_cache(maxsize=1)
 def of_run(run: Run) -> Labels:
     """Labels of a run whose communities are done; kept for the shards that follow."""
     cluster = run.table("communities", communities.best_trial(run), ["community"])["community"].to_numpy()
-    return describe(cluster, **edges.load(run), config=run.config.labels)
+    strength = calibrated_strength(run.config, cluster, _blocks(run))
+    return describe(cluster, **edges.load(run), config=run.config.labels, strength=strength)
 
 
 def compute(run: Run, shard: int) -> Part:

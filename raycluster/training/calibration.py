@@ -59,10 +59,11 @@ def probability(logit: Floats, slope: float, intercept: float) -> Floats:
     return expit(slope * logit + intercept)
 
 
-def reliability(probability: Floats, same: Bools, bins: int = 10) -> Table:
+def reliability(probability: Floats, same: Bools | Floats, bins: int = 10) -> Table:
     """Predicted against actual share of true pairs by equal bins of 0..1: low, high, count, mean_probability, share_same.
 
-    probability (M,) in 0..1, same (M,). A bin is [low, high), the last one [low, 1]; empty ones are left out.
+    probability (M,) in 0..1, same (M,) the truth, or its chance in 0..1. A bin is [low, high), the last one [low, 1]; empty
+    ones are left out.
     """
     assert np.all((probability >= 0) & (probability <= 1)), "a probability lies in 0..1"
     edges = np.arange(1, bins) / bins

@@ -1,7 +1,8 @@
 """The training job: labelled sets in, a model folder out. Its steps, each of which a killed job takes up where it was:
 
 generated sets beside the labelled  ->  neighbors of every set (the stages of the main job)  ->  adaptive filter
-->  Top-K of every row  ->  theta, floor  ->  relation predictor  ->  scores of every pair  ->  probabilities, eta  ->  card
+->  Top-K of every row  ->  theta, floor  ->  relation predictor  ->  scores of every pair  ->  probabilities, eta
+->  strengths  ->  card
 """
 
 import dataclasses
@@ -34,7 +35,7 @@ from raycluster.stages.knn import KNN
 from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
 from raycluster.store import Store
-from raycluster.training import generated, limits
+from raycluster.training import generated, limits, strength
 from raycluster.training.learn import fitted, learn, told
 from raycluster.training.samples import LabelledSet, open_set
 from raycluster.truth import UNKNOWN
@@ -151,6 +152,7 @@ class Job:
         curves: dict[str, Any] = {}
         metrics: dict[str, Any] = {"purpose": purpose}
         confidence: list[dict[str, Any]] = []
+        weights: dict[str, float] = {}
         bare = dataclasses.replace(
             config,
             topk=dataclasses.replace(config.topk, predict=False),
@@ -173,8 +175,18 @@ class Job:
             found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
             self.thresholds |= found
             curves |= read
+            if config.relations.score == "all":
+                weights, curves["strength"], metrics["strength"] = strength.of_clusters(
+                    sets, config, self.thresholds, self.progress.say
+                )
         seconds = round(time.perf_counter() - self.began, 1)
-        card = self._card(curves=curves, confidence=confidence, metrics=metrics, history=self.history, seconds=seconds)
+        known: dict[str, Any] = {
+            "curves": curves,
+            "confidence": confidence,
+            "metrics": metrics,
+            "history": self.history,
+        }
+        card = self._card(**known, strength=weights, seconds=seconds)
         return folder.save(self.args.output, card, self.tensors)
 
     def _card(self, **known: Any) -> Card:

@@ -13,7 +13,7 @@ from raycluster import metrics, scratch
 from raycluster.config import Config
 from raycluster.graph import edge_rules
 from raycluster.graph.edge_rules import Columns
-from raycluster.graph.nearest import Float32
+from raycluster.graph.nearest import Float32, Int32
 from raycluster.stages import communities, density, edges
 from raycluster.training import calibration
 from raycluster.training.samples import LabelledSet
@@ -82,7 +82,7 @@ def of_scores(
 ) -> tuple[dict[str, float], dict[str, Curve], dict[str, Any]]:
     """Slope and intercept that make scores probabilities, from the raw scores of the sets' `relations`, and the limit that
     edges are kept by: closeness of rule density-peaks, else eta."""
-    raw = [_logit(scratch.joined(part.run, "relations", "score", "float32")) for part in sets]
+    raw = [_logit(part) for part in sets]
     logits, same = [], []
     for part, logit in zip(sets, raw, strict=True):
         rows = part.anchors(held_out=True)
@@ -99,18 +99,11 @@ def of_scores(
     name = "closeness" if config.edges.rule == "density-peaks" else "eta"
     everything = {**known, name: GRID[0]}
 
-    def stored(part: LabelledSet, score: Float32) -> Columns:
-        return edges.build(
-            0, len(score), part.neighbor, part.similarity, config.edges, everything, 0.0,
-            lambda: edges.nep_of(part.run, 0, len(score)), score,
-            lambda: density.peaks_in_memory(config, part.neighbor, part.similarity, score, part.run.threads),
-        )  # fmt: skip
-
     def at(limit: float, columns: Columns) -> Columns:
         keep = edges.in_force(columns, config.edges, everything, limit)
         return {column: values[keep] for column, values in columns.items()}
 
-    built = [(part, stored(part, score)) for part, score in zip(sets, scores, strict=True)]
+    built = [(part, graph(part, score, config, everything)) for part, score in zip(sets, scores, strict=True)]
     curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
     best = calibration.best(curve)
     say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
@@ -125,17 +118,36 @@ def of_scores(
     return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
 
 
+def scores(part: LabelledSet, known: dict[str, float]) -> Float32:
+    """Probabilities (N, K) of a set whose `relations` hold raw scores, by the slope and intercept in `known`."""
+    return np.asarray(calibration.probability(_logit(part), known["slope"], known["intercept"]))
+
+
+def graph(part: LabelledSet, score: Float32, config: Config, at: edges.Limits) -> Columns:
+    """The edges of a whole set at some limits, by its scores (N, K)."""
+    return edges.build(
+        0, len(score), part.neighbor, part.similarity, config.edges, at, 0.0,
+        lambda: edges.nep_of(part.run, 0, len(score)), score,
+        lambda: density.peaks_in_memory(config, part.neighbor, part.similarity, score, part.run.threads),
+    )  # fmt: skip
+
+
+def partition(part: LabelledSet, columns: Columns, config: Config) -> Int32:
+    """The cluster (N,) of every row of a set in the partition that edges give."""
+    links = {name: columns[name] for name in ("source", "target", "weight")}
+    rows, directed = len(part.identity), config.edges.directed
+    return communities.partition(**links, rows=rows, config=config.communities, directed=directed).communities
+
+
 def quality(part: LabelledSet, columns: Columns, config: Config) -> dict[str, float]:
     """BCubed (f, precision, recall) and pairwise F of held-out identities in the partition that edges give."""
-    graph = {name: columns[name] for name in ("source", "target", "weight")}
-    rows = len(part.identity)
-    found = communities.partition(**graph, rows=rows, config=config.communities, directed=config.edges.directed)
+    cluster = partition(part, columns, config)
     labelled = part.identity != UNKNOWN
-    score = metrics.evaluate_part(part.identity[labelled], found.communities[labelled], part.held_out[labelled])
+    score = metrics.evaluate_part(part.identity[labelled], cluster[labelled], part.held_out[labelled])
     bcubed = score["bcubed"]
     return {
         "f": bcubed.f, "precision": bcubed.precision, "recall": bcubed.recall, "pairwise_f": score["pairwise"].f,
-        "edges": len(graph["source"]),
+        "edges": len(columns["source"]),
     }  # fmt: skip
 
 
@@ -143,7 +155,8 @@ def _mean(threshold: float, found: list[dict[str, float]]) -> dict[str, Any]:
     return {"threshold": threshold, **{name: float(np.mean([each[name] for each in found])) for name in found[0]}}
 
 
-def _logit(score: Float32) -> Float32:
-    """The logits that raw scores (N, K) came from, as far as float32 tells; NaN stays."""
+def _logit(part: LabelledSet) -> Float32:
+    """The logits that a set's raw scores (N, K) came from, as far as float32 tells; NaN stays."""
+    score = scratch.joined(part.run, "relations", "score", "float32")
     clipped = np.clip(score.astype(np.float64), CERTAIN, 1 - CERTAIN)
     return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)

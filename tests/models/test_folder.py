@@ -18,6 +18,7 @@ from raycluster.errors import InputError
 from raycluster.models import folder
 from raycluster.models.config import EncoderConfig, FilterConfig, FitConfig, PredictorConfig, TrainingConfig
 from raycluster.models.folder import Card
+from raycluster.models.membership import WEIGHTS
 from raycluster.store import Store
 
 TRAINING = TrainingConfig(
@@ -147,6 +148,8 @@ def test_a_card_that_is_no_json(tmp_path: Path, text: bytes) -> None:
         (lambda card: card.update(k=True), "The value of 'k' in .* has the wrong type."),
         (lambda card: card.update(embedding_width=1.5), "The value of 'embedding_width' in .* has the wrong type."),
         (lambda card: card["thresholds"].update(eta=None), "The value of 'thresholds' in .* has the wrong type."),
+        (lambda card: card.update(strength={"row": "1"}), "The value of 'strength' in .* has the wrong type."),
+        (lambda card: card.update(strength={"row": 1.0}), "does not hold the weights of strength .*: intercept, row, "),
         (lambda card: card.update(data=[1]), "The value of 'data' in .* has the wrong type."),
         (lambda card: card.update(training=[]), "The value of 'training' in .* has the wrong type."),
         (lambda card: card["training"].update(sed=1), "no usable training configuration: it sets 'training.sed'"),
@@ -166,6 +169,13 @@ def test_a_card_that_is_not_as_it_should_be(
     with pytest.raises(InputError, match=sentence) as error:
         folder.load_card(str(tmp_path))
     assert f"{tmp_path}/card.json" in str(error.value)
+
+
+def test_a_card_of_before_there_were_strengths_has_none(tmp_path: Path) -> None:
+    folder.save(str(tmp_path), replace(CARD, strength=dict.fromkeys(WEIGHTS, 0.5)), tensors())
+    assert folder.load_card(str(tmp_path))[0].strength == dict.fromkeys(WEIGHTS, 0.5)
+    edited(tmp_path, lambda card: card.pop("strength"))
+    assert folder.load_card(str(tmp_path))[0].strength == {}
 
 
 def test_a_card_that_is_a_list(tmp_path: Path) -> None:

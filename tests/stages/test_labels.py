@@ -1,12 +1,18 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
+from raycluster import Clusterer
 from raycluster.config import LabelsConfig
+from raycluster.models.membership import Evidence
+from raycluster.stages import edges, labels
 from raycluster.stages.communities import numbered_by_first_row
 from raycluster.stages.labels import describe
 
+WEIGHTS = {"intercept": 0.25, "row": 1.5, "pairs": -0.5, "inside": 0.25, "alone": 1.0}
 PER_ROW = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")
 PER_CLUSTER = ("mean_strength", "inner_weight", "outer_weight")
 
@@ -98,6 +104,61 @@ def test_outliers_are_small_clusters_and_weak_rows():
         assert found.is_outlier.tolist() == [members < size for members in cluster_sizes]
     weak = describe(*small(), LabelsConfig(min_cluster_size=1, min_strength=0.6))
     assert weak.is_outlier.tolist() == [False, False, True, True, True, False, False]
+
+
+def test_calibrated_strengths_take_the_place_of_the_share_and_leave_the_margin():
+    calibrated = np.array([0.9, 0.8, 0.4, 0.7, 0.6, 0.5, 1.0])
+    found = describe(*small(), LabelsConfig(min_strength=0.5), calibrated)
+    share = describe(*small(), LabelsConfig(min_strength=0.5))
+    np.testing.assert_array_equal(found.strength, calibrated)
+    assert found.mean_strength == pytest.approx([0.7, 0.6, 1.0])
+    assert found.is_outlier.tolist() == [False, False, True, False, False, False, True]
+    np.testing.assert_array_equal(found.margin, share.margin)
+    assert found.representative.tolist() == share.representative.tolist()
+
+
+def test_a_run_takes_strengths_from_its_model_whatever_the_shards(tmp_path):
+    url = str(tmp_path / "model")
+    tiny.model(url, "row", "none", thresholds={"eta": 0.95}, strength=WEIGHTS)
+    keys = {"model": url, "topk": {"predict": False}}
+    once = tiny.run(tmp_path, "sdt-row", **keys)
+    cluster, strength = tiny.column(once, "labels", "cluster_id"), tiny.column(once, "labels", "strength")
+    blocks = [(0, tiny.column(once, "knn", "neighbor"), tiny.column(once, "relations", "score"))]
+    evidence = Evidence.of(cluster.astype(np.int32), blocks)
+    np.testing.assert_array_equal(strength, evidence.strength(WEIGHTS).astype(np.float32))
+    assert 0 < evidence.alone.sum() < tiny.ROWS
+    assert (strength[evidence.alone] == 1).all()
+    assert strength[~evidence.alone].std() > 0.01
+    cut = tiny.run(tmp_path, "sdt-row", shards=3, name="cut", **keys)
+    assert tiny.column(cut, "labels", "strength").tobytes() == strength.tobytes()
+    mean = pq.read_table(tmp_path / "run" / "clusters.parquet")["mean_strength"].to_numpy()
+    np.testing.assert_allclose(mean, np.bincount(cluster, strength) / np.bincount(cluster), rtol=1e-5)
+
+
+def test_an_array_takes_strengths_from_its_model_row_by_row(tmp_path, monkeypatch):
+    url = str(tmp_path / "model")
+    tiny.model(url, "row", "none", thresholds={"eta": 0.95}, strength=WEIGHTS)
+    vectors = tiny.unit_rows(40, 16, 0).repeat(3, axis=0) + 0.6 * tiny.unit_rows(120, 16, 1)
+    seen = []
+    plain = labels.calibrated_strength
+    monkeypatch.setattr(labels, "calibrated_strength", lambda *given: seen.append(plain(*given)) or seen[-1])
+    overrides = {"model": url, "topk": {"predict": False}, "knn": {"k": tiny.K}}
+    found = Clusterer("sdt-row", overrides=overrides).fit(vectors)
+    np.testing.assert_array_equal(np.sort(found.strengths_), np.sort(seen[0].astype(np.float32)))
+    assert ((found.strengths_ == 1) >= (found.result_.cluster_size == 1)).all()
+    assert found.strengths_.std() > 0.01
+    order = np.random.default_rng(0).permutation(120)
+    moved = Clusterer("sdt-row", overrides=overrides).fit(vectors[order])
+    np.testing.assert_array_equal(moved.strengths_, found.strengths_[order])
+
+
+def test_without_weights_in_the_model_strength_is_the_share(tmp_path):
+    tiny.model(tmp_path / "model", "row", "none", thresholds={"eta": 0.6})
+    run = tiny.run(tmp_path, "sdt-row", model=str(tmp_path / "model"), topk={"predict": False})
+    expected = describe(
+        tiny.column(run, "labels", "cluster_id").astype(np.int32), **edges.load(run), config=LabelsConfig()
+    )
+    np.testing.assert_array_equal(tiny.column(run, "labels", "strength"), expected.strength.astype(np.float32))
 
 
 def test_shuffled_edges_give_the_same_labels():

@@ -23,6 +23,7 @@ from raycluster.job import ClusterArgs, with_recipe
 from raycluster.job import cluster as cluster_job
 from raycluster.models import config
 from raycluster.models.folder import load_card
+from raycluster.models.membership import WEIGHTS
 from raycluster.overlay import load_config, load_training
 from raycluster.pipeline import Execution, cluster
 from raycluster.synthetic import SyntheticConfig, write_parquet
@@ -90,6 +91,8 @@ def test_a_model_is_its_weights_and_a_card_that_tells_all(model):
     assert card.embedding_width is None
     assert card.thresholds.keys() == {"eta", "slope", "intercept"}
     assert card.thresholds["eta"] in [point["threshold"] for point in card.curves["eta"]]
+    assert tuple(card.strength) == WEIGHTS
+    assert sum(line["count"] for line in card.curves["strength"]) == card.metrics["strength"]["rows"] > 100
     assert card.data[0]["rows"] == 2500
     assert card.data[0]["identities"] > 100
     assert [look["step"] for look in card.history["predictor"]] == [50, 100, 150]
