@@ -75,7 +75,7 @@ def row_of(args: Args, method: str, labels: int, url: str) -> dict[str, object]:
     config = apply(recipe_of(url), {"model": url}, url)
     found, limits = of_run(args.test, f"{args.folder}/{labels}/{method.replace(' ', '-')}-run", config, ())
     card, _ = load_card(url)
-    on = card.metrics["predictor"].get("calibrated_on")
+    on = card.metrics.get("predictor", {}).get("calibrated_on")
     return {
         "labelled rows": labels, "method": method, **scores(found), "eta": limits["eta"],
         "calibrated on": "" if on is None or not labels else ", ".join(Path(each).stem for each in on) or "kept",
