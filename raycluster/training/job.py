@@ -90,7 +90,7 @@ def train(args: TrainArgs) -> dict[str, Any]:
     """
     progress = Progress()
     predictor, k = args.training.predictor, args.settings.knn.k
-    if not args.input and not args.training.varied:
+    if not args.input and (args.from_model or not args.training.varied):
         raise ConfigError(f"The recipe {args.settings.recipe} learns from labelled sets: give --input.")
     if predictor.encodes and predictor.hop2 >= k:
         raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")

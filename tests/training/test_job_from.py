@@ -149,6 +149,8 @@ def test_networks_of_another_shape_are_refused_before_anything_is_written(auto: 
         train(dataclasses.replace(args, training=load_training("auto-tuned", values)))
     with pytest.raises(ConfigError, match="of recipe auto, has no filter to take"):
         train(dataclasses.replace(args, training=load_training("sdt-row"), settings=load_config("sdt-row")))
+    with pytest.raises(ConfigError, match=r"^The recipe auto-tuned learns from labelled sets: give --input\.$"):
+        train(dataclasses.replace(args, input=()))
     assert not (tmp_path / "tuned").exists()
 
 
