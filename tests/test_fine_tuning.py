@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
@@ -20,7 +20,6 @@ sys.path.append(str(ROOT / "benchmarks"))
 fine_tuning: Any = importlib.import_module("fine_tuning")
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 80), st.integers(0, 2**32 - 1))
 def test_labels_kept_are_those_of_whole_identities_and_no_more_than_it_takes(
     labels: list[int], rows: int, seed: int

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labelled import opened
@@ -45,7 +45,6 @@ def test_some_samples_are_of_both_groups_equally_and_all_where_there_are_few(par
     np.testing.assert_array_equal(both.some(1000), np.arange(130))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2**32 - 1))
 def test_the_mean_is_that_of_the_groups_means(part: LabelledSet, few: int, many: int, seed: int) -> None:
     if few + many == 0:
