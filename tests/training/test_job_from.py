@@ -113,7 +113,6 @@ def test_it_starts_from_the_weights_of_the_model(auto: str, few: str, tmp_path: 
         torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-9)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_killed_at_a_look_it_goes_on_to_the_same_weights(
     auto: str, few: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
