@@ -15,6 +15,7 @@ from raycluster.overlay import apply, differences, fingerprint, load_config, loa
 
 TRAINED = {
     "auto",
+    "auto-tuned",
     "diff-cluster",
     "diff-cluster-vanilla",
     "diff-cluster-vanilla-topk",
@@ -124,6 +125,18 @@ def test_diff_cluster_on_gram_tokens_is_diff_cluster_but_for_what_it_reads_and_l
     assert not training.reads_vectors
     told = {"filter": replace(whole.filter, tokens="gram"), "predictor": replace(whole.predictor, tokens="gram")}
     assert training == replace(whole, generated=40_000, **told)
+
+
+def test_what_tunes_the_default_builds_its_network_and_trains_it_gently_beside_some_varied_sets() -> None:
+    config, training = load_config("auto-tuned"), load_training("auto-tuned")
+    whole = load_training("auto")
+    assert config.model is None
+    assert replace(config, recipe="auto", model="auto") == load_config("auto")
+    assert 0 < training.varied < whole.varied
+    fit, plain = training.predictor.fit, whole.predictor.fit
+    assert fit.steps < plain.steps
+    assert fit.learning_rate < plain.learning_rate
+    assert replace(training, varied=whole.varied, predictor=replace(training.predictor, fit=plain)) == whole
 
 
 def test_s3_and_its_ablations_differ_in_the_part_they_leave_out_alone() -> None:

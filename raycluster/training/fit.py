@@ -7,7 +7,7 @@ only dropout and the order of sums.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -39,8 +39,8 @@ class Task(Protocol):
 
     name: str
     """For messages: filter or predictor."""
-    samples: int
-    """Training samples there are."""
+    groups: Sequence[int]
+    """Training samples there are, numbered through some groups; every batch draws on each group equally."""
 
     @property
     def module(self) -> nn.Module:
@@ -74,24 +74,30 @@ class Fitted:
 
 
 class Order:
-    """The order samples are taken in, epoch after epoch; a batch may lie across the border of two."""
+    """The order samples are taken in: of each group in turn, which has epochs of its own. A batch may lie across borders."""
 
-    def __init__(self, seed: int, samples: int) -> None:
-        assert samples > 0, "there is nothing to learn from"
-        self.seed, self.samples = seed, samples
-        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+    def __init__(self, seed: int, *groups: int) -> None:
+        assert groups, "there is nothing to learn from"
+        assert min(groups) > 0, "a group without samples has no turn"
+        self.seed, self.groups = seed, groups
+        self._known: dict[int, tuple[int, Int64]] = {}
 
     def batch(self, number: int, size: int) -> Int64:
-        """Samples (size,) of batch `number` from 0: a function of seed, samples, number and size alone."""
-        epoch, place = np.divmod(np.arange(number * size, (number + 1) * size), self.samples)
-        epochs = range(int(epoch[0]), int(epoch[-1]) + 1)
-        return np.concatenate([self._of(one)[place[epoch == one]] for one in epochs])
+        """Samples (size,) of batch `number` from 0: a function of seed, groups, number and size alone."""
+        turn, group = np.divmod(np.arange(number * size, (number + 1) * size), len(self.groups))
+        found = np.empty(size, np.int64)
+        for one in np.unique(group).tolist():
+            epoch, place = np.divmod(turn[group == one], self.groups[one])
+            epochs = range(int(epoch[0]), int(epoch[-1]) + 1)
+            taken = np.concatenate([self._of(one, each)[place[epoch == each]] for each in epochs])
+            found[group == one] = sum(self.groups[:one]) + taken
+        return found
 
-    def _of(self, epoch: int) -> Int64:
-        if epoch != self._epoch:
-            self._permutation = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
-            self._epoch = epoch
-        return self._permutation
+    def _of(self, group: int, epoch: int) -> Int64:
+        if group not in self._known or self._known[group][0] != epoch:
+            seed = [self.seed, epoch, group] if group else [self.seed, epoch]
+            self._known[group] = epoch, np.random.default_rng(seed).permutation(self.groups[group])
+        return self._known[group][1]
 
 
 def share(batch: Int64, rank: int, world: int) -> tuple[Int64, float]:
@@ -140,7 +146,7 @@ class _Worker:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.module = task.module.to(self.device).train()
         self.optimizer = make_optimizer(self.module, config)
-        self.order = Order(seed, task.samples)
+        self.order = Order(seed, *task.groups)
         self.model = DistributedDataParallel(self.module) if world > 1 else self.module
         bfloat16 = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(self.device))
         self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=bfloat16)

@@ -38,9 +38,11 @@ from raycluster.store import Store
 from raycluster.training import generated, limits, strength
 from raycluster.training.learn import fitted, learn, told
 from raycluster.training.samples import LabelledSet, open_set
+from raycluster.training.source import Source
 from raycluster.truth import UNKNOWN
 
 DEFAULT_RECIPE = "sdt-row"
+TUNING_RECIPE = "auto-tuned"
 MOST_CALIBRATION_SETS = 24
 """Varied sets that limits are read from: each takes a partition for every limit that is tried."""
 
@@ -63,15 +65,19 @@ class TrainArgs:
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     label_column: str = "label"
     """Column with the true identity, integers or strings; rows whose label is null are neighbors, never samples."""
+    from_model: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Model to start from, a folder of jobs/train.py or the name of one that comes with the package, such as auto; the recipe
+    is then auto-tuned unless given, and must build the networks as the model has them. Few labels are enough to make it fit
+    one's own data; where they are too few to calibrate on, its probabilities and eta are kept."""
     config: str | None = None
     """YAML file with keys laid over the recipe's, those of training under `training`."""
 
 
 def with_recipe() -> TrainArgs:
     """The arguments' defaults: what `--recipe` and `--config` of this command line say."""
-    recipe, source = early_options("--recipe", "--config")
+    recipe, source, model = early_options("--recipe", "--config", "--from")
     overrides: dict[str, Any] = load_yaml(source) if source else {}
-    recipe = recipe or overrides.pop("recipe", DEFAULT_RECIPE)
+    recipe = recipe or overrides.pop("recipe", TUNING_RECIPE if model else DEFAULT_RECIPE)
     overrides.pop("recipe", None)
     settings = load_config(recipe, overrides, source or "")
     training = load_training(recipe, overrides, source or "")
@@ -85,12 +91,14 @@ def train(args: TrainArgs) -> dict[str, Any]:
     """
     progress = Progress()
     predictor, k = args.training.predictor, args.settings.knn.k
-    if not args.input and not args.training.varied:
+    if not args.input and (args.from_model or not args.training.varied):
         raise ConfigError(f"The recipe {args.settings.recipe} learns from labelled sets: give --input.")
     if predictor.encodes and predictor.hop2 >= k:
         raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")
+    start = _start(args)
     described = [describe_input(url) for url in args.input]
-    purpose = fingerprint(described, args.settings, args.training, args.label_column)
+    started = [] if start is None else [start.digest]
+    purpose = fingerprint(described, args.settings, args.training, args.label_column, *started)
     store = Store(args.output)
     if store.get(folder.CARD) is not None:
         card, _ = folder.load_card(args.output)
@@ -98,7 +106,7 @@ def train(args: TrainArgs) -> dict[str, Any]:
             raise ConfigError(f"{args.output} holds a model of another training; choose another --output.")
         progress.say(f"{args.output} is complete")
         return _summary(args.output, card)
-    job = Job(args, f"{args.output}/work/{purpose}", progress)
+    job = Job(args, start, f"{args.output}/work/{purpose}", progress)
     card = job.run(purpose)
     store.delete("work")
     return _summary(args.output, card)
@@ -112,11 +120,16 @@ def _summary(url: str, card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _to_calibrate_on(labelled: int, sets: int, varied: int) -> list[int]:
-    """Numbers of the sets that limits are read from: all that are no varied ones, else some of those, evenly chosen."""
-    if labelled:
-        return list(range(sets - varied))
-    return list(range(0, sets, -(-sets // MOST_CALIBRATION_SETS)))
+def _start(args: TrainArgs) -> Source | None:
+    """The model to start from, if any; refuses one whose networks are built otherwise."""
+    if args.from_model is None:
+        return None
+    start, training = Source.of(args.from_model), args.training
+    if training.filter.network != "none" and training.filter.source is None:
+        start.require("filter", training, args.settings.knn.k)
+    if training.predictor.form != "none":
+        start.require("predictor", training, args.settings.knn.k)
+    return start
 
 
 class Job:
@@ -125,8 +138,9 @@ class Job:
     `inputs` are the sets' URLs, their label columns, and what their other columns are called where not as configured.
     """
 
-    def __init__(self, args: TrainArgs, work: str, progress: Progress) -> None:
-        self.args, self.work, self.progress, self.began = args, work, progress, time.perf_counter()
+    def __init__(self, args: TrainArgs, start: Source | None, work: str, progress: Progress) -> None:
+        self.args, self.start, self.work, self.progress = args, start, work, progress
+        self.began = time.perf_counter()
         self.stack = ExitStack()
         self.thresholds: dict[str, float] = {}
         self.tensors: dict[str, dict[str, Tensor]] = {}
@@ -151,6 +165,8 @@ class Job:
             self.inputs += [(url, "label", columns) for url in urls]
         curves: dict[str, Any] = {}
         metrics: dict[str, Any] = {"purpose": purpose}
+        if self.start:
+            metrics["from"] = {"model": self.start.url, "digest": self.start.digest}
         confidence: list[dict[str, Any]] = []
         weights: dict[str, float] = {}
         bare = dataclasses.replace(
@@ -170,15 +186,23 @@ class Job:
             found, curves["early_stop"], metrics["early_stop"] = limits.of_early_stop(sets, config, self.progress.say)
             self.thresholds |= found
         if training.predictor.form != "none":
-            chosen = _to_calibrate_on(len(self.args.input), len(self.inputs), training.varied)
-            sets = self._sets(dataclasses.replace(config, model=self._fit("predictor")), RELATIONS, chosen)
-            found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
-            self.thresholds |= found
-            curves |= read
-            if config.relations.score == "all":
-                weights, curves["strength"], metrics["strength"] = strength.of_clusters(
-                    sets, config, self.thresholds, self.progress.say
-                )
+            chosen = self._to_calibrate_on(sets)
+            model = self._fit("predictor")
+            if chosen:
+                sets = self._sets(dataclasses.replace(config, model=model), RELATIONS, chosen)
+                found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
+                metrics["predictor"]["calibrated_on"] = [self.data[number]["url"] for number in chosen]
+                self.thresholds |= found
+                curves |= read
+                if config.relations.score == "all":
+                    weights, curves["strength"], metrics["strength"] = strength.of_clusters(
+                        sets, config, self.thresholds, self.progress.say
+                    )
+            else:
+                assert self.start is not None, "without a source some sets are chosen"
+                self.thresholds, weights = self.start.card.thresholds | self.thresholds, self.start.card.strength
+                metrics["predictor"] = {"calibrated_on": [], "kept": f"the calibration of {self.start.url}"}
+                self.progress.say(f"held-out identities are too few to tell: {metrics['predictor']['kept']} is kept")
         seconds = round(time.perf_counter() - self.began, 1)
         known: dict[str, Any] = {
             "curves": curves,
@@ -210,6 +234,16 @@ class Job:
             found.append(open_set(run, label_column, self.args.training.seed, self.args.training.folds))
         return found
 
+    def _to_calibrate_on(self, sets: list[LabelledSet]) -> list[int]:
+        """Numbers of the sets that limits are read from: those that are not varied, where labels may be few only those that
+        tell enough; else none if there is a model whose limits can be kept, and some varied ones, evenly chosen, if not."""
+        few = self.start is not None or self.args.training.varied > 0
+        others = len(self.inputs) - self.args.training.varied
+        chosen = [number for number in range(others) if not few or limits.tells(sets[number])]
+        if chosen or self.start:
+            return chosen
+        return list(range(others, len(sets), -(-(len(sets) - others) // MOST_CALIBRATION_SETS)))
+
     def _describe(self, sets: list[LabelledSet]) -> None:
         """What the card says of the data; refuses sets of several widths where a network reads vectors."""
         self.data = [
@@ -230,31 +264,32 @@ class Job:
                     "vectors; train on sets of one width, or a recipe with gram tokens."
                 )
             self.width = widths[0]
+            if self.start:
+                self.start.require_width(self.width)
 
     def _filter(self) -> str:
         """The adaptive filter: another model's, or fitted; the URL of an interim model."""
         source = self.args.training.filter.source
         if source is None:
             return self._fit("filter")
-        card, _ = folder.load_card(source)
-        if "filter" not in card.networks:
-            raise ConfigError(f"training.filter.source {source} has no adaptive filter.")
-        mine = dataclasses.replace(self.args.training.filter, source=None)
-        theirs = dataclasses.replace(card.training.filter, source=None, fit=mine.fit)
-        width = None if mine.tokens == "gram" else self.width
-        if theirs != mine or card.k != self.args.settings.knn.k or width not in (None, card.embedding_width):
-            raise ConfigError(f"The filter of {source} is built otherwise than training.filter says; use its recipe.")
-        self.tensors["filter"] = folder.load_network(source, card, "filter")
+        other = Source.of(source)
+        other.require("filter", self.args.training, self.args.settings.knn.k)
+        other.require_width(self.width)
+        self.tensors["filter"] = other.weights("filter")
         folder.save(f"{self.work}/filter-model", self._card(), self.tensors)
         return f"{self.work}/filter-model"
 
     def _fit(self, network: Literal["filter", "predictor"]) -> str:
         """Fit a network, or go on with it; the URL of an interim model with all there is so far."""
         interim = f"{self.work}/{network}-model"
-        folder.save(f"{self.work}/{network}-start", self._card(), {})
+        weights: dict[str, dict[str, Tensor]] = {network: self.start.weights(network)} if self.start else {}
+        folder.save(f"{self.work}/{network}-start", self._card(), weights)
         arguments = {
             "network": network,
-            "sets": [(f"{self.work}/set-{number}", column) for number, (_, column, _) in enumerate(self.inputs)],
+            "sets": [
+                (f"{self.work}/set-{number}", column, number >= len(self.inputs) - self.args.training.varied)
+                for number, (_, column, _) in enumerate(self.inputs)
+            ],
             "model": f"{self.work}/{network}-start",
             "folder": self.work,
         }

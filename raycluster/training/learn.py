@@ -1,5 +1,6 @@
 """One worker's part in fitting one network: open the sets, make the task, run the loop."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from raycluster.errors import InputError
 from raycluster.models.adaptive_filter import AdaptiveFilter
 from raycluster.models.face_transformer import FaceTransformer
-from raycluster.models.folder import Card, load_card
+from raycluster.models.folder import Card, load_card, load_network
 from raycluster.models.relation_predictor import RowPredictor
 from raycluster.models.relative import RelativePredictor
 from raycluster.models.scoring import Network, make
@@ -27,19 +28,23 @@ def learn(
 ) -> Fitted:
     """Fit the network `arguments` names; the arguments are plain values, so that they travel to any machine.
 
-    `network`, filter or predictor; `sets`, run folders and the label columns of their inputs; `model`, a card as far as it
-    has come; `folder`, where checkpoints go.
+    `network`, filter or predictor; `sets`, run folders, the label columns of their inputs, and whether they are of
+    `training.varied`; `model`, a card as far as it has come, with the weights to start from if there are any; `folder`,
+    where checkpoints go.
     """
     (card, _), name = load_card(arguments["model"]), arguments["network"]
     training = card.training
     sets = [
-        open_set(Run(url, STAGES, torch.get_num_threads()), label_column, training.seed, training.folds)
-        for url, label_column in arguments["sets"]
+        open_set(Run(url, STAGES, torch.get_num_threads()), label_column, training.seed, training.folds, varied)
+        for url, label_column, varied in arguments["sets"]
     ]
     torch.manual_seed(training.seed)
-    network = make(name, card)
-    task = _task(network, card, sets, device)
-    if task.samples == 0:
+    network, teacher = make(name, card), None
+    if name in card.networks:
+        network.load_state_dict(load_network(arguments["model"], card, name))
+        teacher = copy.deepcopy(network).to(device).eval()
+    task = _task(network, card, sets, device, teacher)
+    if not task.groups:
         raise InputError("No sample to train on is left: no labelled row has a neighbor that may be learned from.")
     config = training.filter.fit if name == "filter" else training.predictor.fit
     return fit(
@@ -53,15 +58,16 @@ def _task(
     card: Card,
     sets: Sequence[LabelledSet],
     device: torch.device,
+    teacher: Network | None,
 ) -> Task:
     if isinstance(network, AdaptiveFilter):
         return FilterTask(sets, network, card.training.filter.beta, device)
     if isinstance(network, RowPredictor):
-        return RowTask(sets, network, device)
+        return RowTask(sets, network, device, teacher)
     if isinstance(network, RelativePredictor):
-        return RelativeTask(sets, network, device)
+        return RelativeTask(sets, network, device, teacher)
     if isinstance(network, FaceTransformer):
-        return LinkageTask(sets, network, device)
+        return LinkageTask(sets, network, device, teacher)
     return PairTask(sets, network, card.thresholds["theta"], card.thresholds["floor"], device)
 
 

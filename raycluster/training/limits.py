@@ -23,8 +23,21 @@ from raycluster.truth import UNKNOWN
 GRID = [*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99]
 ABOVE_0 = float(np.finfo(np.float32).tiny)
 CERTAIN = 1e-7
+LEAST_PAIRS = 500
+LEAST_IDENTITIES = 20
+LEAST_KNOWN = 0.5
 Say = Callable[[str], None]
 Curve = list[dict[str, Any]]
+
+
+def tells(part: LabelledSet) -> bool:
+    """Whether a set's held-out identities are enough to calibrate on: `LEAST_IDENTITIES` of them, with `LEAST_PAIRS` pairs of
+    a row and a neighbor whose label is known, which are `LEAST_KNOWN` (0..1) of all. Where most neighbors have no label,
+    those of other identities are not counted, and probabilities would be read too high and eta too low."""
+    rows = part.anchors(held_out=True)
+    judged, listed = np.count_nonzero(part.known(rows, held_out=True)), np.count_nonzero(part.others(rows))
+    identities = len(np.unique(part.identity[rows]))
+    return identities >= LEAST_IDENTITIES and bool(judged >= max(LEAST_PAIRS, LEAST_KNOWN * listed))
 
 
 def of_filter(sets: Sequence[LabelledSet], beta: float) -> tuple[Curve, dict[str, float]]:

@@ -39,6 +39,8 @@ class LabelledSet:
     """Mean and spread of the cosines of random pairs."""
     topk: Int64 | None = None
     """(N,) trusted neighbors, once the adaptive filter has told them."""
+    varied: bool = False
+    """Whether it is one of `training.varied`, which all together weigh in a batch as much as the others."""
     size: Int64 = field(init=False)
     """(N,) rows of a row's identity; 0 where it is unknown."""
 
@@ -56,12 +58,17 @@ class LabelledSet:
         ids = self.neighbor[rows]
         return (self.identity[ids] == self.identity[rows][:, None]) & (ids >= 0)
 
+    def others(self, rows: npt.NDArray[np.integer]) -> Bool:
+        """Which neighbors (B, K) there are, self apart."""
+        there = self.neighbor[rows] >= 0
+        there[:, 0] = False
+        return there
+
     def known(self, rows: npt.NDArray[np.integer], held_out: bool) -> Bool:
         """Which pairs (B, K) may be learned from, or with `held_out` be judged by: no self, no unknown label, and no
         held-out identity's label in training."""
         ids = self.neighbor[rows]
-        usable = (ids >= 0) & (self.identity[ids] != UNKNOWN)
-        usable[:, 0] = False
+        usable = self.others(rows) & (self.identity[ids] != UNKNOWN)
         return usable if held_out else usable & ~self.held_out[ids]
 
     def anchors(self, held_out: bool) -> Int64:
@@ -74,8 +81,8 @@ class LabelledSet:
             yield rows[start : start + size]
 
 
-def open_set(run: Run, label_column: str, seed: int, folds: int) -> LabelledSet:
-    """The labelled set of a run whose neighbors have been searched.
+def open_set(run: Run, label_column: str, seed: int, folds: int, varied: bool = False) -> LabelledSet:
+    """The labelled set of a run whose neighbors have been searched; `varied` as `LabelledSet` says.
 
     Raises InputError where labels are missing, all the same, or fewer identities than `folds`.
     """
@@ -99,7 +106,9 @@ def open_set(run: Run, label_column: str, seed: int, folds: int) -> LabelledSet:
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
     pairs = sample_pairs(vectors)
     topk: Any = np.asarray(scratch.joined(run, "topk", "k", "int64")) if TOPK.wanted(run.config) else None
-    return LabelledSet(run, neighbor, similarity, vectors, identity, held_out, (pairs.median, pairs.spread), topk)
+    return LabelledSet(
+        run, neighbor, similarity, vectors, identity, held_out, (pairs.median, pairs.spread), topk, varied
+    )
 
 
 def _digest(text: str) -> bytes:

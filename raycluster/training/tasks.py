@@ -1,12 +1,13 @@
 """What the networks learn from: samples, loss and held-out metrics of the adaptive filter and the relation predictor."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, pad
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from raycluster.graph.edge_rules import recallable
 from raycluster.graph.nearest import Int64
@@ -15,8 +16,8 @@ from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.relative import MOST, RelativePredictor
 from raycluster.models.scale import Lists
-from raycluster.models.scoring import Neighborhoods
 from raycluster.stages import edges
+from raycluster.training.batches import OverSets
 from raycluster.training.calibration import average_precision
 from raycluster.training.samples import Bool, LabelledSet
 
@@ -24,60 +25,8 @@ VALIDATION_ROWS = 2048
 VALIDATION_PAIRS = 8192
 CHUNK = 64
 Module = Callable[..., Tensor]
-
-
-class _OverSets:
-    """Samples numbered through several sets, and gathered from them as one batch."""
-
-    def __init__(self, sets: Sequence[LabelledSet], counts: Sequence[int], device: torch.device) -> None:
-        self.sets, self.device = sets, device
-        self.starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.samples = int(self.starts[-1])
-        self.width = max(part.vectors.shape[1] for part in sets)
-        self.neighborhoods = [Neighborhoods(part.neighbor, part.vectors, device) for part in sets]
-
-    def split(self, chosen: Int64) -> list[tuple[int, Int64]]:
-        """For every set that `chosen` samples (B,) fall in, its number and their numbers in it; in the order of sets."""
-        of = np.searchsorted(self.starts, chosen, side="right") - 1
-        return [(int(part), chosen[of == part] - self.starts[part]) for part in np.unique(of)]
-
-    def gather(self, rows: list[tuple[int, Int64]]) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor | None]:
-        """Vectors (B, K, D), present (B, K), background and Top-K (B,) of rows of several sets.
-
-        Sets of another width are filled up with zeros, which changes no cosine: only Gram tokens mix widths.
-        """
-        found = [self.neighborhoods[part].of(some) for part, some in rows]
-        vectors = torch.cat([pad(each, (0, self.width - each.shape[2])) for each, _ in found])
-        each = torch.tensor([self.sets[part].background for part, some in rows for _ in some], device=self.device)
-        topk = None
-        if self.sets[0].topk is not None:
-            counts = np.concatenate([np.asarray(self.sets[part].topk)[some] for part, some in rows])
-            topk = torch.from_numpy(counts).to(self.device)
-        background = each[:, 0, None, None].float(), each[:, 1, None, None].float()
-        return vectors, torch.cat([present for _, present in found]), background, topk
-
-    def gather_twice(self, rows: list[tuple[int, Int64]], nearest: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """For every row that rows of several sets list, the vectors (R, nearest, D) of its own nearest neighbors and which
-        are present (R, nearest); then its place among them for every neighbor (B, K), and which of those are present.
-        """
-        found, places, there, count = [], [], [], 0
-        for part, some in rows:
-            ids = self.sets[part].neighbor[some]
-            listed, place = np.unique(ids.clip(min=0), return_inverse=True)
-            found.append(self.neighborhoods[part].of(listed, nearest))
-            places.append(place.reshape(ids.shape) + count)
-            there.append(ids >= 0)
-            count += len(listed)
-        vectors, near = (torch.cat(each) for each in zip(*found, strict=True))
-        return vectors, near, self.tensor(places), self.tensor(there)
-
-    def tensor(self, parts: Sequence[npt.NDArray[np.generic]]) -> Tensor:
-        return torch.from_numpy(np.concatenate(parts)).to(self.device)
-
-
-def _some(total: int, most: int) -> Int64:
-    """At most `most` of 0..total-1, evenly spread."""
-    return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.int64))
+Rows = list[tuple[int, Int64]]
+"""Rows of several sets, by the number of the set."""
 
 
 class FilterTask:
@@ -92,9 +41,9 @@ class FilterTask:
             held_out: [true_topk(part, rows, beta) for part, rows in zip(sets, of_sets, strict=True)]
             for held_out, of_sets in self.rows.items()
         }
-        self.over = _OverSets(sets, [len(rows) for rows in self.rows[False]], device)
-        self.samples = self.over.samples
-        self.checks = _OverSets(sets, [len(rows) for rows in self.rows[True]], device)
+        self.over = OverSets(sets, [len(rows) for rows in self.rows[False]], device)
+        self.groups: Sequence[int] = self.over.groups
+        self.checks = OverSets(sets, [len(rows) for rows in self.rows[True]], device)
 
     def loss(self, module: Module, chosen: Int64) -> Tensor:
         """Relative Huber loss of a batch of rows."""
@@ -103,7 +52,7 @@ class FilterTask:
         return self.module.loss(module(*self._inputs(self.over, split, False)), truth)
 
     def _inputs(
-        self, over: _OverSets, split: list[tuple[int, Int64]], held_out: bool
+        self, over: OverSets, split: list[tuple[int, Int64]], held_out: bool
     ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
         return over.gather([(part, self.rows[held_out][part][some]) for part, some in split])[:3]
 
@@ -113,7 +62,7 @@ class FilterTask:
 
     def validate(self) -> dict[str, float]:
         """Mean error in neighbors on held-out rows, the same for the constant that is best, and the score."""
-        chosen = _some(self.checks.samples, VALIDATION_ROWS)
+        chosen = self.checks.some(VALIDATION_ROWS)
         predicted, truth = [], []
         for start in range(0, len(chosen), CHUNK):
             split = self.checks.split(chosen[start : start + CHUNK])
@@ -131,7 +80,12 @@ def true_topk(part: LabelledSet, rows: Int64, beta: float) -> Int64:
 
 
 class RowTask:
-    """All neighbors of a row judged at once."""
+    """All neighbors of a row judged at once.
+
+    A `teacher`, the network that fitting starts from, says what labels do not: how likely a row and its unlabelled neighbor
+    are one identity (learning without forgetting, Li and Hoiem 2016). Labels of a few whole identities tell of nearly all
+    pairs that are the same and of few that are not, and a network that saw these alone would call everything the same.
+    """
 
     name = "predictor"
 
@@ -140,30 +94,40 @@ class RowTask:
         sets: Sequence[LabelledSet],
         module: RowPredictor | RelativePredictor | FaceTransformer,
         device: torch.device,
+        teacher: nn.Module | None = None,
     ) -> None:
-        self.module, self.sets = module, sets
+        self.module, self.sets, self.teacher = module, sets, teacher
         self.rows = {held_out: [part.anchors(held_out) for part in sets] for held_out in (False, True)}
-        self.over = _OverSets(sets, [len(rows) for rows in self.rows[False]], device)
-        self.samples = self.over.samples
-        self.checks = _OverSets(sets, [len(rows) for rows in self.rows[True]], device)
+        self.over = OverSets(sets, [len(rows) for rows in self.rows[False]], device)
+        self.groups: Sequence[int] = self.over.groups
+        self.checks = OverSets(sets, [len(rows) for rows in self.rows[True]], device)
 
     def loss(self, module: Module, chosen: Int64) -> Tensor:
-        """Binary cross-entropy over the usable neighbors of a batch of rows."""
-        logit, same, usable = self._judged(module, self.over, chosen, False)
-        lost = binary_cross_entropy_with_logits(logit.float(), same, reduction="none")
-        return (lost * usable).sum() / usable.sum().clamp(min=1)
+        """Binary cross-entropy over the usable neighbors of a batch of rows, or with a teacher over all of them."""
+        rows, inputs = self._batch(self.over, chosen, False)
+        logit = module(*inputs).float()
+        target, weight = self._truth(rows, False, logit.shape[1])
+        if self.teacher is not None:
+            with torch.no_grad():
+                target = torch.where(weight > 0, target, self.teacher(*inputs).float().sigmoid())
+            others = [self.sets[part].others(some)[:, : logit.shape[1]] for part, some in rows]
+            weight = self.over.tensor(others).float()
+        return self.over.mean(binary_cross_entropy_with_logits(logit, target, reduction="none"), weight, chosen)
 
-    def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, over: OverSets, chosen: Int64, held_out: bool) -> tuple[Rows, tuple[Any, ...]]:
         rows = [(part, self.rows[held_out][part][some]) for part, some in over.split(chosen)]
-        logit = self._logits(module, over, rows)
-        judged = slice(0, logit.shape[1])
-        same = over.tensor([self.sets[part].same(some)[:, judged] for part, some in rows]).float()
-        usable = over.tensor([self.sets[part].known(some, held_out)[:, judged] for part, some in rows]).float()
-        return logit, same, usable
+        return rows, self._inputs(over, rows)
 
-    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
+    def _truth(self, rows: Rows, held_out: bool, judged: int) -> tuple[Tensor, Tensor]:
+        """Whether the first `judged` neighbors (B, judged) are the same identity, and which of them may be judged by."""
+        same = [self.sets[part].same(some)[:, :judged] for part, some in rows]
+        usable = [self.sets[part].known(some, held_out)[:, :judged] for part, some in rows]
+        return self.over.tensor(same).float(), self.over.tensor(usable).float()
+
+    def _inputs(self, over: OverSets, rows: Rows) -> tuple[Any, ...]:
+        """What the module reads of a batch of rows."""
         vectors, present, background, topk = over.gather(rows)
-        return module(vectors, present, topk, background)
+        return vectors, present, topk, background
 
     def describe(self, chosen: Int64) -> str:
         """The rows of a batch, for messages."""
@@ -171,13 +135,15 @@ class RowTask:
 
     def validate(self) -> dict[str, float]:
         """Average precision and cross-entropy over the neighbors of held-out rows."""
-        chosen = _some(self.checks.samples, VALIDATION_ROWS)
-        judged = [
-            self._judged(self.module, self.checks, chosen[start : start + CHUNK], True)
-            for start in range(0, len(chosen), CHUNK)
-        ]
-        logit, same, usable = (torch.cat(each).float().cpu().numpy() for each in zip(*judged, strict=True))
-        return _pair_metrics(logit[usable > 0], same[usable > 0] > 0)
+        chosen = self.checks.some(VALIDATION_ROWS)
+        logits, truths = [], []
+        for start in range(0, len(chosen), CHUNK):
+            rows, inputs = self._batch(self.checks, chosen[start : start + CHUNK], True)
+            logit = self.module(*inputs)
+            same, usable = self._truth(rows, True, logit.shape[1])
+            logits.append(logit[usable > 0].float().cpu().numpy())
+            truths.append(same[usable > 0].cpu().numpy() > 0)
+        return _pair_metrics(np.concatenate(logits), np.concatenate(truths))
 
 
 class RelativeTask(RowTask):
@@ -187,13 +153,19 @@ class RelativeTask(RowTask):
     and scales are blurred, so that it does not know a set by its statistics.
     """
 
-    def __init__(self, sets: Sequence[LabelledSet], module: RelativePredictor, device: torch.device) -> None:
-        super().__init__(sets, module, device)
+    def __init__(
+        self,
+        sets: Sequence[LabelledSet],
+        module: RelativePredictor,
+        device: torch.device,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        super().__init__(sets, module, device, teacher)
         self.k = min(MOST, *(part.neighbor.shape[1] for part in sets))
         self.lists = [Lists(part.neighbor, part.similarity) for part in sets]
         self.scales = module.scales([part.scale for part in sets], device)
 
-    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
+    def _inputs(self, over: OverSets, rows: Rows) -> tuple[Any, ...]:
         vectors, present, _, _ = over.gather(rows)
         k, scales = self.k, self.scales
         if self.module.training:
@@ -202,7 +174,7 @@ class RelativeTask(RowTask):
         told = [self.lists[part].of(some, k) for part, some in rows]
         back, profile = (over.tensor(each) for each in zip(*told, strict=True))
         of = over.tensor([np.full(len(some), part) for part, some in rows])
-        return module(vectors[:, :k], present[:, :k], back, profile, scales, of)
+        return vectors[:, :k], present[:, :k], back, profile, scales, of
 
 
 BLUR = 0.05
@@ -220,12 +192,18 @@ def blurred(scales: Tensor) -> Tensor:
 class LinkageTask(RowTask):
     """All neighbors of a row judged at once from contexts, which a batch encodes once for each row that it lists."""
 
-    def __init__(self, sets: Sequence[LabelledSet], module: FaceTransformer, device: torch.device) -> None:
-        super().__init__(sets, module, device)
+    def __init__(
+        self,
+        sets: Sequence[LabelledSet],
+        module: FaceTransformer,
+        device: torch.device,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        super().__init__(sets, module, device, teacher)
         self.nearest = module.nearest
 
-    def _logits(self, module: Module, over: _OverSets, rows: list[tuple[int, Int64]]) -> Tensor:
-        return module(*over.gather_twice(rows, self.nearest))
+    def _inputs(self, over: OverSets, rows: Rows) -> tuple[Any, ...]:
+        return over.gather_twice(rows, self.nearest)
 
 
 class PairTask:
@@ -251,16 +229,16 @@ class PairTask:
                 at, rank = np.nonzero(recalled[rows] & part.known(rows, held_out))
                 self.row[held_out].append(rows[at])
                 self.rank[held_out].append(rank)
-        self.over = _OverSets(sets, [len(rows) for rows in self.row[False]], device)
-        self.samples = self.over.samples
-        self.checks = _OverSets(sets, [len(rows) for rows in self.row[True]], device)
+        self.over = OverSets(sets, [len(rows) for rows in self.row[False]], device)
+        self.groups: Sequence[int] = self.over.groups
+        self.checks = OverSets(sets, [len(rows) for rows in self.row[True]], device)
 
     def loss(self, module: Module, chosen: Int64) -> Tensor:
         """Two-class cross-entropy of a batch of pairs."""
         logit, same = self._judged(module, self.over, chosen, False)
         return binary_cross_entropy_with_logits(logit.float(), same)
 
-    def _judged(self, module: Module, over: _OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor]:
+    def _judged(self, module: Module, over: OverSets, chosen: Int64, held_out: bool) -> tuple[Tensor, Tensor]:
         split = over.split(chosen)
         i = [(part, self.row[held_out][part][some]) for part, some in split]
         ranks = [self.rank[held_out][part][some] for part, some in split]
@@ -280,7 +258,7 @@ class PairTask:
 
     def validate(self) -> dict[str, float]:
         """Average precision and cross-entropy over held-out pairs."""
-        chosen = _some(self.checks.samples, VALIDATION_PAIRS)
+        chosen = self.checks.some(VALIDATION_PAIRS)
         judged = [
             self._judged(self.module, self.checks, chosen[start : start + CHUNK], True)
             for start in range(0, len(chosen), CHUNK)
@@ -304,6 +282,6 @@ def _pair_metrics(logit: npt.NDArray[np.float32], same: Bool) -> dict[str, float
     return {"score": average_precision(wide, same), "cross_entropy": entropy, "share_same": float(same.mean())}
 
 
-def _describe(over: _OverSets, rows: list[tuple[int, Int64]]) -> str:
+def _describe(over: OverSets, rows: list[tuple[int, Int64]]) -> str:
     part, some = rows[0]
     return f"a batch of rows {', '.join(map(str, some[:5]))}, ... of {over.sets[part].run.plan['input']['url']}"

@@ -34,7 +34,7 @@ class Toy:
     name = "toy"
 
     def __init__(self, samples: int = 50, dropout: float = 0.0) -> None:
-        self.samples = samples
+        self.groups = (samples,)
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(samples + 20, 3, generator=generator)
         y = x[:, :1] * x[:, 1:2] + x[:, 2:]
@@ -118,6 +118,21 @@ def test_a_batch_depends_on_nothing_before_it(seed: int, samples: int, size: int
         np.testing.assert_array_equal(order.batch(number, size), Order(seed, samples).batch(number, size))
 
 
+@given(SEEDS, SIZES, SIZES, SIZES, st.integers(1, 8))
+def test_two_groups_take_turns_each_in_epochs_of_its_own(
+    seed: int, few: int, many: int, size: int, batches: int
+) -> None:
+    order = Order(seed, few, many)
+    found = np.concatenate([order.batch(number, size) for number in range(batches)])
+    of_few, of_many = found[0::2], found[1::2]
+    np.testing.assert_array_equal(of_few, Order(seed, few).batch(0, len(of_few)))
+    assert ((of_many >= few) & (of_many < few + many)).all()
+    for start in range(0, len(of_many) - many + 1, many):
+        np.testing.assert_array_equal(np.sort(of_many[start : start + many]), np.arange(few, few + many))
+    again = Order(seed, few, many)
+    np.testing.assert_array_equal(again.batch(batches - 1, size), found[-size:])
+
+
 @given(st.integers(1, 6), st.integers(0, 40), SEEDS)
 def test_shares_partition_a_batch_and_their_mean_is_that_of_the_batch(world: int, more: int, seed: int) -> None:
     batch = np.random.default_rng(seed).permutation(world + more)
@@ -174,7 +189,7 @@ def test_only_matrices_decay(name: str) -> None:
 
 def test_sgd_does_what_its_formula_says(tmp_path: Path) -> None:
     found = fitted(task := Toy(), CONFIG, tmp_path)
-    twin, order = Toy(), Order(3, task.samples)
+    twin, order = Toy(), Order(3, *task.groups)
     speed = [torch.zeros_like(parameter) for parameter in twin.module.parameters()]
     losses = []
     for step in range(CONFIG.steps):

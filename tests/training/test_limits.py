@@ -77,3 +77,21 @@ def test_probabilities_and_eta_come_from_held_out_pairs(part: LabelledSet, monke
     assert quality["calibration_error"] <= quality["calibration_error_before"] + 0.01
     assert found["eta"] == calibration.best(curves["eta"])["threshold"]
     assert curves.keys() == {"eta", "reliability", "edges"}
+
+
+def test_a_set_tells_where_its_held_out_identities_are_many_and_most_neighbors_labelled(
+    part: LabelledSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = part.anchors(held_out=True)
+    identities, pairs = len(np.unique(part.identity[rows])), np.count_nonzero(part.known(rows, held_out=True))
+    share = pairs / (len(rows) * (K - 1))
+
+    def told(least: int, of_pairs: int, known: float) -> bool:
+        for name, value in (("IDENTITIES", least), ("PAIRS", of_pairs), ("KNOWN", known)):
+            monkeypatch.setattr(limits, f"LEAST_{name}", value)
+        return limits.tells(part)
+
+    assert told(identities, pairs, share - 0.01)
+    assert not told(identities + 1, pairs, share - 0.01)
+    assert not told(identities, pairs + 1, share - 0.01)
+    assert not told(identities, pairs, share + 0.01)

@@ -46,8 +46,8 @@ def gathered(part: LabelledSet, rows: Any) -> tuple[torch.Tensor, torch.Tensor]:
 def test_rows_of_all_sets_are_samples_and_their_loss_is_the_mean_over_usable_pairs(sets: list[LabelledSet]) -> None:
     task = RowTask(sets, RowPredictor(predictor("row"), K, 0), CPU)
     training = [part.anchors(held_out=False) for part in sets]
-    assert task.samples == sum(map(len, training))
-    chosen = np.array([3, task.samples - 2, 7, len(training[0])])
+    assert sum(task.groups) == sum(map(len, training))
+    chosen = np.array([3, sum(task.groups) - 2, 7, len(training[0])])
     wanted = [(0, training[0][[3, 7]]), (1, training[1][[-2, 0]])]
     total, pairs = 0.0, 0
     for number, rows in wanted:
@@ -78,6 +78,38 @@ def test_held_out_rows_decide_the_score_of_the_row_form(sets: list[LabelledSet])
     assert found["share_same"] == pytest.approx(same.mean())
 
 
+def test_a_teacher_says_what_labels_do_not(sets: list[LabelledSet]) -> None:
+    """The loss by hand: labels where known, else the teacher's word, over all neighbors there are."""
+    torch.manual_seed(0)
+    teacher = RowPredictor(predictor("row"), K, 0).eval()
+    task = RowTask(sets[:1], RowPredictor(predictor("row"), K, 0), CPU, teacher)
+    part, chosen = sets[0], np.array([0, 5, 11])
+    rows = part.anchors(held_out=False)[chosen]
+    inputs = (*gathered(part, rows), None, part.background)
+    known, others = part.known(rows, held_out=False), part.others(rows)
+    assert 0 < known.sum() < others.sum() == len(rows) * (K - 1)
+    with torch.no_grad():
+        logit, told = task.module(*inputs).double().numpy(), teacher(*inputs).double().sigmoid().numpy()
+    target = np.where(known, part.same(rows), told)
+    lost = np.logaddexp(0, logit) - target * logit
+    assert task.loss(task.module, chosen).item() == pytest.approx(lost[others].mean(), rel=1e-4)
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_a_network_that_agrees_with_its_teacher_and_has_no_label_learns_nothing(tmp_path: Path) -> None:
+    lonely = [f"person {row // 5}" if row % 5 == 0 else None for row in range(120)]
+    part = opened(tmp_path, label=lonely)
+    part.identity[part.anchors(held_out=False)[1:]] = -1
+    part.identity[part.held_out] = -1
+    torch.manual_seed(0)
+    module, teacher = (RowPredictor(predictor("row"), K, 0).eval() for _ in range(2))
+    teacher.load_state_dict(module.state_dict())
+    task = RowTask([part], module, CPU, teacher)
+    assert not part.known(task.rows[False][0], held_out=False).any()
+    task.loss(task.module, np.array([0])).backward()
+    assert max(parameter.grad.abs().max().item() for parameter in module.parameters()) < 1e-6
+
+
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory, sets: list[LabelledSet]) -> list[LabelledSet]:
     """Two sets of the same width, the second noisier."""
@@ -93,7 +125,7 @@ def test_linkages_are_learned_as_if_every_row_were_encoded_for_itself(
     torch.manual_seed(0)
     task = LinkageTask(twins, FaceTransformer(config, K, 16).eval(), CPU)
     training = [part.anchors(held_out=False) for part in twins]
-    assert task.samples == sum(map(len, training))
+    assert sum(task.groups) == sum(map(len, training))
 
     def alone(part: LabelledSet, row: int) -> torch.Tensor:
         ids = part.neighbor[row]
@@ -101,7 +133,7 @@ def test_linkages_are_learned_as_if_every_row_were_encoded_for_itself(
         inputs = (torch.from_numpy(np.asarray(part.vectors)[near]), torch.from_numpy(near >= 0))
         return task.module(*inputs, torch.arange(K)[None], torch.from_numpy(ids >= 0)[None])[0]
 
-    chosen = np.array([3, task.samples - 2, 7, 8, len(training[0])])
+    chosen = np.array([3, sum(task.groups) - 2, 7, 8, len(training[0])])
     total, pairs = 0.0, 0
     for part, rows in ((twins[0], training[0][[3, 7, 8]]), (twins[1], training[1][[-2, 0]])):
         for row in rows:
@@ -174,8 +206,8 @@ def test_pairs_are_those_that_recall_would_score(sets: list[LabelledSet]) -> Non
         if wanted[i, rank] and part.known(np.array([i]), held_out=False)[0, rank]
     }
     assert set(zip(task.row[False][0].tolist(), task.rank[False][0].tolist(), strict=True)) == expected
-    assert task.samples == len(expected) > 0
-    chosen = np.array([0, task.samples // 2])
+    assert sum(task.groups) == len(expected) > 0
+    chosen = np.array([0, sum(task.groups) // 2])
     i, rank = task.row[False][0][chosen], task.rank[False][0][chosen]
     j = part.neighbor[i, rank]
     (vectors_i, present_i), (vectors_j, present_j) = gathered(part, i), gathered(part, j)
