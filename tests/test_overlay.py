@@ -396,7 +396,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_stored_configuration_reads_back_equal(name: str) -> None:
-    config = load_config(name, {"knn": {"k": 12, "lists": 5}, "edges": {"threshold": 0.25}}, "my.yaml")
+    config = load_config(name, {"knn": {"k": 12, "lists": 5}, "edges": {"reserve": 0.25}}, "my.yaml")
     assert apply(Config(), asdict(config), "plan.json") == config
     if name in TRAINED:
         training = load_training(name)
