@@ -132,7 +132,9 @@ def test_edges_are_recalled_only_after_a_walk(rule: Any) -> None:
 def test_all_scores_and_the_rules_that_read_them_go_together() -> None:
     assert complaint("", edges=EdgesConfig(rule="score")) == "edges.rule score needs relations.score all."
     scored = {"relations": RelationsConfig(score="all"), "edges": EdgesConfig(rule="score", threshold=0.5)}
-    assert complaint("", **scored).startswith("edges.threshold has no use in the recipe auto, whose edges are kept by a")
+    assert complaint("", **scored).startswith(
+        "edges.threshold has no use in the recipe auto, whose edges are kept by a"
+    )
     for rule in ("threshold", "early-stop", "gap"):
         config: Any = EdgesConfig(rule=rule)  # type: ignore[arg-type]
         said = complaint("", edges=config, relations=RelationsConfig(score="all"))
