@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
-from raycluster.graph import jaccard
+from raycluster.graph import edge_rules, jaccard
 from raycluster.graph.nearest import Float32
 from raycluster.models.resolve import thresholds_of, with_model
 from raycluster.overlay import load_config
@@ -82,10 +82,16 @@ class Clusterer:
         self.knn_recall_ = 1.0
         if probing is not None:
             self.knn_recall_ = knn.check(stored, 0, neighbor, similarity, config.knn, threads).mean
-        limits = edges.settle(config, similarity, stored, thresholds_of(config))
         score = None
         if config.relations.score == "all":
             score = relations.scores_in_memory(str(config.model), neighbor, similarity, stored, threads)
+        limits = edges.settle(
+            config,
+            similarity,
+            stored,
+            thresholds_of(config),
+            lambda: edge_rules.doubt([] if score is None else [score]),
+        )
         found = edges.build(
             0, len(stored), neighbor, similarity, config.edges, limits, 0.0,
             lambda: jaccard.neighbor_edge_probability(

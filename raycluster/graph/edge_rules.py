@@ -3,6 +3,7 @@
 A pair that both ends list is stored once, by the end with the lower row, unless the rule is directed.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import numba
@@ -15,6 +16,8 @@ Bool = npt.NDArray[np.bool_]
 Columns = dict[str, Any]
 Combine = Literal["mean", "geometric", "minimum", "maximum"]
 MOST_ODDS = 32.0
+SCORE_STEPS = 2**24
+ETAS = 0.05, 0.99
 COMBINE = get_args(Combine)
 
 
@@ -170,6 +173,24 @@ def score_edges(
     arguments = (neighbor, similarity, score, np.float32(floor), number, source, target, weight, raw)
     count = _scored(start, stop, *arguments)
     return _columns(source[:count], target[:count], weight[:count], raw[:count], score=weight[:count])
+
+
+def doubt(scores: Iterable[Float32]) -> float:
+    """How much of what learned scores (R, K), NaN where there is none, believe in is doubtful: sum s (1 - s) / sum s, 0..1.
+
+    Near 0 every pair is judged as surely one identity or two. Sums are of integers, so parts and order of rows do not matter.
+    """
+    doubtful, believed = 0, 0
+    for part in scores:
+        score = np.nan_to_num(np.asarray(part, np.float64))
+        doubtful += int(np.rint(score * (1 - score) * SCORE_STEPS).sum(dtype=np.int64))
+        believed += int(np.rint(score * SCORE_STEPS).sum(dtype=np.int64))
+    return doubtful / max(believed, 1)
+
+
+def eta_under_doubt(eta: float, weight: float, doubt: float) -> float:
+    """The limit of a set with so much `doubt`, eta where there is none, within `ETAS`."""
+    return round(min(max(eta + weight * doubt, ETAS[0]), ETAS[1]), 6)
 
 
 def odds(score: Float32) -> Float32:

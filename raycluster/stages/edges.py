@@ -26,6 +26,7 @@ from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
+from raycluster.schemas import to_matrix
 from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
@@ -35,11 +36,18 @@ LIMITS = ("eta", "threshold", "closeness", "theta")
 """Those that decide whether a stored edge counts; a run is swept by the first it has."""
 
 
-def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[str, float]) -> Limits:
+def settle(
+    config: Config,
+    similarity: Float32,
+    vectors: Any,
+    calibrated: dict[str, float],
+    doubt: Callable[[], float] = lambda: 0.0,
+) -> Limits:
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
-    a learned score in any other rule has `eta`.
+    a learned score in any other rule has `eta`; a model may be calibrated to raise it with the `doubt` of the set's own
+    scores (`edge_rules.doubt`), which is asked for then.
     similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
     gives a limit.
     """
@@ -56,6 +64,9 @@ def settle(config: Config, similarity: Float32, vectors: Any, calibrated: dict[s
         limits["theta"] = calibrated_or_given("edges.theta", config.edges.theta, calibrated)
     if config.relations.score != "none":
         limits["eta"] = calibrated_or_given("edges.eta", config.edges.eta, calibrated)
+        if config.edges.eta is None and calibrated.get("doubt"):
+            limits["doubt"] = round(doubt(), 6)
+            limits["eta"] = edge_rules.eta_under_doubt(limits["eta"], calibrated["doubt"], limits["doubt"])
     return limits
 
 
@@ -165,7 +176,12 @@ def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
     _, similarity = neighbors(run)
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
-    return settle(run.config, similarity, vectors, thresholds_of(run.config))
+
+    def doubt() -> float:
+        parts = (to_matrix(run.table("relations", shard, ["score"])["score"]) for shard in range(run.shards))
+        return edge_rules.doubt(parts)
+
+    return settle(run.config, similarity, vectors, thresholds_of(run.config), doubt)
 
 
 def compute(run: Run, shard: int) -> Part:

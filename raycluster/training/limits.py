@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from raycluster import metrics, scratch
 from raycluster.config import Config
@@ -23,6 +24,9 @@ from raycluster.truth import UNKNOWN
 GRID = [*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99]
 ABOVE_0 = float(np.finfo(np.float32).tiny)
 CERTAIN = 1e-7
+FEWEST_TO_WEIGH_DOUBT = 12
+"""Sets from which on the limit is calibrated to rise with the doubt of a set's scores."""
+DOUBT_WEIGHTS = [round(0.25 * step, 2) for step in range(9)]
 LEAST_PAIRS = 500
 LEAST_IDENTITIES = 20
 LEAST_KNOWN = 0.5
@@ -117,9 +121,16 @@ def of_scores(
         return {column: values[keep] for column, values in columns.items()}
 
     built = [(part, graph(part, score, config, everything)) for part, score in zip(sets, scores, strict=True)]
-    curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
+    qualities = [[quality(part, at(limit, columns), config) for part, columns in built] for limit in GRID]
+    curve = [_mean(limit, each) for limit, each in zip(GRID, qualities, strict=True)]
     best = calibration.best(curve)
+    limit = {name: best["threshold"]}
     say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
+    if name == "eta" and len(sets) >= FEWEST_TO_WEIGH_DOUBT:
+        doubts = [edge_rules.doubt([score]) for score in scores]
+        of_sets = np.array([[each["f"] for each in row] for row in qualities]).T
+        limit, reached = under_doubt(of_sets, np.array(doubts))
+        say(f"eta {limit['eta']} + {limit['doubt']} x doubt: BCubed F {reached:.4f}")
     found = {
         **best,
         "average_precision": calibration.average_precision(logit, truth),
@@ -128,7 +139,20 @@ def of_scores(
         "pairs": len(truth),
     }
     curves = {name: curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
-    return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
+    return {"slope": slope, "intercept": intercept, **limit}, curves, found
+
+
+def under_doubt(f: npt.NDArray[np.float64], doubt: npt.NDArray[np.float64]) -> tuple[dict[str, float], float]:
+    """The eta, and its weight of a set's doubt, of the highest mean F; of those within 0.001 the least weight, then the
+    highest eta. f (S, len(GRID)) is that of every set at every limit, doubt (S,) that of its scores."""
+    found = {}
+    for weight in DOUBT_WEIGHTS:
+        for eta in GRID:
+            at = [edge_rules.eta_under_doubt(eta, weight, each) for each in doubt]
+            found[weight, eta] = float(np.mean([np.interp(x, GRID, row) for x, row in zip(at, f, strict=True)]))
+    highest = max(found.values())
+    weight, eta = min((key for key in found if found[key] >= highest - 0.001), key=lambda key: (key[0], -key[1]))
+    return {"eta": eta, "doubt": weight}, found[weight, eta]
 
 
 def scores(part: LabelledSet, known: dict[str, float]) -> Float32:
