@@ -16,9 +16,10 @@ SETTINGS = ["--recipe", "cosine", "--knn.k", "20", "--edges.threshold", "0.6"]
 
 
 def command(source: str, output: str, *options: str) -> list[str]:
-    """The main job's command line with settings that suit the small synthetic set."""
+    """The main job's command line with settings that suit the small synthetic set; a model brings its own."""
     job = str(ROOT / "jobs" / "cluster.py")
-    return [sys.executable, job, "--input", source, "--output", output, *SETTINGS, *options]
+    settings = () if "--model" in options else SETTINGS
+    return [sys.executable, job, "--input", source, "--output", output, *settings, *options]
 
 
 def here(source: str, output: str, *options: str) -> Outcome:
