@@ -23,7 +23,7 @@ from raycluster.stages import edges
 from raycluster.synthetic import SyntheticConfig, write_parquet
 from raycluster.training.limits import GRID
 
-LABEL_FREE = ("cosine", "components", "fc-es", "fc-es-sigmoid", "facemap")
+LABEL_FREE = ("auto", "cosine", "components", "fc-es", "fc-es-sigmoid", "facemap")
 PACKAGES = ("raycluster", "infomap", "torch")
 
 
