@@ -59,15 +59,22 @@ class RelativePredictor(nn.Module):
     ) -> Tensor:
         """Logits (B, K) that a neighbor is of the row's identity; rank 0, self, says nothing.
 
+        Once trained it judges twice, told the set's setting and not, and gives the mean: each alone errs in sets unlike
+        those it was trained on, one by too much trust in many edges and the other by too little.
+
         vectors (B, K, D) unit, present (B, K), back (B, K) and profile (B, K, R) as `Lists.of` gives them; scales (S, SCALE)
         of all sets as `scales` makes them, and the number `of` (B,) of each row's set among them.
         """
         cosine = gram(vectors)
-        mine = scales[of]
-        tokens = torch.cat(
-            [statistics(cosine, present, back, profile, mine), mine[:, None, 3:].expand(-1, cosine.shape[1], -1)], dim=2
-        )
-        x = self.embed(tokens.masked_fill(~present[:, :, None], 0))
+        told = statistics(cosine, present, back, profile, scales[of])
+        if self.training:
+            return self._judge(cosine, present, told, scales, of)
+        untold = torch.cat([scales[:, :3], torch.zeros_like(scales[:, 3:])], dim=1)
+        return (self._judge(cosine, present, told, scales, of) + self._judge(cosine, present, told, untold, of)) / 2
+
+    def _judge(self, cosine: Tensor, present: Tensor, statistics: Tensor, scales: Tensor, of: Tensor) -> Tensor:
+        setting = scales[of, None, 3:].expand(-1, cosine.shape[1], -1)
+        x = self.embed(torch.cat([statistics, setting], dim=2).masked_fill(~present[:, :, None], 0))
         x = torch.cat([x[:, :1] + self.anchor.to(x.dtype), x[:, 1:]], dim=1)
         h = self.encoder(x, present[:, None], bias=self._biases(cosine, scales, of))
         return self.head(self.of_neighbor(h) + self.of_anchor(h[:, :1])).squeeze(2)
