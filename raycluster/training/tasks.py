@@ -177,20 +177,16 @@ class RelativeTask(RowTask):
         return vectors[:, :k], present[:, :k], back, profile, scales, of
 
 
-MOST_BLUR = 0.6
-UNTOLD = 0.25
+BLUR = 0.05
+UNTOLD = 0.1
 
 
 def blurred(scales: Tensor) -> Tensor:
-    """Scales (S, SCALE) whose settings are moved up to `MOST_BLUR` of the way to another set's, and of some, told as 0.
-
-    A network that is told settings as they are knows every training set by its own and judges others wrongly.
-    """
-    setting = scales[:, 3:]
-    way = MOST_BLUR * torch.rand(len(scales), 1, device=scales.device)
-    moved = setting + way * (setting[torch.randperm(len(scales), device=scales.device)] - setting)
+    """Scales (S, SCALE) with noise on what they tell of the setting, and some of them telling nothing of it."""
+    noise = BLUR * torch.randn_like(scales)
+    noise[:, :3] = 0
     told = torch.rand(len(scales), 1, device=scales.device) >= UNTOLD
-    return torch.cat([scales[:, :3], moved * told], dim=1)
+    return torch.cat([scales[:, :3], (scales + noise)[:, 3:] * told], dim=1)
 
 
 class LinkageTask(RowTask):
