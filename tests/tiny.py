@@ -97,7 +97,7 @@ def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torc
     """Random weights under which the logits of rows and their random neighbors have mean 0 and a spread of 2."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network = make(name, card)
+        network = make(name, card).eval()
         noise = torch.linspace(0, 2, K)[:, None] ** torch.linspace(0.2, 2, 256)[:, None, None]
         vectors = torch.randn(256, 1, WIDTH) + noise * torch.randn(256, K, WIDTH)
         logits = _logits(network, vectors / vectors.norm(dim=2, keepdim=True))

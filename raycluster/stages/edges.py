@@ -46,8 +46,8 @@ def settle(
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
-    a learned score in any other rule has `eta`; a model may be calibrated to raise it with the `doubt` of the set's own
-    scores (`edge_rules.doubt`), which is asked for then.
+    a learned score in any other rule has `eta`; it rises with the `doubt` of the set's own scores
+    (`edge_rules.doubt`), which is asked for then, where the configuration or the model gives it a weight.
     similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
     gives a limit.
     """
@@ -64,9 +64,12 @@ def settle(
         limits["theta"] = calibrated_or_given("edges.theta", config.edges.theta, calibrated)
     if config.relations.score != "none":
         limits["eta"] = calibrated_or_given("edges.eta", config.edges.eta, calibrated)
-        if config.edges.eta is None and calibrated.get("doubt"):
+        weight = config.edges.doubt
+        if weight is None:
+            weight = calibrated.get("doubt", 0.0) if config.edges.eta is None else 0.0
+        if weight > 0:
             limits["doubt"] = round(doubt(), 6)
-            limits["eta"] = edge_rules.eta_under_doubt(limits["eta"], calibrated["doubt"], limits["doubt"])
+            limits["eta"] = edge_rules.eta_under_doubt(limits["eta"], weight, limits["doubt"])
     return limits
 
 

@@ -165,6 +165,8 @@ def test_a_model_may_be_calibrated_to_ask_more_of_doubtful_scores():
     given = dataclasses.replace(config, edges=EdgesConfig(rule="score", eta=0.55))
     assert settle(given, None, None, known, lambda: 0.2) == {"eta": 0.55}
     assert settle(config, None, None, {"eta": 0.4, "doubt": 0.0}, lambda: 0.2) == {"eta": 0.4}
+    weighed = dataclasses.replace(config, edges=EdgesConfig(rule="score", eta=0.2, doubt=2.0))
+    assert settle(weighed, None, None, known, lambda: 0.1) == {"eta": 0.4, "doubt": 0.1}
 
 
 def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any_limit():
