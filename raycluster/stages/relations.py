@@ -39,9 +39,11 @@ def scorer(
     """The model's predictor on a set of which `told` was `measured`."""
     from raycluster.models.scoring import Scorer
 
-    scale = Scale.from_json(told["scale"]) if "scale" in told else None
-    background = tuple(told.get("background", (0.0, 1.0)))
-    return Scorer(url, card, "predictor", neighbor, vectors, background, similarity=similarity, scale=scale, **known)
+    if "scale" in told:
+        known |= {"similarity": similarity, "scale": Scale.from_json(told["scale"])}
+    else:
+        known["background"] = tuple(told["background"])
+    return Scorer(url, card, "predictor", neighbor, vectors, **known)
 
 
 def calibrated(card: Card, logit: Float32) -> Float32:

@@ -88,26 +88,12 @@ def same(found, whole, start, stop):
     np.testing.assert_array_equal(found, whole[start:stop], strict=True)
 
 
-@pytest.mark.parametrize("mask", ["none", "topk", "mixture"])
-def test_logits_of_rows_do_not_depend_on_cuts_threads_or_order(models, rows, mask):
-    whole = rows.scorer(*models["row", mask]).rows(0, ROWS)
-    scorer = rows.scorer(*models["row", mask])
-
-    @given(calls, st.integers(1, 3))
-    @examples
-    def check(calls, threads):
-        scorer.threads = threads
-        for start, stop in calls:
-            same(scorer.rows(start, stop), whole, start, stop)
-
-    check()
-
-
-def test_logits_on_a_sets_scale_do_not_depend_on_cuts_threads_or_order(models, rows):
-    told = rows.told()
-    whole = rows.scorer(*models["relative", "none"], **told).rows(0, ROWS)
+@pytest.mark.parametrize(("form", "mask"), [("row", "none"), ("row", "topk"), ("row", "mixture"), ("relative", "none")])
+def test_logits_of_rows_do_not_depend_on_cuts_threads_or_order(models, rows, form, mask):
+    told = rows.told() if form == "relative" else {}
+    whole = rows.scorer(*models[form, mask], **told).rows(0, ROWS)
     assert (np.isnan(whole) == (rows.neighbor < 0) | (np.arange(K) == 0)).all()
-    scorer = rows.scorer(*models["relative", "none"], **told)
+    scorer = rows.scorer(*models[form, mask], **told)
 
     @given(calls, st.integers(1, 3))
     @examples
