@@ -77,9 +77,10 @@ class Encoder(nn.Module):
         if visible is not None:
             needed = visible.any(dim=1).any(dim=0)
             if read is None:
-                keys = needed.nonzero()[:, 0]
-                visible = visible.index_select(2, keys)
-                bias = None if bias is None else bias.index_select(4, keys)
+                if not needed.all():
+                    keys = needed.nonzero()[:, 0]
+                    visible = visible.index_select(2, keys)
+                    bias = None if bias is None else bias.index_select(4, keys)
             else:
                 kept = needed.index_fill(0, read, True).nonzero()[:, 0]
                 tokens, visible, read = tokens[:, kept], visible[:, :, kept], torch.searchsorted(kept, read)

@@ -18,10 +18,14 @@ RANKS = (1, 2, 3, 5, 8, 12, 20, 32, 39)
 RETURN_RANKS = (1, 2, 4, 8, 16, 32)
 LOOK = 40
 """Ranks of a neighbor's list in which the row itself is looked for."""
+LENGTHS = (20, 40)
+"""Neighbors judged of a row, where those that follow lie below `STRANGERS`."""
+STRANGERS = 0.6
+"""Of the way from random pairs to the threshold."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 LEAST_CONTRAST = 2.0
 """Spreads that the threshold lies above random pairs at least."""
-SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 6
+SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 5
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,7 @@ class Scale:
         returned = [_returned(neighbor, some, ids[:, rank]) for rank in _within(neighbor, RETURN_RANKS)]
         setting = [
             *(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(),
-            4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"], np.log(rows) / 10 - 1,
-            *returned,
+            4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"], *returned,
         ]  # fmt: skip
         return cls(background, spread, threshold, tuple(round(float(value), 6) for value in setting))
 
@@ -62,6 +65,17 @@ class Scale:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def lengths(similarity: Float32, scale: Scale) -> npt.NDArray[np.int64]:
+    """How many neighbors (B,) of rows are worth judging, by their similarities (B, K): the least of `LENGTHS` that leaves out
+    none above `STRANGERS`, else all K."""
+    k = similarity.shape[1]
+    floor = scale.background + STRANGERS * (scale.threshold - scale.background)
+    found = np.full(len(similarity), k)
+    for length in sorted((length for length in LENGTHS if length < k), reverse=True):
+        found[similarity[:, length] < floor] = length
+    return found
 
 
 def _within(table: npt.NDArray[Any], ranks: tuple[int, ...]) -> list[int]:

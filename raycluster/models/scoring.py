@@ -23,9 +23,11 @@ from raycluster.models.folder import Card, load_network, require_width
 from raycluster.models.precision import fast_bfloat16
 from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredictor
 from raycluster.models.relative import MOST, RelativePredictor
-from raycluster.models.scale import Lists, Scale
+from raycluster.models.scale import Lists, Scale, lengths
 
 CPU_BLOCK = {"row": 16, "pair": 8, "context": 128}
+RELATIVE_BLOCKS = 16
+"""Blocks of rows that the form relative sorts by the length of their lists."""
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
 Network = AdaptiveFilter | RowPredictor | RelativePredictor | PairPredictor | FaceTransformer
@@ -173,26 +175,41 @@ class Scorer:
     def _relative(self, network: RelativePredictor, start: int, stop: int) -> Float32:
         assert self.similarity is not None, "form relative reads neighbor lists"
         assert self.scale is not None, "form relative reads the set's scale"
-        k = min(MOST, self.similarity.shape[1])
-        lists = Lists(self.neighborhoods.neighbor, self.similarity)
-        scales = network.scales([self.scale], self.device)
+        similarity, scale, most = self.similarity, self.scale, min(MOST, self.similarity.shape[1])
+        lists = Lists(self.neighborhoods.neighbor, similarity)
+        scales = network.scales([scale], self.device)
 
-        def judge(rows: Int64) -> Any:
+        def judge(rows: Int64, k: int) -> Any:
             vectors, present = self.neighborhoods.of(rows, k)
             back, profile = (torch.from_numpy(each).to(self.device) for each in lists.of(rows, k))
             of = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
             return network(vectors, present, back, profile, scales, of).float().cpu().numpy()
 
-        return self._all_neighbors(start, stop, judge, k)
+        def judge_all(rows: Int64) -> Float32:
+            logit = np.full((len(rows), most), np.nan, np.float32)
+            length = lengths(similarity[rows, :most], scale)
+            for k in np.unique(length).tolist():
+                alike, together = np.flatnonzero(length == k), self.block * most // k
+                for begin in range(0, len(alike), together):
+                    some = alike[begin : begin + together]
+                    logit[some, :k] = judge(rows[some], k)
+            return logit
+
+        return self._all_neighbors(start, stop, judge_all, most, RELATIVE_BLOCKS * self.block)
 
     def _all_neighbors(
-        self, start: int, stop: int, judge: Callable[[Int64], Any], judged: int | None = None
+        self,
+        start: int,
+        stop: int,
+        judge: Callable[[Int64], Any],
+        judged: int | None = None,
+        block: int | None = None,
     ) -> Float32:
         """Logits (stop - start, K), of the first `judged` neighbors if given; NaN elsewhere, where there is none, and of
         self."""
         neighbor = self.neighborhoods.neighbor[start:stop]
         logits = np.full(neighbor.shape, np.nan, np.float32)
-        found = self._rows(np.empty(neighbor[:, :judged].shape, np.float32), start, judge)
+        found = self._rows(np.empty(neighbor[:, :judged].shape, np.float32), start, judge, block)
         logits[:, :judged] = found
         logits[neighbor < 0] = np.nan
         logits[:, 0] = np.nan

@@ -28,8 +28,13 @@ SIZES: dict[str, tuple[float, dict[str, Any]]] = {
     "alone": (0.05, {"mean_size": (1.02, 1.4), "tail_exponent": (2.0, 2.0), "max_size": [20]}),
 }
 """How large identities are: share of the sets, and what their sizes are drawn from, (low, high) or one of a list."""
-SMALL, KIN = ("tail", "few", "alone"), 0.4
-"""Of the sets with such sizes, the share whose identities are relatives throughout, clans of families."""
+SMALL, KIN, VERSIONS = ("tail", "few", "alone"), 0.5, 0.6
+"""Of the sets with such sizes, the share whose identities are relatives throughout, clans of families; and the part of
+those where relatives are hardly told apart."""
+LARGE, TOPICS = ("dense", "huge"), 0.4
+"""Of the sets with such sizes, the share whose identities are topics, of many and distant modes."""
+FAINT = 0.2
+"""Share of the sets in which pairs of one identity are hardly nearer than strangers: noise, tiny pictures, short texts."""
 
 
 def write(url: str, rows: int, seed: int) -> list[str]:
@@ -58,8 +63,8 @@ def _write(url: str, sets: Iterable[tuple[str, SyntheticConfig]]) -> list[str]:
 
 def varied(seed: int, number: int) -> SyntheticConfig:
     """The settings of one of a family of sets that together are to hold whatever real sets may: identities of one row to
-    hundreds, loose and tight, with near copies, in families of look-alikes, at times nearer to each other than to themselves
-    (styles), poor pictures, any width, centered or not. A function of seed and number."""
+    hundreds, loose, tight and faint, with near copies, in families of look-alikes, at times nearer to each other than to
+    themselves (styles), topics of many modes, poor pictures, any width, centered or not. A function of seed and number."""
     random = np.random.default_rng([seed, number])
 
     def log_uniform(low: float, high: float) -> float:
@@ -78,12 +83,13 @@ def varied(seed: int, number: int) -> SyntheticConfig:
         for name, values in of_sizes.items()
     }
     width = int(random.choice([64, 96, 128, 192, 256, 384, 512]))
-    alike = random.random() < 0.45
+    alike, faint = random.random() < 0.45, random.random() < FAINT
+    of_topics = kind in LARGE and random.random() < TOPICS
     config = SyntheticConfig(
-        rows=int(log_uniform(3000, 16000)),
+        rows=int(log_uniform(2000, 12000)),
         width=width,
         seed=FIRST_VARIED_SEED + 100_000 * seed + number,
-        effective_dimension=min(log_uniform(25, 220), 0.8 * width),
+        effective_dimension=min(log_uniform(60, 400) if faint else log_uniform(14, 220), 0.8 * width),
         same_cosine=float(random.uniform(0.65, 0.95) if alike else random.uniform(0.42, 0.85)),
         same_cosine_spread=float(random.uniform(0.02, 0.2)),
         modes=int(random.integers(1, 5)),
@@ -102,19 +108,44 @@ def varied(seed: int, number: int) -> SyntheticConfig:
         low_quality_directions=int(random.integers(2, 20)),
         offset=often(0.35, 0.05, 0.5),
     )
-    return dataclasses.replace(config, **sizes, **(_kin(random) if of_kin else {}))
+    more: dict[str, Any] = _kin(random) if of_kin else {}
+    if of_topics:
+        more |= {"modes": int(random.integers(4, 17)), "mode_cosine": float(random.uniform(0.5, 0.9))}
+    if faint and not of_kin:
+        more |= {
+            "same_cosine": float(random.uniform(0.12, 0.45)),
+            "same_cosine_spread": float(random.uniform(0.02, 0.1)),
+        }
+    return dataclasses.replace(config, **sizes, **more)
 
 
 def _kin(random: np.random.Generator) -> dict[str, Any]:
     """Settings over those of small identities that make neighbor lists of relatives: product titles, species, short texts."""
-    return {
+    kin = {
         "family_share": float(random.uniform(0.8, 1)),
         "family_size": int(np.exp(random.uniform(math.log(4), math.log(150)))),
-        "family_cosine": float(random.uniform(0.6, 0.97)),
+        "family_cosine": float(random.uniform(0.6, 0.99)),
         "family_spread": float(random.uniform(0, 0.15)),
         "clan_size": int(np.exp(random.uniform(math.log(2), math.log(40)))),
         "clan_cosine": float(random.uniform(0.4, 0.95)),
         "same_cosine": float(random.uniform(0.5, 0.95)),
         "copy_share": float(random.uniform(0, 0.6)),
         "style_share": float(random.uniform(0, 1)),
+    }
+    return kin | _versions(random) if random.random() < VERSIONS else kin
+
+
+def _versions(random: np.random.Generator) -> dict[str, Any]:
+    """Settings of relatives that differ less than two rows of one do: versions of a product, each shop's offers in its words."""
+    return {
+        "family_size": int(np.exp(random.uniform(math.log(3), math.log(40)))),
+        "family_cosine": float(random.uniform(0.88, 0.995)),
+        "family_spread": float(random.uniform(0, 0.06)),
+        "clan_cosine": float(random.uniform(0.5, 0.9)),
+        "same_cosine": float(random.uniform(0.6, 0.85)),
+        "same_cosine_spread": float(random.uniform(0.02, 0.12)),
+        "modes": int(random.integers(1, 3)),
+        "picture_spread": float(random.uniform(0, 0.15)),
+        "style_share": float(random.uniform(0.4, 1)),
+        "low_quality_share": 0.0,
     }

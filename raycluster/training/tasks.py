@@ -149,8 +149,8 @@ class RowTask:
 class RelativeTask(RowTask):
     """All neighbors of a row judged at once, on the scale of the row's set.
 
-    In training a third of the batches are told half of every list, so that the network holds for any number of neighbors,
-    and scales are blurred, so that it does not know a set by its statistics.
+    In training half of the batches are told the first half or quarter of every list, so that the network holds for any
+    number of neighbors, and scales are blurred, so that it does not know a set by its statistics.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class RelativeTask(RowTask):
         vectors, present, _, _ = over.gather(rows)
         k, scales = self.k, self.scales
         if self.module.training:
-            k = self.k // 2 if torch.rand(()) < 1 / 3 else self.k
+            k = -(-self.k // PARTS[int(torch.randint(len(PARTS), ()))])
             scales = blurred(scales)
         told = [self.lists[part].of(some, k) for part, some in rows]
         back, profile = (over.tensor(each) for each in zip(*told, strict=True))
@@ -177,8 +177,9 @@ class RelativeTask(RowTask):
         return vectors[:, :k], present[:, :k], back, profile, scales, of
 
 
+PARTS = (1, 1, 2, 4)
 BLUR = 0.05
-UNTOLD = 0.1
+UNTOLD = 0.2
 
 
 def blurred(scales: Tensor) -> Tensor:

@@ -58,6 +58,20 @@ def test_a_threshold_near_the_background_is_held_apart_from_it():
     assert found.threshold >= found.background + LEAST_CONTRAST * found.spread
 
 
+@pytest.mark.parametrize("k", [K, 40, 12])
+def test_no_neighbor_above_the_limit_of_strangers_is_left_out(made, k):
+    vectors, neighbor, similarity = made
+    found = Scale.of(neighbor, similarity, vectors)
+    floor = found.background + scale.STRANGERS * (found.threshold - found.background)
+    last = np.array([0.5, 15.5, 19.5, 20.5, 25.5, 39.5, 45.5])
+    rows = (floor + 0.01 * (last[:, None] - np.arange(k))).astype(np.float32)
+    length = scale.lengths(rows, found)
+    for row, kept in zip(rows, length, strict=True):
+        assert kept in (*scale.LENGTHS, k)
+        assert (row[kept:] < floor).all()
+        assert not any(each < kept and (row[each:] < floor).all() for each in scale.LENGTHS if each < k)
+
+
 @pytest.mark.parametrize("k", [K, 12])
 def test_lists_tell_where_a_row_stands_with_its_neighbors(k):
     neighbor, similarity = neighbor_table(90, K, 3, short=True)

@@ -118,6 +118,26 @@ def test_the_form_relative_judges_lists_of_any_length_and_at_most_80_neighbors_o
     assert not np.isnan(found[24][:, 1:16]).any()
 
 
+@pytest.mark.usefixtures("in_float32")
+def test_the_form_relative_judges_no_more_of_a_list_than_is_worth_judging(models, rows, monkeypatch):
+    told, short = rows.told(), K // 3
+    length = np.where(np.arange(ROWS) % 3 == 0, short, K)
+    place = {similarity.tobytes(): number for number, similarity in enumerate(told["similarity"])}
+
+    def some(similarity, _scale):
+        return np.array([length[place[row.tobytes()]] for row in similarity])
+
+    monkeypatch.setattr(scoring, "lengths", some)
+    whole = rows.scorer(*models["relative", "none"], **told).rows(0, ROWS)
+    beyond = np.arange(K) >= length[:, None]
+    assert (np.isnan(whole) == (rows.neighbor < 0) | (np.arange(K) == 0) | beyond).all()
+    same(rows.scorer(*models["relative", "none"], **told, threads=2).rows(5, ROWS - 3), whole, 5, ROWS - 3)
+    for all_of in (short, K):
+        monkeypatch.setattr(scoring, "lengths", lambda similarity, _, k=all_of: np.full(len(similarity), k))
+        expected = rows.scorer(*models["relative", "none"], **told).rows(0, ROWS)
+        np.testing.assert_allclose(whole[length == all_of], expected[length == all_of], rtol=1e-5)
+
+
 @pytest.mark.parametrize("mask", ["none", "mixture"])
 def test_logits_of_pairs_do_not_depend_on_cuts_threads_or_order(models, rows, mask):
     whole = rows.scorer(*models["pair", mask]).pairs(0, ROWS, rows.wanted)
