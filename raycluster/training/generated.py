@@ -28,12 +28,12 @@ SIZES: dict[str, tuple[float, dict[str, Any]]] = {
     "alone": (0.05, {"mean_size": (1.02, 1.4), "tail_exponent": (2.0, 2.0), "max_size": [20]}),
 }
 """How large identities are: share of the sets, and what their sizes are drawn from, (low, high) or one of a list."""
-SMALL, KIN, VERSIONS = ("tail", "few", "alone"), 0.5, 0.6
+SMALL, KIN, VERSIONS = ("tail", "few", "alone"), 0.45, 0.35
 """Of the sets with such sizes, the share whose identities are relatives throughout, clans of families; and the part of
 those where relatives are hardly told apart."""
 LARGE, TOPICS = ("dense", "huge"), 0.4
 """Of the sets with such sizes, the share whose identities are topics, of many and distant modes."""
-FAINT = 0.2
+FAINT = 0.12
 """Share of the sets in which pairs of one identity are hardly nearer than strangers: noise, tiny pictures, short texts."""
 
 
