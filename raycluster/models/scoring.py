@@ -25,9 +25,8 @@ from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredicto
 from raycluster.models.relative import MOST, RelativePredictor
 from raycluster.models.scale import Lists, Scale, lengths
 
-CPU_BLOCK = {"row": 16, "pair": 8, "context": 128}
-RELATIVE_BLOCKS = 16
-"""Blocks of rows that the form relative sorts by the length of their lists."""
+CPU_BLOCK = {"row": 16, "pair": 8, "context": 128, "lists": 256}
+"""`lists`: rows that the form relative sorts by the length of their lists, to compute equal ones together."""
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
 Network = AdaptiveFilter | RowPredictor | RelativePredictor | PairPredictor | FaceTransformer
@@ -158,7 +157,10 @@ class Scorer:
         return self._rows(np.empty((stop - start, network.width), np.float32), start, encode, block)
 
     def rows(self, start: int, stop: int) -> Float32:
-        """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none."""
+        """Logits (stop - start, K) of all neighbors; NaN at rank 0 and where there is none.
+
+        The form relative leaves out, as NaN, those beyond `MOST` and those that follow the `lengths` worth judging.
+        """
         network = self.network
         if isinstance(network, RelativePredictor):
             return self._relative(network, start, stop)
@@ -195,7 +197,8 @@ class Scorer:
                     logit[some, :k] = judge(rows[some], k)
             return logit
 
-        return self._all_neighbors(start, stop, judge_all, most, RELATIVE_BLOCKS * self.block)
+        sorted_at_once = CPU_BLOCK["lists"] if self.device.type == "cpu" else self.block
+        return self._all_neighbors(start, stop, judge_all, most, sorted_at_once)
 
     def _all_neighbors(
         self,

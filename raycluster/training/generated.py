@@ -67,9 +67,6 @@ def varied(seed: int, number: int) -> SyntheticConfig:
     themselves (styles), topics of many modes, poor pictures, any width, centered or not. A function of seed and number."""
     random = np.random.default_rng([seed, number])
 
-    def log_uniform(low: float, high: float) -> float:
-        return float(np.exp(random.uniform(math.log(low), math.log(high))))
-
     def often(share: float, low: float, high: float) -> float:
         value = float(random.uniform(low, high))
         return value if random.random() < share else 0.0
@@ -86,10 +83,10 @@ def varied(seed: int, number: int) -> SyntheticConfig:
     alike, faint = random.random() < 0.45, random.random() < FAINT
     of_topics = kind in LARGE and random.random() < TOPICS
     config = SyntheticConfig(
-        rows=int(log_uniform(2000, 12000)),
+        rows=int(_log_uniform(random, 2000, 12000)),
         width=width,
         seed=FIRST_VARIED_SEED + 100_000 * seed + number,
-        effective_dimension=min(log_uniform(60, 400) if faint else log_uniform(14, 220), 0.8 * width),
+        effective_dimension=min(_log_uniform(random, 60, 400) if faint else _log_uniform(random, 14, 220), 0.8 * width),
         same_cosine=float(random.uniform(0.65, 0.95) if alike else random.uniform(0.42, 0.85)),
         same_cosine_spread=float(random.uniform(0.02, 0.2)),
         modes=int(random.integers(1, 5)),
@@ -98,9 +95,9 @@ def varied(seed: int, number: int) -> SyntheticConfig:
         copy_share=often(0.5, 0.0, 0.6),
         copy_cosine=float(random.uniform(0.7, 0.99)),
         family_share=float(random.uniform(0.5, 1) if alike else random.uniform(0, 0.8)),
-        family_size=int(log_uniform(2, 60)),
+        family_size=int(_log_uniform(random, 2, 60)),
         family_cosine=float(random.uniform(0.6, 0.98) if alike else random.uniform(0.3, 0.75)),
-        styles=int(log_uniform(2, 16)),
+        styles=int(_log_uniform(random, 2, 16)),
         style_cosine=float(random.uniform(0.6, 0.99)),
         style_share=often(0.5 if alike else 0.15, 0.3, 1.0),
         low_quality_share=often(0.5, 0.0, 0.2),
@@ -119,14 +116,18 @@ def varied(seed: int, number: int) -> SyntheticConfig:
     return dataclasses.replace(config, **sizes, **more)
 
 
+def _log_uniform(random: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(random.uniform(math.log(low), math.log(high))))
+
+
 def _kin(random: np.random.Generator) -> dict[str, Any]:
     """Settings over those of small identities that make neighbor lists of relatives: product titles, species, short texts."""
     kin = {
         "family_share": float(random.uniform(0.8, 1)),
-        "family_size": int(np.exp(random.uniform(math.log(4), math.log(150)))),
+        "family_size": int(_log_uniform(random, 4, 150)),
         "family_cosine": float(random.uniform(0.6, 0.99)),
         "family_spread": float(random.uniform(0, 0.15)),
-        "clan_size": int(np.exp(random.uniform(math.log(2), math.log(40)))),
+        "clan_size": int(_log_uniform(random, 2, 40)),
         "clan_cosine": float(random.uniform(0.4, 0.95)),
         "same_cosine": float(random.uniform(0.5, 0.95)),
         "copy_share": float(random.uniform(0, 0.6)),
@@ -138,7 +139,7 @@ def _kin(random: np.random.Generator) -> dict[str, Any]:
 def _versions(random: np.random.Generator) -> dict[str, Any]:
     """Settings of relatives that differ less than two rows of one do: versions of a product, each shop's offers in its words."""
     return {
-        "family_size": int(np.exp(random.uniform(math.log(3), math.log(40)))),
+        "family_size": int(_log_uniform(random, 3, 40)),
         "family_cosine": float(random.uniform(0.88, 0.995)),
         "family_spread": float(random.uniform(0, 0.06)),
         "clan_cosine": float(random.uniform(0.5, 0.9)),
