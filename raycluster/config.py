@@ -139,9 +139,9 @@ class EdgesConfig:
     """NEP at which the walk of rule `early-stop` ends; none takes the model's. Raising it splits more."""
     eta: float | None = None
     """Lowest learned score, 0..1, of an edge; none takes the model's. Raising it splits more."""
-    doubt: float | None = None
-    """What is added to eta in proportion to the doubt of the set's own scores (`graph/edge_rules.py`), 0 where all are sure; none
-    takes the model's. Raising it splits sets that are hard to judge. 0 leaves eta as it is."""
+    valley: bool = False
+    """Whether eta, where not given, is the score between those of one identity and those of two of which the set has fewest pairs
+    (`graph/valley.py`), if it shows such a valley."""
     combine: Literal["mean", "geometric", "minimum", "maximum"] = "mean"
     """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean, the maximum
     in more: one end's word is enough (S3)."""
@@ -183,10 +183,6 @@ class EdgesConfig:
             f"edges.closeness is {self.closeness}: it lies in 0..1, as 1 - distance does.",
         )
         _require_sharpness("edges.sigma", self.sigma)
-        _require(
-            self.doubt is None or 0 <= self.doubt < math.inf,
-            f"edges.doubt is {self.doubt}: it must be 0 or more, and finite.",
-        )
         _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
         _require(self.gap_window >= 2, f"edges.gap-window is {self.gap_window}: it must be at least 2.")
         _require(self.reserve >= 0, f"edges.reserve is {self.reserve}: it must not be negative.")

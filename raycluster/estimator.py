@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
-from raycluster.graph import edge_rules, jaccard
+from raycluster.graph import jaccard, valley
 from raycluster.graph.nearest import Float32
 from raycluster.models.resolve import thresholds_of, with_model
 from raycluster.overlay import load_config
@@ -90,7 +90,7 @@ class Clusterer:
             similarity,
             stored,
             thresholds_of(config),
-            lambda: edge_rules.doubt([] if score is None else [score]),
+            lambda near: None if score is None else valley.eta_of(neighbor, score, config.edges.combine, near),
         )
         found = edges.build(
             0, len(stored), neighbor, similarity, config.edges, limits, 0.0,

@@ -12,6 +12,14 @@ COLUMNS = {
     "similarity": np.float32,
 }
 
+COMBINE = {
+    "mean": lambda forth, back: (forth + back) / np.float32(2),
+    "geometric": lambda forth, back: np.sqrt(forth * back),
+    "minimum": min,
+    "maximum": max,
+}
+"""How the scores of a pair's two ends are joined."""
+
 TABLES = st.integers(2, 60).flatmap(
     lambda rows: st.tuples(st.just(rows), st.integers(2, rows), st.integers(0, 10**6), st.booleans())
 )

@@ -3,7 +3,6 @@
 A pair that both ends list is stored once, by the end with the lower row, unless the rule is directed.
 """
 
-from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import numba
@@ -16,8 +15,6 @@ Bool = npt.NDArray[np.bool_]
 Columns = dict[str, Any]
 Combine = Literal["mean", "geometric", "minimum", "maximum"]
 MOST_ODDS = 32.0
-SCORE_STEPS = 2**24
-ETAS = 0.05, 0.99
 COMBINE = get_args(Combine)
 
 
@@ -29,7 +26,7 @@ def _columns(source: Int32, target: Int32, weight: Float32, similarity: Float32,
 
 
 @numba.njit(nogil=True, cache=True)
-def _rank_of(row, neighbors, length):  # type: ignore[no-untyped-def]
+def rank_of(row, neighbors, length):  # type: ignore[no-untyped-def]
     for rank in range(length):
         if neighbors[rank] == row:
             return rank
@@ -45,7 +42,7 @@ def _undirected(first, last, neighbor, similarity, length, scale, source, target
             j = neighbor[i, rank]
             if j < 0 or j == i:
                 continue
-            back = _rank_of(i, neighbor[j], length[j])
+            back = rank_of(i, neighbor[j], length[j])
             if j < i and back >= 0:
                 continue
             source[count], target[count] = min(i, j), max(i, j)
@@ -129,7 +126,7 @@ def early_stop_edges(
 
 
 @numba.njit(nogil=True, cache=True)
-def _combined(forth, back, combine):  # type: ignore[no-untyped-def]
+def combined(forth, back, combine):  # type: ignore[no-untyped-def]
     if np.isnan(back) or np.isnan(forth):
         return back if np.isnan(forth) else forth
     if combine == 0:
@@ -147,10 +144,10 @@ def _scored(first, last, neighbor, similarity, score, floor, combine, source, ta
             j = neighbor[i, rank]
             if j < 0:
                 continue
-            back = _rank_of(i, neighbor[j], neighbor.shape[1])
+            back = rank_of(i, neighbor[j], neighbor.shape[1])
             if j < i and back >= 0:
                 continue
-            value = _combined(score[i, rank], score[j, back] if back >= 0 else np.float32(np.nan), combine)
+            value = combined(score[i, rank], score[j, back] if back >= 0 else np.float32(np.nan), combine)
             if value >= floor and value > 0:
                 source[count], target[count] = min(i, j), max(i, j)
                 weight[count], raw[count] = value, similarity[i, rank]
@@ -173,24 +170,6 @@ def score_edges(
     arguments = (neighbor, similarity, score, np.float32(floor), number, source, target, weight, raw)
     count = _scored(start, stop, *arguments)
     return _columns(source[:count], target[:count], weight[:count], raw[:count], score=weight[:count])
-
-
-def doubt(scores: Iterable[Float32]) -> float:
-    """How much of what learned scores (R, K), NaN where there is none, believe in is doubtful: sum s (1 - s) / sum s, 0..1.
-
-    Near 0 every pair is judged as surely one identity or two. Sums are of integers, so parts and order of rows do not matter.
-    """
-    doubtful, believed = 0, 0
-    for part in scores:
-        score = np.nan_to_num(np.asarray(part, np.float64))
-        doubtful += int(np.rint(score * (1 - score) * SCORE_STEPS).sum(dtype=np.int64))
-        believed += int(np.rint(score * SCORE_STEPS).sum(dtype=np.int64))
-    return doubtful / max(believed, 1)
-
-
-def eta_under_doubt(eta: float, weight: float, doubt: float) -> float:
-    """The limit of a set with so much `doubt`, eta where there is none, within `ETAS`."""
-    return round(min(max(eta + weight * doubt, ETAS[0]), ETAS[1]), 6)
 
 
 def odds(score: Float32) -> Float32:

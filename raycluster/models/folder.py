@@ -55,7 +55,7 @@ class Card:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`filter`, `predictor` or both: file, sha256 and number of parameters; `save` fills it."""
     thresholds: dict[str, float]
-    """Those of theta, floor, eta, doubt (its weight in eta), closeness, slope and intercept that were calibrated."""
+    """Those of theta, floor, eta, closeness, slope and intercept that were calibrated."""
     curves: dict[str, list[dict[str, Any]]]
     """What the thresholds were read from, and how far `strength` is to be trusted."""
     confidence: list[dict[str, Any]]

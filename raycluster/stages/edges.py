@@ -21,12 +21,11 @@ import pyarrow as pa
 from raycluster import schemas, scratch
 from raycluster.config import Config, EdgesConfig
 from raycluster.errors import ConfigError
-from raycluster.graph import edge_rules, jaccard
+from raycluster.graph import edge_rules, jaccard, valley
 from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
-from raycluster.schemas import to_matrix
 from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
@@ -41,13 +40,13 @@ def settle(
     similarity: Float32,
     vectors: Any,
     calibrated: dict[str, float],
-    doubt: Callable[[], float] = lambda: 0.0,
+    eta_of_set: Callable[[float], float | None] = lambda _: None,
 ) -> Limits:
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
-    a learned score in any other rule has `eta`; it rises with the `doubt` of the set's own scores
-    (`edge_rules.doubt`), which is asked for then, where the configuration or the model gives it a weight.
+    a learned score in any other rule has `eta`. Where that is not given and `edges.valley` asks for it, it is `eta_of_set`
+    near the model's (`graph.valley.eta_of`), if the set shows one.
     similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
     gives a limit.
     """
@@ -64,12 +63,9 @@ def settle(
         limits["theta"] = calibrated_or_given("edges.theta", config.edges.theta, calibrated)
     if config.relations.score != "none":
         limits["eta"] = calibrated_or_given("edges.eta", config.edges.eta, calibrated)
-        weight = config.edges.doubt
-        if weight is None:
-            weight = calibrated.get("doubt", 0.0) if config.edges.eta is None else 0.0
-        if weight > 0:
-            limits["doubt"] = round(doubt(), 6)
-            limits["eta"] = edge_rules.eta_under_doubt(limits["eta"], weight, limits["doubt"])
+        if config.edges.valley and config.edges.eta is None:
+            found = eta_of_set(limits["eta"])
+            limits |= {"valley": found is not None, "eta": limits["eta"] if found is None else found}
     return limits
 
 
@@ -177,14 +173,14 @@ def nep_of(run: Run, start: int, stop: int) -> Float32:
 
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
-    _, similarity = neighbors(run)
+    neighbor, similarity = neighbors(run)
     vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
 
-    def doubt() -> float:
-        parts = (to_matrix(run.table("relations", shard, ["score"])["score"]) for shard in range(run.shards))
-        return edge_rules.doubt(parts)
+    def eta_of_set(near: float) -> float | None:
+        score = scratch.joined(run, "relations", "score", "float32")
+        return valley.eta_of(neighbor, score, run.config.edges.combine, near)
 
-    return settle(run.config, similarity, vectors, thresholds_of(run.config), doubt)
+    return settle(run.config, similarity, vectors, thresholds_of(run.config), eta_of_set)
 
 
 def compute(run: Run, shard: int) -> Part:

@@ -43,7 +43,7 @@ from raycluster.truth import UNKNOWN
 
 DEFAULT_RECIPE = "sdt-row"
 TUNING_RECIPE = "auto-tuned"
-MOST_CALIBRATION_SETS = 24
+MOST_CALIBRATION_SETS = 48
 """Varied sets that limits are read from: each takes a partition for every limit that is tried."""
 
 

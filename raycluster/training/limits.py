@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from raycluster import metrics, scratch
 from raycluster.config import Config
-from raycluster.graph import edge_rules
+from raycluster.graph import edge_rules, valley
 from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32
 from raycluster.stages import communities, density, edges
@@ -24,9 +23,6 @@ from raycluster.truth import UNKNOWN
 GRID = [*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99]
 ABOVE_0 = float(np.finfo(np.float32).tiny)
 CERTAIN = 1e-7
-FEWEST_TO_WEIGH_DOUBT = 12
-"""Sets from which on the limit is calibrated to rise with the doubt of a set's scores."""
-DOUBT_WEIGHTS = [round(0.25 * step, 2) for step in range(9)]
 LEAST_PAIRS = 500
 LEAST_IDENTITIES = 20
 LEAST_KNOWN = 0.5
@@ -98,7 +94,7 @@ def of_scores(
     sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Say
 ) -> tuple[dict[str, float], dict[str, Curve], dict[str, Any]]:
     """Slope and intercept that make scores probabilities, from the raw scores of the sets' `relations`, and the limit that
-    edges are kept by: closeness of rule density-peaks, else eta."""
+    edges are kept by: closeness of rule density-peaks, else eta, of the sets that show none of their own if it is for these."""
     raw = [_logit(part) for part in sets]
     logits, same = [], []
     for part, logit in zip(sets, raw, strict=True):
@@ -120,39 +116,34 @@ def of_scores(
         keep = edges.in_force(columns, config.edges, everything, limit)
         return {column: values[keep] for column, values in columns.items()}
 
-    built = [(part, graph(part, score, config, everything)) for part, score in zip(sets, scores, strict=True)]
-    qualities = [[quality(part, at(limit, columns), config) for part, columns in built] for limit in GRID]
-    curve = [_mean(limit, each) for limit, each in zip(GRID, qualities, strict=True)]
+    used = _where_used(sets, scores, config)
+    built = [(part, graph(part, score, config, everything)) for part, score in used]
+    curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
     best = calibration.best(curve)
-    limit = {name: best["threshold"]}
-    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities")
-    if name == "eta" and len(sets) >= FEWEST_TO_WEIGH_DOUBT:
-        doubts = [edge_rules.doubt([score]) for score in scores]
-        of_sets = np.array([[each["f"] for each in row] for row in qualities]).T
-        limit, reached = under_doubt(of_sets, np.array(doubts))
-        say(f"eta {limit['eta']} + {limit['doubt']} x doubt: BCubed F {reached:.4f}")
+    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
     found = {
         **best,
         "average_precision": calibration.average_precision(logit, truth),
         "calibration_error": calibration.expected_calibration_error(after),
         "calibration_error_before": calibration.expected_calibration_error(before),
         "pairs": len(truth),
+        "sets": len(used),
     }
     curves = {name: curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
-    return {"slope": slope, "intercept": intercept, **limit}, curves, found
+    return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
 
 
-def under_doubt(f: npt.NDArray[np.float64], doubt: npt.NDArray[np.float64]) -> tuple[dict[str, float], float]:
-    """The eta, and its weight of a set's doubt, of the highest mean F; of those within 0.001 the least weight, then the
-    highest eta. f (S, len(GRID)) is that of every set at every limit, doubt (S,) that of its scores."""
-    found = {}
-    for weight in DOUBT_WEIGHTS:
-        for eta in GRID:
-            at = [edge_rules.eta_under_doubt(eta, weight, each) for each in doubt]
-            found[weight, eta] = float(np.mean([np.interp(x, GRID, row) for x, row in zip(at, f, strict=True)]))
-    highest = max(found.values())
-    weight, eta = min((key for key in found if found[key] >= highest - 0.001), key=lambda key: (key[0], -key[1]))
-    return {"eta": eta, "doubt": weight}, found[weight, eta]
+def _where_used(
+    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config
+) -> list[tuple[LabelledSet, Float32]]:
+    """Those sets with their scores that the calibrated limit is for: with `edges.valley`, sets that show no limit of their own,
+    if there are any."""
+    pairs, combine = list(zip(sets, scores, strict=True)), config.edges.combine
+    if not config.edges.valley:
+        return pairs
+    return [
+        (part, score) for part, score in pairs if valley.eta_of(part.neighbor, score, combine, 0.5) is None
+    ] or pairs
 
 
 def scores(part: LabelledSet, known: dict[str, float]) -> Float32:

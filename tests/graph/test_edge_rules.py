@@ -4,13 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import awkward_rows, neighbor_table
-from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
+from edge_tables import COLUMNS, COMBINE, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
 from raycluster.graph.edge_rules import (
     denser,
     density_peak_edges,
-    doubt,
     early_stop_edges,
-    eta_under_doubt,
     gap_edges,
     gap_lengths,
     odds,
@@ -20,13 +18,6 @@ from raycluster.graph.edge_rules import (
     walked,
 )
 from raycluster.graph.nearest import exact_top_k
-
-COMBINE = {
-    "mean": lambda forth, back: (forth + back) / np.float32(2),
-    "geometric": lambda forth, back: np.sqrt(forth * back),
-    "minimum": min,
-    "maximum": max,
-}
 
 
 def pairs_of(edges):
@@ -44,29 +35,6 @@ def nep_table(neighbor, seed, limit):
 def as_columns(edges):
     """Rows of (source, target, weight, nep, score, similarity) as columns."""
     return {name: np.array([edge[at] for edge in edges], dtype) for at, (name, dtype) in enumerate(COLUMNS.items())}
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**16), st.lists(st.integers(1, 39), max_size=4))
-def test_doubt_is_the_doubtful_share_of_what_is_believed_however_rows_are_parted_or_ordered(seed, cuts):
-    rng = np.random.default_rng(seed)
-    score = rng.random((40, 6)).astype(np.float32)
-    score[rng.random(score.shape) < 0.2] = np.nan
-    known = score[~np.isnan(score)].astype(np.float64)
-    found = doubt([score])
-    assert found == pytest.approx((known * (1 - known)).sum() / known.sum(), abs=1e-6)
-    assert doubt(np.split(score[rng.permutation(40)], sorted(cuts))) == found
-
-
-def test_doubt_is_none_where_all_is_sure_and_where_nothing_is_scored():
-    assert doubt([np.array([[np.nan, 1, 0]], np.float32)]) == 0
-    assert doubt([]) == 0
-
-
-def test_eta_rises_with_doubt_and_stays_in_its_range():
-    assert eta_under_doubt(0.5, 0.0, 0.4) == 0.5
-    assert eta_under_doubt(0.3, 1.0, 0.25) == 0.55
-    assert eta_under_doubt(0.9, 2.0, 0.9) == 0.99
 
 
 def test_odds_grow_with_the_score_and_are_capped():

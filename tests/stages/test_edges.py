@@ -158,15 +158,18 @@ def test_rule_score_combines_as_configured(combine):
     assert_equal_columns(found, edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, combine))
 
 
-def test_a_model_may_be_calibrated_to_ask_more_of_doubtful_scores():
-    config = Config(recipe="auto", edges=EdgesConfig(rule="score"), relations=RelationsConfig(score="all"))
-    known = {"eta": 0.4, "doubt": 1.5}
-    assert settle(config, None, None, known, lambda: 0.2) == {"eta": 0.7, "doubt": 0.2}
-    given = dataclasses.replace(config, edges=EdgesConfig(rule="score", eta=0.55))
-    assert settle(given, None, None, known, lambda: 0.2) == {"eta": 0.55}
-    assert settle(config, None, None, {"eta": 0.4, "doubt": 0.0}, lambda: 0.2) == {"eta": 0.4}
-    weighed = dataclasses.replace(config, edges=EdgesConfig(rule="score", eta=0.2, doubt=2.0))
-    assert settle(weighed, None, None, known, lambda: 0.1) == {"eta": 0.4, "doubt": 0.1}
+def test_eta_is_given_or_that_of_the_sets_own_valley_or_the_models():
+    known = {"eta": 0.4}
+
+    def settled(found, **of_edges):
+        edges = EdgesConfig(rule="score", **of_edges)
+        config = Config(recipe="auto", edges=edges, relations=RelationsConfig(score="all"))
+        return settle(config, None, None, known, lambda near: found and near + found)
+
+    assert settled(0.3, valley=True) == {"eta": 0.7, "valley": True}
+    assert settled(None, valley=True) == {"eta": 0.4, "valley": False}
+    assert settled(0.3) == {"eta": 0.4}
+    assert settled(0.3, valley=True, eta=0.55) == {"eta": 0.55}
 
 
 def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any_limit():

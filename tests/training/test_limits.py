@@ -95,15 +95,3 @@ def test_a_set_tells_where_its_held_out_identities_are_many_and_most_neighbors_l
     assert not told(identities + 1, pairs, share - 0.01)
     assert not told(identities, pairs + 1, share - 0.01)
     assert not told(identities, pairs, share + 0.01)
-
-
-def test_the_limit_rises_with_doubt_where_doubtful_sets_want_it_to() -> None:
-    grid, doubt = np.array(limits.GRID), np.array([0.05, 0.1, 0.2, 0.3, 0.4])
-    wanted = 0.3 + 1.5 * doubt
-    found, reached = limits.under_doubt(np.array([1 - (grid - best) ** 2 for best in wanted]), doubt)
-    assert found == {"eta": 0.3, "doubt": 1.5}
-    assert reached == pytest.approx(1, abs=1e-3)
-    same = np.array([1 - (grid - 0.5) ** 2] * 5)
-    found, _ = limits.under_doubt(same, doubt)
-    assert found["doubt"] == 0
-    assert found["eta"] in (0.5, 0.55)
