@@ -25,7 +25,7 @@ SMOOTHING = 0.025
 """Standard deviation, in parts of that range, that the density is smoothed by."""
 LOWEST, HIGHEST = 0.2, 0.95
 """Scores between which a valley may lie."""
-RISE, FALL = 1.3, 5.0
+RISE, FALL = 1.1, 5.0
 """How many times higher than its floor the density is somewhere above a valley, and somewhere below it."""
 SCORES = np.sin((np.arange(BINS) + 0.5) / BINS * math.pi / 2) ** 2
 

@@ -21,6 +21,8 @@ MOST = 80
 """Neighbors judged at most, the row itself included."""
 BINS, BINS_A_UNIT = 128, 80.0
 """The bias is tabulated over the Euclidean distance of unit vectors, which is finest where they are nearly the same."""
+SURE = 1.7
+"""Logit, of one chance in ten, beyond which a judgment is not asked for again."""
 LEVELS = (0.6, 0.8, 1.0, 1.2)
 FIRST = 10
 KNOTS = (0.0, 0.2, 0.4, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5)
@@ -60,17 +62,23 @@ class RelativePredictor(nn.Module):
         """Logits (B, K) that a neighbor is of the row's identity; rank 0, self, says nothing.
 
         Once trained it judges twice, told the set's setting and not, and gives the mean: each alone errs in sets unlike
-        those it was trained on, one by too much trust in many edges and the other by too little.
+        those it was trained on, one by too much trust in many edges and the other by too little. Rows that are told and
+        leave no neighbor in doubt (`SURE`) are not judged again.
 
         vectors (B, K, D) unit, present (B, K), back (B, K) and profile (B, K, R) as `Lists.of` gives them; scales (S, SCALE)
         of all sets as `scales` makes them, and the number `of` (B,) of each row's set among them.
         """
         cosine = gram(vectors)
         told = statistics(cosine, present, back, profile, scales[of])
+        logit = self._judge(cosine, present, told, scales, of)
         if self.training:
-            return self._judge(cosine, present, told, scales, of)
+            return logit
+        again = ((logit.abs() < SURE) & present)[:, 1:].any(dim=1).nonzero()[:, 0]
+        if len(again) == 0:
+            return logit
         untold = torch.cat([scales[:, :3], torch.zeros_like(scales[:, 3:])], dim=1)
-        return (self._judge(cosine, present, told, scales, of) + self._judge(cosine, present, told, untold, of)) / 2
+        anew = self._judge(cosine[again], present[again], told[again], untold, of[again])
+        return logit.index_add(0, again, (anew - logit[again]) / 2)
 
     def _judge(self, cosine: Tensor, present: Tensor, statistics: Tensor, scales: Tensor, of: Tensor) -> Tensor:
         setting = scales[of, None, 3:].expand(-1, cosine.shape[1], -1)

@@ -25,7 +25,7 @@ from raycluster.models.relation_predictor import RAW, PairPredictor, RowPredicto
 from raycluster.models.relative import MOST, RelativePredictor
 from raycluster.models.scale import Lists, Scale, lengths
 
-CPU_BLOCK = {"row": 16, "pair": 8, "context": 128, "lists": 256}
+CPU_BLOCK = {"row": 16, "relative": 48, "pair": 8, "context": 128, "lists": 256}
 """`lists`: rows that the form relative sorts by the length of their lists, to compute equal ones together."""
 GPU_BLOCK = 4096
 GPU_THREADS = 2  # one gathers while the other computes
@@ -65,7 +65,8 @@ def activation_bytes(network: Network, embedding_width: int) -> int:
 def block_of(network: Network, device_type: str, free: int, embedding_width: int) -> int:
     """Samples computed at once: few on a CPU, on a GPU the power of two whose activations fill a quarter of `free` bytes."""
     if device_type == "cpu":
-        return CPU_BLOCK["pair" if isinstance(network, PairPredictor) else "row"]
+        forms = {PairPredictor: "pair", RelativePredictor: "relative"}
+        return CPU_BLOCK[forms.get(type(network), "row")]
     fit = free // (4 * activation_bytes(network, embedding_width))
     return min(GPU_BLOCK, 1 << max(fit.bit_length() - 1, 0))
 

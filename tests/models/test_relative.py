@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from raycluster.errors import ConfigError
+from raycluster.models import relative
 from raycluster.models.config import EncoderConfig, PredictorConfig
 from raycluster.models.relative import BINS_A_UNIT, RelativePredictor, curve
 from raycluster.models.scale import RANKS, SETTING, Scale
@@ -137,3 +138,23 @@ def test_what_it_cannot_be_is_refused(changes, sentence):
     with pytest.raises(ConfigError) as error:
         PredictorConfig(**{"form": "relative", "tokens": "gram", "encoder": SMALL} | changes)
     assert str(error.value) == f"predictor.form relative {sentence}"
+
+
+def test_rows_that_leave_doubt_are_judged_untold_too_and_get_the_mean(monkeypatch):
+    network, given = model().eval(), rows(16)
+    untold = given | {"scales": torch.cat([given["scales"][:, :3], torch.zeros_like(given["scales"][:, 3:])], dim=1)}
+
+    def judged(sure, inputs):
+        monkeypatch.setattr(relative, "SURE", sure)
+        with torch.no_grad():
+            return network(**inputs)
+
+    told, other = judged(0.0, given), judged(0.0, untold)
+    assert not torch.allclose(told, other)
+    has_neighbors = given["present"][:, 1:].any(dim=1)
+    torch.testing.assert_close(judged(np.inf, given)[has_neighbors], ((told + other) / 2)[has_neighbors])
+    least = told.abs().masked_fill(~given["present"], np.inf)[:, 1:].min(dim=1).values
+    sure = least.median().item()
+    expected = torch.where((least < sure)[:, None], (told + other) / 2, told)
+    assert 0 < (least < sure).sum() < 16
+    torch.testing.assert_close(judged(sure, given), expected, rtol=1e-4, atol=1e-5)

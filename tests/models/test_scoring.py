@@ -365,8 +365,11 @@ def test_blocks_fill_a_quarter_of_a_gpu_at_most_and_half_of_that_at_least(name, 
 
 
 def test_blocks_of_a_cpu_do_not_depend_on_memory():
-    for name, network in NETWORKS.items():
-        expected = scoring.CPU_BLOCK["pair" if name == "pair" else "row"]
+    relative = RelativePredictor(
+        PredictorConfig(form="relative", tokens="gram", encoder=EncoderConfig(width=96)), 80, 512
+    )
+    for name, network in {**NETWORKS, "relative": relative}.items():
+        expected = scoring.CPU_BLOCK[name if name in ("pair", "relative") else "row"]
         assert {block_of(network, "cpu", free, 512) for free in (0, GIB)} == {expected}
 
 

@@ -1,0 +1,90 @@
+"""Harder sets from a labelled one: noise, few components, other sizes of identities; each a Parquet beside the others.
+
+`benchmarks/learned.py --model auto --test FOLDER/*.parquet` then says what a recipe does on them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tyro
+
+from raycluster.schemas import to_matrix
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Random = np.random.Generator
+Made = tuple[Floats, Ints]
+"""Rows (M, D), and which rows of the set they come from (M,)."""
+
+
+@dataclass
+class Args:
+    """A labelled Parquet (id, embedding, label) and a folder for the harder ones."""
+
+    input: str
+    output: str
+    seed: int = 0
+
+
+def _unit(rows: npt.NDArray[np.floating]) -> Floats:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def noisy(unit: Floats, label: Ints, random: Random, length: float, even: bool = True) -> Made:  # noqa: ARG001
+    """Every row with noise of so much of its length, or, uneven, with a random share of that."""
+    share = 1.0 if even else random.random((len(unit), 1))
+    return _unit(unit + length * share * _unit(random.standard_normal(unit.shape))), np.arange(len(unit))
+
+
+def compressed(unit: Floats, label: Ints, random: Random, components: int) -> Made:  # noqa: ARG001
+    """The first principal components of every row."""
+    centered = unit - unit.mean(axis=0)
+    _, turn = np.linalg.eigh(centered.T @ centered)
+    return _unit(unit @ turn[:, -components:]), np.arange(len(unit))
+
+
+def sized(unit: Floats, label: Ints, random: Random, least: int = 1, most: int = 2**31) -> Made:
+    """Rows of identities of `least` rows or more, at most `most` of each, drawn at random."""
+    order = random.permutation(len(label))
+    of = label[order]
+    by_label = np.argsort(of, kind="stable")
+    first = np.concatenate([[True], of[by_label][1:] != of[by_label][:-1]])
+    begin = np.flatnonzero(first)
+    rank = np.empty(len(of), np.int64)
+    rank[by_label] = np.arange(len(of)) - np.repeat(begin, np.diff(np.append(begin, len(of))))
+    kept = np.sort(order[(np.bincount(label)[of] >= least) & (rank < most)])
+    return unit[kept], kept
+
+
+HARDER: dict[str, Callable[[Floats, Ints, Random], Made]] = {
+    **{f"noise-{length}": partial(noisy, length=length) for length in (1.0, 1.2, 1.5, 2.0)},
+    "noise-uneven-2.5": partial(noisy, length=2.5, even=False),
+    **{f"components-{count}": partial(compressed, components=count) for count in (64, 32, 24, 16)},
+    "identities-of-10": partial(sized, least=10),
+    "identities-up-to-5": partial(sized, most=5),
+}
+
+
+def main(args: Args) -> None:
+    """Write every set."""
+    table = pq.read_table(args.input, columns=["id", "embedding", "label"])
+    unit = _unit(to_matrix(table["embedding"]).astype(np.float32))
+    label = np.asarray(table["label"].combine_chunks().dictionary_encode().indices.to_numpy(), np.int64)
+    Path(args.output).mkdir(parents=True, exist_ok=True)
+    for number, (name, make) in enumerate(HARDER.items()):
+        rows, kept = make(unit, label, np.random.default_rng([args.seed, number]))
+        embedding = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+        made = table.take(pa.array(kept)).set_column(1, "embedding", embedding)
+        path = Path(args.output) / f"{Path(args.input).stem}-{name}.parquet"
+        pq.write_table(made, path)
+        print(path)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))
