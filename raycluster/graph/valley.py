@@ -27,6 +27,9 @@ LOWEST, HIGHEST = 0.2, 0.95
 """Scores between which a valley may lie."""
 RISE, FALL = 1.1, 5.0
 """How many times higher than its floor the density is somewhere above a valley, and somewhere below it."""
+ABOVE = 5
+"""Bins, a `SMOOTHING`, that the limit lies above the floor: a wrong merge is worse than a wrong split, and F does not fall by it
+(benchmarks/auto.md)."""
 SCORES = np.sin((np.arange(BINS) + 0.5) / BINS * math.pi / 2) ** 2
 
 
@@ -57,7 +60,7 @@ def _count(rows, neighbor, score, combine, found):  # type: ignore[no-untyped-de
 
 def eta_of(neighbor: Int32, score: Float32, combine: Combine, near: float) -> float | None:
     """The limit that the scores (N, K) of a set show, the nearest to `near` if they show several; None if none."""
-    return floor(density(neighbor, score, combine), near)
+    return limit(density(neighbor, score, combine), near)
 
 
 def density(neighbor: Int32, score: Float32, combine: Combine) -> Float64:
@@ -72,8 +75,9 @@ def density(neighbor: Int32, score: Float32, combine: Combine) -> Float64:
     return found
 
 
-def floor(density: Float64, near: float) -> float | None:
-    """The score at the floor of a valley of `density` (BINS,): of several, of the one nearest to `near`; None without one.
+def limit(density: Float64, near: float) -> float | None:
+    """The score a little above (`ABOVE`) the floor of a valley of `density` (BINS,): of several, of the one whose floor is
+    nearest to `near`; None without one.
 
     A valley lies between `LOWEST` and `HIGHEST`, and the smoothed density is `FALL` times higher somewhere below and `RISE` times
     somewhere above. Sets whose scores fall off evenly, as of mere noise, have none.
@@ -87,4 +91,5 @@ def floor(density: Float64, near: float) -> float | None:
     if len(places) == 0:
         return None
     angle = np.arcsin(np.sqrt(SCORES[places]))
-    return round(float(SCORES[places[np.abs(angle - math.asin(math.sqrt(near))).argmin()]]), 6)
+    nearest = places[np.abs(angle - math.asin(math.sqrt(near))).argmin()]
+    return round(float(SCORES[min(nearest + ABOVE, BINS - 1)]), 6)

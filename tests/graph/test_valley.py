@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data import neighbor_table
 from edge_tables import COMBINE, random_scores
 from raycluster.graph import valley
-from raycluster.graph.valley import BINS, SCORES, density, eta_of, floor
+from raycluster.graph.valley import BINS, SCORES, density, eta_of, limit
 
 
 def hill(score: float, height: float, width: float = 0.03) -> np.ndarray:
@@ -60,28 +60,28 @@ def test_large_sets_are_counted_by_evenly_chosen_rows(monkeypatch):
 @pytest.mark.parametrize("between", [0.3, 0.5, 0.8])
 def test_the_limit_is_where_few_pairs_lie_whatever_the_model_was_calibrated_to(between):
     strangers, same = hill(between**2 / 2, 100), hill(1 - (1 - between) ** 2 / 2, 30)
-    found = floor(strangers + same + 0.1, 0.55)
+    found = limit(strangers + same + 0.1, 0.55)
     assert strangers[np.abs(SCORES - found).argmin()] < 1
     assert same[np.abs(SCORES - found).argmin()] < 1
 
 
 def test_of_several_valleys_the_nearest_counts():
     two = hill(0.05, 100) + hill(0.45, 20) + hill(0.97, 20) + 0.1
-    assert 0.1 < floor(two, 0.2) < 0.4
-    assert 0.5 < floor(two, 0.8) < 0.95
+    assert 0.1 < limit(two, 0.2) < 0.4
+    assert 0.5 < limit(two, 0.8) < 0.95
 
 
 def test_scores_that_fall_off_evenly_show_none_nor_does_a_mere_dent():
     even = np.exp(-np.arange(BINS) / 30.0)
-    assert floor(100 * even, 0.55) is None
-    assert floor(100 * even + hill(0.7, 1.0), 0.55) is None
-    assert floor(100 * even + hill(0.7, 30.0), 0.55) is not None
-    assert floor(np.zeros(BINS), 0.55) is None
+    assert limit(100 * even, 0.55) is None
+    assert limit(100 * even + hill(0.7, 1.0), 0.55) is None
+    assert limit(100 * even + hill(0.7, 30.0), 0.55) is not None
+    assert limit(np.zeros(BINS), 0.55) is None
 
 
 def test_a_valley_needs_strangers_below_it():
-    assert floor(hill(0.3, 10) + hill(0.9, 100) + 4, 0.55) is None
-    assert floor(hill(0.3, 10) + hill(0.9, 100) + 0.5, 0.55) is not None
+    assert limit(hill(0.3, 10) + hill(0.9, 100) + 4, 0.55) is None
+    assert limit(hill(0.3, 10) + hill(0.9, 100) + 0.5, 0.55) is not None
 
 
 def test_planted_identities_are_told_from_strangers():
