@@ -3,9 +3,8 @@
 import numba
 import numpy as np
 
-from raycluster.graph.map_equation.flow import Network
+from raycluster.graph.map_equation.flow import Flows, Network
 from raycluster.graph.map_equation.links import Rows
-from raycluster.graph.map_equation.moves import ENTER, EXIT, FLOW, Modules
 from raycluster.graph.nearest import Int32
 
 
@@ -94,24 +93,22 @@ def _join(bounds, room, start, neighbor, weight):  # type: ignore[no-untyped-def
             weight[at] = weight[room[part] + at - begin]
 
 
-def module_network(network: Network, modules: Modules, kept: Int32, threads: int) -> Network:
-    """The network of `modules`, which are `numbered` and were `kept`.
+def module_network(network: Network, of: Int32, modules: Flows, threads: int) -> Network:
+    """The network of `modules`, whose numbers each node has in `of` (N,).
 
     What is written takes no more memory than the new links: pages that are set aside but not touched take none.
     """
     rows = network.rows
-    member, first = _members(modules.of, len(kept))
-    load = np.empty(len(kept) + 1, np.int64)
+    count = len(modules.flow)
+    member, first = _members(of, count)
+    load = np.empty(count + 1, np.int64)
     _load(rows.start, member, first, load)
     bounds = np.searchsorted(load, load[-1] * np.arange(threads + 1) // threads).astype(np.int64)
-    bounds[-1] = len(kept)
+    bounds[-1] = count
     room = load[bounds]
     neighbor, weight = np.empty(load[-1], np.int32), np.empty(load[-1], np.float32)
-    length = np.empty(len(kept), np.int64)
-    _sum_links(
-        rows.start, rows.neighbor, rows.weight, modules.of, member, first, bounds, room, neighbor, weight, length
-    )
+    length = np.empty(count, np.int64)
+    _sum_links(rows.start, rows.neighbor, rows.weight, of, member, first, bounds, room, neighbor, weight, length)
     start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
     _join(bounds, room, start, neighbor, weight)
-    flow, leaving, entering = (np.ascontiguousarray(modules.state[kept, column]) for column in (FLOW, EXIT, ENTER))
-    return Network(Rows(start, neighbor[: start[-1]], weight[: start[-1]]), flow, leaving, entering)
+    return Network(Rows(start, neighbor[: start[-1]], weight[: start[-1]]), *modules)

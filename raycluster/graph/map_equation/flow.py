@@ -9,6 +9,7 @@ leaves there, normalized to a sum of 1, and a node's flow is what its incoming l
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -19,6 +20,14 @@ from raycluster.graph.nearest import Float32, Int32
 TELEPORTATION = 0.15
 TOLERANCE = 1e-12
 MOST_ITERATIONS = 1000
+
+
+class Flows(NamedTuple):
+    """Of nodes or modules (N,): how often they are visited, left for others and come to from others."""
+
+    flow: Float64
+    exit: Float64
+    enter: Float64
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,11 @@ class Network:
     exit: Float64
     enter: Float64
     """Flow from (to) the node to (from) others; the same where links have no direction."""
+
+    @property
+    def flows(self) -> Flows:
+        """Of its nodes."""
+        return Flows(self.flow, self.exit, self.enter)
 
     @property
     def nodes(self) -> int:

@@ -9,13 +9,12 @@ outcome does not depend on the number of threads. A node is looked at again when
 """
 
 import math
-from dataclasses import dataclass
 
 import numba
 import numpy as np
 
-from raycluster.graph.map_equation.flow import Network
-from raycluster.graph.map_equation.links import Float64
+from raycluster.graph.map_equation.aggregate import numbered
+from raycluster.graph.map_equation.flow import Flows, Network
 from raycluster.graph.nearest import Int32
 from raycluster.graph.threads import at_most
 
@@ -31,34 +30,6 @@ MOST_THREADS = 8
 FLOW, EXIT, ENTER, TERM, LOG_EXIT, LOG_ENTER, LOG_BOTH = range(7)
 _NEW, _STAY = np.int32(-2), np.int32(-1)
 _NATURAL = 1 / math.log(2)
-
-
-@dataclass(frozen=True)
-class Modules:
-    """Modules of a network's nodes, which `move` changes.
-
-    of int32 (N,): each node's module, in 0..N-1. size int32 (N,): nodes in a module. state float64 (N, 8), a cache line a
-    module: FLOW, EXIT and ENTER; what follows from them is filled in by `move`.
-    """
-
-    of: Int32
-    size: Int32
-    state: Float64
-
-    @classmethod
-    def alone(cls, network: Network) -> "Modules":
-        """Every node in a module of its own."""
-        of = np.arange(network.nodes, dtype=np.int32)
-        found = cls(of, np.ones(network.nodes, np.int32), np.zeros((network.nodes, 8)))
-        found.hold(network)
-        return found
-
-    def hold(self, network: Network) -> None:
-        """Take size and state from `of`, which numbers the modules 0, 1, ..., and the network of them."""
-        self.size[:] = np.bincount(self.of, minlength=len(self.of))
-        self.state[:] = 0
-        for column, values in ((FLOW, network.flow), (EXIT, network.exit), (ENTER, network.enter)):
-            self.state[: network.nodes, column] = values
 
 
 @numba.njit(nogil=True, cache=True)
@@ -259,18 +230,24 @@ def useful_threads(links: int, threads: int) -> int:
     return min(threads, MOST_THREADS, 1 + links // LINKS_A_THREAD)
 
 
-def move(network: Network, modules: Modules, threads: int, enough: float) -> tuple[int, bool]:
+def move(network: Network, of: Int32, modules: Flows, threads: int, enough: float) -> tuple[int, bool, Flows]:
     """Move nodes until a pass over them shortens the code by no more than `enough` bits.
 
-    Returns the moves, and whether not one is left to make.
+    of int32 (N,), each node's module in 0, 1, ..., changes in place and is numbered anew, by the lowest node of a module;
+    `modules` are the flows of the modules before. Returns the moves, whether not one is left to make, and the flows after.
     """
     rows, nodes, total = network.rows, network.nodes, network.flow.sum()
+    size = np.bincount(of, minlength=nodes).astype(np.int32)
+    state = np.zeros((nodes, 8))  # a cache line a module
+    for column, values in ((FLOW, modules.flow), (EXIT, modules.exit), (ENTER, modules.enter)):
+        state[: len(values), column] = values
     smallest = min(LARGEST_BATCH, max(1, nodes // SMALLEST_PART))
     largest = min(LARGEST_BATCH, max(1, nodes // LARGEST_PART))
     parts = useful_threads(len(rows.neighbor), threads)
     with at_most(parts):
         moved, settled = _move(
             rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter,
-            modules.of, modules.size, modules.state, smallest, largest, parts, LEAST_GAIN * total, enough * total,
+            of, size, state, smallest, largest, parts, LEAST_GAIN * total, enough * total,
         )  # fmt: skip
-    return moved, settled
+    kept = numbered(of)
+    return moved, settled, Flows(*(np.ascontiguousarray(state[kept, column]) for column in (FLOW, EXIT, ENTER)))

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from raycluster.graph.map_equation.aggregate import module_network, numbered
+from raycluster.graph.map_equation.aggregate import module_network
 from raycluster.graph.map_equation.flow import Network
 from raycluster.graph.map_equation.links import Float64
-from raycluster.graph.map_equation.moves import Modules, move
+from raycluster.graph.map_equation.moves import move
 from raycluster.graph.nearest import Int32
 
 MOST_ROUNDS = 50
@@ -19,29 +19,28 @@ def search(network: Network, threads: int) -> tuple[Int32, float]:
     """Modules int32 (N,), of numbers below N, and the codelength in bits. A node without links is a module."""
     if not network.flow.any():
         return np.arange(network.nodes, dtype=np.int32), 0.0
-    modules = Modules.alone(network)
+    of, top = np.arange(network.nodes, dtype=np.int32), network
     shortest = np.inf
     for _ in range(MOST_ROUNDS):
-        _, settled = move(network, modules, threads, PASS_GAIN)
-        top = module_network(network, modules, numbered(modules.of), threads)
+        _, settled, modules = move(network, of, top.flows, threads, PASS_GAIN)
+        top = module_network(network, of, modules, threads)
         while True:
-            upper = Modules.alone(top)
-            moved, _ = move(top, upper, threads, PASS_GAIN)
+            upper = np.arange(top.nodes, dtype=np.int32)
+            moved, _, modules = move(top, upper, top.flows, threads, PASS_GAIN)
             if moved == 0:
                 break
             settled = False
-            top = module_network(top, upper, numbered(upper.of), threads)
-            np.take(upper.of, modules.of, out=modules.of)
-        length = codelength_of(network.flow, top.flow, top.exit, top.enter)
+            top = module_network(top, upper, modules, threads)
+            np.take(upper, of, out=of)
+        length = codelength_of(network.flow, *top.flows)
         gained, shortest = shortest - length, min(length, shortest)
         if settled or gained <= ROUND_GAIN * length:
             break
-        modules.hold(top)
     together = -_plogp(network.flow / network.flow.sum())
     if together <= shortest:
         linked = (np.diff(network.rows.start) > 0) | (network.flow > 0)
-        modules.of[linked] = np.flatnonzero(linked)[0]
-    return modules.of, min(shortest, together)
+        of[linked] = np.flatnonzero(linked)[0]
+    return of, min(shortest, together)
 
 
 def codelength_of(nodes: Float64, flow: Float64, leaving: Float64, entering: Float64) -> float:
