@@ -21,6 +21,9 @@ from raycluster.overlay import apply, load_config
 from raycluster.pipeline import Execution
 from raycluster.training.limits import GRID
 
+FROM_FAINT = (*(round(0.025 * step, 3) for step in range(4, 12)), *COSINES)
+"""Thresholds that are low enough for noisy sets."""
+
 
 @dataclass
 class Args:
@@ -44,7 +47,7 @@ def rows_of(test: str, args: Args) -> Rows:
     swept: dict[str, Any] = {"edges": {"reserve": 1.0}}
     model = apply(recipe, {"model": args.model, **swept}, args.model)
     learned, limits = of_run(test, f"{folder}/{Path(args.model).name}", model, tuple(GRID))
-    cosine, picked = of_run(test, f"{folder}/cosine", load_config("cosine", swept, test), COSINES)
+    cosine, picked = of_run(test, f"{folder}/cosine", load_config("cosine", swept, test), FROM_FAINT)
     found = [
         (f"{recipe.recipe}, calibrated", learned | {"threshold": limits["eta"]}),
         (f"{recipe.recipe}, best eta", best(learned["sweep"])),

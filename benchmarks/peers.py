@@ -2,7 +2,7 @@
 
 Every method is a process of its own and ends in labels: recipes from Parquet, and recipe `cosine` with Infomap in place of our
 map equation on the same edges; faiss's exact search and connected components, at the threshold that `cosine` picks; HDBSCAN
-(fast_hdbscan) on the neighbors that faiss found, whose search counts; EVoC from the vectors. Imports and compilation are left out.
+(fast_hdbscan) on the neighbors that faiss found, whose search counts; EVoC from the vectors. Imports and compiling are left out.
 """
 
 import tempfile
