@@ -157,7 +157,12 @@ def _run_stage(run: Run, stage: Stage, execution: Execution, progress: Progress)
 def _limits_in_force(found: dict[str, Any]) -> str:
     if "threshold" in found:
         return f"threshold {found['threshold']:.4f}, {'picked from the data' if found['picked'] else 'as given'}"
-    return ", ".join(f"{name} {value:.4f}" for name, value in found.items()) or "no limit to settle"
+    told = [f"{name} {value:.4f}" for name, value in found.items() if name in edges.LIMITS]
+    if "valley" in found:
+        told.append(
+            "from the valley of the set's own scores" if found["valley"] else "the model's: the scores show no valley"
+        )
+    return ", ".join(told) or "no limit to settle"
 
 
 def _map(run: Run, stage: Stage, todo: list[int], execution: Execution) -> Iterator[dict[str, Any]]:
@@ -223,7 +228,7 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         **({} if recall is None else {"knn_recall": round(recall.mean, 5)}),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
-        **{name: value for name, value in run.prepared("edges").items() if name in edges.LIMITS},
+        **{name: value for name, value in run.prepared("edges").items() if name in (*edges.LIMITS, "valley")},
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]

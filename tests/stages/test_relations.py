@@ -14,6 +14,7 @@ from raycluster import schemas
 from raycluster.config import Config, EdgesConfig, KnnConfig, RelationsConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.graph.jaccard import neighbor_edge_probability
+from raycluster.models import relative
 from raycluster.models.folder import load_card, load_network
 from raycluster.models.relation_predictor import RowPredictor
 from raycluster.models.scoring import make
@@ -55,6 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path_factory.mktemp("scratch")))
+        patch.setattr(relative, "SURE", np.inf)  # random weights are sure at once
         yield finish
 
 
