@@ -23,8 +23,9 @@ LEAST_GAIN = 1e-10
 SMALLEST_PART, LARGEST_PART = 512, 16
 """A batch is between 1/512 of the nodes, where most move and neighbors should not meet in one, and 1/16."""
 LARGEST_BATCH = 65_536
-LINKS_A_THREAD = 100_000
-"""Rows with fewer entries a thread are worked on by fewer threads: handing them out would take longer."""
+LINKS_A_THREAD = 1_000_000
+"""Graphs with fewer links a thread are worked on by fewer threads: these wait passively (`raycluster.models`), and handing out
+the batches of 0.8 million links to two of them takes longer than one needs."""
 MOST_THREADS = 8
 """A thread takes 16 bytes a node; moves are carried out by one, so that more of them gain little."""
 FLOW, EXIT, ENTER, TERM, LOG_EXIT, LOG_ENTER, LOG_BOTH = range(7)
@@ -243,7 +244,7 @@ def move(network: Network, of: Int32, modules: Flows, threads: int, enough: floa
         state[: len(values), column] = values
     smallest = min(LARGEST_BATCH, max(1, nodes // SMALLEST_PART))
     largest = min(LARGEST_BATCH, max(1, nodes // LARGEST_PART))
-    parts = useful_threads(len(rows.neighbor), threads)
+    parts = useful_threads(len(rows.neighbor) // 2, threads)
     with at_most(parts):
         moved, settled = _move(
             rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter,
