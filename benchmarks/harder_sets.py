@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import tyro
 
 from raycluster.schemas import to_matrix
+from raycluster.stages.ingest import normalize
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -32,21 +33,18 @@ class Args:
     seed: int = 0
 
 
-def _unit(rows: npt.NDArray[np.floating]) -> Floats:
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
 def noisy(unit: Floats, label: Ints, random: Random, length: float, even: bool = True) -> Made:  # noqa: ARG001
     """Every row with noise of so much of its length, or, uneven, with a random share of that."""
     share = 1.0 if even else random.random((len(unit), 1))
-    return _unit(unit + length * share * _unit(random.standard_normal(unit.shape))), np.arange(len(unit))
+    noise, _ = normalize(random.standard_normal(unit.shape))
+    return normalize(unit + length * share * noise)[0], np.arange(len(unit))
 
 
 def compressed(unit: Floats, label: Ints, random: Random, components: int) -> Made:  # noqa: ARG001
     """The first principal components of every row."""
     centered = unit - unit.mean(axis=0)
     _, turn = np.linalg.eigh(centered.T @ centered)
-    return _unit(unit @ turn[:, -components:]), np.arange(len(unit))
+    return normalize(unit @ turn[:, -components:])[0], np.arange(len(unit))
 
 
 def sized(unit: Floats, label: Ints, random: Random, least: int = 1, most: int = 2**31) -> Made:
@@ -54,10 +52,8 @@ def sized(unit: Floats, label: Ints, random: Random, least: int = 1, most: int =
     order = random.permutation(len(label))
     of = label[order]
     by_label = np.argsort(of, kind="stable")
-    first = np.concatenate([[True], of[by_label][1:] != of[by_label][:-1]])
-    begin = np.flatnonzero(first)
     rank = np.empty(len(of), np.int64)
-    rank[by_label] = np.arange(len(of)) - np.repeat(begin, np.diff(np.append(begin, len(of))))
+    rank[by_label] = np.arange(len(of)) - np.searchsorted(of[by_label], of[by_label])
     kept = np.sort(order[(np.bincount(label)[of] >= least) & (rank < most)])
     return unit[kept], kept
 
@@ -74,7 +70,7 @@ HARDER: dict[str, Callable[[Floats, Ints, Random], Made]] = {
 def main(args: Args) -> None:
     """Write every set."""
     table = pq.read_table(args.input, columns=["id", "embedding", "label"])
-    unit = _unit(to_matrix(table["embedding"]).astype(np.float32))
+    unit, _ = normalize(to_matrix(table["embedding"]))
     label = np.asarray(table["label"].combine_chunks().dictionary_encode().indices.to_numpy(), np.int64)
     Path(args.output).mkdir(parents=True, exist_ok=True)
     for number, (name, make) in enumerate(HARDER.items()):

@@ -57,8 +57,10 @@ def rows_of(args: Args, rows: int, folder: str) -> Rows:
         "faiss flat, connected components": (
             True, partial(call, flat.linked, folder, args.k, args.memory_gib, limits=limits)
         ),
-        "HDBSCAN": (True, partial(baseline, "HDBSCAN", BASELINES["HDBSCAN"].published)),
-        "EVoC": (False, partial(baseline, "EVoC", BASELINES["EVoC"].published)),
+        **{
+            name: (BASELINES[name].neighbors, partial(baseline, name, BASELINES[name].published))
+            for name in ("HDBSCAN", "EVoC")
+        },
     }  # fmt: skip
     found: Rows = []
     for name, (searched, method) in methods.items():

@@ -27,8 +27,8 @@ LOWEST, HIGHEST = 0.2, 0.95
 """Scores between which a valley may lie."""
 RISE, FALL = 1.1, 5.0
 """How many times higher than its floor the density is somewhere above a valley, and somewhere below it."""
-ABOVE = 5
-"""Bins, a `SMOOTHING`, that the limit lies above the floor: a wrong merge is worse than a wrong split, and F does not fall by it
+ABOVE = round(SMOOTHING * BINS)
+"""Bins that the limit lies above the floor: a wrong merge is worse than a wrong split, and F does not fall by it
 (benchmarks/auto.md)."""
 SCORES = np.sin((np.arange(BINS) + 0.5) / BINS * math.pi / 2) ** 2
 
@@ -92,4 +92,4 @@ def limit(density: Float64, near: float) -> float | None:
         return None
     angle = np.arcsin(np.sqrt(SCORES[places]))
     nearest = places[np.abs(angle - math.asin(math.sqrt(near))).argmin()]
-    return round(float(SCORES[min(nearest + ABOVE, BINS - 1)]), 6)
+    return round(float(SCORES[nearest + ABOVE]), 6)

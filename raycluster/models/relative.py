@@ -22,7 +22,7 @@ MOST = 80
 BINS, BINS_A_UNIT = 128, 80.0
 """The bias is tabulated over the Euclidean distance of unit vectors, which is finest where they are nearly the same."""
 SURE = 1.7
-"""Logit, of one chance in ten, beyond which a judgment is not asked for again."""
+"""Logit, before calibration, of about one chance in six; beyond it a judgment is not asked for again."""
 LEVELS = (0.6, 0.8, 1.0, 1.2)
 FIRST = 10
 KNOTS = (0.0, 0.2, 0.4, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5)

@@ -116,7 +116,9 @@ def of_scores(
         keep = edges.in_force(columns, config.edges, everything, limit)
         return {column: values[keep] for column, values in columns.items()}
 
-    used = _where_used(sets, scores, config)
+    used = list(zip(sets, scores, strict=True))
+    if name == "eta" and config.edges.valley:
+        used = _without_valley(used, config) or used
     built = [(part, graph(part, score, config, everything)) for part, score in used]
     curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
     best = calibration.best(curve)
@@ -133,17 +135,10 @@ def of_scores(
     return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
 
 
-def _where_used(
-    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config
-) -> list[tuple[LabelledSet, Float32]]:
-    """Those sets with their scores that the calibrated limit is for: with `edges.valley`, sets that show no limit of their own,
-    if there are any."""
-    pairs, combine = list(zip(sets, scores, strict=True)), config.edges.combine
-    if not config.edges.valley:
-        return pairs
-    return [
-        (part, score) for part, score in pairs if valley.eta_of(part.neighbor, score, combine, 0.5) is None
-    ] or pairs
+def _without_valley(scored: list[tuple[LabelledSet, Float32]], config: Config) -> list[tuple[LabelledSet, Float32]]:
+    """Those sets, with their scores, that show no limit of their own and need a calibrated one."""
+    combine = config.edges.combine
+    return [(part, score) for part, score in scored if valley.eta_of(part.neighbor, score, combine, 0.5) is None]
 
 
 def scores(part: LabelledSet, known: dict[str, float]) -> Float32:

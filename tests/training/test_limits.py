@@ -1,5 +1,7 @@
 """Limits read from held-out identities: what the walk and the scores are calibrated to, checked against brute force."""
 
+import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -95,3 +97,25 @@ def test_a_set_tells_where_its_held_out_identities_are_many_and_most_neighbors_l
     assert not told(identities + 1, pairs, share - 0.01)
     assert not told(identities, pairs + 1, share - 0.01)
     assert not told(identities, pairs, share + 0.01)
+
+
+def test_a_limit_of_the_model_is_read_from_the_sets_that_show_none_of_their_own(
+    part: LabelledSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    same = part.same(np.arange(part.run.rows))
+    apart = np.where(same, rng.beta(9, 2, same.shape), rng.beta(1, 20, same.shape)).astype(np.float32)
+    alike = rng.beta(1, 5, same.shape).astype(np.float32)
+    apart[:, 0] = alike[:, 0] = np.nan
+    raw = {"apart": apart, "alike": alike}
+    plain, of_run = scratch.joined, dataclasses.replace(part, run=copy.copy(part.run))
+
+    def joined(run: Any, stage: str, *rest: Any) -> Any:
+        return raw["apart" if run is part.run else "alike"] if stage == "relations" else plain(run, stage, *rest)
+
+    monkeypatch.setattr(scratch, "joined", joined)
+    cases = ((True, "score", "infomap", 1), (False, "score", "infomap", 2), (True, "density-peaks", "components", 2))
+    for valley, rule, engine, used in cases:
+        keys = {"knn": {"k": K}, "edges": {"valley": valley, "rule": rule}, "communities": {"engine": engine}}
+        _, _, found = limits.of_scores([part, of_run], load_config("auto", keys, "test"), {}, SAID.append)
+        assert found["sets"] == used
