@@ -45,13 +45,16 @@ def _members(of, modules):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _load(start, member, first, load):  # type: ignore[no-untyped-def]
-    """Entries in the rows of all modules before each."""
-    load[0] = 0
-    for module in range(load.shape[0] - 1):
-        load[module + 1] = load[module]
+def _load(start, member, first, load, most):  # type: ignore[no-untyped-def]
+    """Entries in the rows of all modules before each, and the most links that these can come to."""
+    load[0], most[0] = 0, 0
+    modules = load.shape[0] - 1
+    for module in range(modules):
+        entries = 0
         for rank in range(first[module], first[module + 1]):
-            load[module + 1] += start[member[rank] + 1] - start[member[rank]]
+            entries += start[member[rank] + 1] - start[member[rank]]
+        load[module + 1] = load[module] + entries
+        most[module + 1] = most[module] + min(entries, modules - 1)
 
 
 @numba.njit(nogil=True, parallel=True, cache=True)
@@ -101,12 +104,12 @@ def module_network(network: Network, of: Int32, modules: Flows, threads: int) ->
     rows = network.rows
     count = len(modules.flow)
     member, first = _members(of, count)
-    load = np.empty(count + 1, np.int64)
-    _load(rows.start, member, first, load)
+    load, most = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+    _load(rows.start, member, first, load, most)
     bounds = np.searchsorted(load, load[-1] * np.arange(threads + 1) // threads).astype(np.int64)
     bounds[-1] = count
-    room = load[bounds]
-    neighbor, weight = np.empty(load[-1], np.int32), np.empty(load[-1], np.float32)
+    room = most[bounds]
+    neighbor, weight = np.empty(most[-1], np.int32), np.empty(most[-1], np.float32)
     length = np.empty(count, np.int64)
     _sum_links(rows.start, rows.neighbor, rows.weight, of, member, first, bounds, room, neighbor, weight, length)
     start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)

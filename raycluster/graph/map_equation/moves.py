@@ -9,12 +9,14 @@ outcome does not depend on the number of threads. A node is looked at again when
 """
 
 import math
+import mmap
 
 import numba
 import numpy as np
 
 from raycluster.graph.map_equation.aggregate import numbered
 from raycluster.graph.map_equation.flow import Flows, Network
+from raycluster.graph.map_equation.links import Float64
 from raycluster.graph.nearest import Int32
 from raycluster.graph.threads import at_most
 
@@ -23,9 +25,8 @@ LEAST_GAIN = 1e-10
 SMALLEST_PART, LARGEST_PART = 512, 16
 """A batch is between 1/512 of the nodes, where most move and neighbors should not meet in one, and 1/16."""
 LARGEST_BATCH = 65_536
-LINKS_A_THREAD = 1_000_000
-"""Graphs with fewer links a thread are worked on by fewer threads: these wait passively (`raycluster.models`), and handing out
-the batches of 0.8 million links to two of them takes longer than one needs."""
+LINKS_A_THREAD = 100_000
+"""Graphs with fewer links a thread are worked on by fewer threads: handing out batches takes longer than one needs."""
 MOST_THREADS = 8
 """A thread takes 16 bytes a node; moves are carried out by one, so that more of them gain little."""
 FLOW, EXIT, ENTER, TERM, LOG_EXIT, LOG_ENTER, LOG_BOTH = range(7)
@@ -231,6 +232,12 @@ def useful_threads(links: int, threads: int) -> int:
     return min(threads, MOST_THREADS, 1 + links // LINKS_A_THREAD)
 
 
+def _lines(count: int) -> Float64:
+    """Zeros (count, 8): a cache line each, of memory that goes back to the system with them."""
+    memory = mmap.mmap(-1, 64 * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory).reshape(count, 8)
+
+
 def move(network: Network, of: Int32, modules: Flows, threads: int, enough: float) -> tuple[int, bool, Flows]:
     """Move nodes until a pass over them shortens the code by no more than `enough` bits.
 
@@ -239,7 +246,7 @@ def move(network: Network, of: Int32, modules: Flows, threads: int, enough: floa
     """
     rows, nodes, total = network.rows, network.nodes, network.flow.sum()
     size = np.bincount(of, minlength=nodes).astype(np.int32)
-    state = np.zeros((nodes, 8))  # a cache line a module
+    state = _lines(nodes)
     for column, values in ((FLOW, modules.flow), (EXIT, modules.exit), (ENTER, modules.enter)):
         state[: len(values), column] = values
     smallest = min(LARGEST_BATCH, max(1, nodes // SMALLEST_PART))

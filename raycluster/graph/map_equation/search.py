@@ -1,11 +1,12 @@
 """The search: nodes move, modules of them merge, and nodes move again from there, until a round gains next to nothing."""
 
+import numba
 import numpy as np
 
 from raycluster.graph.map_equation.aggregate import module_network
 from raycluster.graph.map_equation.flow import Network
 from raycluster.graph.map_equation.links import Float64
-from raycluster.graph.map_equation.moves import move
+from raycluster.graph.map_equation.moves import g, move
 from raycluster.graph.nearest import Int32
 
 MOST_ROUNDS = 50
@@ -36,7 +37,7 @@ def search(network: Network, threads: int) -> tuple[Int32, float]:
         gained, shortest = shortest - length, min(length, shortest)
         if settled or gained <= ROUND_GAIN * length:
             break
-    together = -_plogp(network.flow / network.flow.sum())
+    together = -float(_plogp(network.flow, network.flow.sum()))
     if together <= shortest:
         linked = (np.diff(network.rows.start) > 0) | (network.flow > 0)
         of[linked] = np.flatnonzero(linked)[0]
@@ -46,11 +47,22 @@ def search(network: Network, threads: int) -> tuple[Int32, float]:
 def codelength_of(nodes: Float64, flow: Float64, leaving: Float64, entering: Float64) -> float:
     """The map equation in bits, from the flow of `nodes` (N,) and of modules (M,), in any one unit."""
     total = nodes.sum()
-    flow, leaving, entering = flow / total, np.maximum(leaving, 0) / total, np.maximum(entering, 0) / total
-    index = _plogp(entering.sum(keepdims=True)) - _plogp(entering)
-    return index - _plogp(leaving) + _plogp(leaving + flow) - _plogp(nodes / total)
+    return float(_of_modules(flow, leaving, entering, total) - _plogp(nodes, total))
 
 
-def _plogp(x: Float64) -> float:
-    x = x[x > 0]
-    return float((x * np.log2(x)).sum())
+@numba.njit(nogil=True, cache=True)
+def _of_modules(flow, leaving, entering, total):  # type: ignore[no-untyped-def]
+    bits, index = 0.0, 0.0
+    for module in range(flow.shape[0]):
+        out, into = max(leaving[module], 0.0) / total, max(entering[module], 0.0) / total
+        bits += g(out + flow[module] / total) - g(out) - g(into)
+        index += into
+    return g(index) + bits
+
+
+@numba.njit(nogil=True, cache=True)
+def _plogp(x, total):  # type: ignore[no-untyped-def]
+    bits = 0.0
+    for each in x:
+        bits += g(each / total)
+    return bits
