@@ -204,6 +204,9 @@ class CommunitiesConfig:
     """Random seed of the first trial; trial j uses seed + j."""
     trials: int = 1
     """Independent runs of the map equation; the lowest codelength wins, ties go to the lowest trial."""
+    fragments: bool = False
+    """Whether communities whose neighbor lists name themselves alone are looked at again, a few rows of each as a set of its own,
+    and joined where they are pieces of one identity larger than K (`stages/fragments.py`)."""
     isolate_without_out_edges: bool = False
     """FC-ESER's option: a row without an outgoing edge is a singleton even if Infomap placed it."""
     memory_gib: float | None = None

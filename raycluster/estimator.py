@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from raycluster.config import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
-from raycluster.graph import jaccard, valley
 from raycluster.graph.nearest import Float32
-from raycluster.models.resolve import thresholds_of, with_model
+from raycluster.models.resolve import with_model
 from raycluster.overlay import load_config
-from raycluster.stages import communities, density, edges, ingest, knn, labels, lists, relations
+from raycluster.stages import in_memory, ingest, knn, labels
 
 
 class Clusterer:
@@ -72,59 +71,18 @@ class Clusterer:
         vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
         vectors = vectors[order]
-        stored = vectors.astype(config.knn.storage)
-        config = knn.settled(config, len(stored))
-        index, probing = None, None
-        if config.knn.index == "ivf":
-            index = lists.build(stored, config.knn, threads)
-            probing = knn.probing_of(knn.choose(stored, config.knn, index, threads))
-        neighbor, similarity = knn.search(stored, 0, len(stored), config.knn, threads, index, probing)
-        self.knn_recall_ = 1.0
-        if probing is not None:
-            self.knn_recall_ = knn.check(stored, 0, neighbor, similarity, config.knn, threads).mean
-        score = None
-        if config.relations.score == "all":
-            score = relations.scores_in_memory(str(config.model), neighbor, similarity, stored, threads)
-        limits = edges.settle(
-            config,
-            similarity,
-            stored,
-            thresholds_of(config),
-            lambda near: None if score is None else valley.eta_of(neighbor, score, config.edges.combine, near),
-        )
-        found = edges.build(
-            0, len(stored), neighbor, similarity, config.edges, limits, 0.0,
-            lambda: jaccard.neighbor_edge_probability(
-                neighbor, edges.transform(config.edges)(similarity), threads=threads
-            ),
-            score,
-            lambda: density.peaks_in_memory(
-                config, neighbor, similarity, similarity if score is None else score, threads
-            ),
-        )  # fmt: skip
-        graph = {name: found[name] for name in ("source", "target", "weight")}
-        communities.require_memory(len(graph["source"]), len(stored), config.communities)
-        trials = [
-            communities.partition(
-                **graph,
-                rows=len(stored),
-                config=config.communities,
-                directed=config.edges.directed,
-                trial=trial,
-                threads=threads,
-            )
-            for trial in range(communities.trials(config.communities))
-        ]
-        best = min(trials, key=lambda trial: trial.codelength)
-        blocks = [] if score is None else [(0, neighbor, score)]
-        strength = labels.calibrated_strength(config, best.communities, blocks)
-        result = labels.describe(best.communities, **graph, config=config.labels, strength=strength)
+        found = in_memory.cluster(vectors.astype(config.knn.storage), config, threads)
+        self.knn_recall_ = found.recall
+        cluster = found.partition.communities
+        blocks = [] if found.score is None else [(0, found.neighbor, found.score)]
+        strength = labels.calibrated_strength(config, cluster, blocks)
+        result = labels.describe(cluster, **found.edges, config=config.labels, strength=strength)
         self.result_ = result.in_rows(order)
         self.labels_ = self.result_.cluster_id.astype(np.int64)
         if self.outliers_as_noise:
             self.labels_[self.result_.is_outlier] = -1
         self.strengths_ = self.result_.strength.astype(np.float32)
-        self.threshold_ = limits.get("threshold")
+        self.threshold_ = found.limits.get("threshold")
         self.n_features_in_ = vectors.shape[1]
         return self
 

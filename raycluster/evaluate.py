@@ -1,7 +1,7 @@
 """A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from raycluster import metrics, schemas
+from raycluster import metrics, schemas, scratch
 from raycluster.errors import InputError
 from raycluster.graph.nearest import Float32, Int32, Int64
 from raycluster.pipeline import STAGES
@@ -66,7 +66,10 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
     if args.sweep or args.hard_clusters:
         run = Run(args.run, STAGES)
         if args.sweep:
-            result["sweep"] = [_at(run, threshold, row, truth) for threshold in args.sweep]
+            try:
+                result["sweep"] = [_at(run, threshold, row, truth) for threshold in args.sweep]
+            finally:
+                scratch.remove(run)
         if args.hard_clusters:
             tables = [run.table("embeddings", shard, ["embedding"])["embedding"] for shard in range(run.shards)]
             vectors = np.concatenate([schemas.to_matrix(column) for column in tables])
@@ -121,12 +124,8 @@ def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
         )
         raise InputError(f"The run cannot be swept at {threshold}: {why}.")
     gathered = edges.load(run, threshold)
-    trials = [
-        communities.partition(
-            **gathered, rows=run.rows, config=config.communities, directed=config.edges.directed, trial=trial
-        )
-        for trial in range(communities.trials(config.communities))
-    ]
-    best = min(trials, key=lambda trial: trial.codelength)
+    if "eta" in run.prepared("edges"):
+        config = replace(config, edges=replace(config.edges, eta=threshold))
+    best = communities.best_of(gathered, run.rows, config, None, lambda: edges.rows_of(run))
     result = metrics.evaluate(truth, best.communities[row])
     return {"threshold": threshold, "edges": len(gathered["source"]), **result}

@@ -5,7 +5,8 @@ A shard of this stage is a trial: seed + j on the whole edge list. The lowest co
 
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ import numpy.typing as npt
 import psutil
 
 from raycluster import schemas
-from raycluster.config import CommunitiesConfig
+from raycluster.config import CommunitiesConfig, Config
 from raycluster.errors import ResourceError
 from raycluster.graph import map_equation
 from raycluster.graph.components import components
-from raycluster.graph.nearest import Int32, Int64
+from raycluster.graph.edge_rules import Columns
+from raycluster.graph.nearest import Int32, Int64, Vectors
 from raycluster.run import Part, Run, Stage
-from raycluster.stages import edges
+from raycluster.stages import edges, fragments
 
+OfRows = Callable[[], tuple[Int32, Vectors]]
+"""Neighbors (N, K) and unit vectors (N, D) of all rows."""
 LINKS_A_CALL = 2**20
 NATIVE_FROM = 1_000_000
 """Links from which engine `auto` is `native`: below, Infomap takes seconds and, as the reference, is kept."""
@@ -164,13 +168,28 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
     return line
 
 
+def found_by(trial: int, graph: Columns, rows: int, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
+    """One trial on the edges in force, with fragments of one identity made one where `communities.fragments` asks for it;
+    for that alone `of_rows` is called."""
+    found = partition(
+        **graph, rows=rows, config=config.communities, directed=config.edges.directed, trial=trial, threads=threads
+    )
+    if not config.communities.fragments:
+        return found
+    whole = fragments.merged(found.communities, *of_rows(), config, threads or 1)
+    return replace(found, communities=numbered_by_first_row(whole))
+
+
+def best_of(graph: Columns, rows: int, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
+    """The trial with the lowest codelength, of all that are configured."""
+    found = [found_by(trial, graph, rows, config, threads, of_rows) for trial in range(trials(config.communities))]
+    return min(found, key=lambda each: each.codelength)
+
+
 def compute(run: Run, trial: int) -> Part:
     """Run one trial on the whole edge list."""
-    gathered: dict[str, Any] = edges.load(run)
-    directed = run.config.edges.directed
-    found = partition(
-        **gathered, rows=run.rows, config=run.config.communities, directed=directed, trial=trial, threads=run.threads
-    )
+    gathered = edges.load(run)
+    found = found_by(trial, gathered, run.rows, run.config, run.threads, lambda: edges.rows_of(run))
     rows = np.arange(run.rows, dtype=np.int32)
     table = schemas.from_columns(schemas.COMMUNITIES, row=rows, community=found.communities, flow=found.flow)
     facts = {"codelength": found.codelength, "links": len(gathered["source"])}

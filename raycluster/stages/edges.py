@@ -23,7 +23,7 @@ from raycluster.config import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.graph import edge_rules, jaccard, valley
 from raycluster.graph.edge_rules import Columns
-from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
 from raycluster.stages.density import Peaks, peaks_of
@@ -160,6 +160,11 @@ def neighbors(run: Run) -> tuple[Int32, Float32]:
     return scratch.joined(run, "knn", "neighbor", "int32"), scratch.joined(run, "knn", "similarity", "float32")
 
 
+def rows_of(run: Run) -> tuple[Int32, Vectors]:
+    """Neighbors (N, K) and vectors (N, D) of all rows, memory-mapped."""
+    return neighbors(run)[0], scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+
+
 def nep_of(run: Run, start: int, stop: int) -> Float32:
     """NEP (stop - start, K) of rows under the run's transform and, where it has them, its Top-K (S1 eq. 8)."""
     config = run.config.edges
@@ -173,8 +178,8 @@ def nep_of(run: Run, start: int, stop: int) -> Float32:
 
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
-    neighbor, similarity = neighbors(run)
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    _, similarity = neighbors(run)
+    neighbor, vectors = rows_of(run)
 
     def eta_of_set(near: float) -> float | None:
         score = scratch.joined(run, "relations", "score", "float32")
