@@ -1,7 +1,7 @@
 """A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from raycluster import metrics, schemas, scratch
 from raycluster.errors import InputError
 from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.overlay import apply
 from raycluster.pipeline import STAGES
 from raycluster.run import Run
 from raycluster.stages import communities, edges
@@ -124,8 +125,8 @@ def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
         )
         raise InputError(f"The run cannot be swept at {threshold}: {why}.")
     gathered = edges.load(run, threshold)
-    if "eta" in run.prepared("edges"):
-        config = replace(config, edges=replace(config.edges, eta=threshold))
+    limit = next(name for name in edges.LIMITS if name in run.prepared("edges"))
+    config = apply(config, {"edges": {limit: threshold}}, "the sweep")
     best = communities.best_of(gathered, run.rows, config, None, lambda: edges.rows_of(run))
     result = metrics.evaluate(truth, best.communities[row])
     return {"threshold": threshold, "edges": len(gathered["source"]), **result}
