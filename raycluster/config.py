@@ -277,6 +277,11 @@ class Config:
             "relations.score all needs edges.rule score or density-peaks.",
         )
         _require(score == "all" or not self.contexts.encode, "contexts.encode has no use without relations.score all.")
+        _require(
+            not self.communities.fragments
+            or not (self.topk.predict or self.topk.source or self.contexts.encode or score == "recall"),
+            f"communities.fragments is not for the recipe {self.recipe}: it takes recipes without Top-K, contexts or recall.",
+        )
         if rule == "density-peaks":
             _require(
                 self.communities.engine == "components",

@@ -102,7 +102,7 @@ def dry_run(
         "will_not_fit": list(verdict.problems(entries, config, scale, place, output_url)),
         "slow": list(verdict.slow(entries, place)),
         "rates": _told(rates),
-        "assumed": list(_assumed(rates, place, load)),
+        "assumed": list(_assumed(config, rates, place, load)),
         "config": asdict(config),
     }
     print(table(found), file=sys.stderr)
@@ -154,7 +154,7 @@ def _told(rates: Rates) -> dict[str, Any]:
     }
 
 
-def _assumed(rates: Rates, place: costs.Place, load: float) -> Iterator[str]:
+def _assumed(config: Config, rates: Rates, place: costs.Place, load: float) -> Iterator[str]:
     """What no measurement on this machine backs; `load` is how busy it was."""
     cores = len(os.sched_getaffinity(0))
     if rates.seconds and load > cores / 2:
@@ -170,6 +170,8 @@ def _assumed(rates: Rates, place: costs.Place, load: float) -> Iterator[str]:
         yield f"prices: {PRICES_OF}; spot workers cost less"
     if place.worker.gpus and place.worker.gpu_tflops:
         yield f"a GPU of {place.worker.name} sustains {place.worker.gpu_tflops:.0f} TFLOP/s in exact search and networks"
+    if config.communities.fragments:
+        yield "pieces of identities larger than K are not looked at again: that clusters K / 4 rows of each on the driver"
     yield "kNN grows with the pairs it compares, communities with links x log links, everything else with the rows"
 
 

@@ -6,7 +6,7 @@ taken as a set of its own, do: there lists reach across modes, and the same reci
 own limit. Communities most of whose rows come to lie in one cluster there are one.
 """
 
-import dataclasses
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -39,9 +39,14 @@ def merged(community: Int32, neighbor: Int32, vectors: Vectors, config: Config, 
     if np.count_nonzero(possible) * each < LEAST * k:
         return community
     rows = _sample(community, possible, each, config.communities.seed)
-    alone = dataclasses.replace(config, communities=dataclasses.replace(config.communities, fragments=False))
-    found = in_memory.cluster(np.ascontiguousarray(vectors[rows]), alone, threads)
+    found = in_memory.cluster(np.ascontiguousarray(vectors[rows]), _of_sample(config), threads)
     return _joined(community, community[rows], found.partition.communities)
+
+
+def _of_sample(config: Config) -> Config:
+    """The configuration without another second look and without what was chosen for the whole set's size."""
+    searched = replace(config.knn, index="auto", lists=None, probes=None, source=None)
+    return replace(config, knn=searched, communities=replace(config.communities, fragments=False))
 
 
 @numba.njit(nogil=True, cache=True)

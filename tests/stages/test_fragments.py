@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import runs
 from raycluster import Clusterer, metrics
+from raycluster.errors import ConfigError
 from raycluster.evaluate import EvaluateArgs, evaluate
 from raycluster.overlay import load_config
 from raycluster.stages import fragments
@@ -62,6 +63,22 @@ def test_communities_whose_lists_reach_others_stay(large):
     community = np.arange(len(vectors), dtype=np.int32) // 50
     neighbor = np.random.default_rng(0).integers(0, len(vectors), (len(vectors), K)).astype(np.int32)
     assert fragments.merged(community, neighbor, vectors, config, 1) is community
+
+
+@pytest.mark.parametrize("found", [{"index": "ivf", "lists": 300}, {"index": "ivf", "probes": 1}])
+def test_the_sample_is_searched_as_suits_its_own_size(large, found):
+    vectors, truth = large
+    of_whole = load_config("cosine", {**ON, "knn": {"k": K, **found}}, "test")
+    community = (2 * np.unique(truth, return_inverse=True)[1] + np.arange(len(truth)) % 2).astype(np.int32)
+    neighbor = np.stack([np.resize(np.flatnonzero(community == each), K) for each in community]).astype(np.int32)
+    joined = fragments.merged(community, neighbor, vectors, of_whole, 1)
+    assert np.array_equal(joined, fragments.merged(community, neighbor, vectors, load_config("cosine", ON, "test"), 1))
+    assert len(np.unique(joined)) < len(np.unique(community))
+
+
+def test_recipes_that_a_sample_alone_cannot_follow_are_refused():
+    with pytest.raises(ConfigError, match=r"communities\.fragments is not for the recipe fc-eser"):
+        load_config("fc-eser", {"communities": {"fragments": True}}, "test")
 
 
 def test_too_few_to_have_strangers_among_them_stay(large):
