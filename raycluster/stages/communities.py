@@ -1,6 +1,7 @@
 """edges -> communities: the one global step, by the map equation (Infomap or our own solver) or connected components.
 
 A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
+With `communities.fragments` pieces of identities larger than K are then joined (`raycluster.stages.fragments`).
 """
 
 import os
