@@ -125,8 +125,7 @@ def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
         )
         raise InputError(f"The run cannot be swept at {threshold}: {why}.")
     gathered = edges.load(run, threshold)
-    limit = next(name for name in edges.LIMITS if name in run.prepared("edges"))
-    config = apply(config, {"edges": {limit: threshold}}, "the sweep")
+    config = apply(config, {"edges": {edges.swept_by(run.prepared("edges")): threshold}}, "the sweep")
     best = communities.best_of(gathered, run.rows, config, None, lambda: edges.rows_of(run))
     result = metrics.evaluate(truth, best.communities[row])
     return {"threshold": threshold, "edges": len(gathered["source"]), **result}

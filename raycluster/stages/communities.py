@@ -169,28 +169,37 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
     return line
 
 
-def found_by(trial: int, graph: Columns, rows: int, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
-    """One trial on the edges in force, with fragments of one identity made one where `communities.fragments` asks for it;
-    for that alone `of_rows` is called."""
-    found = partition(
-        **graph, rows=rows, config=config.communities, directed=config.edges.directed, trial=trial, threads=threads
-    )
+def whole(found: Partition, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
+    """The same partition, with fragments of one identity made one where `communities.fragments` asks for it; for that alone
+    `of_rows` is called."""
     if not config.communities.fragments:
         return found
-    whole = fragments.merged(found.communities, *of_rows(), config, threads or 1)
-    return replace(found, communities=numbered_by_first_row(whole))
+    merged = fragments.merged(found.communities, *of_rows(), config, threads or 1)
+    return replace(found, communities=numbered_by_first_row(merged))
 
 
 def best_of(graph: Columns, rows: int, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
-    """The trial with the lowest codelength, of all that are configured."""
-    found = [found_by(trial, graph, rows, config, threads, of_rows) for trial in range(trials(config.communities))]
-    return min(found, key=lambda each: each.codelength)
+    """The trial with the lowest codelength on the edges in force, of all that are configured, made `whole`."""
+    chosen, directed = config.communities, config.edges.directed
+    found = [
+        partition(**graph, rows=rows, config=chosen, directed=directed, trial=trial, threads=threads)
+        for trial in range(trials(chosen))
+    ]
+    return whole(min(found, key=lambda each: each.codelength), config, threads, of_rows)
 
 
 def compute(run: Run, trial: int) -> Part:
     """Run one trial on the whole edge list."""
-    gathered = edges.load(run)
-    found = found_by(trial, gathered, run.rows, run.config, run.threads, lambda: edges.rows_of(run))
+    gathered, config = edges.load(run), run.config
+    found = partition(
+        **gathered,
+        rows=run.rows,
+        config=config.communities,
+        directed=config.edges.directed,
+        trial=trial,
+        threads=run.threads,
+    )
+    found = whole(found, config, run.threads, lambda: edges.rows_of(run))
     rows = np.arange(run.rows, dtype=np.int32)
     table = schemas.from_columns(schemas.COMMUNITIES, row=rows, community=found.communities, flow=found.flow)
     facts = {"codelength": found.codelength, "links": len(gathered["source"])}

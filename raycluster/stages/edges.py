@@ -85,9 +85,14 @@ def calibrated_or_given(key: str, value: float | None, calibrated: dict[str, flo
     return value
 
 
+def swept_by(limits: Limits) -> str | None:
+    """Which limit stored edges can be swept by: eta, threshold, closeness or theta; None for rule `gap`."""
+    return next((name for name in LIMITS if name in limits), None)
+
+
 def swept(limits: Limits) -> float:
-    """The limit that stored edges can be swept by: eta, a similarity threshold, closeness or theta; -1 for rule `gap`."""
-    return float(next((limits[name] for name in LIMITS if name in limits), -1.0))
+    """The limit that stored edges can be swept by; -1 for rule `gap`."""
+    return float(limits.get(swept_by(limits) or "", -1.0))
 
 
 def in_force(edges: Columns, config: EdgesConfig, limits: Limits, at: float) -> Any:
@@ -178,8 +183,8 @@ def nep_of(run: Run, start: int, stop: int) -> Float32:
 
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
-    _, similarity = neighbors(run)
-    neighbor, vectors = rows_of(run)
+    neighbor, similarity = neighbors(run)
+    _, vectors = rows_of(run)
 
     def eta_of_set(near: float) -> float | None:
         score = scratch.joined(run, "relations", "score", "float32")
