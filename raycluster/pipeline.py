@@ -197,7 +197,7 @@ def _memory_ahead(run: Run) -> str:
     config = run.config
     least, most = edges.bounds(config, run.rows)
     if config.edges.rule == "threshold" and config.edges.threshold is not None:
-        vectors = scratch.joined(run, "embeddings", "embedding", config.knn.storage)
+        vectors = embeddings.vectors(run)
         rows = np.unique(np.linspace(0, run.rows - 1, min(run.rows, SAMPLE_ROWS)).astype(np.int32))
         _, similarity = exact_top_k(vectors[rows], rows, vectors, config.knn.k, run.threads)
         above = (similarity[:, 1:] >= config.edges.threshold).sum() / len(rows)

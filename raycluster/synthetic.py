@@ -19,21 +19,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from raycluster import schemas
 from raycluster.cli import run_job
 from raycluster.errors import ConfigError, InputError
+from raycluster.hashed import Doubles, Floats, Ints, bits, directions, permute, uniform
 from raycluster.store import Store
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
-
 _CHUNK = 4096  # rows computed at once: their temporaries stay in the processor's cache
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 _HARD = {"same_cosine": 0.52, "family_share": 0.6, "family_cosine": 0.55, "low_quality_strength": 0.7}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -150,13 +144,13 @@ def generate(config: SyntheticConfig, rows_per_block: int = 65536) -> Iterator[t
     identity_start = np.concatenate([[0], np.cumsum(counts)])
     identities = int(identity_start[-1])
     scale = _spectrum(config.width, config.effective_dimension)
-    common = _directions(config, "common", np.arange(config.low_quality_directions), scale)
+    common = directions(config.seed, "common", np.arange(config.low_quality_directions), scale)
     for start in range(0, config.rows, rows_per_block):
         ids = np.arange(start, min(start + rows_per_block, config.rows), dtype=np.int64)
-        position = _permute(config, "row order", ids, config.rows)
+        position = permute(config.seed, "row order", ids, config.rows)
         size_class = np.searchsorted(row_start, position, side="right") - 1
         identity = identity_start[size_class] + (position - row_start[size_class]) // sizes[size_class]
-        labels = _permute(config, "identity order", identity, identities)
+        labels = permute(config.seed, "identity order", identity, identities)
         embeddings = np.empty((len(ids), config.width), np.float32)
         for first in range(0, len(ids), _CHUNK):
             part = slice(first, first + _CHUNK)
@@ -208,44 +202,45 @@ def _size_counts(config: SyntheticConfig) -> tuple[Ints, Ints]:
 
 def _embed(config: SyntheticConfig, ids: Ints, labels: Ints, identities: int, scale: Floats, common: Floats) -> Floats:
     """Unit embeddings float32 (n, width) of the rows `ids` of the identities `labels`."""
-    x = _directions(config, "identity", labels, scale)
+    seed = config.seed
+    x = directions(seed, "identity", labels, scale)
 
     alike = np.flatnonzero(labels < round(config.family_share * identities))
-    family = _directions(config, "family", labels[alike] // config.family_size, scale)
+    family = directions(seed, "family", labels[alike] // config.family_size, scale)
     if config.clan_cosine > 0:
-        clan = _directions(config, "clan", labels[alike] // config.family_size // config.clan_size, scale)
+        clan = directions(seed, "clan", labels[alike] // config.family_size // config.clan_size, scale)
         family = _mix(family, clan, np.full(len(alike), math.sqrt(config.clan_cosine)))
-    lean = math.sqrt(12) * config.family_spread * (_uniform(config, "lean", labels[alike]) - 0.5)
+    lean = math.sqrt(12) * config.family_spread * (uniform(seed, "lean", labels[alike]) - 0.5)
     x[alike] = _mix(x[alike], family, np.sqrt(np.clip(config.family_cosine + lean, 0.0, 1.0)))
 
-    mode = _bits(config, "mode", ids) % (1 + _bits(config, "modes", labels) % config.modes)
+    mode = bits(seed, "mode", ids) % (1 + bits(seed, "modes", labels) % config.modes)
     shifted = np.flatnonzero(mode)
-    shift = _directions(config, "shift", labels[shifted] * config.modes + mode[shifted], scale)
+    shift = directions(seed, "shift", labels[shifted] * config.modes + mode[shifted], scale)
     x[shifted] = _mix(shift, x[shifted], np.full(len(shifted), config.mode_cosine))
 
-    spread = math.sqrt(12) * config.same_cosine_spread * (_uniform(config, "tightness", labels) - 0.5)
+    spread = math.sqrt(12) * config.same_cosine_spread * (uniform(seed, "tightness", labels) - 0.5)
     if config.picture_spread > 0:
-        spread = spread + math.sqrt(12) * config.picture_spread * (_uniform(config, "clarity", ids) - 0.5)
+        spread = spread + math.sqrt(12) * config.picture_spread * (uniform(seed, "clarity", ids) - 0.5)
     tightness = np.clip(config.same_cosine + spread, 0.0, 1.0)
-    picture = _directions(config, "picture", ids, scale)
-    copies = np.flatnonzero(_uniform(config, "copy", ids) < config.copy_share)
-    original = (labels[copies] * config.modes + mode[copies]) * 4 + _bits(config, "original", ids[copies]) % 4
-    copied = _directions(config, "copied", original, scale)
+    picture = directions(seed, "picture", ids, scale)
+    copies = np.flatnonzero(uniform(seed, "copy", ids) < config.copy_share)
+    original = (labels[copies] * config.modes + mode[copies]) * 4 + bits(seed, "original", ids[copies]) % 4
+    copied = directions(seed, "copied", original, scale)
     picture[copies] = _mix(picture[copies], copied, np.full(len(copies), math.sqrt(config.copy_cosine)))
-    styled = alike[_uniform(config, "styled", ids[alike]) < config.style_share]
-    style = labels[styled] // config.family_size * config.styles + _bits(config, "style", ids[styled]) % config.styles
-    worded = _directions(config, "wording", style, scale)
+    styled = alike[uniform(seed, "styled", ids[alike]) < config.style_share]
+    style = labels[styled] // config.family_size * config.styles + bits(seed, "style", ids[styled]) % config.styles
+    worded = directions(seed, "wording", style, scale)
     picture[styled] = _mix(picture[styled], worded, np.full(len(styled), math.sqrt(config.style_cosine)))
     x = _mix(picture, x, np.sqrt(tightness))
 
-    bad = np.flatnonzero(_uniform(config, "bad", ids) < config.low_quality_share)
-    strength = config.low_quality_strength * (0.5 + 0.5 * _uniform(config, "strength", ids[bad]))
-    x[bad] = _mix(x[bad], common[_bits(config, "kind", ids[bad]) % config.low_quality_directions], strength)
+    bad = np.flatnonzero(uniform(seed, "bad", ids) < config.low_quality_share)
+    strength = config.low_quality_strength * (0.5 + 0.5 * uniform(seed, "strength", ids[bad]))
+    x[bad] = _mix(x[bad], common[bits(seed, "kind", ids[bad]) % config.low_quality_directions], strength)
 
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     if config.offset > 0:
         level = np.full(len(scale), len(scale) ** -0.5, np.float32)
-        middle = _directions(config, "middle", np.zeros(1, np.int64), level)
+        middle = directions(seed, "middle", np.zeros(1, np.int64), level)
         middle /= np.linalg.norm(middle)
         x = x * np.float32(math.sqrt(1 - config.offset)) + middle * np.float32(math.sqrt(config.offset))
         x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -267,63 +262,6 @@ def _spectrum(width: int, effective_dimension: float) -> Floats:
         variance /= variance.sum()
         low, high = (log_decay, high) if 1 / (variance @ variance) < effective_dimension else (low, log_decay)
     return np.sqrt(variance).astype(np.float32)
-
-
-def _hash(words: Words) -> Words:
-    """The finalizer of splitmix64, in place: every bit of a word reaches every bit of the result."""
-    words ^= words >> np.uint64(30)
-    words *= np.uint64(0xBF58476D1CE4E5B9)
-    words ^= words >> np.uint64(27)
-    words *= np.uint64(0x94D049BB133111EB)
-    words ^= words >> np.uint64(31)
-    return words
-
-
-def _words(config: SyntheticConfig, purpose: str, index: Ints) -> Words:
-    """64 random bits for each index, uint64 (n,)."""
-    key = np.array([config.seed], np.uint64)
-    for letter in purpose.encode():
-        key = _hash((key + np.uint64(letter)) * _GOLDEN)
-    return _hash((index.astype(np.uint64) * _GOLDEN) ^ key)
-
-
-def _bits(config: SyntheticConfig, purpose: str, index: Ints) -> Ints:
-    """63 random bits for each index, int64 (n,)."""
-    return (_words(config, purpose, index) >> np.uint64(1)).astype(np.int64)
-
-
-def _uniform(config: SyntheticConfig, purpose: str, index: Ints) -> Doubles:
-    """Uniform in [0, 1), float64 (n,)."""
-    return (_bits(config, purpose, index) >> 10).astype(np.float64) * 2.0**-53
-
-
-def _directions(config: SyntheticConfig, purpose: str, index: Ints, scale: Floats) -> Floats:
-    """Random vectors of expected length 1, float32 (n, width).
-
-    Coordinates are uniform, four from one hash: a cosine sums so many of them that it is normal all the same.
-    """
-    steps = np.arange(1, (len(scale) + 3) // 4 + 1, dtype=np.uint64) * _GOLDEN
-    quarters = _hash(_words(config, purpose, index)[:, None] + steps).view(np.int16)
-    return quarters[:, : len(scale)] * (scale * np.float32(math.sqrt(3) / 2**15))
-
-
-def _permute(config: SyntheticConfig, purpose: str, index: Ints, count: int) -> Ints:
-    """A pseudo-random permutation of 0 .. count - 1 applied to `index`, int64 (n,), without a table.
-
-    A Feistel network on the cells of a near-square grid; an index that lands beyond count is sent on until it is back.
-    """
-    left_size = math.isqrt(count - 1) + 1
-    right_size = -(-count // left_size)
-    result = index.copy()
-    todo = np.arange(len(index))
-    while len(todo):
-        left, right = np.divmod(result[todo], right_size)
-        for turn in range(4):
-            left = (left + _bits(config, f"{purpose} left {turn}", right) % left_size) % left_size
-            right = (right + _bits(config, f"{purpose} right {turn}", left) % right_size) % right_size
-        result[todo] = left * right_size + right
-        todo = todo[result[todo] >= count]
-    return result
 
 
 @dataclass(frozen=True)

@@ -76,14 +76,6 @@ def test_rows_are_scattered_and_labels_tell_no_size():
     assert abs(np.corrcoef(np.arange(len(sizes)), sizes)[0, 1]) < 0.15
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 3000), st.integers(0, 2**40))
-def test_permutation_is_a_permutation(count, seed):
-    config = SyntheticConfig(rows=count, seed=seed)
-    permuted = synthetic._permute(config, "test", np.arange(count), count)
-    assert np.array_equal(np.sort(permuted), np.arange(count))
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_sizes_sum_to_the_rows_and_keep_their_bounds(data):

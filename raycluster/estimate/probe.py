@@ -18,7 +18,7 @@ from raycluster.overlay import apply
 from raycluster.pipeline import STAGES
 from raycluster.plan import describe_input
 from raycluster.run import Run, Stage
-from raycluster.stages import communities, edges
+from raycluster.stages import communities, edges, embeddings
 from raycluster.store import Store
 from raycluster.synthetic import SyntheticConfig, write_parquet
 
@@ -254,7 +254,7 @@ def _copy(run: Run, stage: Stage) -> float:
     """Make the copies the stage reads, unless an earlier stage has; their bytes."""
     if stage.name == "edges":
         return float(sum(table.nbytes for table in edges.neighbors(run)))
-    return float(scratch.joined(run, "embeddings", "embedding", run.config.knn.storage).nbytes)
+    return float(embeddings.vectors(run).nbytes)
 
 
 def _silent(_: str) -> None:

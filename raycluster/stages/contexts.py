@@ -8,6 +8,7 @@ import numpy as np
 from raycluster import schemas, scratch
 from raycluster.models.folder import load_card
 from raycluster.run import Part, Run, Stage
+from raycluster.stages import embeddings
 
 
 def compute(run: Run, shard: int) -> Part:
@@ -17,7 +18,7 @@ def compute(run: Run, shard: int) -> Part:
     start, stop = run.starts[shard : shard + 2]
     url = str(run.config.model)
     card, _ = load_card(url)
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     neighbor = scratch.joined(run, "knn", "neighbor", "int32")
     context = Scorer(url, card, "predictor", neighbor, vectors, threads=run.threads).contexts(start, stop)
     rows = np.arange(start, stop, dtype=np.int32)

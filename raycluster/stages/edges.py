@@ -26,6 +26,7 @@ from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
 from raycluster.models.resolve import thresholds_of
 from raycluster.run import Part, Run, Stage
+from raycluster.stages import embeddings
 from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
 from raycluster.threshold import pick_threshold, sample_pairs
@@ -167,7 +168,7 @@ def neighbors(run: Run) -> tuple[Int32, Float32]:
 
 def rows_of(run: Run) -> tuple[Int32, Vectors]:
     """Neighbors (N, K) and vectors (N, D) of all rows, memory-mapped."""
-    return neighbors(run)[0], scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    return neighbors(run)[0], embeddings.vectors(run)
 
 
 def nep_of(run: Run, start: int, stop: int) -> Float32:

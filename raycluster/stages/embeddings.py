@@ -5,14 +5,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raycluster import schemas
+from raycluster import schemas, scratch
 from raycluster.errors import InputError
+from raycluster.graph.nearest import Vectors
 from raycluster.run import Part, Run, Stage
 
 
 def id_type(run: Run) -> pa.DataType:
     """Arrow type of the user's ids."""
     return pa.type_for_alias(run.plan["input"]["id_type"])
+
+
+def vectors(run: Run) -> Vectors:
+    """The unit vectors (N, width) of all rows as `knn.storage` says, memory-mapped."""
+    return scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
 
 
 def prepare(run: Run) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
 from raycluster.graph.recall import Recall, choose_probing, measure, sample_rows
 from raycluster.graph.self_join import bytes_needed, self_top_k
 from raycluster.run import Part, Run, Stage
-from raycluster.stages import lists, neighbors
+from raycluster.stages import embeddings, lists, neighbors
 
 SELF_JOIN_BYTES = 2**31
 ROWS_FOR_IVF = 200_000
@@ -133,14 +133,14 @@ def prepare(run: Run) -> dict[str, Any]:
         neighbors.require_matching_rows(run, config.source)
     if not lists.LISTS.wanted(run.config):
         return {}
-    return choose(scratch.joined(run, "embeddings", "embedding", config.storage), config, _index(run), run.threads)
+    return choose(embeddings.vectors(run), config, _index(run), run.threads)
 
 
 def compute(run: Run, shard: int) -> Part:
     """Search one shard's rows and, where the search is approximate, measure its recall."""
     config = run.config.knn
     start, stop = run.starts[shard : shard + 2]
-    vectors = scratch.joined(run, "embeddings", "embedding", config.storage)
+    vectors = embeddings.vectors(run)
     facts: dict[str, Any] = {}
     if config.source is not None:
         neighbor, similarity = neighbors.read(run, config.source, start, stop, vectors)

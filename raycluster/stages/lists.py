@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from raycluster import schemas, scratch
+from raycluster import schemas
 from raycluster.config import KnnConfig
 from raycluster.graph.inverted_file import InvertedFile, assign_lists, train_centroids
 from raycluster.graph.nearest import Float32, Vectors
 from raycluster.run import Part, Run, Stage
+from raycluster.stages import embeddings
 
 SAMPLE_PER_LIST = 32
 
@@ -30,7 +31,7 @@ def train(vectors: Vectors, config: KnnConfig, threads: int = 1) -> Float32:
 
 def prepare(run: Run) -> dict[str, Any]:
     """Train the centroids on a seeded sample and store them beside the stage's shards."""
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     trained = train(vectors, run.config.knn, run.threads)
     buffer = io.BytesIO()
     np.save(buffer, trained, allow_pickle=False)
@@ -58,7 +59,7 @@ def centroids(run: Run) -> Float32:
 def compute(run: Run, shard: int) -> Part:
     """Assign a shard's rows to their nearest centroid."""
     start, stop = run.starts[shard : shard + 2]
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     lists = assign_lists(vectors[start:stop], centroids(run), run.threads)
     return Part([schemas.from_columns(schemas.LISTS, row=np.arange(start, stop, dtype=np.int32), list=lists)])
 

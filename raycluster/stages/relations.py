@@ -16,7 +16,7 @@ from raycluster.models.folder import Card, load_card
 from raycluster.models.resolve import thresholds_of
 from raycluster.models.scale import Scale
 from raycluster.run import Part, Run, Stage
-from raycluster.stages import edges
+from raycluster.stages import edges, embeddings
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.topk import TOPK
 from raycluster.threshold import sample_pairs
@@ -67,7 +67,7 @@ def scores_in_memory(url: str, neighbor: Int32, similarity: Float32, vectors: Ve
 def prepare(run: Run) -> dict[str, Any]:
     """What the predictor is told of the set, and with `recall` the limits that choose what is scored."""
     card, _ = load_card(str(run.config.model))
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     found = measured(card, *edges.neighbors(run), vectors)
     if run.config.relations.score == "recall":
         known = thresholds_of(run.config)
@@ -81,7 +81,7 @@ def compute(run: Run, shard: int) -> Part:
     start, stop = run.starts[shard : shard + 2]
     prepared, url = run.prepared("relations"), str(run.config.model)
     card, _ = load_card(url)
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     neighbor, similarity = edges.neighbors(run)
     topk = scratch.joined(run, "topk", "k", "int64") if TOPK.wanted(run.config) else None
     contexts = None

@@ -16,6 +16,7 @@ from raycluster.graph.nearest import Float32, Int64
 from raycluster.models.folder import load_card
 from raycluster.plan import input_files, plain_ids
 from raycluster.run import Part, Run, Stage
+from raycluster.stages import embeddings
 from raycluster.threshold import sample_pairs
 
 
@@ -67,7 +68,7 @@ def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
     from raycluster.training.calibration import confidence_of
 
     card, _ = load_card(str(run.config.model))
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     neighbor = scratch.joined(run, "knn", "neighbor", "int32")
     background = tuple(run.prepared("topk")["background"])
     scorer = Scorer(str(run.config.model), card, "filter", neighbor, vectors, background, threads=run.threads)
@@ -79,7 +80,7 @@ def prepare(run: Run) -> dict[str, Any]:
     """Mean and spread of the cosines of random pairs, by which the network's tokens are normalized."""
     if not run.config.topk.predict:
         return {}
-    pairs = sample_pairs(scratch.joined(run, "embeddings", "embedding", run.config.knn.storage))
+    pairs = sample_pairs(embeddings.vectors(run))
     return {"background": [pairs.median, pairs.spread]}
 
 

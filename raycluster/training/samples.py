@@ -14,7 +14,7 @@ from raycluster.errors import InputError
 from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
 from raycluster.models.scale import Scale
 from raycluster.run import Run
-from raycluster.stages import edges
+from raycluster.stages import edges, embeddings
 from raycluster.stages.topk import TOPK
 from raycluster.threshold import sample_pairs
 from raycluster.truth import UNKNOWN, labelled_rows
@@ -103,7 +103,7 @@ def open_set(run: Run, label_column: str, seed: int, folds: int, varied: bool = 
     code = encoded.indices.to_numpy()
     identity[place], held_out[place] = number[code], (fold == 0)[code]
     neighbor, similarity = edges.neighbors(run)
-    vectors = scratch.joined(run, "embeddings", "embedding", run.config.knn.storage)
+    vectors = embeddings.vectors(run)
     pairs = sample_pairs(vectors)
     topk: Any = np.asarray(scratch.joined(run, "topk", "k", "int64")) if TOPK.wanted(run.config) else None
     return LabelledSet(
