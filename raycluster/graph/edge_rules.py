@@ -172,9 +172,10 @@ def score_edges(
     return _columns(source[:count], target[:count], weight[:count], raw[:count], score=weight[:count])
 
 
-def odds(score: Float32) -> Float32:
-    """score / (1 - score) of scores (E,) in 0..1, at most `MOST_ODDS`."""
-    sure = np.float32(MOST_ODDS / (1 + MOST_ODDS))
+def odds(score: Float32, most: float = MOST_ODDS) -> Float32:
+    """score / (1 - score) of scores (E,) in 0..1, at most `most`. Raising it lets sure edges outweigh the others further, and
+    splits what only edges near the limit hold together."""
+    sure = np.float32(most / (1 + most))
     at_most = np.minimum(score, sure)
     return np.asarray(at_most / (1 - at_most), np.float32)
 

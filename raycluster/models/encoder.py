@@ -70,10 +70,12 @@ class Encoder(nn.Module):
         `bias` (layers, B, maps, T, T) is added to the attention scores of every layer; it excludes `read`.
         `visible` is bool (B, E, T) as in Attention. Returns (B, T, width), or with `read` (R,) those positions alone
         (B, R, width), for which the last layer is computed. What no row of the batch sees is no key, and with `read`
-        no token either: its result reaches no one.
+        no token either: its result reaches no one. Where all see all nothing is masked.
         """
         assert bias is None or read is None, "a bias is given for all positions"
         keys = None
+        if visible is not None and visible.shape[1] == 1 and visible.all():
+            visible = None
         if visible is not None:
             needed = visible.any(dim=1).any(dim=0)
             if read is None:

@@ -34,6 +34,9 @@ from raycluster.threshold import pick_threshold, sample_pairs
 Limits = dict[str, Any]
 LIMITS = ("eta", "threshold", "closeness", "theta")
 """Those that decide whether a stored edge counts; a run is swept by the first it has."""
+OVER_VALLEY = 6.0
+"""Most odds of an edge over those at the set's own limit, where a pair is as likely of one identity as not. Raising it splits
+identities of several modes at their doubtful edges; lowering it lets many doubtful edges outweigh few sure ones."""
 
 
 def settle(
@@ -151,7 +154,9 @@ def build(
     if config.rule == "score":
         assert score is not None
         columns = edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
-        return columns if config.weight == "score" else columns | {"weight": edge_rules.odds(columns["score"])}
+        if config.weight == "score":
+            return columns
+        return columns | {"weight": edge_rules.odds(columns["score"], _most_odds(limits))}
     own = slice(start, stop)
     if config.rule == "density-peaks":
         assert peaks is not None
@@ -159,6 +164,13 @@ def build(
     theta, eta = (limits["theta"], floor) if "eta" in limits else (floor, np.inf)
     of_rows = None if score is None else np.asarray(score[own])
     return edge_rules.early_stop_edges(start, neighbor[own], similarity[own], nep(), theta, of_rows, eta)
+
+
+def _most_odds(limits: Limits) -> float:
+    """The odds that no edge exceeds: on the set's own scale, where it shows one."""
+    if not limits.get("valley"):
+        return edge_rules.MOST_ODDS
+    return OVER_VALLEY * limits["eta"] / (1 - limits["eta"])
 
 
 def neighbors(run: Run) -> tuple[Int32, Float32]:

@@ -45,6 +45,7 @@ def test_odds_grow_with_the_score_and_are_capped():
     np.testing.assert_allclose(found[below], score[below] / (1 - score[below]), rtol=1e-5)
     assert (np.diff(found) >= 0).all()
     assert found[-1] == pytest.approx(32, rel=1e-5)
+    np.testing.assert_allclose(odds(score, 3), np.minimum(found, 3), rtol=1e-5)
 
 
 @settings(max_examples=50, deadline=None)
