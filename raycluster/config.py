@@ -147,7 +147,7 @@ class EdgesConfig:
     in more: one end's word is enough (S3)."""
     weight: Literal["score", "odds"] = "score"
     """What an edge of rule `score` weighs: its score, or the odds of it, score / (1 - score), by which sure edges hold more
-    against many doubtful ones: at most 32, or 6 times those at eta where that is at the set's own valley."""
+    against many doubtful ones: at most 32, or 10 times those at eta where that is at the set's own valley."""
     transform: Literal["exponential", "sigmoid"] = "exponential"
     """Edge probability before NEP: FC-ES's exponential or S1's sigmoid (eq. 6)."""
     tau: float = 0.5

@@ -34,7 +34,7 @@ from raycluster.threshold import pick_threshold, sample_pairs
 Limits = dict[str, Any]
 LIMITS = ("eta", "threshold", "closeness", "theta")
 """Those that decide whether a stored edge counts; a run is swept by the first it has."""
-OVER_VALLEY = 6.0
+OVER_VALLEY = 10.0
 """Most odds of an edge over those at the set's own limit, where a pair is as likely of one identity as not. Raising it splits
 identities of several modes at their doubtful edges; lowering it lets many doubtful edges outweigh few sure ones."""
 

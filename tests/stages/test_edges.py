@@ -180,7 +180,7 @@ def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any
     plain = edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, "mean")
     assert_equal_columns(found, plain | {"weight": edge_rules.odds(plain["score"])})
     of_set = build(0, 40, neighbor, similarity, config, limits | {"valley": True}, 0.0, lambda: None, score)
-    assert_equal_columns(of_set, plain | {"weight": edge_rules.odds(plain["score"], 6 * 0.3 / 0.7)})
+    assert_equal_columns(of_set, plain | {"weight": edge_rules.odds(plain["score"], 10 * 0.3 / 0.7)})
     kept = edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.6, "mean")
     keep = in_force(found, config, limits, 0.6)
     np.testing.assert_array_equal(found["score"][keep], kept["score"])
