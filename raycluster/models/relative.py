@@ -14,7 +14,7 @@ from torch.nn.functional import embedding, relu
 
 from raycluster.models.config import PredictorConfig
 from raycluster.models.encoder import Encoder
-from raycluster.models.scale import RANKS, SETTING, Scale
+from raycluster.models.scale import RANKS, SETTING, Scale, unshared
 from raycluster.models.tokens import gram
 
 MOST = 80
@@ -30,7 +30,9 @@ SPREAD_UNIT = 4.0
 SPREAD_KNOTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 STATISTICS = 7 + 2 * len(LEVELS) + len(RANKS)
 CURVE = len(KNOTS) + len(SPREAD_KNOTS) + 4
-SCALE = 3 + SETTING
+UNITS = 4
+"""What of a `Scale` cosines are read by; the rest is its setting."""
+SCALE = UNITS + SETTING
 
 
 class RelativePredictor(nn.Module):
@@ -68,20 +70,21 @@ class RelativePredictor(nn.Module):
         vectors (B, K, D) unit, present (B, K), back (B, K) and profile (B, K, R) as `Lists.of` gives them; scales (S, SCALE)
         of all sets as `scales` makes them, and the number `of` (B,) of each row's set among them.
         """
-        cosine = gram(vectors)
-        told = statistics(cosine, present, back, profile, scales[of])
+        shared = scales[of, 0, None, None]
+        cosine = unshared(gram(vectors), shared)
+        told = statistics(cosine, present, back, unshared(profile, shared), scales[of])
         logit = self._judge(cosine, present, told, scales, of)
         if self.training:
             return logit
         again = ((logit.abs() < SURE) & present)[:, 1:].any(dim=1).nonzero()[:, 0]
         if len(again) == 0:
             return logit
-        untold = torch.cat([scales[:, :3], torch.zeros_like(scales[:, 3:])], dim=1)
+        untold = torch.cat([scales[:, :UNITS], torch.zeros_like(scales[:, UNITS:])], dim=1)
         anew = self._judge(cosine[again], present[again], told[again], untold, of[again])
         return logit.index_add(0, again, (anew - logit[again]) / 2)
 
     def _judge(self, cosine: Tensor, present: Tensor, statistics: Tensor, scales: Tensor, of: Tensor) -> Tensor:
-        setting = scales[of, None, 3:].expand(-1, cosine.shape[1], -1)
+        setting = scales[of, None, UNITS:].expand(-1, cosine.shape[1], -1)
         x = self.embed(torch.cat([statistics, setting], dim=2).masked_fill(~present[:, :, None], 0))
         x = torch.cat([x[:, :1] + self.anchor.to(x.dtype), x[:, 1:]], dim=1)
         h = self.encoder(x, present[:, None], bias=self._biases(cosine, scales, of))
@@ -90,14 +93,14 @@ class RelativePredictor(nn.Module):
     @staticmethod
     def scales(sets: Sequence[Scale], device: torch.device) -> Tensor:
         """(S, SCALE) of some sets, as `forward` reads them."""
-        rows = [[each.background, each.spread, each.threshold, *each.setting] for each in sets]
+        rows = [[each.shared, each.background, each.spread, each.threshold, *each.setting] for each in sets]
         return torch.tensor(rows, dtype=torch.float32, device=device)
 
     def _biases(self, cosine: Tensor, scales: Tensor, of: Tensor) -> Tensor:
         """(layers, B, maps, K, K), read from a table a set."""
         distance = (torch.arange(BINS, device=cosine.device) + 0.5) / BINS_A_UNIT
         at = curve(1 - distance**2 / 2, distance, scales)
-        setting = scales[:, None, 3:].expand(-1, BINS, -1)
+        setting = scales[:, None, UNITS:].expand(-1, BINS, -1)
         table = (self.bias(at) + self.bias_of_set(torch.cat([at, setting], dim=2))).flatten(0, 1)
         place = ((2 - 2 * cosine).clamp(min=0).sqrt() * BINS_A_UNIT).int().clamp(max=BINS - 1)
         place = place + BINS * of[:, None, None].int()
@@ -110,7 +113,7 @@ class RelativePredictor(nn.Module):
 
 def statistics(cosine: Tensor, present: Tensor, back: Tensor, profile: Tensor, scales: Tensor) -> Tensor:
     """`STATISTICS` numbers (B, K, .) of every neighbor, from the cosines (B, K, K) among them and their lists."""
-    background, spread, threshold = (scales[:, place, None, None] for place in range(3))
+    _, background, spread, threshold = (scales[:, place, None, None] for place in range(UNITS))
     relative = ((cosine - background) / (threshold - background)).masked_fill(~present[:, None, :], 0)
     k = cosine.shape[1]
     count = present.sum(dim=1)[:, None].clamp(min=1)
@@ -128,7 +131,7 @@ def statistics(cosine: Tensor, present: Tensor, back: Tensor, profile: Tensor, s
 
 def curve(cosine: Tensor, distance: Tensor, scales: Tensor) -> Tensor:
     """What the bias at cosines (P,) is a function of, (S, P, CURVE): piecewise linear in units of each set's scale."""
-    background, spread, threshold = (scales[:, place, None] for place in range(3))
+    _, background, spread, threshold = (scales[:, place, None] for place in range(UNITS))
     relative = ((cosine - background) / (threshold - background)).clamp(-1, 3)[..., None]
     spreads = ((cosine - background) / spread / SPREAD_UNIT).clamp(-1, 3)[..., None]
     knots, more = (torch.tensor(values, device=cosine.device) for values in (KNOTS, SPREAD_KNOTS))

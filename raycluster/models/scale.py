@@ -1,10 +1,11 @@
 """What a set tells of itself without labels: the scale its similarities are read on, and what its neighbor lists look like.
 
 A cosine of 0.6 is one person in one set and nothing in another. Between the cosines of random pairs and the threshold that
-`raycluster.threshold` picks, both read from the set alone, it means nearly the same in every set.
+`raycluster.threshold` picks, both read from the set alone, it means nearly the same in every set. Where all rows share a large
+component (features after a ReLU, constant dimensions, many text models) that component is taken out of every cosine first.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,20 @@ STRANGERS = 0.6
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 LEAST_CONTRAST = 2.0
 """Spreads that the threshold lies above random pairs at least."""
+MOST_BACKGROUND = 0.2
+"""Median cosine of random pairs above which a set is uncentered, and to which it is brought. Networks know higher ones from few
+sets, and merge strangers there (benchmarks/auto.md)."""
 SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 5
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Of one set. Plain numbers, so that it travels in JSON."""
+    """Of one set. Plain numbers, so that it travels in JSON; all but `shared` are of cosines as `read` gives them."""
 
+    shared: float
+    """Squared length of the component of unit rows that is taken to be of all rows; 0 in a centered set."""
     background: float
-    """Median cosine of random pairs."""
+    """Median cosine of random pairs, at most `MOST_BACKGROUND`."""
     spread: float
     """Their spread, above 0."""
     threshold: float
@@ -45,6 +51,10 @@ class Scale:
     def of(cls, neighbor: Int32, similarity: Float32, vectors: Vectors) -> "Scale":
         """Read from the neighbors (N, K) and unit vectors (N, D) of a set; deterministic, of at most 50,000 rows each."""
         pairs = sample_pairs(vectors)
+        shared = max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND))
+        if shared > 0:
+            similarity = unshared(similarity, shared)
+            pairs = replace(pairs, median=unshared(pairs.median, shared), spread=pairs.spread / (1 - shared))
         picked, facts = pick_threshold(similarity, pairs)
         background, spread = pairs.median, pairs.spread
         threshold = max(picked, background + LEAST_CONTRAST * spread)
@@ -57,14 +67,24 @@ class Scale:
             *(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(),
             4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"], *returned,
         ]  # fmt: skip
-        return cls(background, spread, threshold, tuple(round(float(value), 6) for value in setting))
+        return cls(shared, background, spread, threshold, tuple(round(float(value), 6) for value in setting))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Scale":
         return cls(**{**values, "setting": tuple(values["setting"])})
 
+    def read(self, cosine: Any) -> Any:
+        """Cosines of any shape without the shared component."""
+        return unshared(cosine, self.shared)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def unshared(cosine: Any, shared: Any) -> Any:
+    """Cosines, of any shape, of what is left of unit rows that have a component of squared length `shared` in common, at right
+    angles to all else: one stays one, `shared` becomes zero, and no order changes."""
+    return (cosine - shared) / (1 - shared)
 
 
 def lengths(similarity: Float32, scale: Scale) -> npt.NDArray[np.int64]:
@@ -74,7 +94,7 @@ def lengths(similarity: Float32, scale: Scale) -> npt.NDArray[np.int64]:
     floor = scale.background + STRANGERS * (scale.threshold - scale.background)
     found = np.full(len(similarity), k)
     for length in sorted((length for length in LENGTHS if length < k), reverse=True):
-        found[similarity[:, length] < floor] = length
+        found[scale.read(similarity[:, length]) < floor] = length
     return found
 
 

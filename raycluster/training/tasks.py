@@ -14,7 +14,7 @@ from raycluster.graph.nearest import Int64
 from raycluster.models.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.face_transformer import FaceTransformer
 from raycluster.models.relation_predictor import PairPredictor, RowPredictor
-from raycluster.models.relative import MOST, RelativePredictor
+from raycluster.models.relative import MOST, UNITS, RelativePredictor
 from raycluster.models.scale import Lists
 from raycluster.stages import edges
 from raycluster.training.batches import OverSets
@@ -185,9 +185,9 @@ UNTOLD = 0.2
 def blurred(scales: Tensor) -> Tensor:
     """Scales (S, SCALE) with noise on what they tell of the setting, and some of them telling nothing of it."""
     noise = BLUR * torch.randn_like(scales)
-    noise[:, :3] = 0
+    noise[:, :UNITS] = 0
     told = torch.rand(len(scales), 1, device=scales.device) >= UNTOLD
-    return torch.cat([scales[:, :3], (scales + noise)[:, 3:] * told], dim=1)
+    return torch.cat([scales[:, :UNITS], (scales + noise)[:, UNITS:] * told], dim=1)
 
 
 class LinkageTask(RowTask):

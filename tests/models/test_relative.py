@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from raycluster.errors import ConfigError
 from raycluster.models import relative
 from raycluster.models.config import EncoderConfig, PredictorConfig
-from raycluster.models.relative import BINS_A_UNIT, RelativePredictor, curve
+from raycluster.models.relative import BINS_A_UNIT, UNITS, RelativePredictor, curve
 from raycluster.models.scale import RANKS, SETTING, Scale
 from raycluster.training.calibration import average_precision
 
@@ -18,8 +18,8 @@ K, D = 12, 20
 SMALL = EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0)
 CPU = torch.device("cpu")
 SETS = [
-    Scale(0.0, 0.2, 0.6, tuple(np.linspace(-1, 1, SETTING).tolist())),
-    Scale(0.3, 0.1, 0.8, tuple(np.linspace(1, 0, SETTING).tolist())),
+    Scale(0.0, 0.0, 0.2, 0.6, tuple(np.linspace(-1, 1, SETTING).tolist())),
+    Scale(0.4, 0.2, 0.1, 0.8, tuple(np.linspace(1, 0, SETTING).tolist())),
 ]
 
 
@@ -104,10 +104,28 @@ def test_the_bias_is_the_function_of_the_cosine_at_the_middle_of_its_bin():
         found = network._biases(cosine, scales, torch.tensor([1]))
         distance = (torch.floor((2 - 2 * cosine[0]).sqrt() * BINS_A_UNIT) + 0.5) / BINS_A_UNIT
         at = curve((1 - distance**2 / 2).flatten(), distance.flatten(), scales[1:])
-        setting = scales[1:, None, 3:].expand(-1, 4, -1)
+        setting = scales[1:, None, UNITS:].expand(-1, 4, -1)
         expected = network.bias(at) + network.bias_of_set(torch.cat([at, setting], dim=2))
     assert found.shape == (2, 1, 2, 2, 2)
     torch.testing.assert_close(found, expected.view(2, 2, 2, 2).permute(2, 3, 0, 1).unsqueeze(1))
+
+
+@pytest.mark.parametrize("shared", [0.1, 0.5, 0.8])
+def test_what_all_rows_share_changes_no_judgment_where_the_scale_knows_it(shared):
+    network, given = model().eval(), rows(16)
+    for name in ("shared", "background"):
+        given["scales"][:, list(Scale.__annotations__).index(name)] = 0.0
+    constant = torch.full((16, K, 1), shared**0.5)
+    padded = given | {
+        "vectors": torch.cat([given["vectors"] * (1 - shared) ** 0.5, constant], dim=2),
+        "profile": given["profile"] * (1 - shared) + shared,
+        "scales": given["scales"].clone(),
+    }
+    with torch.no_grad():
+        expected, unknown = network(**given), network(**padded)
+        padded["scales"][:, 0] = shared
+        torch.testing.assert_close(network(**padded), expected, rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(unknown, expected, rtol=1e-2, atol=1e-2)
 
 
 def test_it_overfits():
@@ -142,7 +160,8 @@ def test_what_it_cannot_be_is_refused(changes, sentence):
 
 def test_rows_that_leave_doubt_are_judged_untold_too_and_get_the_mean(monkeypatch):
     network, given = model().eval(), rows(16)
-    untold = given | {"scales": torch.cat([given["scales"][:, :3], torch.zeros_like(given["scales"][:, 3:])], dim=1)}
+    scales = given["scales"]
+    untold = given | {"scales": torch.cat([scales[:, :UNITS], torch.zeros_like(scales[:, UNITS:])], dim=1)}
 
     def judged(sure, inputs):
         monkeypatch.setattr(relative, "SURE", sure)

@@ -1,6 +1,7 @@
 """What a set tells of itself: read without labels, the same for any order of rows, plain numbers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from data import identities, neighbor_table
 from raycluster.graph.nearest import exact_top_k
 from raycluster.models import scale
-from raycluster.models.scale import LEAST_CONTRAST, RANKS, SETTING, Lists, Scale
+from raycluster.models.scale import LEAST_CONTRAST, MOST_BACKGROUND, RANKS, SETTING, Lists, Scale
 
 K = 48
 
@@ -56,6 +57,37 @@ def test_a_threshold_near_the_background_is_held_apart_from_it():
     neighbor, similarity = exact_top_k(vectors, np.arange(400, dtype=np.int32), vectors, K)
     found = Scale.of(neighbor, similarity, vectors)
     assert found.threshold >= found.background + LEAST_CONTRAST * found.spread
+
+
+def padded(vectors, length):
+    """Unit rows with a constant beside them of `length` times a row."""
+    wide = np.hstack([vectors, np.full((len(vectors), 1), length, np.float32)])
+    return (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_centered_set_shares_nothing_and_is_read_as_it_is(made):
+    vectors, neighbor, similarity = made
+    found = Scale.of(neighbor, similarity, vectors)
+    assert found.shared == 0
+    np.testing.assert_array_equal(found.read(similarity), similarity)
+
+
+def test_constant_dimensions_of_any_length_are_read_as_one_and_the_same_set(made):
+    vectors, neighbor, similarity = made
+    least = Scale.of(neighbor, similarity * np.float32(0.8) + np.float32(0.2), padded(vectors, 0.5))
+    for length in (1.0, 3.0):
+        moved = padded(vectors, length)
+        found = Scale.of(*exact_top_k(moved, np.arange(len(moved), dtype=np.int32), moved, K), moved)
+        assert found.shared > least.shared
+        assert found.background == pytest.approx(MOST_BACKGROUND)
+        assert found.spread == pytest.approx(least.spread, rel=1e-3)
+        assert found.threshold == pytest.approx(least.threshold, abs=0.02)
+        np.testing.assert_allclose(found.setting, least.setting, atol=0.15)
+        assert found.read(1.0) == 1
+        raw = (np.float32(length) ** 2 + similarity) / (1 + np.float32(length) ** 2)
+        np.testing.assert_allclose(found.read(raw), similarity * 0.8 + 0.2, atol=0.01)
+        strangers = scale.lengths(raw, found)
+        np.testing.assert_array_equal(strangers, scale.lengths(found.read(raw), replace(found, shared=0.0)))
 
 
 @pytest.mark.parametrize("k", [K, 40, 12])
