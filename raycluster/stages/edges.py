@@ -44,13 +44,13 @@ def settle(
     similarity: Float32,
     vectors: Any,
     calibrated: dict[str, float],
-    eta_of_set: Callable[[float], float | None] = lambda _: None,
+    judged: tuple[Int32, Float32] | None = None,
 ) -> Limits:
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
-    a learned score in any other rule has `eta`. Where that is not given and `edges.valley` asks for it, it is `eta_of_set`
-    near the model's (`graph.valley.eta_of`), if the set shows one.
+    a learned score in any other rule has `eta`. Where that is not given and `edges.valley` asks for it, it is the limit
+    that the neighbors and scores `judged` (N, K) show near the model's (`graph.valley.eta_of`), if they show one.
     similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
     gives a limit.
     """
@@ -68,7 +68,8 @@ def settle(
     if config.relations.score != "none":
         limits["eta"] = calibrated_or_given("edges.eta", config.edges.eta, calibrated)
         if config.edges.valley and config.edges.eta is None:
-            found = eta_of_set(limits["eta"])
+            assert judged is not None, "a valley is of the scores of all neighbors"
+            found = valley.eta_of(*judged, config.edges.combine, limits["eta"])
             limits |= {"valley": found is not None, "eta": limits["eta"] if found is None else found}
     return limits
 
@@ -197,24 +198,22 @@ def nep_of(run: Run, start: int, stop: int) -> Float32:
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
     neighbor, similarity = neighbors(run)
-    _, vectors = rows_of(run)
+    score = _scores(run)
+    judged = None if score is None else (neighbor, score)
+    return settle(run.config, similarity, embeddings.vectors(run), thresholds_of(run.config), judged)
 
-    def eta_of_set(near: float) -> float | None:
-        score = scratch.joined(run, "relations", "score", "float32")
-        return valley.eta_of(neighbor, score, run.config.edges.combine, near)
 
-    return settle(run.config, similarity, vectors, thresholds_of(run.config), eta_of_set)
+def _scores(run: Run) -> Float32 | None:
+    """Learned scores (N, K) of all rows, memory-mapped, where a predictor gave any."""
+    return None if run.config.relations.score == "none" else scratch.joined(run, "relations", "score", "float32")
 
 
 def compute(run: Run, shard: int) -> Part:
     """Build one shard's edges."""
     start, stop = run.starts[shard : shard + 2]
-    score = None
-    if run.config.relations.score != "none":
-        score = scratch.joined(run, "relations", "score", "float32")
     limits, config = run.prepared("edges"), run.config.edges
     columns = build(
-        start, stop, *neighbors(run), config, limits, config.reserve, lambda: nep_of(run, start, stop), score,
+        start, stop, *neighbors(run), config, limits, config.reserve, lambda: nep_of(run, start, stop), _scores(run),
         lambda: peaks_of(run, start, stop),
     )  # fmt: skip
     return Part([schemas.from_columns(schemas.EDGES, **columns)])

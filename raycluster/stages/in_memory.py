@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from raycluster.config import Config
-from raycluster.graph import jaccard, valley
+from raycluster.graph import jaccard
 from raycluster.graph.edge_rules import Columns
 from raycluster.graph.nearest import Float32, Int32, Vectors
 from raycluster.models.resolve import thresholds_of
@@ -42,13 +42,8 @@ def cluster(vectors: Vectors, config: Config, threads: int) -> Found:
     score = None
     if config.relations.score == "all":
         score = relations.scores_in_memory(str(config.model), neighbor, similarity, vectors, threads)
-    limits = edges.settle(
-        config,
-        similarity,
-        vectors,
-        thresholds_of(config),
-        lambda near: None if score is None else valley.eta_of(neighbor, score, config.edges.combine, near),
-    )
+    judged = None if score is None else (neighbor, score)
+    limits = edges.settle(config, similarity, vectors, thresholds_of(config), judged)
     found = edges.build(
         0, len(vectors), neighbor, similarity, config.edges, limits, 0.0,
         lambda: jaccard.neighbor_edge_probability(neighbor, edges.transform(config.edges)(similarity), threads=threads),

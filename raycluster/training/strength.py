@@ -14,7 +14,6 @@ from scipy.special import expit
 
 from raycluster import metrics
 from raycluster.config import Config
-from raycluster.graph import valley
 from raycluster.models.membership import FEATURES, WEIGHTS, Evidence, Float64, probability
 from raycluster.stages import edges
 from raycluster.training import calibration, limits
@@ -75,10 +74,7 @@ def fit(features: Float64, right: Float64) -> Weights:
 def _judged(part: LabelledSet, config: Config, known: dict[str, float]) -> tuple[Float64, Float64]:
     """Features (M, 4) of a set's held-out rows that are not alone, and whether they are right (M,)."""
     score = limits.scores(part, known)
-    at = edges.settle(
-        config, part.similarity, part.vectors, known,
-        lambda near: valley.eta_of(part.neighbor, score, config.edges.combine, near),
-    )  # fmt: skip
+    at = edges.settle(config, part.similarity, part.vectors, known, (part.neighbor, score))
     cluster = limits.partition(part, limits.graph(part, score, config, at), config)
     labelled = np.flatnonzero(part.identity != UNKNOWN)
     right, shared = metrics.majority(part.identity[labelled], cluster[labelled])

@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scor
 from raycluster import schemas
 from raycluster.config import CommunitiesConfig, Config, EdgesConfig, RelationsConfig
 from raycluster.errors import ConfigError
-from raycluster.graph import edge_rules
+from raycluster.graph import edge_rules, valley
 from raycluster.graph.jaccard import neighbor_edge_probability
 from raycluster.graph.nearest import exact_top_k
 from raycluster.stages import edges
@@ -159,17 +160,21 @@ def test_rule_score_combines_as_configured(combine):
 
 
 def test_eta_is_given_or_that_of_the_sets_own_valley_or_the_models():
-    known = {"eta": 0.4}
+    judged = neighbor_table(40, 10, 0)
 
     def settled(found, **of_edges):
-        edges = EdgesConfig(rule="score", **of_edges)
-        config = Config(recipe="auto", edges=edges, relations=RelationsConfig(score="all"))
-        return settle(config, None, None, known, lambda near: found and near + found)
+        config = Config(
+            recipe="auto", edges=EdgesConfig(rule="score", **of_edges), relations=RelationsConfig(score="all")
+        )
+        with mock.patch.object(valley, "eta_of", return_value=found) as eta_of:
+            limits = settle(config, None, None, {"eta": 0.4}, judged)
+        assert [call.args for call in eta_of.mock_calls] == [(*judged, "mean", 0.4)] * ("valley" in limits)
+        return limits
 
-    assert settled(0.3, valley=True) == {"eta": 0.7, "valley": True}
+    assert settled(0.7, valley=True) == {"eta": 0.7, "valley": True}
     assert settled(None, valley=True) == {"eta": 0.4, "valley": False}
-    assert settled(0.3) == {"eta": 0.4}
-    assert settled(0.3, valley=True, eta=0.55) == {"eta": 0.55}
+    assert settled(0.7) == {"eta": 0.4}
+    assert settled(0.7, valley=True, eta=0.55) == {"eta": 0.55}
 
 
 def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any_limit():
