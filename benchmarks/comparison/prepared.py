@@ -50,17 +50,17 @@ def read(source: str, folder: Path, id_column: str, embedding_column: str, label
 
     Identities are numbers from 0, or UNKNOWN where the label is null. Raises InputError for what a run refuses.
     """
-    from raycluster import pipeline, scratch
+    from raycluster import pipeline
     from raycluster.config import Config
     from raycluster.progress import Progress
-    from raycluster.stages.embeddings import EMBEDDINGS
+    from raycluster.stages import embeddings
     from raycluster.truth import labelled_rows
 
     config = Config(id_column=id_column, embedding_column=embedding_column)
     execution = pipeline.Execution("local")
     with pipeline.opened(source, str(folder / "read"), config, execution, Progress()) as run:
-        pipeline.advance(run, EMBEDDINGS, execution, Progress())
-        np.save(folder / "vectors.npy", scratch.joined(run, "embeddings", "embedding", "float32"))
+        pipeline.advance(run, embeddings.EMBEDDINGS, execution, Progress())
+        np.save(folder / "vectors.npy", embeddings.vectors(run))
         row, labels = labelled_rows(run, label_column)
         identity = np.full(run.rows, UNKNOWN, np.int64)
         identity[row] = labels.indices.to_numpy()
