@@ -71,7 +71,7 @@ class RelativePredictor(nn.Module):
         of all sets as `scales` makes them, and the number `of` (B,) of each row's set among them.
         """
         shared = scales[of, 0, None, None]
-        cosine = unshared(gram(vectors), shared)
+        cosine = cosines(vectors, shared)
         told = statistics(cosine, present, back, unshared(profile, shared), scales[of])
         logit = self._judge(cosine, present, told, scales, of)
         if self.training:
@@ -109,6 +109,17 @@ class RelativePredictor(nn.Module):
         else:  # a map at a time: faster, and has no fast gradient
             found = table.T.contiguous().float().index_select(1, place.flatten()).view(-1, *place.shape)
         return found.view(self.config.encoder.layers, -1, *found.shape[1:]).transpose(1, 2)
+
+
+def cosines(vectors: Tensor, shared: Tensor) -> Tensor:
+    """Cosines (B, K, K) of unit vectors (B, K, D) without the component that each row's set shares (B, 1, 1).
+
+    Where there is one they lie close together and are told apart in float32, whatever autocast says.
+    """
+    if not shared.any():
+        return gram(vectors)
+    with torch.autocast(vectors.device.type, enabled=False):
+        return unshared(gram(vectors.to(torch.promote_types(vectors.dtype, torch.float32))), shared)
 
 
 def statistics(cosine: Tensor, present: Tensor, back: Tensor, profile: Tensor, scales: Tensor) -> Tensor:

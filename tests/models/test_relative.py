@@ -10,8 +10,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from raycluster.errors import ConfigError
 from raycluster.models import relative
 from raycluster.models.config import EncoderConfig, PredictorConfig
-from raycluster.models.relative import BINS_A_UNIT, UNITS, RelativePredictor, curve
+from raycluster.models.relative import BINS_A_UNIT, UNITS, RelativePredictor, cosines, curve
 from raycluster.models.scale import RANKS, SETTING, Scale
+from raycluster.models.tokens import gram
 from raycluster.training.calibration import average_precision
 
 K, D = 12, 20
@@ -126,6 +127,19 @@ def test_what_all_rows_share_changes_no_judgment_where_the_scale_knows_it(shared
         padded["scales"][:, 0] = shared
         torch.testing.assert_close(network(**padded), expected, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(unknown, expected, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_cosines_of_a_centered_set_are_left_alone_and_others_told_apart_whatever_autocast_says(dtype):
+    vectors = rows(8)["vectors"].to(dtype)
+    shared = torch.full((8, 1, 1), 0.75)
+    wide = torch.cat([vectors * 0.5, torch.full((8, K, 1), 0.75**0.5, dtype=dtype)], dim=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cosines(vectors, torch.zeros(8, 1, 1)), gram(vectors))
+        found = cosines(wide, shared)
+    exact = gram(vectors.double())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5 if dtype == torch.float32 else 8e-3)
 
 
 def test_it_overfits():
