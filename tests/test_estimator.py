@@ -85,6 +85,14 @@ def test_untouched_it_judges_by_the_shipped_model_as_the_job_does(tmp_path):
     assert evaluate(of_job, found.labels_)["bcubed"]["f"] == 1
 
 
+@pytest.mark.parametrize("length", [0.5, 4.0, 20.0])
+def test_untouched_it_finds_the_same_identities_wherever_the_set_lies(length):
+    vectors, people = identities(60, 8, spread=0.7, width=48)
+    padded = np.hstack([vectors, np.full((len(vectors), 4), length / 2, np.float32)])
+    assert evaluate(Clusterer().fit_predict(vectors), Clusterer().fit_predict(padded))["bcubed"]["f"] > 0.995
+    assert bcubed_f(people, Clusterer().fit_predict(padded)) > 0.995
+
+
 def test_a_threshold_is_refused_where_a_score_decides():
     with pytest.raises(ConfigError, match=r"^edges\.threshold has no use in the recipe auto, .*--recipe cosine\.$"):
         Clusterer(overrides=SMALL).fit(unit_rows(30, 8, 0))
