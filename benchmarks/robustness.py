@@ -110,7 +110,7 @@ def tables(args: Args) -> Iterator[tuple[str, Rows]]:
         some = np.sort(np.random.default_rng(0).permutation(len(rows))[: args.rows])
         rows, label = rows[some], label[some]
         found: Rows = []
-        plain, _ = labels(rows, "auto", 80, args.threads)
+        plain, _ = labels(rows, "auto", 80, args.threads)  # the warm-up too: compiling is no part of a timing
         for name, (guise, k) in GUISES.items():
             seen, kept = guise(rows, np.random.default_rng(1))
             given, spent = labels(seen, "auto", k, args.threads)

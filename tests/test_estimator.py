@@ -89,8 +89,9 @@ def test_untouched_it_judges_by_the_shipped_model_as_the_job_does(tmp_path):
 def test_untouched_it_finds_the_same_identities_wherever_the_set_lies(length):
     vectors, people = identities(60, 8, spread=0.7, width=48)
     padded = np.hstack([vectors, np.full((len(vectors), 4), length / 2, np.float32)])
-    assert evaluate(Clusterer().fit_predict(vectors), Clusterer().fit_predict(padded))["bcubed"]["f"] > 0.995
-    assert bcubed_f(people, Clusterer().fit_predict(padded)) > 0.995
+    found = Clusterer().fit_predict(padded)
+    assert bcubed_f(Clusterer().fit_predict(vectors), found) > 0.995
+    assert bcubed_f(people, found) > 0.995
 
 
 def test_a_threshold_is_refused_where_a_score_decides():
