@@ -29,8 +29,8 @@ def edges_a_row(plan: dict[str, Any], config: Config, threads: int) -> tuple[flo
     vectors = _vectors(plan, config)
     size = min(len(vectors), int(np.clip(PRODUCTS / max(vectors.size, 1), FEWEST, MOST)))
     rows = np.unique(np.linspace(0, len(vectors) - 1, size).astype(np.int32))
-    _, similarity = exact_top_k(vectors[rows], rows, vectors, config.knn.k, threads)
-    limit = edges.settle(config, similarity, vectors, {})["threshold"]
+    neighbor, similarity = exact_top_k(vectors[rows], rows, vectors, config.knn.k, threads)
+    limit = edges.settle(config, neighbor, similarity, vectors, {})["threshold"]
     return _counted(similarity, limit - config.edges.reserve), _counted(similarity, limit)
 
 

@@ -41,18 +41,19 @@ identities of several modes at their doubtful edges; lowering it lets many doubt
 
 def settle(
     config: Config,
+    neighbor: Int32,
     similarity: Float32,
     vectors: Any,
     calibrated: dict[str, float],
-    judged: tuple[Int32, Float32] | None = None,
+    score: Float32 | None = None,
 ) -> Limits:
     """The limits in force: what is configured, else what the model was `calibrated` to, else read from the data.
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
     a learned score in any other rule has `eta`. Where that is not given and `edges.valley` asks for it, it is the limit
-    that the neighbors and scores `judged` (N, K) show near the model's (`graph.valley.eta_of`), if they show one.
-    similarity (N, K) and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing
-    gives a limit.
+    that the scores of all neighbors show near the model's (`graph.valley.eta_of`), if they show one. neighbor, similarity
+    and score are (N, K); similarity and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError
+    where nothing gives a limit.
     """
     rule = config.edges.rule
     limits: Limits = {}
@@ -68,8 +69,8 @@ def settle(
     if config.relations.score != "none":
         limits["eta"] = calibrated_or_given("edges.eta", config.edges.eta, calibrated)
         if config.edges.valley and config.edges.eta is None:
-            assert judged is not None, "a valley is of the scores of all neighbors"
-            found = valley.eta_of(*judged, config.edges.combine, limits["eta"])
+            assert score is not None, "a valley is of the scores of all neighbors"
+            found = valley.eta_of(neighbor, score, config.edges.combine, limits["eta"])
             limits |= {"valley": found is not None, "eta": limits["eta"] if found is None else found}
     return limits
 
@@ -197,10 +198,7 @@ def nep_of(run: Run, start: int, stop: int) -> Float32:
 
 def prepare(run: Run) -> dict[str, Any]:
     """Settle the limits."""
-    neighbor, similarity = neighbors(run)
-    score = _scores(run)
-    judged = None if score is None else (neighbor, score)
-    return settle(run.config, similarity, embeddings.vectors(run), thresholds_of(run.config), judged)
+    return settle(run.config, *neighbors(run), embeddings.vectors(run), thresholds_of(run.config), _scores(run))
 
 
 def _scores(run: Run) -> Float32 | None:

@@ -42,8 +42,7 @@ def cluster(vectors: Vectors, config: Config, threads: int) -> Found:
     score = None
     if config.relations.score == "all":
         score = relations.scores_in_memory(str(config.model), neighbor, similarity, vectors, threads)
-    judged = None if score is None else (neighbor, score)
-    limits = edges.settle(config, similarity, vectors, thresholds_of(config), judged)
+    limits = edges.settle(config, neighbor, similarity, vectors, thresholds_of(config), score)
     found = edges.build(
         0, len(vectors), neighbor, similarity, config.edges, limits, 0.0,
         lambda: jaccard.neighbor_edge_probability(neighbor, edges.transform(config.edges)(similarity), threads=threads),

@@ -74,7 +74,7 @@ def fit(features: Float64, right: Float64) -> Weights:
 def _judged(part: LabelledSet, config: Config, known: dict[str, float]) -> tuple[Float64, Float64]:
     """Features (M, 4) of a set's held-out rows that are not alone, and whether they are right (M,)."""
     score = limits.scores(part, known)
-    at = edges.settle(config, part.similarity, part.vectors, known, (part.neighbor, score))
+    at = edges.settle(config, part.neighbor, part.similarity, part.vectors, known, score)
     cluster = limits.partition(part, limits.graph(part, score, config, at), config)
     labelled = np.flatnonzero(part.identity != UNKNOWN)
     right, shared = metrics.majority(part.identity[labelled], cluster[labelled])

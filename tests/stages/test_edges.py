@@ -70,7 +70,7 @@ def limits_of(name, value):
 
 def settled(config, calibrated=None):
     """Limits where no data may be looked at."""
-    return settle(config, None, None, calibrated or {})
+    return settle(config, None, None, None, calibrated or {})
 
 
 def test_a_configured_limit_is_in_force_whatever_the_model_was_calibrated_to():
@@ -112,8 +112,8 @@ def test_a_limit_that_nothing_gives_is_refused_by_name(config, calibrated, key):
 
 def test_a_threshold_is_picked_from_the_data_where_none_is_configured():
     vectors, _ = identities(30, 8)
-    _, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
-    found = settle(Config(), similarity, vectors, {"threshold": 0.9})
+    neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    found = settle(Config(), neighbor, similarity, vectors, {"threshold": 0.9})
     assert found["picked"] is True
     assert 0.2 < found["threshold"] < 0.9
     assert "basis" in found
@@ -160,15 +160,16 @@ def test_rule_score_combines_as_configured(combine):
 
 
 def test_eta_is_given_or_that_of_the_sets_own_valley_or_the_models():
-    judged = neighbor_table(40, 10, 0)
+    neighbor, _ = neighbor_table(40, 10, 0)
+    score = random_scores(neighbor, 0)
 
     def settled(found, **of_edges):
         config = Config(
             recipe="auto", edges=EdgesConfig(rule="score", **of_edges), relations=RelationsConfig(score="all")
         )
         with mock.patch.object(valley, "eta_of", return_value=found) as eta_of:
-            limits = settle(config, None, None, {"eta": 0.4}, judged)
-        assert [call.args for call in eta_of.mock_calls] == [(*judged, "mean", 0.4)] * ("valley" in limits)
+            limits = settle(config, neighbor, None, None, {"eta": 0.4}, score)
+        assert [call.args for call in eta_of.mock_calls] == [(neighbor, score, "mean", 0.4)] * ("valley" in limits)
         return limits
 
     assert settled(0.7, valley=True) == {"eta": 0.7, "valley": True}
