@@ -13,8 +13,9 @@ true: E[f; n] = l h_(n-1), E[f (f - 1); n] = l^2 h_(n-2), and h_0 e^l rows had n
 lost + wrong is least.
 
 Where even the least risk is high the far ranks do not show any background, and the cosines of random pairs decide: hardly
-a neighbor stands out of them (only singletons: t goes above nearly every pair), or nearly every row's whole list does
-(identities larger than the list: t goes down to where random pairs end).
+a neighbor stands out of them (only singletons: t goes above nearly every pair), or nearly every row's whole list does, the
+last about as near as the first (identities larger than the list: t goes down to where random pairs end). Where the last are much
+farther the list leads through relatives of every degree, such as texts have, and not through one identity.
 """
 
 from collections.abc import Callable
@@ -33,8 +34,13 @@ GRID_STEP = 0.0125
 HIGHEST = 0.99
 TIE = 0.005
 UNRESOLVED_RISK = 0.8
+FAR_RANKS = "background of far ranks"
+"""How a threshold was found that random pairs had no part in."""
 FEW_NEIGHBORS = 5.0
 MOST_ROWS = 0.9
+EVEN_LIST = 2.0
+"""Spreads of random pairs that similarity falls by along most lists of one identity, at most: 0.5 to 1.6 where identities of 100
+rows or more fill lists of 80; 4 on lexical vectors of short texts."""
 FEWEST_NEIGHBORS = 8
 MAX_ROWS = 50_000
 RANDOM_PAIRS = 50_000
@@ -145,13 +151,14 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict
         for first, last in ((k // 4, k - 1), (k // 10, 2 * k // 5))
     ]
     risk = min(risks, key=lambda curve: float(curve.min()))
-    threshold, least, basis = float(grid[_least(risk)]), float(risk.min()), "background of far ranks"
+    threshold, least, basis = float(grid[_least(risk)]), float(risk.min()), FAR_RANKS
     one_a_row = pairs.median + pairs.spread * float(-ndtri(1 / rows))
     standing_out = float((similarity[:, 1:] >= one_a_row).sum(axis=1).mean())
     full_lists = float((rows * pairs.tail(similarity[:, -1]) < 0.05 * (k - 1)).mean())
+    even = float(np.median(similarity[:, max(1, k // 16)] - similarity[:, -1])) < EVEN_LIST * pairs.spread
     if least >= UNRESOLVED_RISK and standing_out < FEW_NEIGHBORS:
         threshold, basis = float(np.quantile(similarity[:, 1], 0.95)), "random pairs: hardly a neighbor stands out"
-    elif least >= MOST_ROWS and full_lists >= MOST_ROWS:
+    elif least >= MOST_ROWS and full_lists >= MOST_ROWS and even:
         threshold, basis = min(threshold, one_a_row), "random pairs: identities fill the lists"
     facts: dict[str, Any] = {
         "basis": basis,

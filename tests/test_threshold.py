@@ -12,7 +12,7 @@ from raycluster.graph.nearest import Float32, Int32, exact_top_k
 from raycluster.overlay import load_config
 from raycluster.stages import communities
 from raycluster.synthetic import SyntheticConfig, generate
-from raycluster.threshold import RandomPairs, pick_threshold, sample_pairs
+from raycluster.threshold import FAR_RANKS, RandomPairs, pick_threshold, sample_pairs
 
 ROWS, K = 6000, 80
 SIZES: dict[str, dict[str, Any]] = {
@@ -53,6 +53,20 @@ def test_the_order_of_rows_does_not_matter() -> None:
     pairs = sample_pairs(vectors)
     order = np.random.default_rng(0).permutation(ROWS)
     assert pick_threshold(similarity, pairs)[0] == pick_threshold(similarity[order], pairs)[0]
+
+
+def test_full_lists_are_of_one_identity_only_where_their_last_is_about_as_near_as_their_first() -> None:
+    rng = np.random.default_rng(0)
+    reach = rng.uniform(0.1, 0.65, (2000, 1))
+    near = np.sort(0.3 + reach * rng.beta(16, 2, (2000, 79)), axis=1)[:, ::-1]
+    similarity = np.hstack([np.ones((2000, 1)), near]).astype(np.float32)  # falls by about 0.12 along a list
+    uneven, facts = pick_threshold(similarity, RandomPairs(0.0, 0.045))
+    assert facts["basis"] == FAR_RANKS
+    assert facts["risk"] > 0.9
+    assert uneven > 0.3
+    even, facts = pick_threshold(similarity, RandomPairs(0.0, 0.07))
+    assert facts["basis"] == "random pairs: identities fill the lists"
+    assert even < 0.3
 
 
 def test_the_spread_of_random_pairs_ignores_same_identity_pairs() -> None:

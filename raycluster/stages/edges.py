@@ -29,7 +29,7 @@ from raycluster.run import Part, Run, Stage
 from raycluster.stages import embeddings
 from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
-from raycluster.threshold import pick_threshold, sample_pairs
+from raycluster.threshold import FAR_RANKS, pick_threshold, sample_pairs
 
 Limits = dict[str, Any]
 LIMITS = ("eta", "threshold", "closeness", "theta")
@@ -37,6 +37,11 @@ LIMITS = ("eta", "threshold", "closeness", "theta")
 OVER_VALLEY = 10.0
 """Most odds of an edge over those at the set's own limit, where a pair is as likely of one identity as not. Raising it splits
 identities of several modes at their doubtful edges; lowering it lets many doubtful edges outweigh few sure ones."""
+
+
+SECOND_OPINION = 0.9
+"""How far an edge lies between random pairs and the threshold that the far ranks suggest, at least, in a set whose scores show no
+valley. Raising it splits what the judge joins there; lowering it lets it chain relatives together (benchmarks/auto.md)."""
 
 
 def settle(
@@ -51,9 +56,9 @@ def settle(
 
     Rule `threshold` has `threshold` with how it was found, `early-stop` has `theta`, `density-peaks` has `closeness`, and
     a learned score in any other rule has `eta`. Where that is not given and `edges.valley` asks for it, it is the limit
-    that the scores of all neighbors show near the model's (`graph.valley.eta_of`), if they show one. neighbor, similarity
-    and score are (N, K); similarity and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError
-    where nothing gives a limit.
+    that the scores of all neighbors show near the model's (`graph.valley.eta_of`), if they show one; else `similarity`
+    may say how similar the rows of an edge are besides (`second_opinion`). neighbor, similarity and score are (N, K);
+    similarity and vectors (N, D), unit, are looked at only to pick a threshold. Raises ConfigError where nothing gives a limit.
     """
     rule = config.edges.rule
     limits: Limits = {}
@@ -71,8 +76,24 @@ def settle(
         if config.edges.valley and config.edges.eta is None:
             assert score is not None, "a valley is of the scores of all neighbors"
             found = valley.eta_of(neighbor, score, config.edges.combine, limits["eta"])
-            limits |= {"valley": found is not None, "eta": limits["eta"] if found is None else found}
+            if found is not None:
+                return limits | {"valley": True, "eta": found}
+            return limits | {"valley": False} | second_opinion(similarity, vectors)
     return limits
+
+
+def second_opinion(similarity: Float32, vectors: Any) -> Limits:
+    """`similarity`, the least of an edge's rows where scores alone do not tell one identity from two; empty where the far
+    ranks (N, K) do not show any background either.
+
+    Without a valley the judge may take what lies close together for one identity though a nearer scale holds the
+    identities: of texts that are relatives in every degree it made one cluster. The far ranks tell that scale apart.
+    """
+    pairs = sample_pairs(vectors)
+    threshold, why = pick_threshold(similarity, pairs)
+    if why["basis"] != FAR_RANKS:
+        return {}
+    return {"similarity": round(pairs.median + SECOND_OPINION * (threshold - pairs.median), 6)}
 
 
 def bounds(config: Config, rows: int) -> tuple[int, int]:
@@ -156,6 +177,9 @@ def build(
     if config.rule == "score":
         assert score is not None
         columns = edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
+        if "similarity" in limits:
+            similar = columns["similarity"] >= np.float32(limits["similarity"])
+            columns = {name: values[similar] for name, values in columns.items()}
         if config.weight == "score":
             return columns
         return columns | {"weight": edge_rules.odds(columns["score"], _most_odds(limits))}

@@ -19,6 +19,7 @@ from raycluster.graph.jaccard import neighbor_edge_probability
 from raycluster.graph.nearest import exact_top_k
 from raycluster.stages import edges
 from raycluster.stages.edges import build, in_force, settle, swept
+from raycluster.threshold import FAR_RANKS, pick_threshold, sample_pairs
 
 RULES = {
     "threshold": (EdgesConfig(rule="threshold"), ["threshold"]),
@@ -167,15 +168,41 @@ def test_eta_is_given_or_that_of_the_sets_own_valley_or_the_models():
         config = Config(
             recipe="auto", edges=EdgesConfig(rule="score", **of_edges), relations=RelationsConfig(score="all")
         )
-        with mock.patch.object(valley, "eta_of", return_value=found) as eta_of:
+        with (
+            mock.patch.object(valley, "eta_of", return_value=found) as eta_of,
+            mock.patch.object(edges, "second_opinion", return_value={"similarity": 0.5}),
+        ):
             limits = settle(config, neighbor, None, None, {"eta": 0.4}, score)
         assert [call.args for call in eta_of.mock_calls] == [(neighbor, score, "mean", 0.4)] * ("valley" in limits)
         return limits
 
     assert settled(0.7, valley=True) == {"eta": 0.7, "valley": True}
-    assert settled(None, valley=True) == {"eta": 0.4, "valley": False}
+    assert settled(None, valley=True) == {"eta": 0.4, "valley": False, "similarity": 0.5}
     assert settled(0.7) == {"eta": 0.4}
     assert settled(0.7, valley=True, eta=0.55) == {"eta": 0.55}
+
+
+def test_the_second_opinion_is_a_tenth_below_the_threshold_that_far_ranks_suggest():
+    vectors, _ = identities(30, 8)
+    _, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    pairs = sample_pairs(vectors)
+    threshold, _ = pick_threshold(similarity, pairs)
+    found = edges.second_opinion(similarity, vectors)["similarity"]
+    assert found == pytest.approx(0.1 * pairs.median + 0.9 * threshold, abs=1e-6)
+    for basis, wanted in ((FAR_RANKS, {"similarity"}), ("random pairs: hardly a neighbor stands out", set())):
+        with mock.patch.object(edges, "pick_threshold", return_value=(0.6, {"basis": basis})):
+            assert set(edges.second_opinion(similarity, vectors)) == wanted
+
+
+def test_an_edge_of_rule_score_is_as_similar_as_the_limits_ask():
+    neighbor, similarity = neighbor_table(40, 10, 0)
+    score, config = random_scores(neighbor, 0), EdgesConfig(rule="score")
+    plain = edge_rules.score_edges(0, 40, neighbor, similarity, score, 0.3, "mean")
+    least = float(np.median(plain["similarity"]))
+    found = build(0, 40, neighbor, similarity, config, {"eta": 0.3, "similarity": least}, 0.0, lambda: None, score)
+    expected = {name: values[plain["similarity"] >= np.float32(least)] for name, values in plain.items()}
+    assert 0 < len(found["source"]) < len(plain["source"])
+    assert_equal_columns(found, expected)
 
 
 def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any_limit():

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -114,8 +115,14 @@ def test_a_limit_of_the_model_is_read_from_the_sets_that_show_none_of_their_own(
         return raw["apart" if run is part.run else "alike"] if stage == "relations" else plain(run, stage, *rest)
 
     monkeypatch.setattr(scratch, "joined", joined)
+    opinion = mock.Mock(return_value={"similarity": 0.99})
+    monkeypatch.setattr(edges, "second_opinion", opinion)
     cases = ((True, "score", "infomap", 1), (False, "score", "infomap", 2), (True, "density-peaks", "components", 2))
+    most = {}
     for valley, rule, engine, used in cases:
         keys = {"knn": {"k": K}, "edges": {"valley": valley, "rule": rule}, "communities": {"engine": engine}}
-        _, _, found = limits.of_scores([part, of_run], load_config("auto", keys, "test"), {}, SAID.append)
+        _, curves, found = limits.of_scores([part, of_run], load_config("auto", keys, "test"), {}, SAID.append)
         assert found["sets"] == used
+        most[valley, rule] = curves["closeness" if rule == "density-peaks" else "eta"][0]["edges"]
+    assert opinion.call_args_list == [mock.call(part.similarity, part.vectors)]
+    assert most[True, "score"] < most[False, "score"] / 5
