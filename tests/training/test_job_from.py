@@ -70,8 +70,12 @@ def card_of(url: Path | str) -> Card:
     return load_card(str(url))[0]
 
 
-def f_of(source: str, output: Path, model: str) -> float:
-    cluster(source, str(output), dataclasses.replace(recipe_of(model), model=model), LOCAL)
+def f_of(source: str, output: Path, model: str, alone: bool = False) -> float:
+    """BCubed F of a model's recipe; `alone`, at the limit it was calibrated to, whatever the set tells of itself."""
+    config = dataclasses.replace(recipe_of(model), model=model)
+    if alone:
+        config = dataclasses.replace(config, edges=dataclasses.replace(config.edges, valley=False))
+    cluster(source, str(output), config, LOCAL)
     return float(evaluate(EvaluateArgs(str(output), source))["bcubed"]["f"])
 
 
@@ -86,7 +90,7 @@ def test_many_labels_tune_and_calibrate_and_the_model_serves_the_main_job(
     assert card.metrics["predictor"]["calibrated_on"] == [identities]
     assert card.thresholds["eta"] in [point["threshold"] for point in card.curves["eta"]]
     assert [entry["rows"] for entry in card.data] == [2500, 900, 900, 900]
-    assert f_of(identities, tmp_path / "run", tuned) > max(0.85, f_of(identities, tmp_path / "as-it-is", auto) - 0.005)
+    assert f_of(identities, tmp_path / "run", tuned) > max(0.85, f_of(identities, tmp_path / "as-it-is", auto, alone=True))
 
 
 def test_few_labels_tune_and_the_calibration_is_kept(auto: str, few: str, tmp_path: Path) -> None:
