@@ -39,11 +39,6 @@ OVER_VALLEY = 10.0
 identities of several modes at their doubtful edges; lowering it lets many doubtful edges outweigh few sure ones."""
 
 
-SECOND_OPINION = 0.9
-"""How far an edge lies between random pairs and the threshold that the far ranks suggest, at least, in a set whose scores show no
-valley. Raising it splits what the judge joins there; lowering it lets it chain relatives together (benchmarks/auto.md)."""
-
-
 def settle(
     config: Config,
     neighbor: Int32,
@@ -83,17 +78,14 @@ def settle(
 
 
 def second_opinion(similarity: Float32, vectors: Any) -> Limits:
-    """`similarity`, the least of an edge's rows where scores alone do not tell one identity from two; empty where the far
-    ranks (N, K) do not show any background either.
+    """`similarity`, the least of an edge's rows where scores alone do not tell one identity from two: the threshold that
+    the far ranks (N, K) suggest; empty where they do not show any background either.
 
     Without a valley the judge may take what lies close together for one identity though a nearer scale holds the
     identities: of texts that are relatives in every degree it made one cluster. The far ranks tell that scale apart.
     """
-    pairs = sample_pairs(vectors)
-    threshold, why = pick_threshold(similarity, pairs)
-    if why["basis"] != FAR_RANKS:
-        return {}
-    return {"similarity": round(pairs.median + SECOND_OPINION * (threshold - pairs.median), 6)}
+    threshold, why = pick_threshold(similarity, sample_pairs(vectors))
+    return {"similarity": threshold} if why["basis"] == FAR_RANKS else {}
 
 
 def bounds(config: Config, rows: int) -> tuple[int, int]:
