@@ -141,7 +141,8 @@ class EdgesConfig:
     """Lowest learned score, 0..1, of an edge; none takes the model's. Raising it splits more."""
     valley: bool = False
     """Whether eta, where not given, is the score between those of one identity and those of two of which the set has fewest pairs
-    (`graph/valley.py`), if it shows such a valley."""
+    (`graph/valley.py`), if it shows such a valley; in a set that shows none edges must also reach the threshold of similarity
+    that its far ranks suggest (`threshold.py`)."""
     combine: Literal["mean", "geometric", "minimum", "maximum"] = "mean"
     """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean, the maximum
     in more: one end's word is enough (S3)."""

@@ -162,6 +162,8 @@ def _limits_in_force(found: dict[str, Any]) -> str:
         told.append(
             "from the valley of the set's own scores" if found["valley"] else "the model's: the scores show no valley"
         )
+    if "similarity" in found:
+        told.append(f"similarity {found['similarity']:.4f} at least, as far ranks suggest")
     return ", ".join(told) or "no limit to settle"
 
 
@@ -228,7 +230,11 @@ def _publish(run: Run, progress: Progress) -> dict[str, Any]:
         **({} if recall is None else {"knn_recall": round(recall.mean, 5)}),
         "edges": communities_marker["links"],
         "codelength": communities_marker["codelength"],
-        **{name: value for name, value in run.prepared("edges").items() if name in (*edges.LIMITS, "valley")},
+        **{
+            name: value
+            for name, value in run.prepared("edges").items()
+            if name in (*edges.LIMITS, "valley", "similarity")
+        },
         "seconds": progress.seconds,
     }
     files = [f"labels/part-{shard:05d}.parquet" for shard in range(run.shards)]
