@@ -117,9 +117,13 @@ def of_scores(
         return {column: values[keep] for column, values in columns.items()}
 
     used = list(zip(sets, scores, strict=True))
-    if name == "eta" and config.edges.valley:
-        used = _without_valley(used, config) or used
-    built = [(part, graph(part, score, config, everything | _besides(part, name, config))) for part, score in used]
+    besides: list[edges.Limits] = [{} for _ in used]
+    if name == "eta" and config.edges.valley and (without := _without_valley(used, config)):
+        used = without
+        besides = [edges.second_opinion(part.similarity, part.vectors) for part, _ in used]
+    built = [
+        (part, graph(part, score, config, everything | more)) for (part, score), more in zip(used, besides, strict=True)
+    ]
     curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
     best = calibration.best(curve)
     say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
@@ -133,11 +137,6 @@ def of_scores(
     }
     curves = {name: curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
     return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
-
-
-def _besides(part: LabelledSet, name: str, config: Config) -> edges.Limits:
-    """What else limits the edges of a set that shows no valley."""
-    return edges.second_opinion(part.similarity, part.vectors) if name == "eta" and config.edges.valley else {}
 
 
 def _without_valley(scored: list[tuple[LabelledSet, Float32]], config: Config) -> list[tuple[LabelledSet, Float32]]:
