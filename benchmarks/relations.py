@@ -33,6 +33,7 @@ PEER = "torch.nn.TransformerEncoder"
 VANILLA = EncoderConfig(layers=2, heads=4, width=128, hidden=512)
 DIFFERENTIAL = replace(VANILLA, attention="differential")
 SDT, MOE_SDT = replace(DIFFERENTIAL, mask="topk"), replace(DIFFERENTIAL, mask="mixture")
+NARROW = 256
 PUBLISHED = EncoderConfig(layers=3, heads=8, hidden=1024, attention="differential", mask="mixture")
 SMALL = replace(MOE_SDT, width=64, hidden=256)
 
@@ -179,6 +180,7 @@ def main(args: Args) -> None:
     flop: dict[str, float] = {}
     every = np.full(len(data.topk), args.k)
     networks = {"vanilla": VANILLA, "differential": DIFFERENTIAL, "SDT": SDT, "MoE-SDT": MOE_SDT}
+    networks |= {f"{name}, hidden {NARROW}": replace(networks[name], hidden=NARROW) for name in ("vanilla", "MoE-SDT")}
     rows = {name: (encoder, data.topk) for name, encoder in networks.items()} | {
         "MoE-SDT, Top-K is K": (MOE_SDT, every)
     }
