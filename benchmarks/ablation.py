@@ -20,20 +20,21 @@ import torch
 import tyro
 
 from measure import Rows, print_tables
-from raycluster import pipeline, scratch
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.graph import jaccard
-from raycluster.graph.nearest import Float32, Int32, Int64
-from raycluster.models import tokens
-from raycluster.models.folder import load_card
-from raycluster.overlay import load_config, load_training
-from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run
+from raycluster.arrays import Float32, Int32, Int64
+from raycluster.config.load import load_config, load_training
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.truth import UNKNOWN
+from raycluster.kernels.neighborhoods import nep as jaccard
+from raycluster.models.card import load_card
+from raycluster.models.networks import tokens
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import edges
 from raycluster.stages.relations import RELATIONS
+from raycluster.storage import node_cache as scratch
+from raycluster.storage.run_folder import Run
 from raycluster.training.job import TrainArgs, train
-from raycluster.training.samples import open_set
-from raycluster.truth import UNKNOWN
+from raycluster.training.labelled_set import open_set
 
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 Values = dict[str, Any]

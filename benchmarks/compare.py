@@ -29,10 +29,10 @@ from comparison import prepared, quoted, recipes
 from comparison.baselines import BASELINES, Baseline, Settings
 from comparison.isolated import Failed, Limits, call
 from measure import Rows, print_tables
-from raycluster.config import Config
+from raycluster.config.load import fingerprint
+from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, RayclusterError
-from raycluster.overlay import fingerprint
-from raycluster.plan import describe_input
+from raycluster.storage.parquet_input import describe_input
 
 Values = dict[str, Any]
 

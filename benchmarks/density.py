@@ -16,10 +16,10 @@ import tyro
 from scipy.sparse import csr_array
 
 from measure import peak_gib, report, timed
-from raycluster.graph.density import diffuse, transition
-from raycluster.graph.edge_rules import Bool, denser, density_peak_edges
-from raycluster.graph.nearest import Float32, Int32
-from raycluster.graph.tpdi import closeness
+from raycluster.arrays import Bool, Float32, Int32
+from raycluster.kernels.edge_rules import denser, density_peak_edges
+from raycluster.kernels.neighborhoods.diffusion import diffuse, transition
+from raycluster.kernels.neighborhoods.tpdi import closeness
 
 BLOCK = 2**16
 

@@ -14,11 +14,14 @@ import psutil
 import tyro
 
 from measure import report, seconds
-from raycluster import Clusterer, metrics, pipeline, ray_map
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run
-from raycluster.synthetic import SyntheticConfig, generate, write_parquet
+from raycluster import Clusterer
+from raycluster.config.load import load_config
+from raycluster.evaluation import metrics
+from raycluster.executors import ray_data as ray_map
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
+from raycluster.storage.run_folder import Run
+from raycluster.synthetic.generator import SyntheticConfig, generate, write_parquet
 
 
 @dataclass

@@ -16,12 +16,12 @@ from typing import Any
 import tyro
 
 from measure import peak_gib, report
-from raycluster import pipeline
+from raycluster.config.load import load_config
 from raycluster.estimate.forecast import EstimateOptions, dry_run
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run
-from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
+from raycluster.storage.run_folder import Run
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 
 
 @dataclass

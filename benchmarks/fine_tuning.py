@@ -18,10 +18,10 @@ import tyro
 from ablation import scores
 from learned import of_run
 from measure import Rows, print_tables
-from raycluster.models.folder import load_card
-from raycluster.models.resolve import recipe_of
-from raycluster.overlay import apply, load_config, load_training, load_yaml
-from raycluster.pipeline import Execution
+from raycluster.config.load import apply, load_config, load_training, load_yaml
+from raycluster.models.card import load_card
+from raycluster.models.requirements import recipe_of
+from raycluster.pipeline.run import Execution
 from raycluster.training.job import TUNING_RECIPE, TrainArgs, train
 
 

@@ -4,7 +4,7 @@ M1 to M4 cluster by density peaks on the same similarities, a model's or cosines
 similarity) or NDDe, and with cosine distance or TPDi. Each is scored at S2's tau 0.7 and at its best tau on the test labels
 themselves (BCubed F of a sweep), a bound no one reaches. Groups are fifths of the identities, sz-1 the largest, sp-1 the least
 sparse of those with two rows or more; F, precision and recall are of a group's identities, where wrong merges with others
-count (`raycluster.metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All methods share a run
+count (`metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All methods share a run
 folder: neighbors and scores are made once.
 """
 
@@ -17,12 +17,12 @@ import tyro
 
 from ablation import best, scores
 from measure import Rows, print_tables
-from raycluster import pipeline
-from raycluster.config import Config
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.models.resolve import recipe_of
-from raycluster.overlay import apply, load_config
-from raycluster.pipeline import Execution
+from raycluster.config.load import apply, load_config
+from raycluster.config.stages import Config
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.requirements import recipe_of
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
 
 METHODS = {
     "M1 standard": ("volume", "cosine"),

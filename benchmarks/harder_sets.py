@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
-from raycluster.schemas import to_matrix
 from raycluster.stages.ingest import normalize
+from raycluster.storage.schemas import to_matrix
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

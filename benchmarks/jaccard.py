@@ -10,9 +10,9 @@ import tyro
 from scipy.sparse import csr_array
 
 from measure import interleaved, report
-from raycluster.graph.jaccard import exponential_probability, neighbor_edge_probability, normalized
-from raycluster.graph.nearest import exact_top_k
-from raycluster.synthetic import SyntheticConfig, generate
+from raycluster.kernels.neighborhoods.nep import exponential_probability, neighbor_edge_probability, normalized
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.synthetic.generator import SyntheticConfig, generate
 
 
 @dataclass

@@ -17,8 +17,8 @@ import numpy as np
 import tyro
 
 from measure import interleaved, report, unit_rows
-from raycluster.config import KnnConfig
-from raycluster.graph.nearest import exact_top_k
+from raycluster.config.stages import KnnConfig
+from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.stages.knn import search
 
 CORE_TYPES = ("", "Haswell", "Zen", "SkylakeX")

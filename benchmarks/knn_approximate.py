@@ -21,11 +21,12 @@ import numpy.typing as npt
 import tyro
 
 from measure import peak_gib, report, timed
-from raycluster.config import KnnConfig
-from raycluster.graph.recall import measure as measure_recall
-from raycluster.graph.recall import sample_rows
-from raycluster.stages import knn, lists
-from raycluster.synthetic import PRESETS, SyntheticConfig, generate
+from raycluster.config.stages import KnnConfig
+from raycluster.kernels.search.recall import measure as measure_recall
+from raycluster.kernels.search.recall import sample_rows
+from raycluster.stages import coarse_lists as lists
+from raycluster.stages import knn
+from raycluster.synthetic.generator import PRESETS, SyntheticConfig, generate
 
 Vectors = npt.NDArray[np.float32]
 

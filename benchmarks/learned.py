@@ -13,13 +13,13 @@ import tyro
 
 from ablation import COSINES, best, scores
 from measure import Rows, print_tables
-from raycluster import pipeline
-from raycluster.config import Config
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.models.resolve import recipe_of
-from raycluster.overlay import apply, load_config
-from raycluster.pipeline import Execution
-from raycluster.training.limits import GRID
+from raycluster.config.load import apply, load_config
+from raycluster.config.stages import Config
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.requirements import recipe_of
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
+from raycluster.training.calibrated_limits import GRID
 
 FROM_FAINT = (*(round(0.025 * step, 3) for step in range(4, 12)), *COSINES)
 """Thresholds that are low enough for noisy sets."""

@@ -52,9 +52,9 @@ def faces(args: Args) -> Graph:
     """The links of rule `threshold` on the nearest neighbors of real vectors."""
     import pyarrow.parquet as pq
 
-    from raycluster.graph.edge_rules import threshold_edges
-    from raycluster.graph.self_join import self_top_k
-    from raycluster.schemas import to_matrix
+    from raycluster.kernels.edge_rules import threshold_edges
+    from raycluster.kernels.search.self_join import self_top_k
+    from raycluster.storage.schemas import to_matrix
 
     assert args.data, "--graph faces needs --data"
     vectors = to_matrix(pq.read_table(args.data, columns=["embedding"])["embedding"]).astype(np.float32)
@@ -98,7 +98,7 @@ def _draw(rng: np.random.Generator, share: Any, low: Any, high: Any) -> npt.NDAr
 
 def child(args: Args) -> dict[str, Any]:
     """One run, in this process."""
-    from raycluster.graph import map_equation
+    from raycluster.kernels import map_equation
     from raycluster.stages.communities import infomap_result, written_partition
 
     folder = Path(str(args.child))
@@ -135,7 +135,7 @@ def main(args: Args) -> None:
     if args.child:
         print(json.dumps(child(args)))
         return
-    from raycluster.metrics import evaluate
+    from raycluster.evaluation.metrics import evaluate
 
     graph = faces(args) if args.graph == "faces" else planted(args)
     nodes = args.nodes if args.graph != "faces" else int(max(graph[0].max(), graph[1].max())) + 1

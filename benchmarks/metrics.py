@@ -9,7 +9,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from measure import interleaved, report
-from raycluster.metrics import evaluate
+from raycluster.evaluation.metrics import evaluate
 
 
 @dataclass

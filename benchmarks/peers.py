@@ -19,7 +19,7 @@ from comparison import flat, prepared, recipes
 from comparison.baselines import BASELINES
 from comparison.isolated import Failed, Limits, call
 from measure import Rows, print_tables
-from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 
 
 @dataclass

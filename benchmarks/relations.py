@@ -19,12 +19,13 @@ import tyro
 from torch import Tensor, nn
 
 from measure import interleaved, report
-from raycluster.graph.nearest import Float32, Int32, Int64, exact_top_k
-from raycluster.models import folder
-from raycluster.models.config import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
-from raycluster.models.precision import fast_bfloat16
-from raycluster.models.scoring import Scorer, make
-from raycluster.synthetic import SyntheticConfig, generate
+from raycluster.arrays import Float32, Int32, Int64
+from raycluster.config.networks import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.models import card as folder
+from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.inference import Scorer, make
+from raycluster.synthetic.generator import SyntheticConfig, generate
 
 BACKGROUND = (0.0, 0.06)
 GEMM = 2048

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import tyro
 
 from measure import Rows, print_tables, seconds
-from raycluster import Clusterer, metrics
-from raycluster.graph.self_join import self_top_k
-from raycluster.schemas import to_matrix
+from raycluster import Clusterer
+from raycluster.evaluation import metrics
+from raycluster.kernels.search.self_join import self_top_k
 from raycluster.stages import relations
+from raycluster.storage.schemas import to_matrix
 
 Floats = npt.NDArray[np.floating]
 Guise = Callable[[Floats, np.random.Generator], tuple[Floats, npt.NDArray[np.int64]]]

@@ -1,7 +1,7 @@
 """A finished run against true identities: python jobs/evaluate.py --run RUN_URL --truth PARQUET [options]."""
 
-from raycluster.cli import run_job
-from raycluster.evaluate import EvaluateArgs, evaluate
+from raycluster.command_line import run_job
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 
 if __name__ == "__main__":
     run_job(EvaluateArgs, evaluate)

@@ -1,6 +1,6 @@
 """Labelled embeddings in, a trained model out: python jobs/train.py --input PARQUET... --recipe NAME --output MODEL."""
 
-from raycluster.cli import run_job
+from raycluster.command_line import run_job
 from raycluster.training.job import TrainArgs, train, with_recipe
 
 if __name__ == "__main__":

@@ -8,17 +8,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from raycluster._version import __version__
+
 __all__ = ["Clusterer", "RayclusterError", "__version__"]
 
 if TYPE_CHECKING:
+    from raycluster.clusterer import Clusterer
     from raycluster.errors import RayclusterError
-    from raycluster.estimator import Clusterer
 
 
 def __getattr__(name: str) -> Any:
     if name == "Clusterer":
-        from raycluster.estimator import Clusterer
+        from raycluster.clusterer import Clusterer
 
         return Clusterer
     if name == "RayclusterError":

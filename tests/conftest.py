@@ -8,7 +8,8 @@ import numba
 import pytest
 from hypothesis import HealthCheck, settings
 
-from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from support.paths import ROOT, ROWS
 
 # Read when torch and faiss are loaded, here and in jobs that tests start: what is small is slower on many threads, and
 # threads that spin while they wait slow a busy machine down.
@@ -18,9 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # A busy machine makes an example slow.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
-
-ROOT = Path(__file__).resolve().parent.parent
-ROWS = 2500
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from comparison.prepared import Prepared
+from raycluster.arrays import Int64
 from raycluster.errors import ResourceError
-from raycluster.graph import edge_rules
-from raycluster.graph.nearest import Int64
-from raycluster.threshold import pick_threshold, sample_pairs
+from raycluster.kernels import edge_rules
+from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 
 Settings = dict[str, Any]
 TOUCHING = 1e-12

@@ -8,10 +8,10 @@ import numpy as np
 
 from comparison import prepared
 from measure import peak_gib, seconds
-from raycluster import metrics
-from raycluster.graph.components import components
-from raycluster.graph.edge_rules import threshold_edges
-from raycluster.threshold import pick_threshold, sample_pairs
+from raycluster.evaluation import metrics
+from raycluster.kernels.components import components
+from raycluster.kernels.edge_rules import threshold_edges
+from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 
 
 def search(folder: str, k: int) -> dict[str, float]:

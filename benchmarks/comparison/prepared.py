@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from measure import peak_gib, seconds
-from raycluster import metrics
-from raycluster.graph.nearest import Float32, Int32, Int64
-from raycluster.graph.self_join import self_top_k
-from raycluster.truth import UNKNOWN
+from raycluster.arrays import Float32, Int32, Int64
+from raycluster.evaluation import metrics
+from raycluster.evaluation.truth import UNKNOWN
+from raycluster.kernels.search.self_join import self_top_k
 
 WARM_UP_ROWS = 500
 
@@ -50,11 +50,11 @@ def read(source: str, folder: Path, id_column: str, embedding_column: str, label
 
     Identities are numbers from 0, or UNKNOWN where the label is null. Raises InputError for what a run refuses.
     """
-    from raycluster import pipeline
-    from raycluster.config import Config
-    from raycluster.progress import Progress
+    from raycluster.config.stages import Config
+    from raycluster.evaluation.truth import labelled_rows
+    from raycluster.executors.progress import Progress
+    from raycluster.pipeline import run as pipeline
     from raycluster.stages import embeddings
-    from raycluster.truth import labelled_rows
 
     config = Config(id_column=id_column, embedding_column=embedding_column)
     execution = pipeline.Execution("local")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from raycluster.graph import edge_rules
-from raycluster.graph.components import components
-from raycluster.graph.nearest import Float32, Int32, Int64
+from raycluster.arrays import Float32, Int32, Int64
+from raycluster.kernels import edge_rules
+from raycluster.kernels.components import components
 
 ROUNDS = 100
 

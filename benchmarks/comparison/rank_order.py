@@ -3,8 +3,8 @@
 import numba
 import numpy as np
 
-from raycluster.graph.components import components
-from raycluster.graph.nearest import Int32, Int64
+from raycluster.arrays import Int32, Int64
+from raycluster.kernels.components import components
 
 
 def rank_order(neighbor: Int32, threshold: float) -> Int64:

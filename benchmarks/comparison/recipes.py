@@ -11,17 +11,17 @@ from typing import Any
 
 from ablation import COSINES, THETAS
 from measure import peak_gib, seconds
-from raycluster import pipeline
-from raycluster.config import Config, KnnConfig
+from raycluster.config.load import apply, load_config
+from raycluster.config.stages import Config, KnnConfig
 from raycluster.errors import RayclusterError
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.models.folder import load_card
-from raycluster.models.resolve import recipe_of, with_model
-from raycluster.overlay import apply, load_config
-from raycluster.pipeline import Execution
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.card import load_card
+from raycluster.models.requirements import recipe_of, with_model
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
 from raycluster.stages import edges
-from raycluster.synthetic import SyntheticConfig, write_parquet
-from raycluster.training.limits import GRID
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from raycluster.training.calibrated_limits import GRID
 
 LABEL_FREE = ("auto", "cosine", "components", "fc-es", "fc-es-sigmoid", "facemap")
 PACKAGES = ("raycluster", "infomap", "torch")

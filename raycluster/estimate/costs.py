@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from raycluster.config import Config
+from raycluster.config.stages import Config
 from raycluster.estimate import laws
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.machines import Machine
 from raycluster.estimate.probe import Rates
-from raycluster.pipeline import STAGES, Execution
-from raycluster.plan import OBJECT_STORE_BYTES, pool
-from raycluster.run import Stage
+from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import communities
+from raycluster.storage.parquet_input import OBJECT_STORE_BYTES, pool
+from raycluster.storage.run_folder import Stage
 
 GIB = 2.0**30
 RAY_SECONDS = {"start": 10.0, "stage": 4.0}

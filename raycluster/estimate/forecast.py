@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from raycluster.config import Config
+from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 from raycluster.estimate import costs, sample, verdict
 from raycluster.estimate.laws import Scale
@@ -17,12 +17,12 @@ from raycluster.estimate.machines import PRICES_OF, at_hand, named
 from raycluster.estimate.probe import Rates, probe
 from raycluster.estimate.report import table
 from raycluster.estimate.stored import stored_rates
-from raycluster.models.resolve import with_model
-from raycluster.pipeline import Execution, on_ray
-from raycluster.plan import describe_input, make_plan, row_shards
-from raycluster.progress import Progress
+from raycluster.executors.progress import Progress
+from raycluster.models.requirements import with_model
+from raycluster.pipeline.run import Execution, on_ray
 from raycluster.stages import communities, edges
 from raycluster.stages.knn import require_rows, settled
+from raycluster.storage.parquet_input import describe_input, make_plan, row_shards
 
 
 @dataclass(frozen=True)

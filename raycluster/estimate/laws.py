@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raycluster.config import Config
-from raycluster.graph.nearest import DATABASE_TILE, QUERY_BLOCK
-from raycluster.graph.self_join import bytes_needed
-from raycluster.models.folder import load_card
+from raycluster.config.stages import Config
+from raycluster.kernels.search.nearest import DATABASE_TILE, QUERY_BLOCK
+from raycluster.kernels.search.self_join import bytes_needed
+from raycluster.limits.far_ranks import MAX_ROWS
+from raycluster.models.card import load_card
 from raycluster.stages import communities
+from raycluster.stages.coarse_lists import SAMPLE_PER_LIST, number_of_lists
 from raycluster.stages.ingest import BATCH_ROWS
 from raycluster.stages.knn import CHOOSING_ROWS, MEASURING_ROWS, MOST_SHARE, SELF_JOIN_BYTES
-from raycluster.stages.lists import SAMPLE_PER_LIST, number_of_lists
-from raycluster.threshold import MAX_ROWS
 
 PLAN_BYTES_A_ROW = 48
 """Peak of finding the order of int64 ids; measured 32, and the ranks."""

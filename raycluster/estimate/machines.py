@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from raycluster import scratch
 from raycluster.errors import ConfigError
-from raycluster.graph import faiss_flat
+from raycluster.kernels.search import faiss_flat
+from raycluster.storage import node_cache as scratch
 
 PRICES_OF = "AWS us-east-1, Linux, on demand, list prices of 2025"
 

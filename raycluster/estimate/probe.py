@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from raycluster import schemas, scratch
-from raycluster.begin import begin
-from raycluster.config import Config
+from raycluster.config.load import apply
+from raycluster.config.stages import Config
 from raycluster.estimate import laws
 from raycluster.estimate.laws import Scale
-from raycluster.overlay import apply
-from raycluster.pipeline import STAGES
-from raycluster.plan import describe_input
-from raycluster.run import Run, Stage
+from raycluster.pipeline.plan import begin
+from raycluster.pipeline.run import STAGES
 from raycluster.stages import communities, edges, embeddings
-from raycluster.store import Store
-from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.object_store import Store
+from raycluster.storage.parquet_input import describe_input
+from raycluster.storage.run_folder import Run, Stage
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 
 FEWEST_ROWS = 1024
 MEAN_SIZE = 40.0

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from raycluster.config import Config
-from raycluster.graph.nearest import Float32, exact_top_k
+from raycluster.arrays import Float32
+from raycluster.config.stages import Config
+from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.stages import edges
 from raycluster.stages.ingest import BATCH_ROWS, normalize, read_vectors
-from raycluster.store import Store
+from raycluster.storage.object_store import Store
 
 LARGEST_BYTES = 2**30
 FEWEST, MOST = 256, 2048

@@ -4,11 +4,11 @@ Width 256, K 80, recipe `cosine`. What is not said to come from the README's tab
 rows, `benchmarks/estimate.py --rows 100000`.
 """
 
-from raycluster.config import Config
+from raycluster.config.stages import Config
 from raycluster.estimate import laws
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.probe import Rate, Rates
-from raycluster.pipeline import STAGES
+from raycluster.pipeline.run import STAGES
 from raycluster.stages import communities
 
 ROWS = 100_000

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raycluster.config import Config
+from raycluster.config.stages import Config
 from raycluster.estimate.costs import GIB, Place
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.machines import smallest_with
 from raycluster.stages import communities
-from raycluster.store import Store
+from raycluster.storage.object_store import Store
 
 MOST_ROWS = 2**31 - 1
 """Rows are numbered in int32."""

@@ -1,7 +1,7 @@
 """edges -> communities: the one global step, by the map equation (Infomap or our own solver) or connected components.
 
 A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
-With `communities.fragments` pieces of identities larger than K are then joined (`raycluster.stages.fragments`).
+With `communities.fragments` pieces of identities larger than K are then joined (`raycluster.stages.rejoin`).
 """
 
 import os
@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from raycluster import schemas
-from raycluster.config import CommunitiesConfig, Config
+from raycluster.arrays import Int32, Int64, Vectors
+from raycluster.config.stages import CommunitiesConfig, Config
 from raycluster.errors import ResourceError
-from raycluster.graph import map_equation
-from raycluster.graph.components import components
-from raycluster.graph.edge_rules import Columns
-from raycluster.graph.nearest import Int32, Int64, Vectors
-from raycluster.run import Part, Run, Stage
-from raycluster.stages import edges, fragments
+from raycluster.kernels import map_equation
+from raycluster.kernels.components import components
+from raycluster.kernels.edge_rules import Columns
+from raycluster.stages import edges
+from raycluster.stages import rejoin as fragments
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 OfRows = Callable[[], tuple[Int32, Vectors]]
 """Neighbors (N, K) and unit vectors (N, D) of all rows."""

@@ -5,15 +5,16 @@ Computed once a row and kept, where every row that lists it as a neighbor would 
 
 import numpy as np
 
-from raycluster import schemas, scratch
-from raycluster.models.folder import load_card
-from raycluster.run import Part, Run, Stage
+from raycluster.models.card import load_card
 from raycluster.stages import embeddings
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 
 def compute(run: Run, shard: int) -> Part:
     """Encode one shard's rows."""
-    from raycluster.models.scoring import Scorer
+    from raycluster.models.inference import Scorer
 
     start, stop = run.starts[shard : shard + 2]
     url = str(run.config.model)

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from raycluster import schemas, scratch
-from raycluster.config import Config
-from raycluster.graph import density as kernel
-from raycluster.graph import jaccard, tpdi
-from raycluster.graph.edge_rules import Bool, denser
-from raycluster.graph.nearest import Float32, Int32
-from raycluster.overlay import fingerprint
-from raycluster.run import Part, Run, Stage
+from raycluster.arrays import Bool, Float32, Int32
+from raycluster.config.load import fingerprint
+from raycluster.config.stages import Config
+from raycluster.kernels.edge_rules import denser
+from raycluster.kernels.neighborhoods import diffusion as kernel
+from raycluster.kernels.neighborhoods import nep as jaccard
+from raycluster.kernels.neighborhoods import tpdi
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 Convert = Callable[[Float32], Float32]
 Whole = Callable[[str, Convert], Float32]

@@ -9,7 +9,7 @@
                  weight = closeness
 
 Edges up to `edges.reserve` below the limit are stored as well, and `in_force` leaves them out at read. The kernels are in
-`raycluster.graph.edge_rules`.
+`raycluster.kernels.edge_rules`.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raycluster import schemas, scratch
-from raycluster.config import Config, EdgesConfig
+from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
-from raycluster.graph import edge_rules, jaccard, valley
-from raycluster.graph.edge_rules import Columns
-from raycluster.graph.nearest import Float32, Int32, Int64, Vectors
-from raycluster.models.resolve import thresholds_of
-from raycluster.run import Part, Run, Stage
+from raycluster.kernels import edge_rules
+from raycluster.kernels.edge_rules import Columns
+from raycluster.kernels.neighborhoods import nep as jaccard
+from raycluster.limits import valley
+from raycluster.limits.far_ranks import FAR_RANKS, pick_threshold, sample_pairs
+from raycluster.models.requirements import thresholds_of
 from raycluster.stages import embeddings
 from raycluster.stages.density import Peaks, peaks_of
 from raycluster.stages.topk import TOPK, rounded
-from raycluster.threshold import FAR_RANKS, pick_threshold, sample_pairs
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 Limits = dict[str, Any]
 LIMITS = ("eta", "threshold", "closeness", "theta")

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from raycluster import schemas, scratch
+from raycluster.arrays import Vectors
 from raycluster.errors import InputError
-from raycluster.graph.nearest import Vectors
-from raycluster.run import Part, Run, Stage
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 
 def id_type(run: Run) -> pa.DataType:

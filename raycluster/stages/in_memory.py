@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from raycluster.config import Config
-from raycluster.graph import jaccard
-from raycluster.graph.edge_rules import Columns
-from raycluster.graph.nearest import Float32, Int32, Vectors
-from raycluster.models.resolve import thresholds_of
-from raycluster.stages import communities, density, edges, knn, lists, relations
+from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.config.stages import Config
+from raycluster.kernels.edge_rules import Columns
+from raycluster.kernels.neighborhoods import nep as jaccard
+from raycluster.models.requirements import thresholds_of
+from raycluster.stages import coarse_lists as lists
+from raycluster.stages import communities, density, edges, knn, relations
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster import schemas
+from raycluster.config.load import fingerprint
 from raycluster.errors import InputError, StorageError
-from raycluster.overlay import fingerprint
-from raycluster.plan import plain_ids
-from raycluster.run import Part, Run, Stage
-from raycluster.store import Store
+from raycluster.storage import schemas
+from raycluster.storage.object_store import Store
+from raycluster.storage.parquet_input import plain_ids
+from raycluster.storage.run_folder import Part, Run, Stage
 
 BATCH_ROWS = 65536
 REASONS = ("", "a null", "NaN or infinity", "only zeros")

@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from raycluster import schemas, scratch
-from raycluster.config import Config, KnnConfig
+from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.config.stages import Config, KnnConfig
 from raycluster.errors import InputError
-from raycluster.graph import faiss_flat
-from raycluster.graph.inverted_file import InvertedFile
-from raycluster.graph.list_search import Probing, list_top_k
-from raycluster.graph.nearest import Float32, Int32, Vectors, exact_top_k
-from raycluster.graph.recall import Recall, choose_probing, measure, sample_rows
-from raycluster.graph.self_join import bytes_needed, self_top_k
-from raycluster.run import Part, Run, Stage
-from raycluster.stages import embeddings, lists, neighbors
+from raycluster.kernels.search import faiss_flat
+from raycluster.kernels.search.inverted_file import InvertedFile
+from raycluster.kernels.search.list_search import Probing, list_top_k
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.kernels.search.recall import Recall, choose_probing, measure, sample_rows
+from raycluster.kernels.search.self_join import bytes_needed, self_top_k
+from raycluster.stages import coarse_lists as lists
+from raycluster.stages import embeddings
+from raycluster.stages import imported_knn as neighbors
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 SELF_JOIN_BYTES = 2**31
 ROWS_FOR_IVF = 200_000

@@ -2,7 +2,7 @@
 
     share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
     strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it
-                 (`raycluster.models.membership`); the share, without such a model. 1 for a row that is alone
+                 (`raycluster.models.strength`); the share, without such a model. 1 for a row that is alone
     runner_up    cluster that gets the most of the rest; null where there is none
     margin       share less the runner-up's share, -1..1
     is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
@@ -17,20 +17,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from raycluster import schemas
-from raycluster.config import Config, LabelsConfig
-from raycluster.graph.nearest import Float32, Int32, Int64
-from raycluster.models.folder import load_card
-from raycluster.models.membership import Block, Evidence
-from raycluster.run import Part, Run, Stage
+from raycluster.arrays import Bool, Float32, Float64, Int32, Int64
+from raycluster.config.stages import Config, LabelsConfig
+from raycluster.models.card import load_card
+from raycluster.models.strength import Block, Evidence
 from raycluster.stages import communities, edges
 from raycluster.stages.embeddings import id_type
-
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 
 @dataclass(frozen=True)

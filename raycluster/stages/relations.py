@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raycluster import schemas, scratch
-from raycluster.config import Config
-from raycluster.graph.edge_rules import recallable
-from raycluster.graph.nearest import Float32, Int32, Vectors
-from raycluster.models.folder import Card, load_card
-from raycluster.models.resolve import thresholds_of
-from raycluster.models.scale import Scale
-from raycluster.run import Part, Run, Stage
+from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.config.stages import Config
+from raycluster.kernels.edge_rules import recallable
+from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.card import Card, load_card
+from raycluster.models.requirements import thresholds_of
+from raycluster.models.set_statistics import Scale
 from raycluster.stages import edges, embeddings
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.topk import TOPK
-from raycluster.threshold import sample_pairs
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Part, Run, Stage
 
 if TYPE_CHECKING:
-    from raycluster.models.scoring import Scorer
+    from raycluster.models.inference import Scorer
 
 
 def measured(card: Card, neighbor: Int32, similarity: Float32, vectors: Vectors) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def scorer(
     card: Card, url: str, told: dict[str, Any], neighbor: Int32, similarity: Float32, vectors: Vectors, **known: Any
 ) -> "Scorer":
     """The model's predictor on a set of which `told` was `measured`."""
-    from raycluster.models.scoring import Scorer
+    from raycluster.models.inference import Scorer
 
     if "scale" in told:
         known |= {"similarity": similarity, "scale": Scale.from_json(told["scale"])}

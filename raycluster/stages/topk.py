@@ -10,14 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster import schemas, scratch
+from raycluster.arrays import Float32, Int64
 from raycluster.errors import InputError
-from raycluster.graph.nearest import Float32, Int64
-from raycluster.models.folder import load_card
-from raycluster.plan import input_files, plain_ids
-from raycluster.run import Part, Run, Stage
+from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.card import load_card
 from raycluster.stages import embeddings
-from raycluster.threshold import sample_pairs
+from raycluster.storage import node_cache as scratch
+from raycluster.storage import schemas
+from raycluster.storage.parquet_input import input_files, plain_ids
+from raycluster.storage.run_folder import Part, Run, Stage
 
 
 def rounded(topk: npt.NDArray[np.integer], k: int) -> Int64:
@@ -64,7 +65,7 @@ def _given(run: Run, shard: int) -> tuple[Int64, Float32]:
 
 def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
     """Counts of a shard's rows by the adaptive filter, and the share of held-out rows that such a count was right for."""
-    from raycluster.models.scoring import Scorer
+    from raycluster.models.inference import Scorer
     from raycluster.training.calibration import confidence_of
 
     card, _ = load_card(str(run.config.model))

@@ -7,17 +7,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from raycluster.arrays import Bool, Float32, Float64, Floats, Ints
 from raycluster.errors import InputError
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.integer]
-Bools = npt.NDArray[np.bool_]
 Table = list[dict[str, float]]
 
 BUCKET = 10
@@ -25,7 +20,7 @@ _FLATTEST = 1e-6
 _NARROWEST = 1e-9
 
 
-def platt(logit: Floats, same: Bools) -> tuple[float, float]:
+def platt(logit: Floats, same: Bool) -> tuple[float, float]:
     """Slope > 0 and intercept of the most likely `P(same) = sigmoid(slope logit + intercept)`.
 
     logit (M,) finite, same (M,) whether the pair is one identity, M >= 1. The targets are Platt's (1999), (n + 1) / (n + 2)
@@ -59,7 +54,7 @@ def probability(logit: Floats, slope: float, intercept: float) -> Floats:
     return expit(slope * logit + intercept)
 
 
-def reliability(probability: Floats, same: Bools | Floats, bins: int = 10) -> Table:
+def reliability(probability: Floats, same: Bool | Floats, bins: int = 10) -> Table:
     """Predicted against actual share of true pairs by equal bins of 0..1: low, high, count, mean_probability, share_same.
 
     probability (M,) in 0..1, same (M,) the truth, or its chance in 0..1. A bin is [low, high), the last one [low, 1]; empty
@@ -89,7 +84,7 @@ def expected_calibration_error(table: Table) -> float:
     return sum(row["count"] * abs(row["mean_probability"] - row["share_same"]) for row in table) / max(pairs, 1)
 
 
-def edge_curve(score: Floats, same: Bools, thresholds: Sequence[float] | Float64) -> Table:
+def edge_curve(score: Floats, same: Bool, thresholds: Sequence[float] | Float64) -> Table:
     """What keeping the edges with score >= threshold does, a point a threshold: threshold, precision, recall, edges.
 
     score (M,), same (M,); thresholds are compared in the precision of the scores. Precision is 1 where no edge is left,
@@ -110,7 +105,7 @@ def edge_curve(score: Floats, same: Bools, thresholds: Sequence[float] | Float64
     ]
 
 
-def floor_for_recall(nep: Floats, same: Bools, share: float = 0.95) -> float:
+def floor_for_recall(nep: Floats, same: Bool, share: float = 0.95) -> float:
     """The highest NEP floor (delta of S1's edge recall) at or above which `share` (0..1, above 0) of the true pairs lie.
 
     nep (M,), same (M,). `edge_curve(nep, same, ...)` is its curve. Raises InputError where no pair is true.
@@ -123,7 +118,7 @@ def floor_for_recall(nep: Floats, same: Bools, share: float = 0.95) -> float:
     return float(true[len(true) - max(kept, 1)])
 
 
-def average_precision(score: Floats, same: Bools) -> float:
+def average_precision(score: Floats, same: Bool) -> float:
     """Area under the precision-recall steps, sum of (R_n - R_(n-1)) P_n over the distinct scores; 0 without a true pair.
 
     score (M,), same (M,).

@@ -16,7 +16,7 @@ from safetensors.torch import save as encode
 from torch import Tensor
 
 from raycluster.errors import StorageError
-from raycluster.store import Store
+from raycluster.storage.object_store import Store
 
 MARKER = "latest.json"
 _GROUPS = ("module", "optimizer", "best")

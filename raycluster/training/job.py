@@ -18,28 +18,30 @@ import torch
 import tyro
 from torch import Tensor
 
-from raycluster import pipeline
-from raycluster.cli import early_options
-from raycluster.config import Config
+from raycluster.command_line import early_options
+from raycluster.config.load import fingerprint, load_config, load_training, load_yaml
+from raycluster.config.networks import TrainingConfig
+from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
-from raycluster.models import folder
-from raycluster.models.config import TrainingConfig
-from raycluster.models.folder import Card
-from raycluster.models.resolve import with_model
-from raycluster.overlay import fingerprint, load_config, load_training, load_yaml
-from raycluster.pipeline import Execution
-from raycluster.plan import describe_input
-from raycluster.progress import Progress
-from raycluster.run import Stage
+from raycluster.evaluation.truth import UNKNOWN
+from raycluster.executors.progress import Progress
+from raycluster.models import card as folder
+from raycluster.models.card import Card
+from raycluster.models.requirements import with_model
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
 from raycluster.stages.knn import KNN
 from raycluster.stages.relations import RELATIONS
 from raycluster.stages.topk import TOPK
-from raycluster.store import Store
-from raycluster.training import generated, limits, strength
-from raycluster.training.learn import fitted, learn, told
-from raycluster.training.samples import LabelledSet, open_set
-from raycluster.training.source import Source
-from raycluster.truth import UNKNOWN
+from raycluster.storage.object_store import Store
+from raycluster.storage.parquet_input import describe_input
+from raycluster.storage.run_folder import Stage
+from raycluster.synthetic import varied as generated
+from raycluster.training import calibrated_limits as limits
+from raycluster.training import fit_strength as strength
+from raycluster.training.base_model import Source
+from raycluster.training.labelled_set import LabelledSet, open_set
+from raycluster.training.worker import fitted, learn, told
 
 DEFAULT_RECIPE = "sdt-row"
 TUNING_RECIPE = "auto-tuned"
@@ -297,7 +299,7 @@ class Job:
         if self.args.execution.executor == "ray" or (
             self.args.execution.executor == "auto" and (workers > 1 or os.environ.get("RAY_ADDRESS"))
         ):
-            from raycluster.ray_train import fit_on_ray
+            from raycluster.executors.ray_train import fit_on_ray
 
             accelerator = self.args.execution.accelerator
             fit_on_ray(learn, arguments, workers=workers, accelerator=accelerator, store=Store(self.work), name=network)

@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import ROOT
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.job import ClusterArgs, cluster, with_recipe
-from runs import looks_finished
-from test_cli import Outcome, call
+from raycluster.commands.cluster import ClusterArgs, cluster, with_recipe
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from support.command_line import Outcome, call
+from support.paths import ROOT
+from support.runs import looks_finished
 
 ROWS, WIDTH, IDENTITIES = 32, 4, 8
 OPTIONS = ("--recipe", "cosine", "--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local")

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raycluster import pipeline
-from raycluster.config import Config
-from raycluster.overlay import load_config
-from raycluster.pipeline import Execution
-from runs import labels
+from raycluster.config.load import load_config
+from raycluster.config.stages import Config
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
+from support.runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
 FC_ES = load_config("fc-es", {"knn": {"k": 20}}, "test")

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.models.folder import load_card
-from raycluster.overlay import load_config, load_training
-from raycluster.pipeline import Execution, cluster
-from raycluster.synthetic import SyntheticConfig, write_parquet
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.card import load_card
+from raycluster.pipeline.run import Execution, cluster
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from raycluster.training.job import TrainArgs, train
-from runs import command, here, labels, looks_finished, run
+from support.runs import command, here, labels, looks_finished, run
 
 LOCAL = Execution(executor="local")
 RECIPES = ("face-transformer", "face-transformer-only-re", "face-transformer-only-lp")

@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raycluster import pipeline
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.graph.nearest import exact_top_k
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run
-from raycluster.schemas import to_matrix
+from raycluster.config.load import load_config
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits.far_ranks import pick_threshold, sample_pairs
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import edges
-from raycluster.threshold import pick_threshold, sample_pairs
-from test_threshold import bcubed_f
+from raycluster.storage.run_folder import Run
+from raycluster.storage.schemas import to_matrix
+from support.partitions import bcubed_f
 
 pytestmark = pytest.mark.data
 SETS = ["lfw_test", "celeba_mid_train", "pricerunner_minilm_test"]

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import ROWS
-from runs import command, here, labels, looks_finished, run
+from support.paths import ROWS
+from support.runs import command, here, labels, looks_finished, run
 
 MOMENTS: list[tuple[str, Callable[[Path], bool]]] = [
     ("planned", lambda folder: (folder / "plan.json").exists()),

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runs import command, evaluation, here, labels, run
-from servers import S3Server, flaky_proxy, seaweed_s3
+from support.runs import command, evaluation, here, labels, run
+from support.servers import S3Server, flaky_proxy, seaweed_s3
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import ROOT
-from runs import SETTINGS, here, labels
-from servers import RayHead, S3Server, ray_head, seaweed_s3
+from support.paths import ROOT
+from support.runs import SETTINGS, here, labels
+from support.servers import RayHead, S3Server, ray_head, seaweed_s3
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from raycluster import pipeline, scratch
-from raycluster.config import Config
+from raycluster.config.load import load_config
+from raycluster.config.stages import Config
 from raycluster.estimate import laws
 from raycluster.estimate.laws import Scale
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.progress import Progress
-from raycluster.run import Run
+from raycluster.executors.progress import Progress
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import communities
 from raycluster.stages.edges import EDGES
+from raycluster.storage import node_cache as scratch
+from raycluster.storage.run_folder import Run
 
 HEADER = 128
 RUNS: dict[str, dict[str, Any]] = {

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny
+from raycluster.config.load import load_config
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.probe import FEWEST_ROWS, Rate, probe
 from raycluster.estimate.stored import stored_rates
-from raycluster.models.resolve import with_model
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES
+from raycluster.models.requirements import with_model
+from raycluster.pipeline.run import STAGES
+from support import tiny
 
 ROWS = [1024, 2048, 4096, 8192]
 SMALL = Scale(5000, 16, 1, 1, 50_000, 50_000)

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import unit_rows
-from raycluster import pipeline
-from raycluster.config import Config
+from raycluster.config.load import load_config
+from raycluster.config.stages import Config
 from raycluster.estimate import sample
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.plan import describe_input, make_plan
-from raycluster.run import Run
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
+from raycluster.storage.parquet_input import describe_input, make_plan
+from raycluster.storage.run_folder import Run
+from support.data import unit_rows
 
 
 @pytest.mark.parametrize(("k", "threshold"), [(40, 0.6), (8, 0.6), (40, None)])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from data import KINDS, assert_same, awkward_rows, identities
-from raycluster.graph import faiss_flat
-from raycluster.graph.faiss_flat import flat_top_k
-from raycluster.graph.nearest import exact_top_k
+from raycluster.kernels.search import faiss_flat
+from raycluster.kernels.search.faiss_flat import flat_top_k
+from raycluster.kernels.search.nearest import exact_top_k
+from support.data import KINDS, assert_same, awkward_rows, identities
 
 pytestmark = [
     pytest.mark.gpu,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
-from data import unit_rows
-from raycluster.models import scoring
-from raycluster.models.scoring import Scorer
+from raycluster.models import inference as scoring
+from raycluster.models.inference import Scorer
+from support import tiny
+from support.data import unit_rows
 
 pytestmark = [
     pytest.mark.gpu,

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from labelled import K, opened
-from raycluster.models.config import EncoderConfig, FitConfig, PredictorConfig
-from raycluster.models.relation_predictor import RowPredictor
-from raycluster.store import Store
-from raycluster.training.fit import Fitted, fit
-from raycluster.training.tasks import RowTask
+from raycluster.config.networks import EncoderConfig, FitConfig, PredictorConfig
+from raycluster.models.networks.relation_predictor import RowPredictor
+from raycluster.storage.object_store import Store
+from raycluster.training.loop import Fitted, fit
+from raycluster.training.objectives import RowTask
+from support.labelled import K, opened
 
 pytestmark = [
     pytest.mark.gpu,
@@ -57,7 +57,7 @@ def test_ray_gives_a_worker_a_gpu_and_connects_them_by_nccl(tmp_path: Path, monk
 
     ray.shutdown()
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
-    from raycluster.ray_train import fit_on_ray
+    from raycluster.executors.ray_train import fit_on_ray
 
     store = Store(str(tmp_path))
     fit_on_ray(backend, {"folder": str(tmp_path)}, workers=1, accelerator="gpu", store=store, name="backend")

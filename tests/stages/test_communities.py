@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from infomap import Infomap
 
-from raycluster.config import CommunitiesConfig
+from raycluster.config.stages import CommunitiesConfig
 from raycluster.errors import ResourceError
 from raycluster.stages import communities
 from raycluster.stages.communities import numbered_by_first_row, partition, require_memory, written_partition

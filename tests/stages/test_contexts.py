@@ -12,17 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import tiny
-from raycluster import pipeline, schemas
-from raycluster.config import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
+from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
 from raycluster.estimate.forecast import EstimateOptions, dry_run
-from raycluster.models.face_transformer import FaceTransformer
-from raycluster.models.folder import load_card, load_network
-from raycluster.models.scoring import make
-from raycluster.pipeline import ShardWorker
-from raycluster.run import Run
+from raycluster.models.card import load_card, load_network
+from raycluster.models.inference import make
+from raycluster.models.networks.face_transformer import FaceTransformer
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import ShardWorker
 from raycluster.stages.contexts import CONTEXTS
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Run
+from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}
 """An inverted file so coarse that most neighbor lists are short, some down to the row itself."""

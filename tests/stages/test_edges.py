@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tiny
-from data import identities, neighbor_table
-from edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
-from raycluster import schemas
-from raycluster.config import CommunitiesConfig, Config, EdgesConfig, RelationsConfig
+from raycluster.config.stages import CommunitiesConfig, Config, EdgesConfig, RelationsConfig
 from raycluster.errors import ConfigError
-from raycluster.graph import edge_rules, valley
-from raycluster.graph.jaccard import neighbor_edge_probability
-from raycluster.graph.nearest import exact_top_k
+from raycluster.kernels import edge_rules
+from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits import valley
+from raycluster.limits.far_ranks import FAR_RANKS, pick_threshold, sample_pairs
 from raycluster.stages import edges
 from raycluster.stages.edges import build, in_force, settle, swept
-from raycluster.threshold import FAR_RANKS, pick_threshold, sample_pairs
+from raycluster.storage import schemas
+from support import tiny
+from support.data import identities, neighbor_table
+from support.edge_tables import COLUMNS, TABLES, assert_equal_columns, kept, random_scores, shards_of, stacked
 
 RULES = {
     "threshold": (EdgesConfig(rule="threshold"), ["threshold"]),

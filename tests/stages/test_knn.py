@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data import identities as make_identities
-from data import unit_rows
-from raycluster import Clusterer, pipeline
-from raycluster.config import Config, KnnConfig
+from raycluster import Clusterer
+from raycluster.config.load import load_config
+from raycluster.config.stages import Config, KnnConfig
 from raycluster.estimate.forecast import EstimateOptions, dry_run
-from raycluster.graph.nearest import exact_top_k
-from raycluster.graph.recall import measure
-from raycluster.overlay import load_config
-from raycluster.pipeline import Execution
-from raycluster.run import Run
-from raycluster.stages import knn, lists
-from raycluster.synthetic import SyntheticConfig, write_parquet
-from tiny import column
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.kernels.search.recall import measure
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import Execution
+from raycluster.stages import coarse_lists as lists
+from raycluster.stages import knn
+from raycluster.storage.run_folder import Run
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from support.data import identities as make_identities
+from support.data import unit_rows
+from support.tiny import column
 
 K = 20
 

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tiny
 from raycluster import Clusterer
-from raycluster.config import LabelsConfig
-from raycluster.models.membership import Evidence
+from raycluster.config.stages import LabelsConfig
+from raycluster.models.strength import Evidence
 from raycluster.stages import edges, labels
 from raycluster.stages.communities import numbered_by_first_row
 from raycluster.stages.labels import describe
+from support import tiny
 
 WEIGHTS = {"intercept": 0.25, "row": 1.5, "pairs": -0.5, "inside": 0.25, "alone": 1.0}
 PER_ROW = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")

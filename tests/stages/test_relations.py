@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
-from raycluster import schemas
-from raycluster.config import Config, EdgesConfig, KnnConfig, RelationsConfig, TopkConfig
+from raycluster.config.stages import Config, EdgesConfig, KnnConfig, RelationsConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.graph.jaccard import neighbor_edge_probability
-from raycluster.models import relative
-from raycluster.models.folder import load_card, load_network
-from raycluster.models.relation_predictor import RowPredictor
-from raycluster.models.scoring import make
-from raycluster.run import Run
+from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
+from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.card import load_card, load_network
+from raycluster.models.inference import make
+from raycluster.models.networks import relative
+from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.stages.edges import transform
 from raycluster.stages.relations import RELATIONS
-from raycluster.threshold import sample_pairs
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Run
+from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}
 """An inverted file so coarse that most neighbor lists are short."""

@@ -9,22 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import tiny
-from conftest import ROWS
-from raycluster import pipeline, schemas
-from raycluster.config import Config, EdgesConfig, TopkConfig
+from raycluster.config.load import load_config
+from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.models.adaptive_filter import AdaptiveFilter
-from raycluster.models.folder import load_card, load_network
-from raycluster.models.precision import fast_bfloat16
-from raycluster.models.scoring import make
-from raycluster.overlay import load_config
-from raycluster.pipeline import STAGES, Execution
-from raycluster.run import Run
+from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.card import load_card, load_network
+from raycluster.models.inference import make
+from raycluster.models.networks.adaptive_filter import AdaptiveFilter
+from raycluster.pipeline import run as pipeline
+from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK, rounded
-from raycluster.threshold import sample_pairs
-from runs import labels
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import Run
+from support import tiny
+from support.paths import ROWS
+from support.runs import labels
 
 
 @pytest.mark.parametrize("k", [1, 8, 10, 75, 80, 256])

@@ -12,38 +12,38 @@ from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
+from raycluster.arrays import Bool, Floats
 from raycluster.errors import InputError
 from raycluster.training import calibration
-from raycluster.training.calibration import Bools, Floats
 
 SCORES = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(0, 1, width=16))
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def truths(score: Floats, seed: int) -> Bools:
+def truths(score: Floats, seed: int) -> Bool:
     return np.random.default_rng(seed).random(len(score)) < 0.4
 
 
-def logits(seed: int, slope: float, intercept: float, size: int = 400) -> tuple[Floats, Bools]:
+def logits(seed: int, slope: float, intercept: float, size: int = 400) -> tuple[Floats, Bool]:
     """Pairs whose truth follows sigmoid(slope logit + intercept)."""
     rng = np.random.default_rng(seed)
     logit = rng.normal(0, 3, size)
     return logit, rng.random(size) < 1 / (1 + np.exp(-(slope * logit + intercept)))
 
 
-def smoothed(same: Bools) -> Floats:
+def smoothed(same: Bool) -> Floats:
     """Platt's targets."""
     true, other = int(same.sum()), int((~same).sum())
     return np.where(same, (true + 1) / (true + 2), 1 / (other + 2))
 
 
-def loss(logit: Floats, same: Bools, slope: float, intercept: float) -> float:
+def loss(logit: Floats, same: Bool, slope: float, intercept: float) -> float:
     """Mean cross-entropy against Platt's targets."""
     z, target = slope * logit.astype(np.float64) + intercept, smoothed(same)
     return float((np.logaddexp(0, z) - target * z).mean())
 
 
-def logistic_regression(logit: Floats, same: Bools) -> LogisticRegression:
+def logistic_regression(logit: Floats, same: Bool) -> LogisticRegression:
     """scikit-learn's on Platt's targets: every pair once as true and once as other, weighted."""
     target = smoothed(same)
     return LogisticRegression(C=1e10, tol=1e-10, max_iter=10_000).fit(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raycluster.errors import StorageError
-from raycluster.store import Store
+from raycluster.storage.object_store import Store
 from raycluster.training import checkpoint
 from raycluster.training.checkpoint import MARKER, State
 

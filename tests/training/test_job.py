@@ -16,21 +16,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import ROOT
+from raycluster.commands.cluster import ClusterArgs, with_recipe
+from raycluster.commands.cluster import cluster as cluster_job
+from raycluster.config import networks as config
+from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError, RayclusterError
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.job import ClusterArgs, with_recipe
-from raycluster.job import cluster as cluster_job
-from raycluster.models import config
-from raycluster.models.folder import load_card
-from raycluster.models.membership import WEIGHTS
-from raycluster.overlay import load_config, load_training
-from raycluster.pipeline import Execution, cluster
-from raycluster.synthetic import SyntheticConfig, write_parquet
-from raycluster.training import calibration, generated
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.card import load_card
+from raycluster.models.strength import WEIGHTS
+from raycluster.pipeline.run import Execution, cluster
+from raycluster.synthetic import varied as generated
+from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from raycluster.training import calibration
 from raycluster.training.job import TrainArgs, train
-from runs import labels, run
-from test_cli import call
+from support.command_line import call
+from support.paths import ROOT
+from support.runs import labels, run
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 FIT = {"optimizer": "adamw", "learning-rate": 0.01, "warmup-steps": 5, "batch": 32, "patience": 0}

@@ -12,16 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from conftest import ROOT
+from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError
-from raycluster.evaluate import EvaluateArgs, evaluate
-from raycluster.models.folder import Card, load_card, load_network
-from raycluster.models.resolve import recipe_of
-from raycluster.overlay import load_config, load_training
-from raycluster.pipeline import Execution, cluster
-from raycluster.training import generated, job
+from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.models.card import Card, load_card, load_network
+from raycluster.models.requirements import recipe_of
+from raycluster.pipeline.run import Execution, cluster
+from raycluster.synthetic import varied as generated
+from raycluster.training import job
 from raycluster.training.job import TrainArgs, train, with_recipe
-from runs import run
+from support.paths import ROOT
+from support.runs import run
 
 LOCAL = Execution(executor="local")
 FEW_ROWS: dict[str, Any] = {"rows": 900, "min_size": 1, "mean_size": 6.0, "max_size": 40}

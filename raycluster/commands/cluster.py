@@ -1,0 +1,56 @@
+"""The command line of `jobs/cluster.py`: where to read and write, how to run, and every key of the configuration."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import tyro
+
+from raycluster.command_line import early_options
+from raycluster.config.load import apply, load_config, load_yaml, stages_only
+from raycluster.config.stages import DEFAULT_RECIPE, Config
+from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.models.requirements import recipe_of
+from raycluster.pipeline import run as pipeline
+
+
+@dataclass(frozen=True)
+class ClusterArgs:
+    """Find identities among the embeddings of `--input` and write them to the run folder `--output`.
+
+    The same command goes on where an interrupted run stopped. Values come from the recipe, then from the file given as
+    `--config`, then from the command line.
+    """
+
+    input: str
+    """Parquet file, or folder of Parquet files, on disk or as s3://bucket/path."""
+    output: str
+    """Run folder, on disk or as s3://bucket/path."""
+    settings: Annotated[Config, tyro.conf.arg(name="")]
+    execution: Annotated[pipeline.Execution, tyro.conf.arg(name="")] = field(default_factory=pipeline.Execution)
+    config: str | None = None
+    """YAML file with keys laid over the recipe's."""
+    dry_run: bool = False
+    """Say what the run would take and what will not fit, and write nothing."""
+    estimate: EstimateOptions = field(default_factory=EstimateOptions)
+    """What `--dry-run` is to assume."""
+
+
+def with_recipe() -> ClusterArgs:
+    """The arguments' defaults: what `--recipe` (or else the recipe of `--model`) and `--config` of this command line say."""
+    recipe, source, model = early_options("--recipe", "--config", "--model")
+    overrides: dict[str, Any] = load_yaml(source) if source else {}
+    named = recipe or overrides.pop("recipe", None)
+    overrides.pop("recipe", None)
+    model = model or overrides.get("model")
+    if named is None and model is not None:
+        settings = apply(recipe_of(model), stages_only(overrides), source or "")
+    else:
+        settings = load_config(named or DEFAULT_RECIPE, overrides, source or "")
+    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=source)
+
+
+def cluster(args: ClusterArgs) -> dict[str, Any]:
+    """Run the job of a parsed command line, or estimate it."""
+    if args.dry_run:
+        return dry_run(args.input, args.output, args.settings, args.execution, args.estimate)
+    return pipeline.cluster(args.input, args.output, args.settings, args.execution)

@@ -1,0 +1,62 @@
+"""True identities of a labelled data set, read from its Parquet files."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster.arrays import Int64
+from raycluster.errors import InputError
+from raycluster.storage.parquet_input import input_files, plain_ids, require_columns
+from raycluster.storage.run_folder import Run
+
+UNKNOWN = -1
+"""Identity of a row without a label."""
+
+
+def labelled_rows(run: Run, label_column: str) -> tuple[Int64, pa.DictionaryArray]:
+    """The rows (M,) of a run whose input labels them, and their labels; rows the run dropped are left out.
+
+    Raises InputError as `read_labels` does.
+    """
+    tables = [run.table("embeddings", shard, ["id"])["id"] for shard in range(run.shards)]
+    ids = pa.chunked_array([chunk for table in tables for chunk in table.chunks])
+    keys, labels = read_labels(run.plan["input"]["url"], run.config.id_column, label_column, ids.type)
+    row = pc.index_in(keys, value_set=ids.combine_chunks())
+    there = pc.is_valid(row)
+    return row.filter(there).to_numpy(), labels.filter(there).combine_chunks().dictionary_encode()
+
+
+def read_labels(
+    source: str, id_column: str, label_column: str, id_type: pa.DataType
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Ids (M,) as `id_type` and labels (M,) as large strings of the rows of `source` whose label is not null.
+
+    Raises InputError for missing columns, labels that are neither integers nor strings, ids of another type or that occur
+    twice, and where no row has a label.
+    """
+    store, names = input_files(source)
+    keys: list[pa.Array] = []
+    values: list[pa.Array] = []
+    for name in names:
+        with store.parquet(name) as file:
+            require_columns(file.schema_arrow, [id_column, label_column], store.name(name))
+            part = file.read(columns=[id_column, label_column])
+        key, value = plain_ids(part[id_column]), plain_ids(part[label_column])
+        if not (pa.types.is_integer(value.type) or value.type in (pa.string(), pa.large_string())):
+            where = f"{store.name(name)}, column '{label_column}'"
+            raise InputError(f"{where} is {value.type}; labels are integers or strings.")
+        try:
+            keys += key.cast(id_type).chunks
+            values += value.cast(pa.large_string()).chunks
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            where = f"{store.name(name)}, column '{id_column}'"
+            raise InputError(f"{where} is {key.type}, but the run's ids are {id_type}.") from error
+    labels = pa.chunked_array(values, pa.large_string())
+    labelled = pc.is_valid(labels)
+    ids, labels = pa.chunked_array(keys, id_type).filter(labelled), labels.filter(labelled)
+    if len(labels) == 0:
+        raise InputError(f"{source}, column '{label_column}' holds no label.")
+    counted = pc.value_counts(ids.combine_chunks())
+    twice = counted.filter(pc.greater(counted.field("counts"), 1))
+    if len(twice):
+        raise InputError(f"{source}, column '{id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
+    return ids, labels

@@ -1,0 +1,130 @@
+"""Training on Ray Train: a group of workers, started again when one of them dies.
+
+With ray_map, the only module that imports ray. Ray starts the workers and connects them; what they have learned lies in
+checkpoints of our own, from which a new group goes on. Ray's folder holds its marker, and the mistake that ended the work.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pyarrow.fs
+import torch
+
+from raycluster import errors
+from raycluster.errors import RayclusterError, ResourceError
+from raycluster.executors.ray_data import connect, pool_size
+from raycluster.storage.object_store import Store
+
+# isort: split
+import ray  # after ray_map, which sets what Ray reads when it is first imported
+import ray.train
+import ray.train.torch
+
+Report = Callable[[dict[str, float]], None]
+Work = Callable[[dict[str, Any], int, int, torch.device, Report], Any]
+FOLDER = "training/ray"
+RESTARTS = 3
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a relative path means to a worker what it means here
+
+
+def fit_on_ray(
+    work: Work,
+    arguments: dict[str, Any],
+    *,
+    workers: int,
+    accelerator: Literal["auto", "gpu", "cpu"],
+    store: Store,
+    name: str,
+) -> None:
+    """Run `work(arguments, rank, world, device, report)` in `workers` processes that torch.distributed connects.
+
+    The processes share out the cluster's CPUs. With `accelerator` gpu each has a GPU, and the work waits for one; with
+    auto, where the cluster shows any. `report` is a barrier: all workers call it equally often. A worker that dies ends
+    its group, and another group runs the work from the start, at most three times. `name` is for messages.
+
+    A RayclusterError of a worker is raised here as it is, and not tried again; whatever else fails is one RayclusterError.
+    Raises ResourceError where this machine, being the cluster, lacks a CPU or GPU for every worker.
+    """
+    connect()
+    gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
+    _, cpus = pool_size(workers, workers, gpu)
+    _require("GPU", workers * gpu)
+    _require("CPU", workers * cpus)
+    unique = f"{name}-{uuid.uuid4().hex[:8]}"  # Ray takes a name it has seen for a run to go on with
+    failure = f"{FOLDER}/{unique}/failure.json"
+    trainer = _Trainer(
+        _run_worker,
+        train_loop_config={
+            "work": work,
+            "arguments": arguments,
+            "threads": cpus,
+            "gpu": gpu,
+            "url": store.url,
+            "failure": failure,
+        },
+        scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker={"CPU": cpus}),
+        run_config=ray.train.RunConfig(
+            name=unique,
+            storage_path=store._path(FOLDER),
+            storage_filesystem=pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store._fs)),
+            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            logging_config=ray.train.LoggingConfig(log_level="CRITICAL"),
+        ),
+    )
+    try:
+        trainer.fit()
+        if (found := store.get(failure)) is not None:
+            mistake = json.loads(found)
+            raise getattr(errors, mistake["kind"], RayclusterError)(mistake["message"])
+    except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+        raise _sentence(error, name) from None
+    finally:
+        store.delete(f"{FOLDER}/{unique}")
+
+
+class _Trainer(ray.train.torch.TorchTrainer):
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Ctrl-C stays with the job; Ray's handler would outlive the training and end the job with exit code 0."""
+
+
+def _run_worker(settings: dict[str, Any]) -> None:
+    """The work of one worker.
+
+    After a RayclusterError others of the group may wait for this worker, so it fails in Ray's eyes too; the group that Ray
+    starts next finds the error and does nothing.
+    """
+    store, failure = Store(settings["url"]), settings["failure"]
+    if store.get(failure) is not None:
+        return
+    torch.set_num_threads(settings["threads"])
+    device = ray.train.torch.get_device() if settings["gpu"] else torch.device("cpu")
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    try:
+        settings["work"](settings["arguments"], rank, world, device, ray.train.report)
+    except RayclusterError as error:
+        store.create(failure, json.dumps({"kind": type(error).__name__, "message": str(error)}).encode())
+        raise
+
+
+def _require(kind: str, count: int) -> None:
+    """Refuse what this machine can never give; a cluster may be growing."""
+    there = int(ray.cluster_resources().get(kind, 0))
+    if count > there and not os.environ.get("RAY_ADDRESS"):
+        raise ResourceError(f"Training needs {count} {kind}s, one a worker at least, and this machine has {there}.")
+
+
+def _sentence(error: Exception, name: str) -> RayclusterError:
+    """What Ray reports at length, in a sentence; a RayclusterError that could not be noted in storage, as it is."""
+    failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
+    reasons = []
+    for failure in failures.values():
+        cause = getattr(failure, "health_check_failure", None) or getattr(failure, "cause", None) or failure
+        if isinstance(cause, RayclusterError):
+            return cause
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or ["it does not say why"]
+        reasons.append(f"{type(cause).__name__}: {lines[-1 if 'ray::' in str(cause) else 0]}")
+    return RayclusterError(f"Training {name} failed on Ray: {'; '.join(dict.fromkeys(reasons))}")

@@ -1,0 +1,1 @@
+"""Generated identities: for the demo, for training and for measurements."""

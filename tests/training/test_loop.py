@@ -1,0 +1,334 @@
+"""Fitting: the order of samples, the shares of workers, the schedule, looks, faults, and going on after a kill."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from raycluster.arrays import Int64
+from raycluster.config.networks import FitConfig
+from raycluster.errors import ConfigError, RayclusterError
+from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.storage.object_store import Store
+from raycluster.training import checkpoint
+from raycluster.training.loop import Order, learning_rate, make_optimizer, share
+from support.toy import CONFIG, Toy, fitted
+
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.integers(1, 40)
+FITS = {"sgd": CONFIG, "adamw": replace(CONFIG, optimizer="adamw", learning_rate=0.02)}
+
+
+class Scripted(Toy):
+    """Scores as given, whatever is learned; remembers the weights at every look."""
+
+    def __init__(self, *scores: float) -> None:
+        super().__init__()
+        self.scores, self.seen = list(scores), []
+
+    def validate(self) -> dict[str, float]:
+        assert not self.module.training
+        assert not torch.is_grad_enabled()
+        self.seen.append(weights(self.module))
+        return {"score": self.scores[len(self.seen) - 1]}
+
+
+class Killed(Exception):
+    pass
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def kill_at(look: int) -> Callable[[dict[str, float]], None]:
+    """A `report` that kills the fit at the given look, from 1."""
+    seen: list[dict[str, float]] = []
+
+    def report(entry: dict[str, float]) -> None:
+        seen.append(entry)
+        if len(seen) == look:
+            raise Killed
+
+    return report
+
+
+def timeless(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in history]
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
+@given(SEEDS, SIZES, SIZES, st.integers(1, 8))
+def test_batches_are_the_epochs_permutations_in_turn(seed: int, samples: int, size: int, batches: int) -> None:
+    order = Order(seed, samples)
+    found = np.concatenate([order.batch(number, size) for number in range(batches)])
+    epochs = range(-(-batches * size // samples))
+    expected = np.concatenate([np.random.default_rng([seed, epoch]).permutation(samples) for epoch in epochs])
+    np.testing.assert_array_equal(found, expected[: batches * size])
+
+
+@given(SEEDS, SIZES, SIZES, st.lists(st.integers(0, 50), min_size=2, max_size=5))
+def test_a_batch_depends_on_nothing_before_it(seed: int, samples: int, size: int, numbers: list[int]) -> None:
+    order = Order(seed, samples)
+    for number in numbers:
+        np.testing.assert_array_equal(order.batch(number, size), Order(seed, samples).batch(number, size))
+
+
+@given(SEEDS, SIZES, SIZES, SIZES, st.integers(1, 8))
+def test_two_groups_take_turns_each_in_epochs_of_its_own(
+    seed: int, few: int, many: int, size: int, batches: int
+) -> None:
+    order = Order(seed, few, many)
+    found = np.concatenate([order.batch(number, size) for number in range(batches)])
+    of_few, of_many = found[0::2], found[1::2]
+    np.testing.assert_array_equal(of_few, Order(seed, few).batch(0, len(of_few)))
+    assert ((of_many >= few) & (of_many < few + many)).all()
+    for start in range(0, len(of_many) - many + 1, many):
+        np.testing.assert_array_equal(np.sort(of_many[start : start + many]), np.arange(few, few + many))
+    again = Order(seed, few, many)
+    np.testing.assert_array_equal(again.batch(batches - 1, size), found[-size:])
+
+
+@given(st.integers(1, 6), st.integers(0, 40), SEEDS)
+def test_shares_partition_a_batch_and_their_mean_is_that_of_the_batch(world: int, more: int, seed: int) -> None:
+    batch = np.random.default_rng(seed).permutation(world + more)
+    shares = [share(batch, rank, world) for rank in range(world)]
+    mine = [chosen for chosen, _ in shares]
+    np.testing.assert_array_equal(np.sort(np.concatenate(mine)), np.sort(batch))
+    assert max(map(len, mine)) - min(map(len, mine)) <= 1
+    value = np.random.default_rng(seed).normal(size=len(batch))
+    assert np.mean([weight * value[chosen].mean() for chosen, weight in shares]) == pytest.approx(value[batch].mean())
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_the_mean_gradient_of_all_workers_is_that_of_the_batch(world: int) -> None:
+    batch = Order(0, 50).batch(2, 23)
+
+    def gradient(chosen: Int64, weight: float) -> list[Tensor]:
+        task = Toy()
+        (weight * task.loss(task.module, chosen)).backward()
+        return [parameter.grad for parameter in task.module.parameters()]
+
+    parts = [gradient(*share(batch, rank, world)) for rank in range(world)]
+    for whole, *part in zip(gradient(batch, 1.0), *parts, strict=True):
+        torch.testing.assert_close(torch.stack(part).mean(dim=0), whole)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero_by_a_cosine() -> None:
+    config = FitConfig(learning_rate=2.0, warmup_steps=4, steps=12)
+    rates = [learning_rate(step, config) for step in range(12)]
+    assert rates[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    assert rates[4:] == pytest.approx([1 + math.cos(math.pi * step / 8) for step in range(8)])
+    assert learning_rate(12, config) == pytest.approx(0)
+
+
+@given(st.integers(0, 40), st.integers(1, 40))
+def test_a_learning_rate_is_positive_up_to_the_last_step(warmup: int, steps: int) -> None:
+    config = FitConfig(learning_rate=3.0, warmup_steps=warmup, steps=steps)
+    rates = [learning_rate(step, config) for step in range(steps)]
+    assert all(0 < rate <= 3.0 for rate in rates)
+    assert rates == sorted(rates[:warmup]) + sorted(rates[warmup:], reverse=True)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_only_matrices_decay(name: str) -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    module[2].weight.requires_grad_(False)
+    decays = {
+        id(parameter): group["weight_decay"]
+        for group in make_optimizer(module, FITS[name]).param_groups
+        for parameter in group["params"]
+    }
+    trained = {id(module[0].weight): 0.01, id(module[0].bias): 0.0, id(module[1].weight): 0.0, id(module[1].bias): 0.0}
+    assert decays == trained | {id(module[2].bias): 0.0}
+
+
+def test_sgd_does_what_its_formula_says(tmp_path: Path) -> None:
+    found = fitted(task := Toy(), CONFIG, tmp_path)
+    twin, order = Toy(), Order(3, *task.groups)
+    speed = [torch.zeros_like(parameter) for parameter in twin.module.parameters()]
+    losses = []
+    for step in range(CONFIG.steps):
+        loss = twin.loss(twin.module, order.batch(step, CONFIG.batch))
+        losses.append(loss.item())
+        parameters = list(twin.module.parameters())
+        for one, gradient, parameter in zip(speed, torch.autograd.grad(loss, parameters), parameters, strict=True):
+            decay = CONFIG.weight_decay if parameter.ndim >= 2 else 0
+            one.mul_(CONFIG.momentum).add_(gradient + decay * parameter.detach())
+            parameter.data -= learning_rate(step, CONFIG) * one
+    for name, tensor in twin.module.state_dict().items():
+        torch.testing.assert_close(task.module.state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
+    assert [entry["loss"] for entry in found.history] == pytest.approx(
+        np.mean(np.reshape(losses, (3, 10)), axis=1).tolist(), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_only_the_gradients_of_adamw_are_clipped(tmp_path: Path, name: str) -> None:
+    task = Toy()
+    task.y = 1000 * task.y
+    fitted(task, replace(FITS[name], learning_rate=1e-9, steps=1), tmp_path)
+    norm = torch.cat([parameter.grad.flatten() for parameter in task.module.parameters()]).norm().item()
+    assert norm == pytest.approx(1.0, rel=1e-4) if name == "adamw" else norm > 100
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_learns_and_tells_how_it_went(tmp_path: Path, name: str) -> None:
+    config, reports = replace(FITS[name], steps=305, evaluate_every=100), []
+    found = fitted(task := Toy(), config, tmp_path, report=reports.append)
+    assert found.history == reports
+    assert [entry["step"] for entry in found.history] == [100, 200, 300, 305]
+    assert [entry["learning_rate"] for entry in found.history] == [
+        learning_rate(s - 1, config) for s in (100, 200, 300, 305)
+    ]
+    seconds = [entry["seconds"] for entry in found.history]
+    assert seconds == sorted(seconds)
+    assert found.steps == 305
+    best = max(found.history, key=lambda entry: entry["score"])
+    assert found.step == best["step"]
+    assert found.history[-1]["loss"] < 0.3 * task.y.var().item()
+    task.module.load_state_dict(found.tensors)
+    assert task.validate()["score"] == best["score"]
+
+
+def test_it_stops_when_patience_is_at_an_end_and_returns_the_best(tmp_path: Path) -> None:
+    task = Scripted(0.1, 0.5, 0.5, 0.4, 0.6, 0.2, 0.6, 0.3)
+    found = fitted(task, replace(CONFIG, steps=1000, patience=3), tmp_path)
+    assert (found.step, found.steps) == (50, 80)
+    assert_same(found.tensors, task.seen[4])
+    assert len(task.seen) == 8
+
+
+def test_no_patience_never_stops_early(tmp_path: Path) -> None:
+    found = fitted(Scripted(1.0, *[0.0] * 20), replace(CONFIG, steps=200), tmp_path)
+    assert (found.step, found.steps) == (10, 200)
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    class Noisy(Toy):
+        def validate(self) -> dict[str, float]:
+            torch.rand(7)
+            return super().validate()
+
+    often, rarely = Noisy(dropout=0.5), Toy(dropout=0.5)
+    fitted(often, replace(CONFIG, evaluate_every=1), tmp_path / "often")
+    fitted(rarely, replace(CONFIG, evaluate_every=30), tmp_path / "rarely")
+    assert_same(often.module.state_dict(), rarely.module.state_dict())
+
+
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("looks", [[1], [2], [1, 1, 1]])
+def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path, name: str, looks: list[int]) -> None:
+    config = replace(FITS[name], steps=45)
+    expected = fitted(straight := Toy(dropout=0.3), config, tmp_path / "straight")
+    for look in looks:
+        with pytest.raises(Killed):
+            fitted(Toy(dropout=0.3), config, tmp_path / "killed", report=kill_at(look))
+    found = fitted(task := Toy(dropout=0.3), config, tmp_path / "killed")
+    assert_same(task.module.state_dict(), straight.module.state_dict())
+    assert_same(found.tensors, expected.tensors)
+    assert (found.step, found.steps, timeless(found.history)) == (
+        expected.step, expected.steps, timeless(expected.history),
+    )  # fmt: skip
+
+
+def test_what_was_done_since_the_checkpoint_is_done_again(tmp_path: Path) -> None:
+    class Fragile(Toy):
+        steps = 0
+
+        def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
+            self.steps += 1
+            if self.steps == 17:
+                raise Killed
+            return super().loss(module, chosen)
+
+    expected = fitted(Toy(), CONFIG, tmp_path / "straight")
+    with pytest.raises(Killed):
+        fitted(Fragile(), CONFIG, tmp_path / "killed")
+    assert_same(fitted(Toy(), CONFIG, tmp_path / "killed").tensors, expected.tensors)
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_a_finished_fit_returns_at_once(tmp_path: Path, patience: int) -> None:
+    config = replace(CONFIG, patience=patience)
+    first = fitted(Scripted(0.3, 0.2, 0.1), config, tmp_path)
+    assert first.steps == (20 if patience else 30)
+
+    def fail(*_: Any) -> Any:
+        raise AssertionError("it goes on")
+
+    again = Toy()
+    again.loss = again.validate = fail  # type: ignore[method-assign]
+    second = fitted(again, config, tmp_path, report=fail)
+    assert_same(second.tensors, first.tensors)
+    assert (second.step, second.steps, second.history) == (first.step, first.steps, first.history)
+
+
+@pytest.mark.parametrize(("bad", "word"), [(math.nan, "nan"), (math.inf, "inf")])
+def test_a_loss_that_is_no_number_ends_it_in_a_sentence(tmp_path: Path, bad: float, word: str) -> None:
+    task = Toy(samples=1000)
+    batches = [Order(3, 1000).batch(number, CONFIG.batch) for number in range(30)]
+    task.y[batches[22][4]] = bad
+    with pytest.raises(RayclusterError) as error:
+        fitted(task, CONFIG, tmp_path)
+    rows = " ".join(map(str, batches[22]))
+    assert str(error.value) == (
+        f"Training toy stopped at step 23: the loss is {word} on rows {rows}; the last checkpoint (step 20) is kept."
+    )
+    kept = checkpoint.load(Store(str(tmp_path)), "training/toy")
+    assert kept is not None
+    assert (kept.step, kept.finished) == (20, False)
+    assert all(bool(tensor.isfinite().all()) for tensor in kept.module.values())
+
+
+def test_a_loss_that_is_no_number_before_the_first_checkpoint(tmp_path: Path) -> None:
+    task = Toy(samples=7)
+    task.x[3] = math.nan
+    with pytest.raises(RayclusterError, match=r"^Training toy stopped at step 1: .*; there is no checkpoint yet\.$"):
+        fitted(task, CONFIG, tmp_path)
+    assert checkpoint.load(Store(str(tmp_path)), "training/toy") is None
+
+
+def test_a_score_that_is_no_number_ends_it_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RayclusterError) as error:
+        fitted(Scripted(0.5, math.nan), CONFIG, tmp_path)
+    assert str(error.value) == (
+        "Training toy stopped at step 20: the held-out score is nan; the last checkpoint (step 10) is kept."
+    )
+
+
+def test_a_batch_gives_every_worker_a_sample(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^toy\.fit\.batch is 7: it must be at least 8, one a worker\.$"):
+        fitted(Toy(), CONFIG, tmp_path, world=8)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+def test_precision_is_that_of_matrix_products_alone(tmp_path: Path, precision: str) -> None:
+    kinds = set()
+
+    class Watched(Toy):
+        def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
+            kinds.add(module(self.x[:2]).dtype)
+            return super().loss(module, chosen)
+
+        def validate(self) -> dict[str, float]:
+            kinds.add(self.module(self.x[:2]).dtype)
+            return {"score": 0.0}
+
+    found = fitted(Watched(), CONFIG, tmp_path, precision=precision, device=torch.device("cpu"))
+    half = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(torch.device("cpu")))
+    assert kinds == {torch.bfloat16 if half else torch.float32}
+    assert {tensor.dtype for tensor in found.tensors.values()} == {torch.float32}
