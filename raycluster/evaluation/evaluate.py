@@ -13,6 +13,7 @@ from raycluster.arrays import Float32, Int32, Int64
 from raycluster.config.load import apply
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
+from raycluster.evaluation.reliability import reliability
 from raycluster.evaluation.truth import read_labels
 from raycluster.pipeline.run import STAGES
 from raycluster.stages import communities, edges
@@ -20,7 +21,6 @@ from raycluster.storage import node_cache as scratch
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.run_folder import Run
-from raycluster.training import calibration
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
 def _reliability(truth: Int32, predicted: Int64, strength: Float32) -> list[dict[str, float]]:
     right, shared = metrics.majority(truth, predicted)
     names = {"count": "rows", "mean_probability": "mean_strength", "share_same": "share_right"}
-    table = calibration.reliability(strength[shared], right[shared])
+    table = reliability(strength[shared], right[shared])
     return [{names.get(name, name): value for name, value in line.items()} for line in table]
 
 

@@ -49,7 +49,7 @@ def scorer(
 
 def calibrated(card: Card, logit: Float32) -> Float32:
     """Scores: probabilities by the model's calibration, NaN where there is no logit."""
-    from raycluster.training.calibration import probability
+    from raycluster.models.calibration import probability
 
     return np.asarray(
         probability(logit, card.thresholds.get("slope", 1.0), card.thresholds.get("intercept", 0.0)), np.float32

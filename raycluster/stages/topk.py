@@ -65,8 +65,8 @@ def _given(run: Run, shard: int) -> tuple[Int64, Float32]:
 
 def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
     """Counts of a shard's rows by the adaptive filter, and the share of held-out rows that such a count was right for."""
+    from raycluster.models.calibration import confidence_of
     from raycluster.models.inference import Scorer
-    from raycluster.training.calibration import confidence_of
 
     card, _ = load_card(str(run.config.model))
     vectors = embeddings.vectors(run)

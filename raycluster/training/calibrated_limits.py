@@ -12,10 +12,13 @@ import numpy as np
 from raycluster.arrays import Float32, Int32
 from raycluster.config.stages import Config
 from raycluster.evaluation import metrics
+from raycluster.evaluation.reliability import average_precision, expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.kernels import edge_rules
 from raycluster.kernels.edge_rules import Columns
 from raycluster.limits import valley
+from raycluster.models.calibration import platt, topk_confidence
+from raycluster.models.calibration import probability as calibrated
 from raycluster.stages import communities, density, edges
 from raycluster.storage import node_cache as scratch
 from raycluster.training import calibration
@@ -53,7 +56,7 @@ def of_filter(sets: Sequence[LabelledSet], beta: float) -> tuple[Curve, dict[str
     error = np.abs(predicted - true).mean()
     constant = np.abs(np.median(true) - true).mean()
     quality = {"error": float(error), "error_of_median": float(constant), "rows": len(true)}
-    return calibration.topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality
+    return topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality
 
 
 def of_early_stop(
@@ -105,11 +108,11 @@ def of_scores(
         logits.append(logit[rows][judged])
         same.append(part.same(rows)[judged])
     logit, truth = np.concatenate(logits), np.concatenate(same)
-    slope, intercept = calibration.platt(logit, truth)
-    probability = calibration.probability(logit, slope, intercept)
-    before = calibration.reliability(calibration.probability(logit, 1.0, 0.0), truth)
-    after = calibration.reliability(probability, truth)
-    scores = [calibration.probability(each, slope, intercept) for each in raw]
+    slope, intercept = platt(logit, truth)
+    probability = calibrated(logit, slope, intercept)
+    before = reliability(calibrated(logit, 1.0, 0.0), truth)
+    after = reliability(probability, truth)
+    scores = [calibrated(each, slope, intercept) for each in raw]
 
     name = "closeness" if config.edges.rule == "density-peaks" else "eta"
     everything = {**known, name: GRID[0]}
@@ -131,9 +134,9 @@ def of_scores(
     say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
     found = {
         **best,
-        "average_precision": calibration.average_precision(logit, truth),
-        "calibration_error": calibration.expected_calibration_error(after),
-        "calibration_error_before": calibration.expected_calibration_error(before),
+        "average_precision": average_precision(logit, truth),
+        "calibration_error": expected_calibration_error(after),
+        "calibration_error_before": expected_calibration_error(before),
         "pairs": len(truth),
         "sets": len(used),
     }
@@ -149,7 +152,7 @@ def _without_valley(scored: list[tuple[LabelledSet, Float32]], config: Config) -
 
 def scores(part: LabelledSet, known: dict[str, float]) -> Float32:
     """Probabilities (N, K) of a set whose `relations` hold raw scores, by the slope and intercept in `known`."""
-    return np.asarray(calibration.probability(_logit(part), known["slope"], known["intercept"]))
+    return np.asarray(calibrated(_logit(part), known["slope"], known["intercept"]))
 
 
 def graph(part: LabelledSet, score: Float32, config: Config, at: edges.Limits) -> Columns:

@@ -15,11 +15,11 @@ from scipy.special import expit
 from raycluster.arrays import Float64
 from raycluster.config.stages import Config
 from raycluster.evaluation import metrics
+from raycluster.evaluation.reliability import expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, probability
 from raycluster.stages import edges
 from raycluster.training import calibrated_limits as limits
-from raycluster.training import calibration
 from raycluster.training.labelled_set import LabelledSet
 
 PENALTY = 1e-3
@@ -41,8 +41,8 @@ def of_clusters(
     if len(right) == 0:
         return {}, [], {}
     weights = fit(features, right)
-    table = calibration.reliability(_unseen(told), right)
-    error = calibration.expected_calibration_error(table)
+    table = reliability(_unseen(told), right)
+    error = expected_calibration_error(table)
     say(f"strength: {len(right):,} held-out rows, {right.mean():.3f} of them right, calibration error {error:.4f}")
     return weights, table, {"rows": len(right), "share_right": float(right.mean()), "calibration_error": error}
 
@@ -51,7 +51,7 @@ def fit(features: Float64, right: Float64) -> Weights:
     """The most likely weights for features (M, 4) and whether each row is right (M,), 0..1, under a small penalty.
 
     The weight of `row` is 0 or more: a higher mean score never makes a row less sure. Targets are smoothed as in
-    `calibration.platt`, so rows that are all right have a finite intercept.
+    `models.calibration.platt`, so rows that are all right have a finite intercept.
     """
     assert len(features) == len(right) > 0, "a row and its truth"
     center, spread = features.mean(axis=0), features.std(axis=0)

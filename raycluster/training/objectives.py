@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from raycluster.arrays import Bool, Int64
+from raycluster.evaluation.reliability import average_precision
 from raycluster.kernels.edge_rules import recallable
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.networks.face_transformer import FaceTransformer
@@ -17,7 +18,6 @@ from raycluster.models.networks.relation_predictor import PairPredictor, RowPred
 from raycluster.models.networks.relative import MOST, UNITS, RelativePredictor
 from raycluster.models.set_statistics import Lists
 from raycluster.stages import edges
-from raycluster.training.calibration import average_precision
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.sampler import OverSets
 

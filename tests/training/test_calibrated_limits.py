@@ -10,6 +10,7 @@ import pytest
 
 from raycluster.config.load import load_config
 from raycluster.kernels import edge_rules
+from raycluster.models.calibration import platt
 from raycluster.stages import edges
 from raycluster.storage import node_cache as scratch
 from raycluster.training import calibrated_limits as limits
@@ -76,7 +77,7 @@ def test_probabilities_and_eta_come_from_held_out_pairs(part: LabelledSet, monke
     rows = part.anchors(held_out=True)
     judged = part.known(rows, held_out=True)
     assert quality["pairs"] == np.count_nonzero(judged)
-    slope, intercept = calibration.platt(2 * logit[rows][judged], part.same(rows)[judged])
+    slope, intercept = platt(2 * logit[rows][judged], part.same(rows)[judged])
     assert (found["slope"], found["intercept"]) == pytest.approx((slope, intercept), abs=1e-3)
     assert quality["calibration_error"] <= quality["calibration_error_before"] + 0.01
     assert found["eta"] == calibration.best(curves["eta"])["threshold"]

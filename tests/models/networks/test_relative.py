@@ -9,11 +9,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from raycluster.config.networks import EncoderConfig, PredictorConfig
 from raycluster.errors import ConfigError
+from raycluster.evaluation.reliability import average_precision
 from raycluster.models.networks import relative
 from raycluster.models.networks.relative import BINS_A_UNIT, UNITS, RelativePredictor, cosines, curve
 from raycluster.models.networks.tokens import gram
 from raycluster.models.set_statistics import RANKS, SETTING, Scale
-from raycluster.training.calibration import average_precision
 
 K, D = 12, 20
 SMALL = EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0)
