@@ -1,0 +1,237 @@
+"""The limits that decide which neighbor pairs are edges, and the stored edges that pass them.
+
+    rule            limit         an edge passes when                           without a configured value
+    threshold       threshold     similarity >= threshold                       picked from the far ranks
+    score           eta           score >= eta                                  the set's valley, else the model's
+    early-stop      theta         every NEP of the walk up to it >= theta       the model's
+                    eta           a recalled edge: score >= eta                 the model's
+    density-peaks   closeness     1 - distance > closeness                      the model's
+    gap             none          always
+
+Edges are stored down to `edges.reserve` below one of these limits, the swept one. So a finished run can be read at
+several limits without building its edges again.
+
+Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, E edges.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from raycluster.arrays import Bool, Float32, Float64, Int32, Ints, Vectors
+from raycluster.config.stages import Config, EdgesConfig
+from raycluster.errors import ConfigError
+from raycluster.kernels.edge_rules import MOST_ODDS, Columns
+from raycluster.limits import valley
+from raycluster.limits.far_ranks import FAR_RANKS, pick_threshold, sample_pairs
+
+SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
+"""The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
+NO_LIMIT = -1.0
+"""The swept value of rule `gap`, which has no limit. No similarity, score or NEP is lower."""
+ODDS_OVER_VALLEY = 10.0
+"""Cap on the odds of an edge, in multiples of the odds at the set's own valley, where both outcomes are equally likely.
+Chosen on the development sets; raising it splits identities with several modes at their doubtful edges, lowering it lets many
+doubtful edges outweigh few certain ones."""
+
+
+@dataclass(frozen=True)
+class EdgeLimits:
+    """The limits of one run; a limit that the rule does not use is None."""
+
+    threshold: float | None = None
+    """Lowest similarity of an edge, -1..1."""
+    closeness: float | None = None
+    """Closeness, 1 - distance in 0..1, that an edge of density peaks must exceed."""
+    theta: float | None = None
+    """NEP, 0..1, below which a walk ends."""
+    eta: float | None = None
+    """Lowest learned score of an edge, 0..1."""
+    valley: bool | None = None
+    """Whether eta is the valley of the set's own scores. None: no valley was looked for."""
+    similarity: float | None = None
+    """Lowest similarity of an edge whose score passes eta, for sets without a valley."""
+    picked: bool | None = None
+    """Whether the threshold was picked from the data. None for rules without a threshold."""
+    facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    """How a threshold was picked: basis, risk, random_pair_median, random_pair_spread. Empty for other limits."""
+
+    @property
+    def swept_name(self) -> str | None:
+        """Name of the limit that stored edges can be swept by; None for rule `gap`."""
+        return next((name for name in SWEEP_ORDER if getattr(self, name) is not None), None)
+
+    @property
+    def swept_value(self) -> float:
+        """Value of the swept limit; `NO_LIMIT` for rule `gap`."""
+        return NO_LIMIT if self.swept_name is None else float(getattr(self, self.swept_name))
+
+    @property
+    def highest_odds(self) -> float:
+        """The odds that no edge exceeds: relative to the set's own valley where it has one."""
+        if not self.valley:
+            return MOST_ODDS
+        assert self.eta is not None, "a valley is a value of eta"
+        return ODDS_OVER_VALLEY * self.eta / (1 - self.eta)
+
+    def moved_to(self, value: float) -> "EdgeLimits":
+        """Return these limits with the swept one at another value."""
+        assert self.swept_name is not None, "rule gap has no limit to move"
+        moved: dict[str, Any] = {self.swept_name: value}
+        return replace(self, **moved)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that a run's manifest holds; limits that the rule does not use have none."""
+        present = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
+        return {**present, **self.facts}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "EdgeLimits":
+        """Return the limits that `to_json` wrote; every other key is a fact of the picked threshold."""
+        limits = {name: values[name] for name in FIELDS if name in values}
+        return cls(**limits, facts={name: value for name, value in values.items() if name not in FIELDS})
+
+
+FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "picked")
+"""The fields of `EdgeLimits` that have a key of their own in JSON."""
+
+
+def decide_limits(
+    config: Config,
+    neighbor: Int32,
+    similarity: Float32,
+    vectors: Vectors,
+    calibrated: Mapping[str, float],
+    score: Float32 | None = None,
+) -> EdgeLimits:
+    """Return the limits of a run: configured, else the model's, else read from the set.
+
+    Parameters
+    ----------
+    config : Config
+        Its `edges` and `relations.score` decide which limits there are.
+    neighbor, similarity : int32 and float32 (N, K)
+        The kNN table of all rows. Read only where a threshold or a valley is looked for.
+    vectors : float32 or float16 (N, D)
+        Unit rows. Read only where a threshold is picked.
+    calibrated : mapping of str to float
+        The limits that the model was calibrated to; empty without a model.
+    score : float32 (N, K), optional
+        Learned scores in 0..1, NaN where there is none. Needed by `edges.valley` only.
+
+    Returns
+    -------
+    EdgeLimits
+        The limits of `edges.rule`.
+
+    Raises
+    ------
+    ConfigError
+        A limit is neither configured nor calibrated, or `knn.k` is too small to pick a threshold.
+    """
+    edges = config.edges
+    if edges.rule == "threshold":
+        return _threshold_limits(edges, similarity, vectors)
+    if edges.rule == "density-peaks":
+        return EdgeLimits(closeness=configured_or_calibrated("edges.closeness", edges.closeness, calibrated))
+    theta = eta = None
+    if edges.rule == "early-stop":
+        theta = configured_or_calibrated("edges.theta", edges.theta, calibrated)
+    if config.relations.score != "none":
+        eta = configured_or_calibrated("edges.eta", edges.eta, calibrated)
+    limits = EdgeLimits(theta=theta, eta=eta)
+    if eta is None or edges.eta is not None or not edges.valley:
+        return limits
+    assert score is not None, "a valley needs the scores of all neighbors"
+    eta_of_set = valley.eta_of(neighbor, score, edges.combine, eta)
+    if eta_of_set is not None:
+        return replace(limits, eta=eta_of_set, valley=True)
+    return replace(limits, valley=False, similarity=similarity_floor(similarity, vectors))
+
+
+def _threshold_limits(edges: EdgesConfig, similarity: Float32, vectors: Vectors) -> EdgeLimits:
+    """Return the configured threshold, else the one picked from the data with the facts behind it."""
+    if edges.threshold is not None:
+        return EdgeLimits(threshold=edges.threshold, picked=False)
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    return EdgeLimits(threshold=threshold, picked=True, facts=facts)
+
+
+def similarity_floor(similarity: Float32, vectors: Vectors) -> float | None:
+    """Return the lowest similarity of an edge in a set whose scores have no valley.
+
+    It is the threshold that the far ranks (N, K) suggest, and None where they hold no background either. Without a valley,
+    scores may join rows that are close but only related, such as texts of one topic; a nearer scale holds the identities.
+    """
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    return threshold if facts["basis"] == FAR_RANKS else None
+
+
+def configured_or_calibrated(key: str, value: float | None, calibrated: Mapping[str, float]) -> float:
+    """Return a configured limit, else the model's.
+
+    Parameters
+    ----------
+    key : str
+        Name of the setting, such as "edges.eta"; the model's limit has the name after the dot.
+    value : float or None
+        The configured limit.
+    calibrated : mapping of str to float
+        The limits of the model.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    if value is None:
+        value = calibrated.get(key.split(".")[1])
+    if value is None:
+        raise ConfigError(f"{key} is not set and no model was given that was calibrated for it; set it or use --model.")
+    return value
+
+
+def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: float | None = None) -> Bool:
+    """Return which stored edges count at a value of the swept limit.
+
+    Parameters
+    ----------
+    edges : columns (E,)
+        `weight`, `score`, `nep` and `source`, of which each rule reads its own. For `early-stop` without scores the
+        edges must be in stored order, because a walk ends at its first edge below the limit.
+    config : EdgesConfig
+        Its rule built the edges.
+    limits : EdgeLimits
+        The limits of the run.
+    at : float, optional
+        The swept limit, no lower than the edges were stored with; none means its own value. Raising it keeps fewer.
+
+    Returns
+    -------
+    bool (E,)
+        Whether each edge counts.
+    """
+    # Columns are float32: the limit is rounded to float32 as well, or a value would fail its own limit.
+    limit = np.float32(limits.swept_value if at is None else at)
+    if config.rule == "threshold":
+        return np.asarray(edges["weight"] >= limit)
+    if config.rule == "density-peaks":
+        return np.asarray(edges["weight"] > limit)
+    if config.rule == "gap":
+        return np.ones(len(edges["weight"]), bool)
+    if limits.eta is not None:
+        # Walked edges have no score; their walk was fixed by theta when they were built.
+        return np.asarray(np.isnan(edges["score"]) | (edges["score"] >= limit))
+    return _before_first_below(edges["source"], edges["nep"], float(limit))
+
+
+def _before_first_below(source: Int32, nep: Float32 | Float64, limit: float) -> Bool:
+    """Return which edges (E,), grouped by `source`, come before the first of their group with NEP below the limit."""
+    is_below = nep < np.float32(limit)
+    num_below = np.cumsum(is_below)
+    first = np.flatnonzero(np.diff(source, prepend=-1))
+    size = np.diff(np.append(first, len(source)))
+    num_below_earlier: Ints = np.repeat(num_below[first] - is_below[first], size)
+    return np.asarray(num_below == num_below_earlier)
