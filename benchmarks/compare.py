@@ -29,7 +29,7 @@ from comparison import prepared, quoted, recipes
 from comparison.baselines import BASELINES, Baseline, Settings
 from comparison.isolated import Failed, Limits, call
 from measure import Rows, print_tables
-from raycluster.config.load import fingerprint
+from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, RayclusterError
 from raycluster.storage.parquet_input import describe_input

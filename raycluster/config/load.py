@@ -2,8 +2,6 @@
 
 import dataclasses
 import difflib
-import hashlib
-import json
 import types
 import typing
 from importlib import resources
@@ -174,9 +172,3 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
         elif before != after:
             found.append(f"{prefix}{name}: {before} -> {after}")
     return found
-
-
-def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that change when any of `parts` (JSON-ready values or dataclasses) does."""
-    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]  # type: ignore[arg-type]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32
-from raycluster.config.load import fingerprint
+from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
 from raycluster.kernels.edge_rules import denser
 from raycluster.kernels.neighborhoods import diffusion as kernel

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster.config.load import fingerprint
+from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import InputError, StorageError
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store

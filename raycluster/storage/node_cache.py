@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Array
-from raycluster.config.load import fingerprint
+from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import StorageError
 from raycluster.storage.run_folder import Run
 from raycluster.storage.schemas import to_matrix

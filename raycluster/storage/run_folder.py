@@ -21,7 +21,8 @@ from typing import Any
 import pyarrow as pa
 
 from raycluster._version import __version__
-from raycluster.config.load import apply, fingerprint
+from raycluster.config.fingerprint import fingerprint
+from raycluster.config.load import apply
 from raycluster.config.stages import Config
 from raycluster.errors import RayclusterError, StorageError
 from raycluster.storage.object_store import Store

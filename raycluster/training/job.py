@@ -19,7 +19,8 @@ import tyro
 from torch import Tensor
 
 from raycluster.command_line import early_options
-from raycluster.config.load import fingerprint, load_config, load_training, load_yaml
+from raycluster.config.fingerprint import fingerprint
+from raycluster.config.load import load_config, load_training, load_yaml
 from raycluster.config.networks import TrainingConfig
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError

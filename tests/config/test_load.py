@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raycluster.config.load import apply, differences, fingerprint, load_config, load_training, load_yaml, recipe_names
+from raycluster.config.fingerprint import fingerprint
+from raycluster.config.load import apply, differences, load_config, load_training, load_yaml, recipe_names
 from raycluster.config.networks import EncoderConfig, TrainingConfig
 from raycluster.config.stages import Config, DensityConfig, KnnConfig
 from raycluster.errors import ConfigError
