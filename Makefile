@@ -14,6 +14,12 @@ TORCH ?= torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev,bench]"
 	touch $@
 
+# pydoclint brings a docstring_parser of its own that would replace the one tyro uses, so it has an environment of its own.
+.venv/lint/installed: .venv/installed
+	$(PYTHON) -m venv .venv/lint
+	.venv/lint/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pydoclint
+	touch $@
+
 demo: .venv/installed
 	rm -rf $(DEMO)
 	$(BIN)/python -m raycluster.synthetic --preset demo --output $(DEMO)/input
@@ -23,10 +29,13 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
-lint: .venv/installed
+lint: .venv/installed .venv/lint/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	.venv/lint/bin/pydoclint raycluster jobs
+	$(BIN)/python -m pytest tests/house
 
 bench: .venv/installed
 	for script in jaccard density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python benchmarks/$$script.py || exit 1; done

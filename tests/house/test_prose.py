@@ -1,0 +1,192 @@
+"""How we write: words that a stranger stumbles over, docstrings without their sections, numbers without a sentence.
+
+`baseline.json` counts per check and file what is not right yet. A count may shrink and never grow;
+`python -m house.test_prose` from the folder of the tests lists what is left and writes the counts as they are.
+"""
+
+import ast
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.package import Sentence, docstrings, prose, tree
+from support.paths import ROOT
+
+BASELINE = ROOT / "tests" / "house" / "baseline.json"
+
+WORDS = {
+    "tell": r"(?:tell|tells|telling|told)",
+    "judge": r"judg(?:e?ments?|es?|ed|ing)",
+    "believe": r"(?:believ(?:e|es|ed|ing)|belief)",
+    "say": r"(?:say|says|said|saying)",
+    "know": r"(?:know|knows|known|knew)",
+    "sure": r"(?:sure|surely)",
+    "ask": r"ask(?:s|ed|ing)?",
+    "look": r"look(?:s|ed|ing)?",
+    "settle": r"settle(?:s|d)?",
+    "of one that": r"of (?:one|ones|those|what|all) (?:that|who|which|there)",
+    "such as there are": r"such as (?:there|they) (?:is|are)",
+    "a for per": r"(?:\d[\d,._]*|[KMGT]i?B|bytes?|bits?|seconds?|minutes?|ms|us|µs|rows?|times?|one|once|two|twice|three|four)"
+    r" an? (?:row|shard|link|pair|rank|query|quer|vector|worker|node|list|step|stage|edge|actor|process|core|second|"
+    r"minute|hour|identity|cluster|probe|file|machine|thread|neighbor|number|member|GPU|CPU|trial|batch|sample|copy)s?",
+}
+"""Words of rules 2 to 4 of the style, as regular expressions of whole words."""
+
+NAMES = {"told", "found", "part", "each", "known", "given", "settled", "of", "wanted"}
+"""Words of rule 8 that name neither a parameter nor an attribute; `source` does only beside a `target`, as an edge's end."""
+
+FIRST_LINE = 80
+"""Characters of a docstring's first line at most."""
+
+SENTENCE = 25
+"""Words of a sentence at most."""
+
+PARAMETERS = 2
+"""Parameters a function may have before its docstring needs a section for them."""
+
+
+def python_files() -> Iterator[Path]:
+    """Files of the package and of the jobs."""
+    for folder in ("raycluster", "jobs"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def readable(path: Path) -> list[Sentence]:
+    """The prose of a file: of Python its docstrings, comments and errors, of Markdown all but code."""
+    if path.suffix == ".py":
+        return prose(path)
+    text = re.sub(r"^```.*?^```", lambda code: "\n" * code[0].count("\n"), path.read_text(), flags=re.M | re.S)
+    return [Sentence(number, line) for number, line in enumerate(text.splitlines(), 1)]
+
+
+def words(path: Path) -> list[str]:
+    """Words to avoid."""
+    return [
+        f"{sentence.line}: {word}: {match[0]}"
+        for sentence in readable(path)
+        for word, pattern in WORDS.items()
+        for match in re.finditer(rf"\b{pattern}\b", re.sub(r"`[^`]*`", "", sentence.text), re.I)
+    ]
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a file."""
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Names of a function's parameters without `self`."""
+    given = function.args
+    names = [arg.arg for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg) if arg]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def names(path: Path) -> list[str]:
+    """Parameters and attributes whose names are no nouns of the domain."""
+    bad = [
+        f"{function.lineno}: {function.name}({name})"
+        for function in functions(path)
+        for name in arguments(function)
+        if name in NAMES or (name == "source" and "target" not in arguments(function))
+    ]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef):
+            fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+            bad += [f"{name.lineno}: {node.name}.{name.id}" for name in fields if getattr(name, "id", None) in NAMES]
+    return bad
+
+
+def first_lines(path: Path) -> list[str]:
+    """Docstrings whose first line is too long or no whole sentence."""
+    nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    lines = [(getattr(node, "lineno", 1), (ast.get_docstring(node) or ".").splitlines()[0]) for node in nodes]
+    return [f"{at}: {line}" for at, line in lines if len(line) > FIRST_LINE or line[-1] not in ".:?"]
+
+
+def long_sentences(path: Path) -> list[str]:
+    """Sentences of docstrings with too many words."""
+    return [
+        f"{text.line}: {len(sentence.split())} words: {' '.join(sentence.split())[:60]}"
+        for text in docstrings(path)
+        for sentence in re.split(r"(?<=[.:;?!])\s|\n\s*\n|\n\s*-{3,}\s*\n", text.text)
+        if len(sentence.split()) > SENTENCE
+    ]
+
+
+def sections(path: Path) -> list[str]:
+    """Public functions of more than two parameters whose docstring has no section for them."""
+    return [
+        f"{function.lineno}: {function.name}"
+        for function in functions(path)
+        if not function.name.startswith("_")
+        and len(arguments(function)) > PARAMETERS
+        and "Parameters\n" not in (ast.get_docstring(function) or "")
+    ]
+
+
+def constants(path: Path) -> list[str]:
+    """Numbers of a module without a sentence: a text below them, a comment on their line or above it."""
+    lines, body = path.read_text().splitlines(), tree(path).body
+    bare = []
+    for node, after in itertools.zip_longest(body, body[1:]):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name | ast.Tuple) and _is_number(getattr(node, "value", None)):
+            explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            near = lines[max(0, node.lineno - 2) : node.end_lineno]
+            if not explained and "#" not in "".join(near[-1:]) and not near[0].startswith("#"):
+                bare.append(f"{node.lineno}: {ast.unparse(target)}")
+    return bare
+
+
+def _is_number(node: ast.AST | None) -> bool:
+    """Whether an expression consists of numbers alone."""
+    leaves = [leaf for leaf in ast.walk(node) if isinstance(leaf, ast.Constant | ast.Name)] if node else []
+    return bool(leaves) and all(isinstance(leaf, ast.Constant) and type(leaf.value) in (int, float) for leaf in leaves)
+
+
+CHECKS: dict[str, Callable[[Path], list[str]]] = {
+    "words": words,
+    "names": names,
+    "first lines": first_lines,
+    "long sentences": long_sentences,
+    "sections": sections,
+    "constants": constants,
+}
+
+
+def files(check: str) -> list[Path]:
+    """What a check reads: the Python files, and of the words the README too."""
+    return [*python_files(), *([ROOT / "README.md"] if check == "words" else [])]
+
+
+def findings(check: str) -> dict[str, list[str]]:
+    """What a check finds, by file."""
+    return {str(path.relative_to(ROOT)): found for path in files(check) if (found := CHECKS[check](path))}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_prose_only_improves(check: str) -> None:
+    allowed = json.loads(BASELINE.read_text()).get(check, {})
+    worse = {path: found for path, found in findings(check).items() if len(found) > allowed.get(path, 0)}
+    assert worse == {}
+
+
+def main() -> None:
+    """List what is left to do and write the counts; words of a path as arguments list only the files that hold them."""
+    everything = {check: findings(check) for check in CHECKS}
+    for check, by_file in everything.items():
+        for path, found in by_file.items():
+            if any(word in path for word in sys.argv[1:] or [""]):
+                print(f"{check}: {path}", *found, sep="\n    ")
+    counts = {check: {path: len(found) for path, found in by_file.items()} for check, by_file in everything.items()}
+    if not sys.argv[1:]:
+        BASELINE.write_text(json.dumps({check: paths for check, paths in counts.items() if paths}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
