@@ -15,7 +15,7 @@ import tyro
 
 from raycluster.command_line import early_options, parse
 from raycluster.commands.cluster import ClusterArgs, with_recipe
-from raycluster.config.stages import Config
+from raycluster.config.stages import INTERNAL_KEYS, Config
 from raycluster.errors import ConfigError, InputError, StorageError
 from raycluster.evaluation.evaluate import EvaluateArgs
 from raycluster.storage.feature_files import ImportArgs
@@ -67,6 +67,8 @@ GOOD = ("--input", "a", "--output", "b")
             "Unrecognized options: --edges.thresh, --knn.kk; did you mean --edges.threshold, --knn.k?",
         ),
         ((*GOOD, "--zzzzzz"), "Unrecognized options: --zzzzzz; --help lists all there are."),
+        ((*GOOD, "--model-digest", "1"), "Unrecognized options: --model-digest; did you mean --model?"),
+        ((*GOOD, "--edges.gap-z", "1"), "Unrecognized options: --edges.gap-z; did you mean --edges.sigma?"),
         ((*GOOD, "stray"), "Unrecognized options: stray."),
         ((), "Missing: --input, --output."),
         (("--input", "a"), "Missing: --output."),
@@ -89,13 +91,13 @@ def test_a_wrong_command_line_gets_one_short_sentence(
 
 
 def test_an_option_spelled_with_underscores_is_not_called_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = sentence(monkeypatch, *GOOD, "--edges.gap_window", "abc")
-    assert said == "--edges.gap-window: invalid literal for int() with base 10: 'abc'."
+    said = sentence(monkeypatch, *GOOD, "--labels.min_cluster_size", "abc")
+    assert said == "--labels.min-cluster-size: invalid literal for int() with base 10: 'abc'."
 
 
 def test_negative_numbers_are_values_and_no_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["jobs/cluster.py", *GOOD, "--edges.epsilon", "-2.5"])
-    assert parse(ClusterArgs, with_recipe()).settings.edges.epsilon == -2.5
+    monkeypatch.setattr(sys, "argv", ["jobs/cluster.py", *GOOD, "--edges.threshold", "-0.5", "--recipe", "cosine"])
+    assert parse(ClusterArgs, with_recipe()).settings.edges.threshold == -0.5
 
 
 def test_the_recipe_is_under_the_file_and_the_file_under_the_command_line(
@@ -133,7 +135,7 @@ def test_a_recipe_on_the_command_line_beats_the_one_in_the_file(
         (("--recip", "a", "--conf=b"), [None, None]),
         (("--recipe-of", "a", "--edges.config", "b"), [None, None]),
         (("--knn.k", "many", "stray", "--no-such"), [None, None]),
-        (("--recipe", "s3://bucket/a b.yaml", "--edges.epsilon", "-2.5"), ["s3://bucket/a b.yaml", None]),
+        (("--recipe", "s3://bucket/a b.yaml", "--edges.threshold", "-0.5"), ["s3://bucket/a b.yaml", None]),
         (("--recipe=", "--config", "x=y"), ["", "x=y"]),
         (("--help", "--recipe", "fc-es"), ["fc-es", None]),
     ],
@@ -281,7 +283,9 @@ def test_a_signal_ends_a_job_with_130_and_one_line(tmp_path: Path, sent: signal.
 def test_help_of_the_main_job_names_every_key_of_every_stage() -> None:
     outcome = call(ClusterArgs, ignore, "--help", default=with_recipe)
     assert (outcome.code, outcome.stderr) == (0, "")
-    for section in fields(Config):
+    public = [section for section in fields(Config) if section.name not in INTERNAL_KEYS]
+    assert "digest" not in outcome.stdout
+    for section in public:
         inner = getattr(Config(), section.name)
         names = [f"{section.name}.{key.name}" for key in fields(inner)] if is_dataclass(inner) else [section.name]
         for name in names:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from raycluster.config.networks import TrainingConfig
-from raycluster.config.stages import DEFAULT_RECIPE, Config
+from raycluster.config.stages import DEFAULT_RECIPE, INTERNAL_KEYS, Config
 from raycluster.errors import ConfigError
 
 Section = TypeVar("Section")
@@ -123,7 +123,7 @@ def _read_yaml(text: str, source: str) -> dict[str, Any]:
 
 def apply(config: Section, values: dict[str, Any], source: str, prefix: str = "") -> Section:
     """A copy of a configuration dataclass with the nested mapping `values`, read from `source`, laid over it."""
-    hints = typing.get_type_hints(type(config))
+    hints = {key: hint for key, hint in typing.get_type_hints(type(config)).items() if key not in INTERNAL_KEYS}
     changes: dict[str, Any] = {}
     for raw, value in values.items():
         name = str(raw).replace("-", "_")

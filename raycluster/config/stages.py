@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from raycluster.errors import ConfigError
 
 DEFAULT_RECIPE = "auto"
+INTERNAL_KEYS = ("model_digest",)
+"""Fields of `Config` that raycluster fills in itself: neither a YAML file nor the command line can set them."""
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -85,11 +89,6 @@ class RelationsConfig:
 
     score: Literal["none", "recall", "all"] = "none"
     """Neighbors scored by the model: none, those that the early-stop walk left out (S1's edge recall), or all."""
-    floor: float | None = None
-    """Lowest NEP of a neighbor that `recall` scores; none takes the model's. Raising it scores fewer, faster."""
-
-    def __post_init__(self) -> None:
-        _require(self.floor is None or 0 <= self.floor <= 1, f"relations.floor is {self.floor}: NEP lies in 0..1.")
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,12 @@ class DensityConfig:
     and as edge probabilities always are. Lowering it lets only the nearest count."""
     steps: int = 100
     """Diffusion steps at most. 1, with nearest 20, is the published approximation."""
-    tolerance: float = 0.05
-    """Root mean square change of a step at which diffusion stops. Lowering it spreads density farther: in the end, along
-    every weak link between identities, towards the volume."""
 
     def __post_init__(self) -> None:
         _require(
             self.nearest is None or self.nearest >= 2, f"density.nearest is {self.nearest}: it must be at least 2."
         )
         _require(self.steps >= 1, f"density.steps is {self.steps}: it must be at least 1.")
-        _require(self.tolerance >= 0, f"density.tolerance is {self.tolerance}: it must not be negative.")
         _require_sharpness("density.sigma", self.sigma)
 
 
@@ -155,12 +150,6 @@ class EdgesConfig:
     """Temperature of the exponential transform. Raising it makes near and far neighbors count more alike."""
     delta: float = 7.5
     """Slope of the sigmoid transform. Raising it makes the drop from near to far steeper."""
-    epsilon: float = -5.0
-    """Offset of the sigmoid transform. Raising it lets only nearer neighbors count."""
-    gap_window: int = 20
-    """Gaps before the one under test that rule `gap` compares it with."""
-    gap_z: float = 3.0
-    """Standard scores above which a gap cuts the neighbor list in rule `gap`. Raising it keeps more neighbors."""
     distance: Literal["tpdi", "cosine"] = "tpdi"
     """How far rows lie apart in rule `density-peaks`: S2's transition-probability-based distance, or 1 - cosine."""
     sigma: float | None = 0.05
@@ -174,7 +163,7 @@ class EdgesConfig:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             _require(-1 <= self.threshold <= 1, f"edges.threshold is {self.threshold}: a cosine lies in -1..1.")
-        for name in ("tau", "delta", "epsilon", "gap_z", "reserve"):
+        for name in ("tau", "delta", "reserve"):
             value = getattr(self, name)
             _require(math.isfinite(value), f"edges.{name.replace('_', '-')} is {value}: it must be a finite number.")
         _require(self.theta is None or 0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
@@ -185,7 +174,6 @@ class EdgesConfig:
         )
         _require_sharpness("edges.sigma", self.sigma)
         _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
-        _require(self.gap_window >= 2, f"edges.gap-window is {self.gap_window}: it must be at least 2.")
         _require(self.reserve >= 0, f"edges.reserve is {self.reserve}: it must not be negative.")
 
     @property
@@ -208,8 +196,6 @@ class CommunitiesConfig:
     fragments: bool = False
     """Whether communities whose neighbor lists name themselves alone are looked at again, a few rows of each as a set of its own,
     and joined where they are pieces of one identity larger than K (`stages/fragments.py`)."""
-    isolate_without_out_edges: bool = False
-    """FC-ESER's option: a row without an outgoing edge is a singleton even if Infomap placed it."""
     memory_gib: float | None = None
     """Memory this step may use; none means what the machine has free."""
 
@@ -247,8 +233,8 @@ class Config:
     """Column with the vectors: lists of floats, all of one length."""
     model: str | None = None
     """Model folder of jobs/train.py, for recipes with a trained network."""
-    model_digest: str | None = None
-    """SHA-256 of the model's card.json, filled in when a run starts; given, any other model is refused."""
+    model_digest: Annotated[str | None, tyro.conf.Fixed, tyro.conf.Suppress] = None
+    """Internal: SHA-256 of the model's card.json, filled in when a run starts. A run that resumes refuses another model."""
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)
     topk: TopkConfig = field(default_factory=TopkConfig)

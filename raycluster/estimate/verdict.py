@@ -51,7 +51,7 @@ def _memory(stage: dict[str, Any], config: Config, place: Place) -> Iterator[str
 def _advice(stage: str, config: Config) -> str:
     if stage in ("communities", "labels"):
         limit = {"threshold": "raise edges.threshold", "early-stop": "raise edges.theta", "score": "raise edges.eta"}
-        ways = [limit.get(config.edges.rule, "lower edges.gap-z"), "lower knn.k"]
+        ways = [way for way in (limit.get(config.edges.rule), "lower knn.k") if way]
         return f"{', '.join(ways)}, or take "
     return "use more --shards, or take " if stage in ("ingest", "embeddings", "knn", "edges") else "take "
 

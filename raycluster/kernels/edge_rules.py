@@ -14,6 +14,11 @@ Columns = dict[str, Any]
 Combine = Literal["mean", "geometric", "minimum", "maximum"]
 MOST_ODDS = 32.0
 COMBINE = get_args(Combine)
+GAP_WINDOW = 20
+"""Gaps that FaceMap compares the next gap with; its published default. Raising it cuts later: no list is cut before rank
+GAP_WINDOW + 2."""
+GAP_Z = 3.0
+"""Standard score above which a gap cuts the list; FaceMap's published default. Raising it keeps more neighbors."""
 
 
 def _columns(source: Int32, target: Int32, weight: Float32, similarity: Float32, **known: Float32) -> Columns:
@@ -197,7 +202,9 @@ def gap_lengths(similarity: Float32, window: int, z: float) -> Int64:
     return length
 
 
-def gap_edges(start: int, stop: int, neighbor: Int32, similarity: Float32, window: int, z: float) -> Columns:
+def gap_edges(
+    start: int, stop: int, neighbor: Int32, similarity: Float32, window: int = GAP_WINDOW, z: float = GAP_Z
+) -> Columns:
     """FaceMap's undirected pairs of rows start..stop; a pair's weight adds up over the ends that list it."""
     length = gap_lengths(similarity, window, z)
     kept = np.where(np.arange(similarity.shape[1]) < length[:, None], np.maximum(similarity, 0), 0)[:, 1:]

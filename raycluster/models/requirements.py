@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from raycluster.config.load import apply
 from raycluster.config.stages import Config
+from raycluster.config.stored import stored_config
 from raycluster.errors import ConfigError
 from raycluster.models.card import load_card
 
@@ -56,4 +56,4 @@ def thresholds_of(config: Config) -> dict[str, float]:
 def recipe_of(model: str) -> Config:
     """The cluster configuration that a model was trained for."""
     card, _ = load_card(model)
-    return apply(Config(), card.config, f"{model}/card.json")
+    return stored_config(card.config, f"{model}/card.json")

@@ -74,12 +74,6 @@ def partition(
         membership, flow, codelength = found.communities.astype(np.int64), found.flow, found.codelength
     else:
         membership, flow, codelength = _infomap(source, target, weight, rows, config.seed + trial, directed)
-    if config.isolate_without_out_edges:
-        alone = np.ones(rows, bool)
-        alone[source] = False
-        if not directed:
-            alone[target] = False
-        membership[alone] = membership.max(initial=0) + 1 + np.arange(alone.sum())
     return Partition(numbered_by_first_row(membership), flow, codelength)
 
 

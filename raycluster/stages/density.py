@@ -37,7 +37,7 @@ def similarities(config: Config) -> Convert:
             return given
         if config.density.similarity == "probability":
             rule = config.edges
-            value = jaccard.edge_probability(given, rule.transform, rule.tau, rule.delta, rule.epsilon)
+            value = jaccard.edge_probability(given, rule.transform, rule.tau, rule.delta)
         else:
             value = np.maximum(given, 0)
         return np.where(given > -1, value, np.float32(np.nan))
@@ -57,7 +57,7 @@ def densities(config: Config, neighbor: Int32, whole: Whole) -> tuple[Float32, d
         return whole("volume", lambda given: kernel.volume(rows(given)[:, : chosen.nearest])), {}
     sigma = _sharpness(config, chosen.sigma)
     matrix = whole("transition", lambda given: kernel.transition(rows(given)[:, : chosen.nearest], sigma))
-    found = kernel.diffuse(neighbor, matrix, chosen.steps, chosen.tolerance)
+    found = kernel.diffuse(neighbor, matrix, chosen.steps)
     return found.density, {"steps": found.steps, "change": found.change}
 
 
@@ -121,14 +121,14 @@ def told(run: Run) -> str:
     facts, chosen = run.marker("density", 0), run.config.density
     if chosen.kind == "volume":
         return "density is volume"
-    how = "settled" if facts["change"] < chosen.tolerance else f"had not settled below {chosen.tolerance}"
+    how = "settled" if facts["change"] < kernel.TOLERANCE else f"had not settled below {kernel.TOLERANCE}"
     return f"density {how} after {facts['steps']} steps, the last of which changed it by {facts['change']:.4f}"
 
 
 def settings(config: Config) -> Any:
     """What changes a density besides the scores or similarities it is made from."""
     rule = config.edges
-    transform = (rule.transform, rule.tau, rule.delta, rule.epsilon)
+    transform = (rule.transform, rule.tau, rule.delta)
     return [config.density.__dict__, transform if config.density.similarity == "probability" else None]
 
 

@@ -140,7 +140,7 @@ def transform(config: EdgesConfig) -> Callable[[Float32], Float32]:
     """Similarities (R, K) to normalized edge probabilities p_hat; empty ranks (similarity -1) get 0."""
 
     def p_hat(similarity: Float32) -> Float32:
-        probability = jaccard.edge_probability(similarity, config.transform, config.tau, config.delta, config.epsilon)
+        probability = jaccard.edge_probability(similarity, config.transform, config.tau, config.delta)
         return jaccard.normalized(probability)
 
     return p_hat
@@ -168,7 +168,7 @@ def build(
     if config.rule == "threshold":
         return edge_rules.threshold_edges(start, stop, neighbor, similarity, floor)
     if config.rule == "gap":
-        return edge_rules.gap_edges(start, stop, neighbor, similarity, config.gap_window, config.gap_z)
+        return edge_rules.gap_edges(start, stop, neighbor, similarity)
     if config.rule == "score":
         assert score is not None
         columns = edge_rules.score_edges(start, stop, neighbor, similarity, score, floor, config.combine)
@@ -207,7 +207,7 @@ def rows_of(run: Run) -> tuple[Int32, Vectors]:
 def nep_of(run: Run, start: int, stop: int) -> Float32:
     """NEP (stop - start, K) of rows under the run's transform and, where it has them, its Top-K (S1 eq. 8)."""
     config = run.config.edges
-    tag = f"p_hat-{config.transform}-{config.tau}-{config.delta}-{config.epsilon}"
+    tag = f"p_hat-{config.transform}-{config.tau}-{config.delta}"
     p_hat = scratch.joined(run, "knn", "similarity", "float32", transform(config), tag)
     length: Int64 | None = None
     if TOPK.wanted(run.config):

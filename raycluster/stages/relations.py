@@ -1,7 +1,7 @@
 """knn, topk, contexts -> a learned score in 0..1 that a neighbor is the same identity.
 
 `all` neighbors are scored, or, with `recall`, those that the early-stop walk left out and whose NEP is at least
-`relations.floor` (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
+the floor that the model was calibrated to (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.config.stages import Config
+from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
 from raycluster.limits.far_ranks import sample_pairs
 from raycluster.models.card import Card, load_card
@@ -73,8 +74,15 @@ def prepare(run: Run) -> dict[str, Any]:
     if run.config.relations.score == "recall":
         known = thresholds_of(run.config)
         found["theta"] = edges.calibrated_or_given("edges.theta", run.config.edges.theta, known)
-        found["floor"] = edges.calibrated_or_given("relations.floor", run.config.relations.floor, known)
+        found["floor"] = _floor(run.config, known)
     return found
+
+
+def _floor(config: Config, calibrated: dict[str, float]) -> float:
+    """The lowest NEP of a neighbor that `recall` scores; raises ConfigError where the model was calibrated to none."""
+    if "floor" not in calibrated:
+        raise ConfigError(f"The model {config.model} was not calibrated for edge recall: its card has no floor of NEP.")
+    return calibrated["floor"]
 
 
 def compute(run: Run, shard: int) -> Part:
@@ -105,7 +113,7 @@ def compute(run: Run, shard: int) -> Part:
 def settings(config: Config) -> Any:
     """What changes a score: the model and, with `recall`, what chooses the pairs."""
     rule = config.edges
-    chosen = (rule.theta, rule.transform, rule.tau, rule.delta, rule.epsilon)
+    chosen = (rule.theta, rule.transform, rule.tau, rule.delta)
     recall = config.relations.score == "recall"
     return [config.relations.__dict__, config.model_digest, chosen if recall else None]
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.config.fingerprint import fingerprint
-from raycluster.config.load import apply
 from raycluster.config.stages import Config
+from raycluster.config.stored import stored_config
 from raycluster.errors import RayclusterError, StorageError
 from raycluster.storage.object_store import Store
 
@@ -70,7 +70,7 @@ class Run:
         if plan is None and stored is None:
             raise StorageError(f"{url} holds no plan.json: no run was started there.")
         self.plan: dict[str, Any] = plan or json.loads(stored or b"")
-        self.config = apply(Config(), self.plan["config"], self.store.name("plan.json"))
+        self.config = stored_config(self.plan["config"], self.store.name("plan.json"))
         self._stages = stages
         self._markers: dict[str, dict[int, dict[str, Any]]] = {}
         self._prepared: dict[str, dict[str, Any]] = {}

@@ -12,6 +12,7 @@ from raycluster.config.fingerprint import fingerprint
 from raycluster.config.load import apply, differences, load_config, load_training, load_yaml, recipe_names
 from raycluster.config.networks import EncoderConfig, TrainingConfig
 from raycluster.config.stages import Config, DensityConfig, KnnConfig
+from raycluster.config.stored import RETIRED, stored_config
 from raycluster.errors import ConfigError
 
 TRAINED = {
@@ -161,7 +162,7 @@ def test_the_other_ablations_of_s1() -> None:
 def test_hard_clusters_is_s2_as_published() -> None:
     config, predictor = load_config("hard-clusters"), load_training("hard-clusters").predictor
     assert (config.edges.rule, config.edges.distance, config.edges.closeness) == ("density-peaks", "tpdi", 0.3)
-    assert config.density == DensityConfig(kind="diffusion", sigma=0.5, tolerance=0.05)
+    assert config.density == DensityConfig(kind="diffusion", sigma=0.5)
     assert config.edges.sigma == 0.05
     assert (config.knn.k, config.communities.engine) == (80, "components")
     assert predictor.encoder == EncoderConfig(layers=1, heads=8, width=256, hidden=2048, dropout=0.2)
@@ -188,9 +189,9 @@ def test_a_list_of_widths_is_read_and_checked() -> None:
 
 
 def test_overrides_lie_over_the_recipe_and_leave_the_rest_of_it() -> None:
-    config = load_config("facemap", {"knn": {"probes": 7}, "edges": {"gap-z": 2}}, "my.yaml")
+    config = load_config("facemap", {"knn": {"probes": 7}, "edges": {"reserve": 2}}, "my.yaml")
     assert (config.knn.k, config.knn.probes) == (256, 7)
-    assert (config.edges.rule, config.edges.gap_z) == ("gap", 2.0)
+    assert (config.edges.rule, config.edges.reserve) == ("gap", 2.0)
 
 
 def test_keys_may_be_written_with_hyphens_or_underscores() -> None:
@@ -208,21 +209,23 @@ def test_a_yaml_file_of_the_user_is_a_recipe(recipe_file: Any) -> None:
 
 def test_a_recipe_lies_over_its_base_key_by_key(recipe_file: Any) -> None:
     path = recipe_file(
-        "base: sdt-row\nknn:\n  k: 33\nedges:\n  gap-z: 2\n"
+        "base: sdt-row\nknn:\n  k: 33\nlabels:\n  min-strength: 1\n"
         "training:\n  folds: 3\n  predictor:\n    encoder:\n      layers: 1\n"
     )
     config, base = load_config(path), load_config("sdt-row")
-    assert config == replace(base, recipe=path, knn=replace(base.knn, k=33), edges=replace(base.edges, gap_z=2.0))
+    assert config == replace(
+        base, recipe=path, knn=replace(base.knn, k=33), labels=replace(base.labels, min_strength=1.0)
+    )
     training, of_base = load_training(path), load_training("sdt-row")
     encoder = replace(of_base.predictor.encoder, layers=1)
     assert training == replace(of_base, folds=3, predictor=replace(of_base.predictor, encoder=encoder))
 
 
 def test_a_key_beats_that_of_the_base_however_either_is_spelled(recipe_file: Any) -> None:
-    under = recipe_file("edges:\n  rule: gap\n  gap-window: 5\n  gap_z: 5\n", "under.yaml")
-    over = recipe_file(f"base: {under}\nedges:\n  gap_window: 9\n  gap-z: 9\n", "over.yaml")
+    under = recipe_file("labels:\n  min-cluster-size: 5\n  min_strength: 0.5\n", "under.yaml")
+    over = recipe_file(f"base: {under}\nlabels:\n  min_cluster_size: 9\n  min-strength: 1\n", "over.yaml")
     config = load_config(over)
-    assert (config.edges.rule, config.edges.gap_window, config.edges.gap_z) == ("gap", 9, 9.0)
+    assert (config.labels.min_cluster_size, config.labels.min_strength) == (9, 1.0)
 
 
 def test_bases_have_bases(recipe_file: Any) -> None:
@@ -270,6 +273,13 @@ def test_an_unknown_key_names_its_file_and_suggests_the_nearest() -> None:
     assert complaint(overrides={"edgs": {}}) == "my.yaml sets 'edgs', which is no key; did you mean 'edges'."
 
 
+@pytest.mark.parametrize("key", [*RETIRED, "model_digest"])
+def test_constants_and_internal_fields_are_no_keys(key: str) -> None:
+    section, _, name = key.rpartition(".")
+    values = {name: 1} if not section else {section: {name: 1}}
+    assert complaint(overrides=values).startswith(f"my.yaml sets '{key}', which is no key; ")
+
+
 def test_an_unknown_key_of_a_recipe_names_the_recipe(recipe_file: Any) -> None:
     path = recipe_file("knn:\n  kk: 3\n")
     assert complaint(path) == f"recipe {path} sets 'knn.kk', which is no key; did you mean 'knn.k'."
@@ -294,9 +304,9 @@ def test_an_unknown_key_of_a_recipe_names_the_recipe(recipe_file: Any) -> None:
         ("labels", "min-strength", [], "my.yaml sets 'labels.min-strength' to []; it takes a value of type float."),
         (
             "communities",
-            "isolate-without-out-edges",
+            "fragments",
             1,
-            "my.yaml sets 'communities.isolate-without-out-edges' to 1; it takes a value of type bool.",
+            "my.yaml sets 'communities.fragments' to 1; it takes a value of type bool.",
         ),
     ],
 )
@@ -398,7 +408,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_stored_configuration_reads_back_equal(name: str) -> None:
     config = load_config(name, {"knn": {"k": 12, "lists": 5}, "edges": {"reserve": 0.25}}, "my.yaml")
-    assert apply(Config(), asdict(config), "plan.json") == config
+    assert stored_config(asdict(config), "plan.json") == config
     if name in TRAINED:
         training = load_training(name)
         assert apply(TrainingConfig(), asdict(training), "card.json", "training.") == training

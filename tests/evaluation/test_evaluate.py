@@ -331,7 +331,7 @@ def test_an_early_stop_run_is_swept_by_theta(tmp_path: Path) -> None:
 
 def test_a_gap_run_cannot_be_swept_and_says_so(tmp_path: Path) -> None:
     vectors, labels = identities(20, 5, width=16, spread=0.5)
-    run = finish(tmp_path, pa.array(range(100)), vectors, labels, recipe="facemap", edges={"gap_window": 5})
+    run = finish(tmp_path, pa.array(range(100)), vectors, labels, recipe="facemap")
     assert refusal(run, run.truth(), sweep=(0.5,)) == "The run cannot be swept at 0.5: the gap rule has no threshold."
     assert run.evaluate()["rows"] == 100
 

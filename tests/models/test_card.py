@@ -241,7 +241,7 @@ def test_versions_name_what_decides_a_model() -> None:
 def test_reading_a_card_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
     folder.save(str(tmp_path), CARD, tensors())
     script = (
-        "import sys; from raycluster.models import folder; folder.load_card(sys.argv[1]); folder.versions(); "
+        "import sys; from raycluster.models import card; card.load_card(sys.argv[1]); card.versions(); "
         "assert not {'torch', 'ray', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)

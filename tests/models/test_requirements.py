@@ -83,7 +83,7 @@ def test_another_model_than_the_pinned_one_is_refused(model: Model) -> None:
     url = model()
     digest = sha256(Path(url, "card.json").read_bytes()).hexdigest()
     expected = f"The model {url} is {digest[:12]}..., not {'0' * 64} as asked for."
-    assert refusal(config("sdt-row", url, model_digest="0" * 64)) == expected
+    assert refusal(replace(config("sdt-row", url), model_digest="0" * 64)) == expected
 
 
 def test_a_model_that_lacks_a_network_is_refused(model: Model) -> None:

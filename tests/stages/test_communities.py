@@ -124,14 +124,10 @@ def test_direction_matters_only_when_directed():
 
 
 @pytest.mark.parametrize("engine", ["infomap", "native"])
-def test_isolating_rows_without_out_edges(engine):
+def test_a_row_without_out_edges_stays_in_the_community_that_links_to_it(engine):
     pairs = [*clique(range(6)), *[(b, a) for a, b in clique(range(6))], *[(a, 6) for a in range(6)]]
-    config = CommunitiesConfig(engine=engine, isolate_without_out_edges=True)
-    assert partition(*columns(pairs), 8, CommunitiesConfig(engine=engine), directed=True).communities.tolist() == [
-        0
-    ] * 7 + [1]
-    assert partition(*columns(pairs), 8, config, directed=True).communities.tolist() == [0] * 6 + [1, 2]
-    assert partition(*columns(pairs), 8, config, directed=False).communities.tolist() == [0] * 7 + [1]
+    config = CommunitiesConfig(engine=engine)
+    assert partition(*columns(pairs), 8, config, directed=True).communities.tolist() == [0] * 7 + [1]
 
 
 @settings(max_examples=60, deadline=None)

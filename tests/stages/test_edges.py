@@ -27,7 +27,7 @@ RULES = {
     "score": (EdgesConfig(rule="score"), ["eta"]),
     "early-stop": (EdgesConfig(rule="early-stop"), ["theta"]),
     "recall": (EdgesConfig(rule="early-stop"), ["theta", "eta"]),
-    "gap": (EdgesConfig(rule="gap", gap_window=2, gap_z=1.0), []),
+    "gap": (EdgesConfig(rule="gap"), []),
     "density-peaks": (EdgesConfig(rule="density-peaks"), ["closeness"]),
 }
 """Every way to build edges, with the names of its limits."""
@@ -142,7 +142,7 @@ def test_a_rule_gives_the_edges_of_its_kernel(name):
         "score": lambda: edge_rules.score_edges(0, 50, neighbor, similarity, score, 0.5, "mean"),
         "early-stop": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.5, None, np.inf),
         "recall": lambda: edge_rules.early_stop_edges(0, neighbor, similarity, nep, 0.4, score, 0.5),
-        "gap": lambda: edge_rules.gap_edges(0, 50, neighbor, similarity, 2, 1.0),
+        "gap": lambda: edge_rules.gap_edges(0, 50, neighbor, similarity, 20, 3.0),
         "density-peaks": lambda: edge_rules.density_peak_edges(
             0, neighbor, similarity, *random_peaks(neighbor, 3, 0, 50), 0.5
         ),
@@ -218,12 +218,11 @@ def test_rule_score_weighs_by_odds_as_configured_and_keeps_the_same_edges_at_any
     np.testing.assert_array_equal(found["score"][keep], kept["score"])
 
 
-def test_gap_takes_its_window_and_z_from_the_configuration():
-    neighbor, similarity = neighbor_table(60, 20, 0)
-    config = EdgesConfig(rule="gap", gap_window=3, gap_z=0.5)
-    found = build(0, 60, neighbor, similarity, config, {}, 0.1, lambda: None)
-    assert_equal_columns(found, edge_rules.gap_edges(0, 60, neighbor, similarity, 3, 0.5))
-    assert len(found["source"]) < len(edge_rules.gap_edges(0, 60, neighbor, similarity, 20, 3.0)["source"])
+def test_gap_cuts_with_facemaps_window_and_z():
+    neighbor, similarity = neighbor_table(60, 30, 0)
+    found = build(0, 60, neighbor, similarity, EdgesConfig(rule="gap"), {}, 0.1, lambda: None)
+    assert_equal_columns(found, edge_rules.gap_edges(0, 60, neighbor, similarity, 20, 3.0))
+    assert len(found["source"]) < len(edge_rules.gap_edges(0, 60, neighbor, similarity, 29, 3.0)["source"])
 
 
 @settings(max_examples=25, deadline=None)
@@ -307,9 +306,7 @@ def test_transform_takes_its_constants_from_the_configuration():
     similarity = np.array([[1, 0.8, 0.5]], np.float32)
     flat = edges.transform(EdgesConfig(tau=100.0))(similarity)
     assert flat[0] == pytest.approx(1 / 3, abs=0.01)
-    soft, steep = (
-        edges.transform(EdgesConfig(transform="sigmoid", delta=delta, epsilon=0.0))(similarity) for delta in (1.0, 30.0)
-    )
+    soft, steep = (edges.transform(EdgesConfig(transform="sigmoid", delta=delta))(similarity) for delta in (1.0, 60.0))
     assert steep[0, 2] < 1e-6 < soft[0, 2]
 
 
@@ -326,7 +323,7 @@ def test_early_stop_on_identities_links_mostly_one_person():
 RUNS = {
     "cosine": {"edges": {"threshold": 0.3, "reserve": 0.2}},
     "fc-es": {"edges": {"theta": 0.3, "reserve": 0.2}},
-    "diff-cluster": {"edges": {"theta": 0.5, "eta": 0.4, "reserve": 0.2}, "relations": {"floor": 0.02}},
+    "diff-cluster": {"edges": {"theta": 0.5, "eta": 0.4, "reserve": 0.2}},
     "sdt-row": {"edges": {"eta": 0.4, "reserve": 0.2, "combine": "minimum"}},
 }
 
@@ -337,7 +334,7 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("edges")
     models = {"diff-cluster": "pair", "sdt-row": "row"}
     for recipe, form in models.items():
-        tiny.model(root / recipe, form, recipe=recipe)
+        tiny.model(root / recipe, form, recipe=recipe, thresholds={"floor": 0.02})
 
     @functools.cache
     def finish(recipe, shards):
@@ -402,7 +399,6 @@ def test_every_key_of_the_configuration_changes_what_the_stage_writes():
         "threshold": 0.1,
         "combine": "minimum",
         "transform": "sigmoid",
-        "gap_window": 9,
         "distance": "cosine",
     }
     for name in dataclasses.asdict(EdgesConfig()):

@@ -32,7 +32,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "all, on the set's scale": {"recipe": "auto"},
     "recall": {"recipe": "diff-cluster"},
     "recall, short lists": {"recipe": "diff-cluster", "knn": IVF},
-    "recall, as configured": {"recipe": "diff-cluster", "edges": {"theta": 0.9}, "relations": {"floor": 0.2}},
+    "recall, as configured": {"recipe": "diff-cluster", "edges": {"theta": 0.9}},
     "recall without Top-K": {"recipe": "fc-eser", "model": "vanilla"},
 }
 
@@ -72,7 +72,7 @@ def expected_pairs(run: Run) -> Any:
         wanted[:, 0] = False
         return wanted
     theta = CALIBRATED["theta"] if run.config.edges.theta is None else run.config.edges.theta
-    floor = CALIBRATED["floor"] if run.config.relations.floor is None else run.config.relations.floor
+    floor = CALIBRATED["floor"]
     length = None
     if run.config.topk.predict:
         length = np.minimum(tiny.K, np.ceil(tiny.column(run, "topk", "k") / 10).astype(np.int64) * 10)
@@ -124,7 +124,7 @@ def test_the_walk_of_the_model_leaves_other_pairs_than_a_configured_one(finished
         "floor": 0.03,
     }
     assert configured.prepared("relations")["theta"] == 0.9
-    assert configured.prepared("relations")["floor"] == 0.2
+    assert configured.prepared("relations")["floor"] == 0.03
 
 
 def test_the_background_is_that_of_the_sets_random_pairs(finished: Callable[[str, int], Run]) -> None:
@@ -180,7 +180,7 @@ def test_limits_that_neither_configuration_nor_model_has_are_refused_by_name(tmp
     ):
         tiny.run(tmp_path, "diff-cluster", name="a", **known)
     tiny.model(tmp_path / "model", "pair", recipe="diff-cluster", thresholds={"theta": 0.1})
-    with pytest.raises(ConfigError, match=r"^relations\.floor is not set and no model was given"):
+    with pytest.raises(ConfigError, match=r"was not calibrated for edge recall: its card has no floor of NEP\.$"):
         tiny.run(tmp_path, "diff-cluster", name="b", **known)
 
 
@@ -205,10 +205,9 @@ def test_settings_are_what_decides_a_score_and_no_more() -> None:
     for config in (recall, everything):
         before = RELATIONS.settings(config)
         assert RELATIONS.settings(replace(config, model_digest="2")) != before
-        assert RELATIONS.settings(replace(config, relations=replace(config.relations, floor=0.5))) != before
         assert RELATIONS.settings(replace(config, model="elsewhere", knn=KnnConfig(k=9))) == before
-        for name, value in {"eta": 0.3, "reserve": 0.3, "combine": "minimum", "gap_z": 9.0}.items():
+        for name, value in {"eta": 0.3, "reserve": 0.3, "combine": "minimum"}.items():
             assert RELATIONS.settings(replace(config, edges=replace(config.edges, **{name: value}))) == before, name
-        for name, value in {"theta": 0.3, "transform": "sigmoid", "tau": 3.0, "delta": 3.0, "epsilon": 3.0}.items():
+        for name, value in {"theta": 0.3, "transform": "sigmoid", "tau": 3.0, "delta": 3.0}.items():
             moved = RELATIONS.settings(replace(config, edges=replace(config.edges, **{name: value}))) != before
             assert moved == (config is recall), name

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,6 @@ def test_a_setting_moves_its_stage_and_all_downstream_and_none_upstream(
 @pytest.mark.parametrize(
     ("recipe", "section", "key", "value", "first"),
     [
-        ("diff-cluster", "relations", "floor", 0.1, "relations"),
         ("diff-cluster", "edges", "delta", 5.0, "relations"),
         ("diff-cluster", "edges", "eta", 0.7, "edges"),
         ("sdt-row", "edges", "eta", 0.7, "edges"),
@@ -191,7 +190,7 @@ def test_a_setting_of_a_learned_recipe_moves_the_stages_from_its_own_on(
 )
 def test_another_model_moves_the_stages_that_ask_it_and_a_copy_of_it_elsewhere_none(recipe: str, first: str) -> None:
     one, other, copy = (
-        folders(load_config(recipe, {"model": model, "model_digest": digest}, "my.yaml"))
+        folders(replace(load_config(recipe), model=model, model_digest=digest))
         for model, digest in (("a", "1"), ("b", "2"), ("b", "1"))
     )
     order = list(one)

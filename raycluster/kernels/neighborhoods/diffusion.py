@@ -15,6 +15,10 @@ import numpy.typing as npt
 
 from raycluster.arrays import Float32, Int32
 
+TOLERANCE = 0.05
+"""Root mean square change of density per step, relative to its mean of 1, below which diffusion has settled. Lowering it
+spreads density farther: in the end along every weak link between identities, towards the volume."""
+
 
 def transition(similarity: Float32, sigma: float | None = None) -> Float32:
     """Rows of P (R, K), each summing to 1, from similarities (R, K) in 0..1, NaN where there is no neighbor.
@@ -45,7 +49,7 @@ class Diffused:
     """Root mean square over the rows: the L2 norm of the change relative to that of the start."""
 
 
-def diffuse(neighbor: Int32, transition: Float32, steps: int, tolerance: float) -> Diffused:
+def diffuse(neighbor: Int32, transition: Float32, steps: int, tolerance: float = TOLERANCE) -> Diffused:
     """NDDe: spread density until a step changes it by less than `tolerance` (root mean square), `steps` (>= 1) times at most.
 
     neighbor int32 (N, K), -1 where a list is short; transition float32 (N, L), L <= K, 0 at those ranks. Both may be memory

@@ -14,6 +14,10 @@ import numpy.typing as npt
 from raycluster.arrays import Float32, Int32, Int64
 from raycluster.kernels.neighborhoods.overlap import overlaps
 
+EPSILON = -5.0
+"""Offset in the exponent of the sigmoid transform, no unit, as published (S1 eq. 6). The probability is one half at squared
+distance -EPSILON / delta, 0.67 by default. Raising it lets only nearer neighbors count."""
+
 
 def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
     """FC-ES transform (S1 eq. 4, whose printed `-a / tau` is a misprint): exp(-d / tau), d = 2 - 2 clip(a, 0, 1).
@@ -24,7 +28,7 @@ def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
     return np.exp(-distance / np.float32(tau)).astype(np.float32)
 
 
-def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float = -5.0) -> Float32:
+def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float = EPSILON) -> Float32:
     """S1 transform (eq. 6): 1 / (1 + exp(delta d + epsilon)), d = 2 - 2 clip(a, 0, 1).
 
     Raising `delta` makes the drop from near to far steeper; raising `epsilon` moves it to nearer pairs.
@@ -34,13 +38,13 @@ def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float 
 
 
 def edge_probability(
-    similarity: Float32, transform: Literal["exponential", "sigmoid"], tau: float, delta: float, epsilon: float
+    similarity: Float32, transform: Literal["exponential", "sigmoid"], tau: float, delta: float
 ) -> Float32:
     """The chosen transform of similarities (R, K); empty ranks (similarity -1) get 0."""
     if transform == "exponential":
         probability = exponential_probability(similarity, tau)
     else:
-        probability = sigmoid_probability(similarity, delta, epsilon)
+        probability = sigmoid_probability(similarity, delta)
     return np.where(similarity > -1, probability, np.float32(0))
 
 
