@@ -1,4 +1,4 @@
-"""Edge rules: which pairs of a row and a neighbor become edges, and with what weight. One module per rule.
+"""Edge rules: which pairs become edges, and with what weight. One module per rule.
 
     rule            module            edges
     threshold       threshold.py      undirected; similarity at least a threshold
@@ -7,9 +7,10 @@
     gap             gap.py            undirected; FaceMap's cut at the first outlying gap
     density-peaks   density_peaks.py  every row to its closest denser neighbor (S2)
 
-Arrays in, columns of the edges table out (`columns.py`). Every rule takes the rows start..stop of a shard and may look up the
-neighbors of any row; its work and memory depend on the shard's rows and on K, not on N. Shards concatenate to the edges of all
-rows. An undirected pair that both rows list is stored once, in the shard of the lower row.
+Arrays in, columns of the edges table out (`columns.py`). Every rule takes the rows start..stop of a shard and reads the
+neighbors of these rows' neighbors. Its work and memory depend on the shard's rows and on K, not on N. The edges of all
+shards, one after the other, are those of all rows. An undirected pair that both rows list is stored once, in the shard of
+the lower row.
 """
 
 from raycluster.kernels.edge_rules.columns import Columns, rank_of

@@ -1,4 +1,4 @@
-"""The columns that every edge rule fills, and the look-up of a row among a neighbor's own neighbors.
+"""The columns that every edge rule fills, and the rank of a row among neighbors.
 
 Shapes: E edges, K neighbors per row.
 """
@@ -46,7 +46,17 @@ def edge_columns(
 
 @numba.njit(nogil=True, cache=True)
 def rank_of(row, neighbors, length):  # type: ignore[no-untyped-def]
-    """Return the rank of a row among the first `length` of another row's neighbors (K,), -1 where it is not there."""
+    """Return the rank of a row among another row's neighbors, -1 where it is missing.
+
+    Parameters
+    ----------
+    row : int
+        The row to find.
+    neighbors : int32 (K,)
+        The other row's neighbors.
+    length : int
+        How many of them to read, nearest first.
+    """
     for rank in range(length):
         if neighbors[rank] == row:
             return rank

@@ -2,7 +2,7 @@
 
 Edges never close a circle: their trees are the clusters, and a row without an edge is the root of its tree.
 
-Shapes: N rows in all, R rows of a shard, K neighbors per row with the row itself at rank 0, E edges.
+Shapes: N rows in all; R rows of a shard; K neighbors per row, the row itself at rank 0; E edges.
 """
 
 import numba
@@ -42,7 +42,7 @@ def denser(start: int, neighbor: Int32, density: Float32) -> Bool:
 def density_peak_edges(
     start: int, neighbor: Int32, similarity: Float32, uphill: Bool, closeness: Float32, floor: float
 ) -> Columns:
-    """Return the edge of each of a shard's rows to the closest of its denser neighbors.
+    """Return the edges of a shard's rows, each to its closest denser neighbor.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def density_peak_edges(
 
 @numba.njit(nogil=True, cache=True)
 def _closest(neighbor, closeness, uphill, best):  # type: ignore[no-untyped-def]
-    """neighbor, closeness and uphill (R, K) -> best (R,), the rank of the closest uphill neighbor; -1 where there is none."""
+    """Fill best (R,) with the rank of each row's closest uphill neighbor, else -1."""
     for row in range(neighbor.shape[0]):
         best[row] = -1
         for rank in range(neighbor.shape[1]):

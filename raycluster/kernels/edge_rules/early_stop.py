@@ -1,9 +1,9 @@
-"""Rule `early-stop`: FC-ES's walk on NEP, and what FC-ESER and S1 recall after it by a learned score.
+"""Rule `early-stop`: FC-ES's walk on NEP, then recall by a learned score.
 
-A row's neighbors are walked in the order of similarity until the first NEP below theta. Pairs after that stop may return by a
-learned score. Edges are directed, from the row that walks.
+A row's neighbors are walked in the order of similarity until the first NEP below theta. FC-ESER and S1 recall pairs after that
+stop by a learned score. Edges are directed, from the row that walks.
 
-Shapes: R rows of a shard, K neighbors per row with the row itself at rank 0, E edges.
+Shapes: R rows of a shard; K neighbors per row, the row itself at rank 0; E edges.
 """
 
 import numpy as np
@@ -13,9 +13,19 @@ from raycluster.kernels.edge_rules.columns import Columns, edge_columns
 
 
 def walked(neighbor: Int32, nep: Float32, theta: float) -> Bool:
-    """Return which ranks (R, K) come before a row's first NEP below `theta`.
+    """Return which ranks come before a row's first NEP below `theta`.
 
-    Neither the row itself nor a rank without a neighbor is ever walked. Raising `theta` walks fewer ranks.
+    Parameters
+    ----------
+    neighbor, nep : int32 and float32 (R, K)
+        The neighbors of the rows and their NEP.
+    theta : float
+        NEP below which a walk ends, 0..1. Raising it walks fewer ranks.
+
+    Returns
+    -------
+    bool (R, K)
+        False at the row itself and at ranks without a neighbor.
     """
     above = (nep[:, 1:] >= np.float32(theta)) & (neighbor[:, 1:] >= 0)
     return np.pad(np.logical_and.accumulate(above, axis=1), ((0, 0), (1, 0)))
@@ -46,7 +56,7 @@ def recallable(neighbor: Int32, nep: Float32, theta: float, floor: float) -> Boo
 def early_stop_edges(
     start: int, neighbor: Int32, similarity: Float32, nep: Float32, theta: float, score: Float32 | None, eta: float
 ) -> Columns:
-    """Return the directed edges of a shard: those walked, and those recalled by their score.
+    """Return the directed edges of a shard: walked, or recalled by their score.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""Rule `gap`: FaceMap's edges, from neighbors before the first outlying gap between similarities.
+"""Rule `gap`: FaceMap's edges, to neighbors before the first outlying gap.
 
-A row's neighbors are cut before the first gap that exceeds the gaps before it by several of their standard deviations. A row
-divides a weight of 1 among the neighbors that are left, in proportion to similarity; a pair weighs what both rows give it.
+A gap is the difference of two successive similarities. A row's neighbors are cut before the first gap that exceeds the
+mean of the gaps before it by several of their standard deviations. A row divides a weight of 1 among the neighbors that
+are left, in proportion to similarity. A pair weighs what both rows give it.
 
-Shapes: N rows in all, R = stop - start rows of a shard, K neighbors per row with the row itself at rank 0, G = K - 2 gaps,
-T = G - window tested gaps, E edges.
+Shapes: N rows in all; R = stop - start rows of a shard; K neighbors per row, the row itself at rank 0; E edges; K - 2 gaps per
+row, of which T = K - 2 - window are tested.
 """
 
 import math
@@ -85,10 +86,10 @@ def _buffers(k):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _length(similarities, window, z, gap, mean, spread):  # type: ignore[no-untyped-def]
-    """Neighbors of a row before its first outlying gap, from its similarities (K,); gap, mean and spread are work space.
+    """Count a row's neighbors before its first outlying gap, from similarities (K,).
 
-    All windows are summed side by side, each in the order of its gaps, so that the loops vectorize and no sum depends on how
-    they are cut. Sums of gaps are float32, of squared deviations float64 of float32 squares.
+    gap, mean and spread (K,) are work space. All windows are summed side by side, each in the order of its gaps: so the loops
+    vectorize, and the order of every sum is fixed. Sums of gaps are float32. Squared deviations are float32, their sums float64.
     """
     k = similarities.shape[0]
     num_tested = k - 2 - window
@@ -117,7 +118,7 @@ def _length(similarities, window, z, gap, mean, spread):  # type: ignore[no-unty
 
 @numba.njit(nogil=True, cache=True)
 def _scale(similarities, length):  # type: ignore[no-untyped-def]
-    """1 over the sum of a row's first similarities (K,), the row itself left out; 0 where none is above 0.
+    """1 / sum of a row's first similarities (K,), its own left out; 0 for a sum of 0.
 
     float64 holds a sum of float32 similarities above 2^-22 without rounding, so the order of the sum does not matter.
     """
@@ -129,7 +130,7 @@ def _scale(similarities, length):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _pairs(first, last, neighbor, similarity, window, z):  # type: ignore[no-untyped-def]
-    """neighbor and similarity (N, K) -> source, target, weight and similarity (E,) of the rows first..last."""
+    """Return source, target, weight and similarity (E,) of the rows first..last."""
     k = neighbor.shape[1]
     gap, mean, spread = _buffers(k)
     # Phase 1: cut and scale (R,) of the shard's own rows, and room for all of their pairs.

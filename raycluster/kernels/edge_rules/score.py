@@ -1,6 +1,6 @@
 """Rule `score`: pairs whose learned score reaches a limit.
 
-Shapes: N rows in all, R = stop - start rows of a shard, K neighbors per row with the row itself at rank 0, E edges.
+Shapes: N rows in all; R = stop - start rows of a shard; K neighbors per row, the row itself at rank 0; E edges.
 """
 
 from typing import Literal, get_args
@@ -15,7 +15,7 @@ Combine = Literal["mean", "geometric", "minimum", "maximum"]
 """How the scores of a pair's two ends become one."""
 COMBINE = get_args(Combine)
 """The same, in the order of the numbers that the kernels take."""
-_MEAN, _GEOMETRIC, _MINIMUM = 0, 1, 2
+_MEAN, _GEOMETRIC, _MINIMUM = 0, 1, 2  # positions in COMBINE
 MOST_ODDS = 32.0
 """Cap on the odds of an edge, a score of 0.97. Chosen on the development sets; raising it lets certain edges outweigh the others
 further and splits what only edges near the limit hold together."""
@@ -79,7 +79,20 @@ def odds(score: Float32, most: float = MOST_ODDS) -> Float32:
 
 @numba.njit(nogil=True, cache=True)
 def combined(forth, back, combine):  # type: ignore[no-untyped-def]
-    """One score of the two ends' scores, float32; where one is NaN the other, where both are, NaN."""
+    """Return one score of a pair from the scores of its two ends.
+
+    Parameters
+    ----------
+    forth, back : float32
+        The two scores, NaN where an end has none.
+    combine : int
+        Position in `COMBINE`.
+
+    Returns
+    -------
+    float32
+        Where one score is NaN, the other.
+    """
     if np.isnan(back) or np.isnan(forth):
         return back if np.isnan(forth) else forth
     if combine == _MEAN:
@@ -91,7 +104,7 @@ def combined(forth, back, combine):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _pairs(first, last, neighbor, similarity, score, floor, lowest_similarity, combine):  # type: ignore[no-untyped-def]
-    """neighbor, similarity and score (N, K) -> source, target, score and similarity (E,) of the rows first..last."""
+    """Return source, target, score and similarity (E,) of the rows first..last."""
     k = neighbor.shape[1]
     room = (last - first) * (k - 1)
     source, target = np.empty(room, np.int32), np.empty(room, np.int32)

@@ -1,6 +1,6 @@
 """Rule `threshold`: pairs whose similarity reaches a threshold.
 
-Shapes: N rows in all, R = stop - start rows of a shard, K neighbors per row with the row itself at rank 0, E edges.
+Shapes: N rows in all; R = stop - start rows of a shard; K neighbors per row, the row itself at rank 0; E edges.
 """
 
 import numba
@@ -11,7 +11,7 @@ from raycluster.kernels.edge_rules.columns import Columns, edge_columns
 
 
 def threshold_edges(start: int, stop: int, neighbor: Int32, similarity: Float32, floor: float) -> Columns:
-    """Return the undirected pairs of rows start..stop whose similarity is at least `floor`.
+    """Return the undirected pairs of rows start..stop with similarity >= `floor`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def _num_above(similarities, floor):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _is_listed(row, neighbors, similarities, floor):  # type: ignore[no-untyped-def]
-    """Whether a row is among another's neighbors (K,) before the first similarity (K,) below the floor."""
+    """Whether a row is among neighbors (K,) before the first below the floor."""
     for rank in range(neighbors.shape[0]):
         if not similarities[rank] >= floor:
             return False
@@ -54,7 +54,7 @@ def _is_listed(row, neighbors, similarities, floor):  # type: ignore[no-untyped-
 
 @numba.njit(nogil=True, cache=True)
 def _pairs(first, last, neighbor, similarity, floor):  # type: ignore[no-untyped-def]
-    """neighbor and similarity (N, K) -> source, target and similarity (E,) of the rows first..last."""
+    """Return source, target and similarity (E,) of the rows first..last."""
     # Phase 1: room for every rank that may become an edge.
     room = 0
     for i in range(first, last):

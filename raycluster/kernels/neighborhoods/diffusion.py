@@ -1,13 +1,14 @@
-"""Transition probabilities among neighbors, and the density of every row on them: NDDe (S2 section 4.2) or volume.
+"""Transition probabilities among neighbors, and the density of every row on them.
 
-    p_ij = s_ij / sum over c of s_ic                 c over the row itself and its neighbors
-    rho <- P^T rho, from rho = 1 everywhere          (eq. 2, which prints P; that would leave ones as they are)
+    p_ij = s_ij / sum over c of s_ic            (c: the row itself and its neighbors)
+
+    rho <- P^T rho, from rho = 1 everywhere     (NDDe, S2 eq. 2, which prints P: that would leave ones as they are)
 
 A step moves density about and makes none. So the mean stays 1 over all rows, and over every set of rows that no density
 leaves or enters (S2 Theorem 1). In the limit density follows every link, however weak, so the step at which diffusion stops
 matters.
 
-Shapes: N rows, R rows of a call, K neighbors per row with the row itself at rank 0, L <= K ranks that density spreads over.
+Shapes: N rows; R rows of a call; K neighbors per row, the row itself at rank 0; L <= K ranks that density spreads over.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from raycluster.arrays import Float32, Float64, Int32
 
 TOLERANCE = 0.05
-"""Root mean square change of density per step, relative to its mean of 1, below which diffusion has settled. Lowering it
+"""Root mean square change of density per step, relative to its mean of 1, below which diffusion stops. Lowering it
 spreads density farther: in the end along every weak link between identities, towards the volume."""
 
 
@@ -47,7 +48,7 @@ def transition(similarity: Float32, sigma: float | None = None) -> Float32:
 
 
 def volume(similarity: Float32) -> Float32:
-    """Return the standard density (R,): the sum of a row's similarities (R, K), its own 1 included."""
+    """Return the standard density (R,): 1 plus a row's similarities to its neighbors."""
     return np.asarray(1 + np.nansum(similarity[:, 1:], axis=1, dtype=np.float64), np.float32)
 
 

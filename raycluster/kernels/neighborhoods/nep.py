@@ -1,11 +1,18 @@
-"""Neighbor-based edge probability (NEP): the weighted Jaccard similarity of two rows' neighbors (S1 eq. 3 and 8).
+"""Neighbor-based edge probability (NEP): weighted Jaccard of two neighborhoods.
 
-    d_ij     = 2 - 2 clip(a_ij, 0, 1)                            distance of a cosine a_ij
-    p_ij     = exp(-d_ij / tau) or 1 / (1 + exp(delta d_ij + epsilon))
-    p_hat_ij = p_ij / sum over h in N_i of p_ih                  all K neighbors, the row itself included
-    NEP_ij   = sum over h in N_i and N_j of (p_hat_ih + p_hat_jh) / (sum over h in N_i of p_hat_ih + ... N_j of p_hat_jh)
+S1 eq. 3 to 8, for cosines a:
 
-Shapes: N rows in all, R rows of a call, K neighbors per row with the row itself at rank 0.
+    d_ij = 2 - 2 clip(a_ij, 0, 1)
+
+    p_ij = exp(-d_ij / tau) or 1 / (1 + exp(delta d_ij + epsilon))
+
+    q_ij = p_ij / sum over h in N_i of p_ih
+
+    NEP_ij = sum over h in N_i and N_j of (q_ih + q_jh) / (sum over N_i of q_ih + sum over N_j of q_jh)
+
+The papers write p with a hat for q; here it is `p_hat`. N_i are all K neighbors of row i, itself included.
+
+Shapes: N rows in all; R rows of a call; K neighbors per row, the row itself at rank 0.
 """
 
 from typing import Literal
@@ -25,7 +32,7 @@ distance -EPSILON / delta, 0.67 by default. Raising it lets only nearer neighbor
 
 
 def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
-    """Return FC-ES's edge probability exp(-d / tau) of similarities of any shape (S1 eq. 4).
+    """Return FC-ES's edge probability exp(-d / tau) of similarities (S1 eq. 4).
 
     The paper prints exp(-a / tau), which would fall as similarity grows. Raising `tau` (0.5 as published) flattens the
     differences between near and far neighbors.
@@ -35,10 +42,16 @@ def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
 
 
 def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float = EPSILON) -> Float32:
-    """Return S1's edge probability 1 / (1 + exp(delta d + epsilon)) of similarities of any shape (S1 eq. 6).
+    """Return S1's edge probability 1 / (1 + exp(delta d + epsilon)) (S1 eq. 6).
 
-    Raising `delta` (7.5 as published) makes the drop from near to far steeper. Raising `epsilon` moves the
-    drop to nearer pairs.
+    Parameters
+    ----------
+    similarity : float32, any shape
+        Cosines.
+    delta : float
+        Slope, 7.5 as published. Raising it makes the drop from near to far steeper.
+    epsilon : float
+        Offset. Raising it moves the drop to nearer pairs.
     """
     distance = 2.0 - 2.0 * np.clip(similarity, 0.0, 1.0)
     return (1.0 / (1.0 + np.exp(np.float32(delta) * distance + np.float32(epsilon)))).astype(np.float32)
@@ -73,7 +86,7 @@ def edge_probability(
 
 
 def normalized(probability: Float32) -> Float32:
-    """Return p_hat: each row (K,) of edge probabilities divided by its sum. Rows of zeros stay zero."""
+    """Return p_hat: edge probabilities (R, K) over their sum. Rows of zeros stay zero."""
     # The sum is float64, so that the order of 80 addends does not show in float32.
     total = probability.sum(axis=1, dtype=np.float64, keepdims=True)
     return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
@@ -120,7 +133,7 @@ def neighbor_edge_probability(
 
     Notes
     -----
-    S1 eq. 3, with truncation eq. 8. A row that is not truncated has the mass 1, to which p_hat adds up but for rounding.
+    S1 eq. 3; with truncation, eq. 8. Every row that is not truncated has the mass 1, to which p_hat adds up but for rounding.
     """
     stop = len(neighbor) if stop is None else stop
     neighborhoods = Neighborhoods(neighbor, p_hat, convert, length, length_step)

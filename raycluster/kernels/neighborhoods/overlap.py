@@ -1,10 +1,10 @@
 """Sums over the neighbors that a row and each of its neighbors have in common.
 
-    shape   N rows in all, R = stop - start rows per call, K neighbors per row with the row itself at rank 0
-    M       rows whose neighbors a call reads: N as stored, or those gathered for a block of rows
+Shapes: N rows in all; R = stop - start rows of a call; K neighbors per row, the row itself at rank 0; M rows whose neighbors a
+call reads. M is N for arrays as they are stored, else the rows that are gathered for a block.
 
-A row's K neighbors go into a small hash table, and the K neighbors of each neighbor are looked up there: R K^2 look-ups per
-call. Neither work nor memory grows with N.
+A row's K neighbors go into a small hash table. The K neighbors of each neighbor are searched there, R K^2 of them per call.
+Neither work nor memory grows with N.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ Convert = Callable[[Float32], Float32]
 """A function of rows (M, K) that treats every row alone, so that it may be applied to any rows at any time."""
 
 SLOTS_PER_NEIGHBOR = 8
-"""Slots of the hash table per neighbor, at least. Most look-ups miss, and a miss ends at the first empty slot: fewer slots make
-the probes longer, more of them push the table out of the cache. Results do not depend on it."""
+"""Slots of the hash table per neighbor, at least. Most searches miss, and a miss ends at the first empty slot. Fewer
+slots make searches longer, more slots push the table out of the cache. Results do not depend on it."""
 ROWS_PER_TASK = 256
 """Rows that a thread takes at once, at most. Each such task fills one hash table again and again."""
 GATHERED_ENTRIES = 2**21
@@ -33,7 +33,7 @@ ORDERING_RANKS = 16
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """The neighbors of all rows with a weight for each, and how far down each row's neighbors count."""
+    """The neighbors of all rows, their weights, and how many of each row's count."""
 
     neighbor: Int32
     """(N, K), -1 past the last neighbor of a row."""
@@ -56,7 +56,7 @@ def overlaps(
     is_needed: Bool | None = None,
     threads: int | None = None,
 ) -> Float32:
-    """Return the weight that rows start..stop have in common with each of their neighbors.
+    """Return the weight that rows start..stop share with each of their neighbors.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _as_stored(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: B
 
 
 def _gathered(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: Bool | None) -> _Lists:
-    """Copies of the rows start..stop and of their needed neighbors, with converted weights."""
+    """Copies of rows start..stop and their needed neighbors, with converted weights."""
     assert neighborhoods.convert is not None
     listed = neighborhoods.neighbor[start:stop]
     is_read = listed >= 0 if is_needed is None else (listed >= 0) & is_needed
@@ -144,13 +144,13 @@ def _compute(lists: _Lists, length_step: int, product: bool, threads: int, out: 
 
 @numba.njit(nogil=True, cache=True)
 def _slot(node, mask):  # type: ignore[no-untyped-def]
-    """First slot of a node: multiplicative hashing with 2^32 / golden ratio, low bits dropped."""
+    """First slot of a node: multiplicative hashing with 2^32 / golden ratio."""
     return ((node * np.int32(-1640531535)) >> np.int32(9)) & mask
 
 
 @numba.njit(nogil=True, cache=True)
 def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
-    """How many of a row's neighbors count: min(K, step ceil(length / step)), in integers."""
+    """How many of a row's neighbors count: min(K, step ceil(length / step))."""
     if length.size == 0:
         return k
     return min(k, (length[row] + step - 1) // step * step)
@@ -158,7 +158,7 @@ def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _overlaps(own, other, order, task, neighbor, weight, length, step, product, out):  # type: ignore[no-untyped-def]
-    """own (R,), other (R, K), order (R,), neighbor and weight (M, K), length (M,) or (0,) -> out (R, K)."""
+    """Fill out (R, K), with rows taken in `order` (R,); other shapes as in `_Lists`."""
     num_rows, k = out.shape
     slots = 4
     while slots < SLOTS_PER_NEIGHBOR * k:
@@ -184,7 +184,7 @@ def _overlaps(own, other, order, task, neighbor, weight, length, step, product, 
                 mass += np.float64(weight[i, h])
             if count == k:
                 mass = 1.0
-            # Phase 2: each neighbor's neighbors are looked up, in rank order: the order of the sum decides its rounding.
+            # Phase 2: each neighbor's neighbors are searched in rank order, which fixes the rounding of the sum.
             for rank in range(k):
                 j = other[row, rank]
                 if j < 0 or rank >= count:

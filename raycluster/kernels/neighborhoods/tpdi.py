@@ -1,11 +1,11 @@
-"""Transition-probability-based distance (TPDi) of rows and their neighbors (S2 section 4.3).
+"""Transition-probability-based distance (TPDi) of neighbors (S2 section 4.3).
 
     d_ij = 1 - sum over c in N_i and N_j of sqrt(p_ic p_jc)        (eq. 4), p as in `diffusion.transition`
 
-It lies in 0..1 and is 0 where two rows have the same transition probabilities. With equal probabilities and equally many
-neighbors, d = 1 - 2 J / (1 + J) for the Jaccard similarity J of the two neighborhoods.
+It lies in 0..1 and is 0 where two rows have the same transition probabilities. For rows with equally many
+neighbors, all of one probability, d = 1 - 2 J / (1 + J): J is the Jaccard similarity of the neighborhoods.
 
-Shapes: N rows in all, R rows of a call, K neighbors per row with the row itself at rank 0.
+Shapes: N rows in all; R rows of a call; K neighbors per row, the row itself at rank 0.
 """
 
 import numpy as np
