@@ -24,7 +24,8 @@ from raycluster.config.networks import EncoderConfig, FilterConfig, PredictorCon
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.models import card as folder
 from raycluster.models.bfloat16 import fast_bfloat16
-from raycluster.models.inference import Scorer, make
+from raycluster.models.build import build_network
+from raycluster.models.inference import Predictor
 from raycluster.synthetic.generator import SyntheticConfig, generate
 
 BACKGROUND = (0.0, 0.06)
@@ -70,7 +71,7 @@ class Data:
         neighbor, _ = exact_top_k(vectors, np.arange(len(vectors), dtype=np.int32), vectors, args.k, 2)
         return cls(vectors, neighbor, np.minimum(np.bincount(labels)[labels], args.k))
 
-    def scorer(self, predictor: PredictorConfig, topk: Int64) -> Scorer:
+    def scorer(self, predictor: PredictorConfig, topk: Int64) -> Predictor:
         """Of an untrained predictor, with a thread a core."""
         parts = ("config", "thresholds", "curves", "metrics", "history", "versions")
         nothing: dict[str, Any] = {part: {} for part in parts}
@@ -82,9 +83,11 @@ class Data:
         torch.manual_seed(0)
         threads = len(os.sched_getaffinity(0))
         with tempfile.TemporaryDirectory() as url:
-            card = folder.save(url, card, {"predictor": make("predictor", card).state_dict()})
-            return Scorer(
-                url, card, "predictor", self.neighbor, self.vectors, BACKGROUND, topk=topk, threads=threads
+            card = folder.save(url, card, {"predictor": build_network("predictor", card).state_dict()})
+            facts = {"background": BACKGROUND}
+            similarity = np.empty(self.neighbor.shape, np.float32)  # neither form reads it
+            return Predictor.open(
+                url, card, self.neighbor, similarity, self.vectors, facts, topk=topk, threads=threads
             )  # fmt: skip
 
 
@@ -154,14 +157,17 @@ class Peer(nn.Module):
         return self.encoder(self.embed(tokens) + position)
 
 
-def peer(scorer: Scorer, rows: int) -> Callable[[], npt.NDArray[np.float32]]:
+def peer(scorer: Predictor, rows: int) -> Callable[[], npt.NDArray[np.float32]]:
     """Scores the first rows with the scorer's vanilla network in one batch, its encoder replaced."""
     network: Any = copy.deepcopy(scorer.network)
-    network.encoder = Peer(network.encoder, VANILLA).to(scorer.device).eval()
+    network.encoder = Peer(network.encoder, VANILLA).to(scorer.near.device).eval()
 
     def score() -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast(scorer.device.type, torch.bfloat16, enabled=scorer.bfloat16):
-            logits = network(*scorer.neighborhoods.of(np.arange(rows)), None, BACKGROUND)
+        with (
+            torch.inference_mode(),
+            torch.autocast(scorer.near.device.type, torch.bfloat16, enabled=scorer.runner.is_bfloat16),
+        ):
+            logits = network(*scorer.near.gather(np.arange(rows)), None, BACKGROUND)
         return np.asarray(logits.float().cpu())
 
     return score
@@ -187,23 +193,27 @@ def main(args: Args) -> None:
     }
     for name, (encoder, topk) in rows.items():
         scorer = data.scorer(PredictorConfig(form="row", tokens="gram", encoder=encoder), topk)
-        keys = most(visible(encoder, topk[: args.rows], args.k), scorer.block)
-        works[name], samples[name] = partial(scorer.rows, 0, args.rows), args.rows
+        keys = most(visible(encoder, topk[: args.rows], args.k), scorer.form.block)
+        works[name], samples[name] = partial(scorer.logits, 0, args.rows), args.rows
         flop[name] = row_flop(encoder, args.k, args.width, keys)
         if encoder is VANILLA:
             works[PEER], samples[PEER], flop[PEER] = peer(scorer, args.rows), args.rows, flop[name]
-            assert np.allclose(works[PEER]()[:, 1:], works[name]()[:, 1:], atol=0.1 if scorer.bfloat16 else 1e-4)
+            assert np.allclose(
+                works[PEER]()[:, 1:], works[name]()[:, 1:], atol=0.1 if scorer.runner.is_bfloat16 else 1e-4
+            )
     for name, encoder, pairs in (("pair, published", PUBLISHED, args.pairs), ("pair, small", SMALL, 8 * args.pairs)):
         scorer = data.scorer(PredictorConfig(form="pair", encoder=encoder), data.topk)
         wanted = np.zeros((pairs // PAIRS_A_ROW, args.k), np.bool_)
         wanted[:, 1 : 1 + PAIRS_A_ROW] = True
-        works[name], samples[name] = partial(scorer.pairs, 0, len(wanted), wanted), int(wanted.sum())
+        works[name], samples[name] = partial(scorer.logits_of_pairs, 0, len(wanted), wanted), int(wanted.sum())
         shown = visible(encoder, data.topk, args.k)
         of_i, of_j = shown[: len(wanted)].repeat(PAIRS_A_ROW), shown[data.neighbor[: len(wanted)][wanted]]
-        flop[name] = pair_flop(encoder, args.k, args.width, most(of_i, scorer.block) + most(of_j, scorer.block))
-    works["gemm float32"] = gemm(scorer.device, torch.float32)
-    if fast_bfloat16(scorer.device):
-        works["gemm bfloat16"] = gemm(scorer.device, torch.bfloat16)
+        flop[name] = pair_flop(
+            encoder, args.k, args.width, most(of_i, scorer.form.block) + most(of_j, scorer.form.block)
+        )
+    works["gemm float32"] = gemm(scorer.near.device, torch.float32)
+    if fast_bfloat16(scorer.near.device):
+        works["gemm bfloat16"] = gemm(scorer.near.device, torch.bfloat16)
     times = interleaved(works, args.rounds)
     best = {
         name: 2e-9 * GEMM**3 / min(times[name]) if name in times else None for name in ("gemm float32", "gemm bfloat16")

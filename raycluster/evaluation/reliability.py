@@ -1,6 +1,6 @@
-"""How far probabilities are to be trusted, measured on pairs or rows whose truth is known.
+"""Measures of probabilities and scores against the truth of labelled pairs.
 
-M   pairs, or rows of a labelled set
+Shapes: M pairs or rows with a true label.
 """
 
 import numpy as np
@@ -10,10 +10,21 @@ from raycluster.models.calibration import Table
 
 
 def reliability(probability: Floats, same: Bool | Floats, bins: int = 10) -> Table:
-    """Predicted against actual share of true pairs by equal bins of 0..1: low, high, count, mean_probability, share_same.
+    """Return predicted against actual share of true pairs, per bin of probability.
 
-    probability (M,) in 0..1, same (M,) the truth, or its chance in 0..1. A bin is [low, high), the last one [low, 1]; empty
-    ones are left out.
+    Parameters
+    ----------
+    probability
+        (M,) in 0..1.
+    same
+        (M,), the truth, or its chance in 0..1.
+    bins
+        Equal bins of 0..1: [low, high), the last one [low, 1]. Empty ones are left out.
+
+    Returns
+    -------
+    list of dict
+        low, high, count, mean_probability, share_same.
     """
     assert np.all((probability >= 0) & (probability <= 1)), "a probability lies in 0..1"
     edges = np.arange(1, bins) / bins
@@ -34,15 +45,18 @@ def reliability(probability: Floats, same: Bool | Floats, bins: int = 10) -> Tab
 
 
 def expected_calibration_error(table: Table) -> float:
-    """Mean over pairs of |mean_probability - share_same| of their bin, from the table of `reliability`; 0 if empty."""
+    """Return the mean over pairs of their bin's |mean_probability - share_same|.
+
+    `table` is that of `reliability`; an empty one has error 0.
+    """
     pairs = sum(row["count"] for row in table)
     return sum(row["count"] * abs(row["mean_probability"] - row["share_same"]) for row in table) / max(pairs, 1)
 
 
 def average_precision(score: Floats, same: Bool) -> float:
-    """Area under the precision-recall steps, sum of (R_n - R_(n-1)) P_n over the distinct scores; 0 without a true pair.
+    """Return the area under the steps of precision over recall; 0 without a true pair.
 
-    score (M,), same (M,).
+    That is the sum of (R_n - R_(n-1)) P_n over the distinct scores, as in scikit-learn, for score (M,) and truth (M,).
     """
     order = np.argsort(-score, kind="stable")
     last = np.flatnonzero(np.diff(score[order], append=np.nan))

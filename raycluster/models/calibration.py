@@ -1,8 +1,8 @@
-"""How a model's raw numbers become probabilities: Platt scaling of its logits, and how often a predicted Top-K is near.
+"""Raw numbers of a model made probabilities: Platt scaling, and Top-K confidence.
 
 Training fits both on held-out identities, and the model's card carries them; inference only applies them.
 
-    M   pairs        R   rows        K   neighbors per row, the row itself included
+Shapes: M pairs, R rows, K neighbors per row with the row itself at rank 0.
 """
 
 import numpy as np
@@ -15,26 +15,33 @@ Table = list[dict[str, float]]
 """A curve or table: one dictionary of plain numbers per point, ready for the card of a model."""
 
 BUCKET = 10
-"""Counts of Top-K, in neighbors, that share one confidence: the step to which eq. 7 of S1 rounds a Top-K up."""
-_FLATTEST = 1e-6
-"""Lowest slope per standard deviation of the logits that the fit may return: a probability never falls as the logit rises."""
-_NARROWEST = 1e-9
-"""Spread of logits, as a share of the largest, that is float64's rounding and not a difference between pairs."""
+"""Predicted Top-K, in neighbors, that share one confidence: the step to which eq. 7 of S1 rounds a Top-K up."""
+FLATTEST = 1e-6
+"""Least slope per standard deviation of the logits that a fit returns: a probability never falls as the logit rises."""
+NARROWEST = 1e-9
+"""Spread of logits, as a share of the largest, that is float64's rounding and no difference between pairs."""
 
 
 def platt(logit: Floats, same: Bool) -> tuple[float, float]:
-    """Slope > 0 and intercept of the most likely `P(same) = sigmoid(slope logit + intercept)`.
+    """Return the slope, above 0, and intercept that make logits probabilities.
 
-    logit (M,) finite, same (M,) whether the pair is one identity, M >= 1. The targets are Platt's (1999), (n + 1) / (n + 2)
-    for the n true pairs and 1 / (m + 2) for the m others, so separable pairs have a finite slope. Logits that tell
-    nothing, or the opposite, give nearly the same probability everywhere.
+    They are the most likely ones for `P(same) = sigmoid(slope logit + intercept)` on Platt's targets (1999). The n true
+    pairs have (n+1)/(n+2) and the m others 1/(m+2), so separable pairs have a finite slope. Logits that carry no
+    information, or rank pairs the wrong way, give nearly the same probability everywhere.
+
+    Parameters
+    ----------
+    logit
+        (M,), finite, at least one.
+    same
+        bool (M,), whether the pair is one identity.
     """
-    assert len(logit) == len(same) > 0, "a logit and a truth a pair"
+    assert len(logit) == len(same) > 0, "one logit and one truth per pair"
     value = np.asarray(logit, np.float64)
     true = np.count_nonzero(same)
     target = np.where(same, (true + 1) / (true + 2), 1 / (len(same) - true + 2))
     center, spread = float(value.mean()), float(value.std())
-    if spread <= _NARROWEST * max(1.0, float(np.abs(value).max())):  # rounding, not a spread
+    if spread <= NARROWEST * max(1.0, float(np.abs(value).max())):  # nothing but rounding
         spread = 1.0
     value = (value - center) / spread
 
@@ -43,24 +50,45 @@ def platt(logit: Floats, same: Bool) -> tuple[float, float]:
         excess = expit(z) - target
         return float((np.logaddexp(0, z) - target * z).mean()), np.array([(excess * value).mean(), excess.mean()])
 
-    found = minimize(
-        loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(_FLATTEST, None), (None, None)],
+    optimum = minimize(
+        loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(FLATTEST, None), (None, None)],
         options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
     )  # fmt: skip
-    slope = float(found.x[0]) / spread
-    return slope, float(found.x[1]) - slope * center
+    slope = float(optimum.x[0]) / spread
+    return slope, float(optimum.x[1]) - slope * center
 
 
 def probability(logit: Floats, slope: float, intercept: float) -> Floats:
-    """Probability of one identity (M,) in 0..1 for logits (M,), of their dtype."""
+    """Return the probability (M,) of one identity, in 0..1, in the logits' dtype.
+
+    Parameters
+    ----------
+    logit
+        (M,); NaN stays NaN.
+    slope, intercept
+        As `platt` returns them.
+    """
     return expit(slope * logit + intercept)
 
 
 def topk_confidence(predicted: Ints, true: Ints, k: int, within: int = 10) -> Table:
-    """How far to trust a predicted Top-K, by buckets 1..10, 11..20, ... of it: low, high, count, share, mean_error.
+    """Return how often a predicted Top-K is near the true one, per bucket of it.
 
-    predicted (R,) and true (R,) in 1..k. `share` of the bucket's rows are at most `within` off, `mean_error` off on
-    average; empty buckets are left out.
+    Buckets are 1..10, 11..20, ... of the prediction; empty ones are left out.
+
+    Parameters
+    ----------
+    predicted, true
+        (R,) in 1..k.
+    k
+        Largest Top-K.
+    within
+        Neighbors that a near prediction may be off. Raising it raises every share.
+
+    Returns
+    -------
+    list of dict
+        low, high, count, share (of the bucket's rows that are near), mean_error (in neighbors).
     """
     assert np.all((predicted >= 1) & (predicted <= k)), "a Top-K lies in 1..k"
     error = np.abs(predicted - true)
@@ -81,7 +109,10 @@ def topk_confidence(predicted: Ints, true: Ints, k: int, within: int = 10) -> Ta
 
 
 def confidence_of(table: Table, predicted: Ints) -> Float32:
-    """`share` (R,) of the bucket of each predicted Top-K (R,), or of the nearest bucket there is, the lower if two are."""
+    """Return the `share` (R,) of the bucket that each predicted Top-K (R,) lies in.
+
+    A bucket that the table lacks has the share of the nearest, of two equally near the lower.
+    """
     assert table, "a confidence table has a bucket"
     low, high, share = (np.array([row[name] for row in table]) for name in ("low", "high", "share"))
     value = np.arange(predicted.max(initial=0) + 1)[:, None]

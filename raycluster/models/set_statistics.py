@@ -1,55 +1,73 @@
-"""What a set tells of itself without labels: the scale its similarities are read on, and what its neighbor lists look like.
+"""Statistics of one set: the scale of its similarities, the shape of its lists.
 
-A cosine of 0.6 is one person in one set and nothing in another. Between the cosines of random pairs and the threshold that
-`limits.far_ranks` picks, both read from the set alone, it means nearly the same in every set. Where all rows share a large
-component (features after a ReLU, constant dimensions, many text models) that component is taken out of every cosine first.
+A cosine of 0.6 is one person in one set and nothing in another. It means nearly the same in every set when it is placed
+between the cosines of random pairs and the threshold that `limits.far_ranks` picks. Both are read from the set, without labels.
+In some sets all rows share a large component (features after a ReLU, constant dimensions, many text models). It is taken out of
+every cosine first.
+
+Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, B some rows, D width of the vectors.
 """
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.arrays import Array, Float32, Int32, Int64, Vectors
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold, sample_pairs
 
+# The shipped model's weights were trained on these numbers: none can change without training it again.
 RANKS = (1, 2, 3, 5, 8, 12, 20, 32, 39)
-"""Ranks that a neighbor list is told by; a shorter list repeats its last."""
+"""Ranks at which a neighbor list is sampled, denser where similarity falls fastest; a shorter list repeats its last."""
 RETURN_RANKS = (1, 2, 4, 8, 16, 32)
-LOOK = 40
-"""Ranks of a neighbor's list in which the row itself is looked for."""
-LENGTHS = (20, 40)
-"""Neighbors judged of a row, where those that follow lie below `STRANGERS`."""
-STRANGERS = 0.6
-"""Of the way from random pairs to the threshold."""
+"""Ranks of neighbors that are checked for listing the row in return: how mutual a set's lists are."""
+RETURN_DEPTH = 40
+"""Ranks of a neighbor's list in which the row itself is searched."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-LEAST_CONTRAST = 2.0
-"""Spreads that the threshold lies above random pairs at least."""
-MOST_BACKGROUND = 0.2
-"""Median cosine of random pairs above which a set is uncentered, and to which it is brought. Networks know higher ones from few
-sets, and merge strangers there (benchmarks/auto.md)."""
+"""Quantiles over rows of the similarity at each of `RANKS`: small and large identities differ in them."""
 SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 5
+"""Length of `SetStatistics.setting`: those quantiles, the return shares, and five numbers of the scale itself."""
+LENGTHS = (20, 40)
+"""Neighbors of a row that are scored where all that follow are strangers. Shorter lists are scored faster."""
+STRANGERS = 0.6
+"""Similarity below which a neighbor is a stranger, as a share of the way from random pairs to the threshold. Raising it leaves
+out more neighbors, and scores faster. A neighbor that is left out becomes no edge of its row."""
+LEAST_CONTRAST = 2.0
+"""Least distance of the threshold from random pairs, in spreads of their cosines: the scale needs a length above 0."""
+MOST_BACKGROUND = 0.2
+"""Median cosine of random pairs above which a set counts as uncentered, and to which it is brought. Networks saw few sets with
+higher ones in training, and merge strangers there (benchmarks/auto.md)."""
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Of one set. Plain numbers, so that it travels in JSON; all but `shared` are of cosines as `read` gives them."""
+class SetStatistics:
+    """Statistics of one set: plain numbers, so that they travel in JSON.
+
+    All but `shared` are of cosines without the shared component, as `without_shared` returns them.
+    """
 
     shared: float
-    """Squared length of the component of unit rows that is taken to be of all rows; 0 in a centered set."""
+    """Squared length of the component that all unit rows have in common; 0 in a centered set."""
     background: float
     """Median cosine of random pairs, at most `MOST_BACKGROUND`."""
     spread: float
-    """Their spread, above 0."""
+    """Spread of those cosines, as of a normal distribution, from their lower half; above 0."""
     threshold: float
-    """The picked similarity threshold, at least `LEAST_CONTRAST` spreads above the background."""
+    """Picked similarity threshold, at least `LEAST_CONTRAST` spreads above the background."""
     setting: tuple[float, ...]
     """`SETTING` statistics of the neighbor lists, each of order 1."""
 
     @classmethod
-    def of(cls, neighbor: Int32, similarity: Float32, vectors: Vectors) -> "Scale":
-        """Read from the neighbors (N, K) and unit vectors (N, D) of a set; deterministic, of at most 50,000 rows each."""
+    def measure(cls, neighbor: Int32, similarity: Float32, vectors: Vectors) -> "SetStatistics":
+        """Return the statistics of a set; deterministic, from at most 50,000 rows.
+
+        Parameters
+        ----------
+        neighbor, similarity
+            int32 and float32 (N, K), -1 where a list is short.
+        vectors
+            float32 or float16 (N, D), of unit length.
+        """
         pairs = sample_pairs(vectors)
         shared = max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND))
         if shared > 0:
@@ -58,67 +76,99 @@ class Scale:
         picked, facts = pick_threshold(similarity, pairs)
         background, spread = pairs.median, pairs.spread
         threshold = max(picked, background + LEAST_CONTRAST * spread)
-        rows, contrast = len(similarity), threshold - background
-        some = np.arange(0, rows, -(-rows // MAX_ROWS))
-        profile = (np.asarray(similarity[some])[:, _within(similarity, RANKS)] - background) / contrast
-        ids = neighbor[some]
-        returned = [_returned(neighbor, some, ids[:, rank]) for rank in _within(neighbor, RETURN_RANKS)]
-        setting = [
-            *(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(),
-            4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"], *returned,
-        ]  # fmt: skip
+        contrast = threshold - background
+        # factors and offsets bring each number to order 1
+        scale = (4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"])
+        rows = np.arange(0, len(similarity), -(-len(similarity) // MAX_ROWS))
+        profile = (np.asarray(similarity[rows])[:, ranks_within(similarity, RANKS)] - background) / contrast
+        setting = [*(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(), *scale, *_return_shares(neighbor, rows)]
+        # rounded, so that the last bits of a platform's quantiles change no score
         return cls(shared, background, spread, threshold, tuple(round(float(value), 6) for value in setting))
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Scale":
+    def from_json(cls, values: dict[str, Any]) -> "SetStatistics":
+        """Return the statistics that `to_json` made `values` of."""
         return cls(**{**values, "setting": tuple(values["setting"])})
 
-    def read(self, cosine: Any) -> Any:
-        """Cosines of any shape without the shared component."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the statistics as plain numbers by name."""
+        return asdict(self)
+
+    def without_shared(self, cosine: Any) -> Any:
+        """Return cosines of any shape without the shared component."""
         return unshared(cosine, self.shared)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+
+def measure(form: str, neighbor: Int32, similarity: Float32, vectors: Vectors) -> dict[str, Any]:
+    """Return what a predictor reads of the whole set, ready for JSON.
+
+    Parameters
+    ----------
+    form
+        Form of the predictor, `card.training.predictor.form`.
+    neighbor, similarity
+        int32 and float32 (N, K), -1 where a list is short.
+    vectors
+        float32 or float16 (N, D), of unit length.
+
+    Returns
+    -------
+    dict
+        `statistics` for the form relative, else `background`, median and spread of the cosines of random pairs.
+    """
+    if form == "relative":
+        return {"statistics": SetStatistics.measure(neighbor, similarity, vectors).to_json()}
+    pairs = sample_pairs(vectors)
+    return {"background": [pairs.median, pairs.spread]}
 
 
 def unshared(cosine: Any, shared: Any) -> Any:
-    """Cosines, of any shape, of what is left of unit rows that have a component of squared length `shared` in common, at right
-    angles to all else: one stays one, `shared` becomes zero, and no order changes."""
+    """Return cosines of what is left of unit rows without their common component.
+
+    Parameters
+    ----------
+    cosine
+        Any shape, array or tensor.
+    shared
+        Squared length of the component, at right angles to all else. A cosine of 1 stays 1, one of `shared` becomes 0,
+        and no order changes.
+    """
     return (cosine - shared) / (1 - shared)
 
 
-def lengths(similarity: Float32, scale: Scale) -> npt.NDArray[np.int64]:
-    """How many neighbors (B,) of rows are worth judging, by their similarities (B, K): the least of `LENGTHS` that leaves out
-    none above `STRANGERS`, else all K."""
+def lengths(similarity: Float32, statistics: SetStatistics) -> Int64:
+    """Return how many neighbors (B,) of rows are worth scoring.
+
+    The least of `LENGTHS` beyond which no neighbor lies above `STRANGERS`, else all K.
+
+    Parameters
+    ----------
+    similarity
+        float32 (B, K), descending in every row.
+    statistics
+        Those of the whole set.
+    """
     k = similarity.shape[1]
-    floor = scale.background + STRANGERS * (scale.threshold - scale.background)
-    found = np.full(len(similarity), k)
-    for length in sorted((length for length in LENGTHS if length < k), reverse=True):
-        found[scale.read(similarity[:, length]) < floor] = length
-    return found
+    lowest = statistics.background + STRANGERS * (statistics.threshold - statistics.background)
+    length = np.full(len(similarity), k)
+    for shorter in sorted((shorter for shorter in LENGTHS if shorter < k), reverse=True):
+        length[statistics.without_shared(similarity[:, shorter]) < lowest] = shorter
+    return length
 
 
-def _within(table: npt.NDArray[Any], ranks: tuple[int, ...]) -> list[int]:
+def ranks_within(table: Array, ranks: tuple[int, ...]) -> list[int]:
+    """Return `ranks`, each at most the last column of a table (N, K)."""
     return [min(rank, table.shape[1] - 1) for rank in ranks]
 
 
-def _returned(neighbor: Int32, rows: npt.NDArray[np.int64], of: Int32) -> float:
-    """Share of `rows` that are among the first `LOOK` neighbors of their neighbor `of`, both (M,)."""
-    theirs = neighbor[np.maximum(of, 0)][:, :LOOK]
-    return float(((theirs == rows[:, None]).any(axis=1) & (of >= 0)).mean())
+def _return_shares(neighbor: Int32, rows: Int64) -> list[float]:
+    """Return, per rank of `RETURN_RANKS`, the share of rows listed in return.
 
-
-class Lists:
-    """What the other rows' lists say of a row, gathered from memory-mapped tables: neighbor and similarity (N, K)."""
-
-    def __init__(self, neighbor: Int32, similarity: Float32) -> None:
-        self.neighbor, self.similarity = neighbor, similarity
-        self.ranks = _within(similarity, RANKS)
-
-    def of(self, rows: npt.NDArray[np.integer], k: int) -> tuple[Int32, Float32]:
-        """For the first `k` neighbors of rows (B,): the rank (B, k) that the row has among their first k, 2 k where it is
-        not there, and their own similarities (B, k, R) at `RANKS`. What an absent neighbor gets means nothing."""
-        ids = np.maximum(self.neighbor[rows, :k], 0)
-        found = self.neighbor[ids, :k] == rows[:, None, None]
-        rank = np.where(found.any(axis=2), found.argmax(axis=2), 2 * k).astype(np.int32)
-        return rank, self.similarity[ids[:, :, None], self.ranks]
+    That is the share of `rows` (B,) which stand in the list of their neighbor at that rank.
+    """
+    shares = []
+    for rank in ranks_within(neighbor, RETURN_RANKS):
+        ids = neighbor[rows, rank]
+        listed = neighbor[np.maximum(ids, 0)][:, :RETURN_DEPTH]
+        shares.append(float(((listed == rows[:, None]).any(axis=1) & (ids >= 0)).mean()))
+    return shares

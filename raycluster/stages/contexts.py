@@ -14,14 +14,14 @@ from raycluster.storage.run_folder import Part, Run, Stage
 
 def compute(run: Run, shard: int) -> Part:
     """Encode one shard's rows."""
-    from raycluster.models.inference import Scorer
+    from raycluster.models.inference import ContextEncoder
 
     start, stop = run.starts[shard : shard + 2]
     url = str(run.config.model)
     card, _ = load_card(url)
     vectors = embeddings.vectors(run)
     neighbor = scratch.joined(run, "knn", "neighbor", "int32")
-    context = Scorer(url, card, "predictor", neighbor, vectors, threads=run.threads).contexts(start, stop)
+    context = ContextEncoder.open(url, card, neighbor, vectors, threads=run.threads).contexts(start, stop)
     rows = np.arange(start, stop, dtype=np.int32)
     return Part([schemas.from_columns(schemas.contexts(context.shape[1]), row=rows, context=context)])
 

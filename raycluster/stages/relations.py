@@ -4,7 +4,7 @@
 the floor that the model was calibrated to (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
-from raycluster.limits.far_ranks import sample_pairs
-from raycluster.models.card import Card, load_card
+from raycluster.models.card import load_card
 from raycluster.models.requirements import thresholds_of
-from raycluster.models.set_statistics import Scale
+from raycluster.models.set_statistics import measure
 from raycluster.stages import edges, embeddings
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.topk import TOPK
@@ -23,54 +22,22 @@ from raycluster.storage import node_cache as scratch
 from raycluster.storage import schemas
 from raycluster.storage.run_folder import Part, Run, Stage
 
-if TYPE_CHECKING:
-    from raycluster.models.inference import Scorer
-
-
-def measured(card: Card, neighbor: Int32, similarity: Float32, vectors: Vectors) -> dict[str, Any]:
-    """What the model's predictor is told of the whole set: its `Scale`, or mean and spread of the cosines of random pairs."""
-    if card.training.predictor.form == "relative":
-        return {"scale": Scale.of(neighbor, similarity, vectors).to_json()}
-    pairs = sample_pairs(vectors)
-    return {"background": [pairs.median, pairs.spread]}
-
-
-def scorer(
-    card: Card, url: str, told: dict[str, Any], neighbor: Int32, similarity: Float32, vectors: Vectors, **known: Any
-) -> "Scorer":
-    """The model's predictor on a set of which `told` was `measured`."""
-    from raycluster.models.inference import Scorer
-
-    if "scale" in told:
-        known |= {"similarity": similarity, "scale": Scale.from_json(told["scale"])}
-    else:
-        known["background"] = tuple(told["background"])
-    return Scorer(url, card, "predictor", neighbor, vectors, **known)
-
-
-def calibrated(card: Card, logit: Float32) -> Float32:
-    """Scores: probabilities by the model's calibration, NaN where there is no logit."""
-    from raycluster.models.calibration import probability
-
-    return np.asarray(
-        probability(logit, card.thresholds.get("slope", 1.0), card.thresholds.get("intercept", 0.0)), np.float32
-    )
-
 
 def scores_in_memory(url: str, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int) -> Float32:
     """Scores (N, K) of all neighbors by the model at `url`."""
+    from raycluster.models.inference import Predictor
+
     card, _ = load_card(url)
-    told = measured(card, neighbor, similarity, vectors)
-    return calibrated(
-        card, scorer(card, url, told, neighbor, similarity, vectors, threads=threads).rows(0, len(neighbor))
-    )
+    facts = measure(card.training.predictor.form, neighbor, similarity, vectors)
+    predictor = Predictor.open(url, card, neighbor, similarity, vectors, facts, threads=threads)
+    return predictor.score_rows(0, len(neighbor))
 
 
 def prepare(run: Run) -> dict[str, Any]:
     """What the predictor is told of the set, and with `recall` the limits that choose what is scored."""
     card, _ = load_card(str(run.config.model))
     vectors = embeddings.vectors(run)
-    found = measured(card, *edges.neighbors(run), vectors)
+    found = measure(card.training.predictor.form, *edges.neighbors(run), vectors)
     if run.config.relations.score == "recall":
         known = thresholds_of(run.config)
         found["theta"] = edges.calibrated_or_given("edges.theta", run.config.edges.theta, known)
@@ -87,6 +54,8 @@ def _floor(config: Config, calibrated: dict[str, float]) -> float:
 
 def compute(run: Run, shard: int) -> Part:
     """Score one shard's pairs."""
+    from raycluster.models.inference import Predictor
+
     start, stop = run.starts[shard : shard + 2]
     prepared, url = run.prepared("relations"), str(run.config.model)
     card, _ = load_card(url)
@@ -96,15 +65,15 @@ def compute(run: Run, shard: int) -> Part:
     contexts = None
     if CONTEXTS.wanted(run.config):
         contexts = scratch.joined(run, "contexts", "context", run.config.knn.storage)
-    known: dict[str, Any] = {"topk": topk, "contexts": contexts, "threads": run.threads}
-    of_set = scorer(card, url, prepared, neighbor, similarity, vectors, **known)
+    predictor = Predictor.open(
+        url, card, neighbor, similarity, vectors, prepared, topk=topk, contexts=contexts, threads=run.threads
+    )
     if run.config.relations.score == "all":
-        logit = of_set.rows(start, stop)
+        score = predictor.score_rows(start, stop)
     else:
         nep = edges.nep_of(run, start, stop)
         wanted = recallable(neighbor[start:stop], nep, prepared["theta"], prepared["floor"])
-        logit = of_set.pairs(start, stop, wanted)
-    score = calibrated(card, logit)
+        score = predictor.score_pairs(start, stop, wanted)
     rows = np.arange(start, stop, dtype=np.int32)
     facts = {"scored": int(np.count_nonzero(~np.isnan(score)))}
     return Part([schemas.from_columns(schemas.relations(run.config.knn.k), row=rows, score=score)], facts)

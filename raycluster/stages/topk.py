@@ -66,14 +66,14 @@ def _given(run: Run, shard: int) -> tuple[Int64, Float32]:
 def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
     """Counts of a shard's rows by the adaptive filter, and the share of held-out rows that such a count was right for."""
     from raycluster.models.calibration import confidence_of
-    from raycluster.models.inference import Scorer
+    from raycluster.models.inference import TopkFilter
 
     card, _ = load_card(str(run.config.model))
     vectors = embeddings.vectors(run)
     neighbor = scratch.joined(run, "knn", "neighbor", "int32")
     background = tuple(run.prepared("topk")["background"])
-    scorer = Scorer(str(run.config.model), card, "filter", neighbor, vectors, background, threads=run.threads)
-    k = scorer.topk(*run.starts[shard : shard + 2])
+    topk_filter = TopkFilter.open(str(run.config.model), card, neighbor, vectors, background, threads=run.threads)
+    k = topk_filter.topk(*run.starts[shard : shard + 2])
     return k, confidence_of(card.confidence, k) if card.confidence else np.ones(len(k), np.float32)
 
 

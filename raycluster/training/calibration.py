@@ -1,6 +1,6 @@
-"""Curves over held-out pairs, and the point that is chosen of each.
+"""Curves over held-out pairs, and the point that is chosen from a curve.
 
-M   pairs of a row and a neighbor, both of held-out identities or one of them
+Shapes: M pairs of a held-out row and a neighbor.
 """
 
 import math
@@ -14,10 +14,21 @@ from raycluster.models.calibration import Table
 
 
 def edge_curve(score: Floats, same: Bool, thresholds: Sequence[float] | Float64) -> Table:
-    """What keeping the edges with score >= threshold does, a point a threshold: threshold, precision, recall, edges.
+    """Return precision and recall of the edges with score >= threshold, per threshold.
 
-    score (M,), same (M,); thresholds are compared in the precision of the scores. Precision is 1 where no edge is left,
-    recall 1 where there is no true pair to keep, as in `metrics.pairwise`.
+    Parameters
+    ----------
+    score
+        (M,), higher for more likely pairs.
+    same
+        bool (M,), whether the pair is one identity.
+    thresholds
+        Compared in the precision of the scores.
+
+    Returns
+    -------
+    list of dict
+        threshold, precision (1 where no edge is left), recall (1 without a true pair, as in `metrics.pairwise`), edges.
     """
     order = np.argsort(score, kind="stable")
     true_below = np.concatenate([[0], np.cumsum(same[order])])
@@ -35,22 +46,46 @@ def edge_curve(score: Floats, same: Bool, thresholds: Sequence[float] | Float64)
 
 
 def floor_for_recall(nep: Floats, same: Bool, share: float = 0.95) -> float:
-    """The highest NEP floor (delta of S1's edge recall) at or above which `share` (0..1, above 0) of the true pairs lie.
+    """Return the highest NEP floor that keeps a share of the true pairs.
 
-    nep (M,), same (M,). `edge_curve(nep, same, ...)` is its curve. Raises InputError where no pair is true.
+    Parameters
+    ----------
+    nep
+        (M,), NEP of the pairs, in 0..1.
+    same
+        bool (M,), whether the pair is one identity.
+    share
+        Share of the true pairs to keep, above 0 and at most 1. Raising it lowers the floor: more pairs are scored.
+
+    Raises
+    ------
+    InputError
+        Where no pair is true.
+
+    Notes
+    -----
+    The floor is delta of S1's edge recall.
     """
     assert 0 < share <= 1, "a share of the true pairs"
     true = np.sort(nep[same])
     if len(true) == 0:
         raise InputError("No row held out of training has a neighbor of its own identity; train on more identities.")
-    kept = math.ceil(share * len(true) - 1e-9)
+    kept = math.ceil(share * len(true) - 1e-9)  # 0.95 of 20 pairs are 19, whatever float64 makes of the product
     return float(true[len(true) - max(kept, 1)])
 
 
 def best(curve: Table, key: str = "f", tolerance: float = 0.001) -> dict[str, float]:
-    """The strictest point of a curve whose `key` is within `tolerance` of the highest: it has the highest threshold.
+    """Return the point with the highest threshold among the nearly best ones.
 
-    Wrong merges are worse than wrong splits, and so small a difference is Infomap's noise, in precision as in F.
+    Parameters
+    ----------
+    curve
+        Points with `threshold` and `key`; at least one.
+    key
+        Quality that is maximized.
+    tolerance
+        How far below the highest `key` a point may lie. So small a difference is the noise of a partition, and a stricter
+        threshold is preferred since wrong merges are worse than wrong splits. Raising it splits more.
     """
     highest = max(point[key] for point in curve)
     return max((point for point in curve if point[key] >= highest - tolerance), key=lambda point: point["threshold"])

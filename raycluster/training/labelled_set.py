@@ -13,7 +13,7 @@ from raycluster.arrays import Bool, Float32, Int32, Int64, Vectors
 from raycluster.errors import InputError
 from raycluster.evaluation.truth import UNKNOWN, labelled_rows
 from raycluster.limits.far_ranks import sample_pairs
-from raycluster.models.set_statistics import Scale
+from raycluster.models.set_statistics import SetStatistics
 from raycluster.stages import edges, embeddings
 from raycluster.stages.topk import TOPK
 from raycluster.storage import node_cache as scratch
@@ -47,9 +47,9 @@ class LabelledSet:
         self.size = np.where(self.identity == UNKNOWN, 0, count[code])
 
     @cached_property
-    def scale(self) -> Scale:
-        """What the form relative is told of the set."""
-        return Scale.of(self.neighbor, self.similarity, self.vectors)
+    def statistics(self) -> SetStatistics:
+        """Statistics that the form relative reads of the set."""
+        return SetStatistics.measure(self.neighbor, self.similarity, self.vectors)
 
     def same(self, rows: npt.NDArray[np.integer]) -> Bool:
         """Which neighbors (B, K) of labelled rows are of the row's identity, self included."""

@@ -12,11 +12,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from raycluster.arrays import Bool, Int64
 from raycluster.evaluation.reliability import average_precision
 from raycluster.kernels.edge_rules import recallable
+from raycluster.models.neighbor_profiles import NeighborProfiles
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.networks.relative import MOST, UNITS, RelativePredictor
-from raycluster.models.set_statistics import Lists
 from raycluster.stages import edges
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.sampler import OverSets
@@ -162,8 +162,8 @@ class RelativeTask(RowTask):
     ) -> None:
         super().__init__(sets, module, device, teacher)
         self.k = min(MOST, *(part.neighbor.shape[1] for part in sets))
-        self.lists = [Lists(part.neighbor, part.similarity) for part in sets]
-        self.scales = module.scales([part.scale for part in sets], device)
+        self.profiles = [NeighborProfiles(part.neighbor, part.similarity) for part in sets]
+        self.scales = module.statistics_tensor([part.statistics for part in sets], device)
 
     def _inputs(self, over: OverSets, rows: Rows) -> tuple[Any, ...]:
         vectors, present, _, _ = over.gather(rows)
@@ -171,7 +171,7 @@ class RelativeTask(RowTask):
         if self.module.training:
             k = -(-self.k // PARTS[int(torch.randint(len(PARTS), ()))])
             scales = blurred(scales)
-        told = [self.lists[part].of(some, k) for part, some in rows]
+        told = [self.profiles[part].gather(some, k) for part, some in rows]
         back, profile = (over.tensor(each) for each in zip(*told, strict=True))
         of = over.tensor([np.full(len(some), part) for part, some in rows])
         return vectors[:, :k], present[:, :k], back, profile, scales, of

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from raycluster.arrays import Int64
-from raycluster.models.inference import Neighborhoods
+from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.training.labelled_set import LabelledSet
 
 
@@ -55,7 +55,7 @@ class OverSets:
 
         Sets of another width are filled up with zeros, which changes no cosine: only Gram tokens mix widths.
         """
-        found = [self.neighborhoods[part].of(some) for part, some in rows]
+        found = [self.neighborhoods[part].gather(some) for part, some in rows]
         vectors = torch.cat([pad(each, (0, self.width - each.shape[2])) for each, _ in found])
         each = torch.tensor([self.sets[part].background for part, some in rows for _ in some], device=self.device)
         topk = None
@@ -73,7 +73,7 @@ class OverSets:
         for part, some in rows:
             ids = self.sets[part].neighbor[some]
             listed, place = np.unique(ids.clip(min=0), return_inverse=True)
-            found.append(self.neighborhoods[part].of(listed, nearest))
+            found.append(self.neighborhoods[part].gather(listed, nearest))
             places.append(place.reshape(ids.shape) + count)
             there.append(ids >= 0)
             count += len(listed)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from raycluster.errors import InputError
+from raycluster.models.build import Network, build_network
 from raycluster.models.card import Card, load_card, load_network
-from raycluster.models.inference import Network, make
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import RowPredictor
@@ -39,7 +39,7 @@ def learn(
         for url, label_column, varied in arguments["sets"]
     ]
     torch.manual_seed(training.seed)
-    network, teacher = make(name, card), None
+    network, teacher = build_network(name, card), None
     if name in card.networks:
         network.load_state_dict(load_network(arguments["model"], card, name))
         teacher = copy.deepcopy(network).to(device).eval()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from raycluster.models import inference as scoring
-from raycluster.models.inference import Scorer
+from raycluster.models import blocks, inference, neighborhoods
+from raycluster.models.inference import Predictor, TopkFilter
 from support import tiny
 from support.data import unit_rows
 
@@ -22,15 +22,18 @@ NEIGHBOR = random.integers(0, ROWS, (ROWS, K)).astype(np.int32)
 NEIGHBOR[:, 0] = np.arange(ROWS)
 NEIGHBOR[np.arange(K) >= random.integers(1, 2 * K, ROWS)[:, None]] = -1
 TOPK = random.integers(1, K + 1, ROWS)
-WANTED = (random.random((ROWS, K)) < 0.2) & (NEIGHBOR >= 0)
+CHOSEN = (random.random((ROWS, K)) < 0.2) & (NEIGHBOR >= 0)
 
 
 def scores(url, form, name="predictor", vectors=VECTORS):
     card = tiny.model(url, form)
-    scorer = Scorer(str(url), card, name, NEIGHBOR, vectors, BACKGROUND, topk=TOPK, threads=2)
     if name == "filter":
-        return scorer.device, scorer.topk(0, ROWS)
-    return scorer.device, scorer.rows(0, ROWS) if form == "row" else scorer.pairs(0, ROWS, WANTED)
+        topk_filter = TopkFilter.open(str(url), card, NEIGHBOR, vectors, BACKGROUND, threads=2)
+        return topk_filter.near.device, topk_filter.topk(0, ROWS)
+    facts, similarity = {"background": BACKGROUND}, np.empty((ROWS, K), np.float32)
+    predictor = Predictor.open(str(url), card, NEIGHBOR, similarity, vectors, facts, topk=TOPK, threads=2)
+    logits = predictor.logits(0, ROWS) if form == "row" else predictor.logits_of_pairs(0, ROWS, CHOSEN)
+    return predictor.near.device, logits
 
 
 @pytest.fixture(params=["row", "pair"])
@@ -47,9 +50,10 @@ def on_cpu(request, tmp_path, monkeypatch):
 def test_float32_scores_are_those_of_the_cpu(on_cpu, tmp_path, monkeypatch, resident):
     """Vectors on the GPU, or sent to it in blocks of a few rows."""
     form, expected = on_cpu
-    monkeypatch.setattr(scoring, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
     if not resident:
-        monkeypatch.setattr(scoring, "free_bytes", lambda device: VECTORS.nbytes * 2 - 2)
+        for module in (neighborhoods, inference):
+            monkeypatch.setattr(module, "free_bytes", lambda device: VECTORS.nbytes * 2 - 2)
     device, found = scores(tmp_path, form)
     assert device.type == "cuda"
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
@@ -65,7 +69,7 @@ def test_bfloat16_scores_are_near_those_of_the_cpu(on_cpu, tmp_path):
 
 def test_float16_vectors_make_nearly_the_same_scores(on_cpu, tmp_path, monkeypatch):
     form, expected = on_cpu
-    monkeypatch.setattr(scoring, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
     _, found = scores(tmp_path, form, vectors=VECTORS.astype(np.float16))
     assert np.sqrt(np.nanmean(np.square(found - expected))) < 0.05
 
@@ -74,7 +78,7 @@ def test_topk_is_that_of_the_cpu_but_for_rounding(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
         _, expected = scores(tmp_path, "row", "filter")
-    monkeypatch.setattr(scoring, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
     _, found = scores(tmp_path, "row", "filter")
     assert np.abs(found - expected).max() <= 1
     assert (found == expected).mean() > 0.99

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from raycluster.kernels.search.nearest import exact_top_k
-from raycluster.models import set_statistics as scale
-from raycluster.models.set_statistics import LEAST_CONTRAST, MOST_BACKGROUND, RANKS, SETTING, Lists, Scale
-from support.data import identities, neighbor_table
+from raycluster.models import set_statistics
+from raycluster.models.set_statistics import LEAST_CONTRAST, MOST_BACKGROUND, RANKS, SETTING, SetStatistics
+from support.data import identities
 
 K = 48
 
@@ -22,24 +22,24 @@ def made():
 
 def test_it_lies_between_strangers_and_identities_and_travels_in_json(made):
     vectors, neighbor, similarity = made
-    found = Scale.of(neighbor, similarity, vectors)
+    found = SetStatistics.measure(neighbor, similarity, vectors)
     assert abs(found.background) < 0.02
     assert found.spread == pytest.approx(48**-0.5, rel=0.1)
     assert similarity[:, 5].mean() < found.threshold < similarity[:, 1:4].mean()
     assert len(found.setting) == SETTING
-    assert Scale.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert SetStatistics.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 def test_profiles_are_quantiles_in_units_of_the_scale(made):
     vectors, neighbor, similarity = made
-    found = Scale.of(neighbor, similarity, vectors)
+    found = SetStatistics.measure(neighbor, similarity, vectors)
     told = np.array(found.setting[: 5 * len(RANKS)]).reshape(5, len(RANKS)) + 1
     contrast = found.threshold - found.background
-    expected = np.quantile((similarity[:, RANKS] - found.background) / contrast, scale.QUANTILES, axis=0)
+    expected = np.quantile((similarity[:, RANKS] - found.background) / contrast, set_statistics.QUANTILES, axis=0)
     np.testing.assert_allclose(told, expected, atol=1e-5)
-    returned = found.setting[-len(scale.RETURN_RANKS) :]
-    for share, rank in zip(returned, scale.RETURN_RANKS, strict=True):
-        there = [i in neighbor[neighbor[i, rank], : scale.LOOK] for i in range(len(neighbor))]
+    returned = found.setting[-len(set_statistics.RETURN_RANKS) :]
+    for share, rank in zip(returned, set_statistics.RETURN_RANKS, strict=True):
+        there = [i in neighbor[neighbor[i, rank], : set_statistics.RETURN_DEPTH] for i in range(len(neighbor))]
         assert share == pytest.approx(np.mean(there), abs=1e-5)
 
 
@@ -47,7 +47,10 @@ def test_it_knows_no_order_of_rows(made):
     vectors, neighbor, similarity = made
     order = np.random.default_rng(0).permutation(len(vectors))
     place = np.argsort(order).astype(np.int32)
-    one, other = Scale.of(neighbor, similarity, vectors), Scale.of(place[neighbor[order]], similarity[order], vectors)
+    one, other = (
+        SetStatistics.measure(neighbor, similarity, vectors),
+        SetStatistics.measure(place[neighbor[order]], similarity[order], vectors),
+    )
     assert one == other
 
 
@@ -55,7 +58,7 @@ def test_a_threshold_near_the_background_is_held_apart_from_it():
     vectors = np.random.default_rng(0).normal(size=(400, 24)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     neighbor, similarity = exact_top_k(vectors, np.arange(400, dtype=np.int32), vectors, K)
-    found = Scale.of(neighbor, similarity, vectors)
+    found = SetStatistics.measure(neighbor, similarity, vectors)
     assert found.threshold >= found.background + LEAST_CONTRAST * found.spread
 
 
@@ -67,54 +70,40 @@ def padded(vectors, length):
 
 def test_a_centered_set_shares_nothing_and_is_read_as_it_is(made):
     vectors, neighbor, similarity = made
-    found = Scale.of(neighbor, similarity, vectors)
+    found = SetStatistics.measure(neighbor, similarity, vectors)
     assert found.shared == 0
-    np.testing.assert_array_equal(found.read(similarity), similarity)
+    np.testing.assert_array_equal(found.without_shared(similarity), similarity)
 
 
 def test_constant_dimensions_of_any_length_are_read_as_one_and_the_same_set(made):
     vectors, neighbor, similarity = made
-    least = Scale.of(neighbor, similarity * np.float32(0.8) + np.float32(0.2), padded(vectors, 0.5))
+    least = SetStatistics.measure(neighbor, similarity * np.float32(0.8) + np.float32(0.2), padded(vectors, 0.5))
     for length in (1.0, 3.0):
         moved = padded(vectors, length)
-        found = Scale.of(*exact_top_k(moved, np.arange(len(moved), dtype=np.int32), moved, K), moved)
+        found = SetStatistics.measure(*exact_top_k(moved, np.arange(len(moved), dtype=np.int32), moved, K), moved)
         assert found.shared > least.shared
         assert found.background == pytest.approx(MOST_BACKGROUND)
         assert found.spread == pytest.approx(least.spread, rel=1e-3)
         assert found.threshold == pytest.approx(least.threshold, abs=0.02)
         np.testing.assert_allclose(found.setting, least.setting, atol=0.15)
-        assert found.read(1.0) == 1
+        assert found.without_shared(1.0) == 1
         raw = (np.float32(length) ** 2 + similarity) / (1 + np.float32(length) ** 2)
-        np.testing.assert_allclose(found.read(raw), similarity * 0.8 + 0.2, atol=0.01)
-        strangers = scale.lengths(raw, found)
-        np.testing.assert_array_equal(strangers, scale.lengths(found.read(raw), replace(found, shared=0.0)))
+        np.testing.assert_allclose(found.without_shared(raw), similarity * 0.8 + 0.2, atol=0.01)
+        strangers = set_statistics.lengths(raw, found)
+        np.testing.assert_array_equal(
+            strangers, set_statistics.lengths(found.without_shared(raw), replace(found, shared=0.0))
+        )
 
 
 @pytest.mark.parametrize("k", [K, 40, 12])
 def test_no_neighbor_above_the_limit_of_strangers_is_left_out(made, k):
     vectors, neighbor, similarity = made
-    found = Scale.of(neighbor, similarity, vectors)
-    floor = found.background + scale.STRANGERS * (found.threshold - found.background)
+    found = SetStatistics.measure(neighbor, similarity, vectors)
+    floor = found.background + set_statistics.STRANGERS * (found.threshold - found.background)
     last = np.array([0.5, 15.5, 19.5, 20.5, 25.5, 39.5, 45.5])
     rows = (floor + 0.01 * (last[:, None] - np.arange(k))).astype(np.float32)
-    length = scale.lengths(rows, found)
+    length = set_statistics.lengths(rows, found)
     for row, kept in zip(rows, length, strict=True):
-        assert kept in (*scale.LENGTHS, k)
+        assert kept in (*set_statistics.LENGTHS, k)
         assert (row[kept:] < floor).all()
-        assert not any(each < kept and (row[each:] < floor).all() for each in scale.LENGTHS if each < k)
-
-
-@pytest.mark.parametrize("k", [K, 12])
-def test_lists_tell_where_a_row_stands_with_its_neighbors(k):
-    neighbor, similarity = neighbor_table(90, K, 3, short=True)
-    rows = np.array([0, 7, 41])
-    back, profile = Lists(neighbor, similarity).of(rows, k)
-    assert back.shape == (3, k)
-    for at, row in enumerate(rows):
-        for rank in range(k):
-            other = neighbor[row, rank]
-            if other < 0:
-                continue
-            theirs = neighbor[other, :k].tolist()
-            assert back[at, rank] == (theirs.index(row) if row in theirs else 2 * k)
-            np.testing.assert_array_equal(profile[at, rank], similarity[other, RANKS])
+        assert not any(each < kept and (row[each:] < floor).all() for each in set_statistics.LENGTHS if each < k)

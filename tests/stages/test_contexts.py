@@ -15,8 +15,8 @@ import torch
 from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
 from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
-from raycluster.models.inference import make
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.pipeline import run as pipeline
 from raycluster.pipeline.run import ShardWorker
@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 def network_of(run: Run) -> FaceTransformer:
     url = str(run.config.model)
     card, _ = load_card(url)
-    network = make("predictor", card).eval()
+    network = build_network("predictor", card).eval()
     network.load_state_dict(load_network(url, card, "predictor"))
     assert isinstance(network, FaceTransformer)
     return network

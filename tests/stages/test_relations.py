@@ -13,8 +13,8 @@ from raycluster.config.stages import Config, EdgesConfig, KnnConfig, RelationsCo
 from raycluster.errors import ConfigError, InputError
 from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
 from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
-from raycluster.models.inference import make
 from raycluster.models.networks import relative
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.stages.edges import transform
@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path_factory.mktemp("scratch")))
-        patch.setattr(relative, "SURE", np.inf)  # random weights are sure at once
+        patch.setattr(relative, "CERTAIN_LOGIT", np.inf)  # random weights are sure at once
         yield finish
 
 
@@ -147,7 +147,7 @@ def direct_scores(run: Run, topk: Any) -> Any:
     """Scores (N, K) by the predictor itself, all rows at once, each row with every neighbor, at Top-K `topk` (N,)."""
     url = str(run.config.model)
     card, _ = load_card(url)
-    network = make("predictor", card).eval()
+    network = build_network("predictor", card).eval()
     network.load_state_dict(load_network(url, card, "predictor"))
     neighbor = torch.from_numpy(tiny.column(run, "knn", "neighbor"))
     vectors = torch.from_numpy(tiny.column(run, "embeddings", "embedding"))[neighbor]

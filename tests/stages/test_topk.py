@@ -14,8 +14,8 @@ from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.limits.far_ranks import sample_pairs
 from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
-from raycluster.models.inference import make
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.pipeline import run as pipeline
 from raycluster.pipeline.run import STAGES, Execution
@@ -107,7 +107,7 @@ def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None
     run = predicted[0]
     url = str(run.config.model)
     card, _ = load_card(url)
-    network = make("filter", card).eval()
+    network = build_network("filter", card).eval()
     assert isinstance(network, AdaptiveFilter)
     network.load_state_dict(load_network(url, card, "filter"))
     embedding, neighbor = tiny.column(run, "embeddings", "embedding"), tiny.column(run, "knn", "neighbor")

@@ -13,13 +13,14 @@ from raycluster.config.load import load_config
 from raycluster.config.networks import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.models import card as folder
+from raycluster.models.build import build_network
 from raycluster.models.card import Card
-from raycluster.models.inference import make
+from raycluster.models.neighbor_profiles import NeighborProfiles
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
-from raycluster.models.set_statistics import Lists, Scale
+from raycluster.models.set_statistics import SetStatistics
 from raycluster.pipeline import run as pipeline
 from raycluster.storage.run_folder import Run
 from raycluster.storage.schemas import to_matrix
@@ -97,7 +98,7 @@ def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torc
     """Random weights under which the logits of rows and their random neighbors have mean 0 and a spread of 2."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        network = make(name, card).eval()
+        network = build_network(name, card).eval()
         noise = torch.linspace(0, 2, K)[:, None] ** torch.linspace(0.2, 2, 256)[:, None, None]
         vectors = torch.randn(256, 1, WIDTH) + noise * torch.randn(256, K, WIDTH)
         logits = _logits(network, vectors / vectors.norm(dim=2, keepdim=True))
@@ -114,8 +115,8 @@ def _on_the_rows(network: RelativePredictor) -> torch.Tensor:
     """Logits of the 150 rows: what a scale tells of the set shifts them, and of no other set as of this."""
     vectors = rows()
     neighbor, similarity = exact_top_k(vectors, np.arange(ROWS, dtype=np.int32), vectors, K)
-    scales = network.scales([Scale.of(neighbor, similarity, vectors)], torch.device("cpu"))
-    back, profile = Lists(neighbor, similarity).of(np.arange(ROWS), K)
+    scales = network.statistics_tensor([SetStatistics.measure(neighbor, similarity, vectors)], torch.device("cpu"))
+    back, profile = NeighborProfiles(neighbor, similarity).gather(np.arange(ROWS), K)
     given = (torch.from_numpy(vectors[neighbor]), torch.ones(ROWS, K).bool(), torch.from_numpy(back))
     return network(*given, torch.from_numpy(profile), scales, torch.zeros(ROWS, dtype=torch.int64))[:, 1:]
 

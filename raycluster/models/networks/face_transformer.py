@@ -102,7 +102,7 @@ class FaceTransformer(nn.Module):
         tokens.check_width("embedding", self.embedding_width, vectors.shape[2])
         return vectors[:, 0] if self.relation_encoder is None else self.relation_encoder(vectors, present)
 
-    def judge(self, contexts: Tensor, present: Tensor) -> Tensor:
+    def link(self, contexts: Tensor, present: Tensor) -> Tensor:
         """Logits (B, K) that a neighbor is linked, of contexts (B, K, width); rank 0, the row itself, has 0.
 
         Where `present` (B, K) is false a logit means nothing.
@@ -114,6 +114,6 @@ class FaceTransformer(nn.Module):
     def forward(self, vectors: Tensor, near: Tensor, place: Tensor, present: Tensor) -> Tensor:
         """Logits (B, K) from end to end: `place` (B, K) of every neighbor among the R rows that are encoded, each once.
 
-        vectors (R, nearest, D) and `near` (R, nearest) are what `encode` reads, `present` (B, K) what `judge` does.
+        vectors (R, nearest, D) and `near` (R, nearest) are what `encode` reads, `present` (B, K) what `link` does.
         """
-        return self.judge(self.encode(vectors, near)[place], present)
+        return self.link(self.encode(vectors, near)[place], present)

@@ -1,8 +1,13 @@
-"""The relation predictor that fits any embeddings: a row's neighbors judged by similarities on the set's own scale.
+"""The relation predictor for any embeddings: similarities on the set's own scale.
 
-Tokens hold a dozen statistics of a neighbor, and the cosines among the neighbors reach the network as attention bias: by
-how alike two neighbors are, a learned function of the set's scale says how much one looks at the other. Nothing depends on
-the number of neighbors, on the embeddings' width, or on where random pairs lie.
+Tokens hold a dozen statistics of a neighbor, and the cosines among the neighbors reach the network as attention bias: how
+much one neighbor attends to another is a learned function of how alike they are, in units of the set. Nothing depends on the
+number of neighbors, on the embeddings' width, or on where random pairs lie.
+
+Shapes: B rows of a batch, K neighbors per row with the row itself at rank 0, D width of the vectors.
+S is the number of sets, R of ranks of a profile, M of attention maps per layer, P of points of a curve.
+
+The shipped model's weights were trained with the constants below: none can change without training it again.
 """
 
 from collections.abc import Sequence
@@ -15,42 +20,68 @@ from torch.nn.functional import embedding, relu
 from raycluster.config.networks import PredictorConfig
 from raycluster.models.networks.encoder import Encoder
 from raycluster.models.networks.tokens import gram
-from raycluster.models.set_statistics import RANKS, SETTING, Scale, unshared
+from raycluster.models.set_statistics import RANKS, SETTING, SetStatistics, unshared
 
 MOST = 80
-"""Neighbors judged at most, the row itself included."""
-BINS, BINS_A_UNIT = 128, 80.0
-"""The bias is tabulated over the Euclidean distance of unit vectors, which is finest where they are nearly the same."""
-SURE = 1.7
-"""Logit, before calibration, of about one chance in six; beyond it a judgment is not asked for again."""
+"""Neighbors scored at most, the row itself included: the longest lists of training."""
+BINS, BINS_PER_UNIT = 128, 80.0
+"""Entries of the table that the attention bias is read from, and entries per unit of distance. Distance is Euclidean between unit
+vectors, in 0..2: it is finest where they nearly agree. Distances above 1.6, cosines below -0.28, share the last entry."""
+CERTAIN_LOGIT = 1.7
+"""Absolute logit, before calibration, from which a score counts as certain: odds of about 5 to 1. Rows whose neighbors all are
+certain are computed once and not twice. Raising it computes more rows twice."""
 LEVELS = (0.6, 0.8, 1.0, 1.2)
+"""Relative similarities, 0 at random pairs and 1 at the threshold, above which a neighbor's own neighbors are counted."""
 FIRST = 10
+"""Nearest neighbors, the row included, that means over the start of a list are taken of."""
 KNOTS = (0.0, 0.2, 0.4, 0.6, 0.75, 0.9, 1.05, 1.2, 1.5)
+"""Relative similarities at which the attention bias may bend, densest about the threshold."""
 SPREAD_UNIT = 4.0
+"""Spreads of random pairs per unit of the second scale that the bias is read on."""
 SPREAD_KNOTS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+"""Points of that second scale at which the bias may bend."""
+LOG_UNIT = 6
+"""Counts and ranks reach the network as log2(1 + count) / 6, which is about 1 at `MOST`."""
 STATISTICS = 7 + 2 * len(LEVELS) + len(RANKS)
+"""Numbers per neighbor that `neighbor_statistics` returns."""
 CURVE = len(KNOTS) + len(SPREAD_KNOTS) + 4
+"""Numbers per cosine that `curve` returns."""
+SET_HIDDEN = 64
+"""Width of the network that makes the attention bias depend on the set."""
 UNITS = 4
-"""What of a `Scale` cosines are read by; the rest is its setting."""
-SCALE = UNITS + SETTING
+"""Leading entries of a set's statistics that cosines are read by: shared, background, spread, threshold."""
+SET_WIDTH = UNITS + SETTING
+"""Numbers per set that the network reads: its units, then its setting."""
 
 
 class RelativePredictor(nn.Module):
-    """Reads one row's neighbors and judges them all at once, in terms of the set's `Scale`."""
+    """Scores all neighbors of a row at once, in terms of the set's `SetStatistics`.
+
+    Parameters
+    ----------
+    config
+        Of form `relative`; `encoder.width` must be set.
+    k
+        Neighbors per row that the model was trained on. The weights do not depend on it.
+    embedding_width
+        Not used: cosines have no width. All predictors are made with these three.
+    """
 
     def __init__(self, config: PredictorConfig, k: int, embedding_width: int) -> None:  # noqa: ARG002
         super().__init__()
         self.k, self.config = k, config
-        width, of = config.encoder.width, config.encoder
-        assert width is not None, "form relative gives encoder.width"
+        encoder = config.encoder
+        width = encoder.width
+        assert width is not None, "form relative needs encoder.width"
         self.embed = nn.Sequential(nn.Linear(STATISTICS + SETTING, width), nn.GELU(), nn.Linear(width, width))
-        self.encoder = Encoder(width, of)
-        maps = of.heads * (2 if of.attention == "differential" else 1)
-        self.bias = nn.Linear(CURVE, of.layers * maps)
-        last = nn.Linear(64, of.layers * maps)
+        self.encoder = Encoder(width, encoder)
+        maps = encoder.layers * encoder.heads * (2 if encoder.attention == "differential" else 1)
+        self.bias = nn.Linear(CURVE, maps)
+        last = nn.Linear(SET_HIDDEN, maps)
+        # training starts from a bias that is the same function in every set
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.bias_of_set = nn.Sequential(nn.Linear(CURVE + SETTING, 64), nn.GELU(), last)
+        self.bias_of_set = nn.Sequential(nn.Linear(CURVE + SETTING, SET_HIDDEN), nn.GELU(), last)
         self.anchor = nn.Parameter(0.02 * torch.randn(width))
         first, *hidden = config.head or (width,)
         self.of_neighbor = nn.Linear(width, first)
@@ -59,62 +90,89 @@ class RelativePredictor(nn.Module):
         self.head = nn.Sequential(*(layer for a, b in widths for layer in (nn.GELU(), nn.Linear(a, b))))
 
     def forward(
-        self, vectors: Tensor, present: Tensor, back: Tensor, profile: Tensor, scales: Tensor, of: Tensor
+        self,
+        vectors: Tensor,
+        present: Tensor,
+        return_rank: Tensor,
+        profile: Tensor,
+        set_statistics: Tensor,
+        set_number: Tensor,
     ) -> Tensor:
-        """Logits (B, K) that a neighbor is of the row's identity; rank 0, self, says nothing.
+        """Return logits (B, K) that a neighbor is of the row's identity.
 
-        Once trained it judges twice, told the set's setting and not, and gives the mean: each alone errs in sets unlike
-        those it was trained on, one by too much trust in many edges and the other by too little. Rows that are told and
-        leave no neighbor in doubt (`SURE`) are not judged again.
+        Parameters
+        ----------
+        vectors
+            float32 (B, K, D). Unit vectors of the row, rank 0, and of its neighbors.
+        present
+            bool (B, K). False where a neighbor is missing; its logit has no meaning, nor has that of rank 0.
+        return_rank
+            int32 (B, K). Rank of the row in each neighbor's own list, 2 K where it is not listed.
+        profile
+            float32 (B, K, R). Similarities of each neighbor to its own neighbors at `RANKS`. `NeighborProfiles` gathers both.
+        set_statistics
+            float32 (S, SET_WIDTH). Those of all sets in the batch, from `statistics_tensor`.
+        set_number
+            int64 (B,). The set of each row, an index into `set_statistics`.
 
-        vectors (B, K, D) unit, present (B, K), back (B, K) and profile (B, K, R) as `Lists.of` gives them; scales (S, SCALE)
-        of all sets as `scales` makes them, and the number `of` (B,) of each row's set among them.
+        Notes
+        -----
+        In evaluation mode a row is computed twice, with its set's setting and with a setting of zeros, and gets the mean
+        logit: on sets unlike the training sets the first errs towards too many edges and the second towards too few. Rows
+        without a neighbor in doubt, `CERTAIN_LOGIT`, keep the first.
         """
-        shared = scales[of, 0, None, None]
+        shared = set_statistics[set_number, 0, None, None]
         cosine = cosines(vectors, shared)
-        told = statistics(cosine, present, back, unshared(profile, shared), scales[of])
-        logit = self._judge(cosine, present, told, scales, of)
+        own = neighbor_statistics(cosine, present, return_rank, unshared(profile, shared), set_statistics[set_number])
+        logit = self._logits(cosine, present, own, set_statistics, set_number)
         if self.training:
             return logit
-        again = ((logit.abs() < SURE) & present)[:, 1:].any(dim=1).nonzero()[:, 0]
-        if len(again) == 0:
+        doubtful = ((logit.abs() < CERTAIN_LOGIT) & present)[:, 1:].any(dim=1).nonzero()[:, 0]
+        if len(doubtful) == 0:
             return logit
-        untold = torch.cat([scales[:, :UNITS], torch.zeros_like(scales[:, UNITS:])], dim=1)
-        anew = self._judge(cosine[again], present[again], told[again], untold, of[again])
-        return logit.index_add(0, again, (anew - logit[again]) / 2)
+        without_setting = torch.cat([set_statistics[:, :UNITS], torch.zeros_like(set_statistics[:, UNITS:])], dim=1)
+        again = self._logits(
+            cosine[doubtful], present[doubtful], own[doubtful], without_setting, set_number[doubtful]
+        )  # fmt: skip
+        return logit.index_add(0, doubtful, (again - logit[doubtful]) / 2)
 
-    def _judge(self, cosine: Tensor, present: Tensor, statistics: Tensor, scales: Tensor, of: Tensor) -> Tensor:
-        setting = scales[of, None, UNITS:].expand(-1, cosine.shape[1], -1)
+    def _logits(
+        self, cosine: Tensor, present: Tensor, statistics: Tensor, set_statistics: Tensor, set_number: Tensor
+    ) -> Tensor:
+        """Return logits (B, K) of one pass over cosines (B, K, K)."""
+        setting = set_statistics[set_number, None, UNITS:].expand(-1, cosine.shape[1], -1)
         x = self.embed(torch.cat([statistics, setting], dim=2).masked_fill(~present[:, :, None], 0))
-        x = torch.cat([x[:, :1] + self.anchor.to(x.dtype), x[:, 1:]], dim=1)
-        h = self.encoder(x, present[:, None], bias=self._biases(cosine, scales, of))
+        x = torch.cat([x[:, :1] + self.anchor.to(x.dtype), x[:, 1:]], dim=1)  # marks the row itself
+        h = self.encoder(x, present[:, None], bias=self._biases(cosine, set_statistics, set_number))
+        # an MLP of [h_k, h_0]: its first layer, split in two, reads h_0 once per row
         return self.head(self.of_neighbor(h) + self.of_anchor(h[:, :1])).squeeze(2)
 
     @staticmethod
-    def scales(sets: Sequence[Scale], device: torch.device) -> Tensor:
-        """(S, SCALE) of some sets, as `forward` reads them."""
-        rows = [[each.shared, each.background, each.spread, each.threshold, *each.setting] for each in sets]
+    def statistics_tensor(sets: Sequence[SetStatistics], device: torch.device) -> Tensor:
+        """Return the statistics (S, SET_WIDTH) of sets as `forward` reads them."""
+        rows = [[one.shared, one.background, one.spread, one.threshold, *one.setting] for one in sets]
         return torch.tensor(rows, dtype=torch.float32, device=device)
 
-    def _biases(self, cosine: Tensor, scales: Tensor, of: Tensor) -> Tensor:
-        """(layers, B, maps, K, K), read from a table a set."""
-        distance = (torch.arange(BINS, device=cosine.device) + 0.5) / BINS_A_UNIT
-        at = curve(1 - distance**2 / 2, distance, scales)
-        setting = scales[:, None, UNITS:].expand(-1, BINS, -1)
+    def _biases(self, cosine: Tensor, set_statistics: Tensor, set_number: Tensor) -> Tensor:
+        """Return the attention bias (layers, B, M, K, K), from one table per set."""
+        distance = (torch.arange(BINS, device=cosine.device) + 0.5) / BINS_PER_UNIT  # centers of the bins
+        at = curve(1 - distance**2 / 2, distance, set_statistics)
+        setting = set_statistics[:, None, UNITS:].expand(-1, BINS, -1)
         table = (self.bias(at) + self.bias_of_set(torch.cat([at, setting], dim=2))).flatten(0, 1)
-        place = ((2 - 2 * cosine).clamp(min=0).sqrt() * BINS_A_UNIT).int().clamp(max=BINS - 1)
-        place = place + BINS * of[:, None, None].int()
+        place = ((2 - 2 * cosine).clamp(min=0).sqrt() * BINS_PER_UNIT).int().clamp(max=BINS - 1)
+        place = place + BINS * set_number[:, None, None].int()
         if torch.is_grad_enabled():
-            found = embedding(place, table).permute(3, 0, 1, 2).contiguous()
-        else:  # a map at a time: faster, and has no fast gradient
-            found = table.T.contiguous().float().index_select(1, place.flatten()).view(-1, *place.shape)
-        return found.view(self.config.encoder.layers, -1, *found.shape[1:]).transpose(1, 2)
+            bias = embedding(place, table).permute(3, 0, 1, 2).contiguous()
+        else:  # one map at a time: faster, but without a fast gradient
+            bias = table.T.contiguous().float().index_select(1, place.flatten()).view(-1, *place.shape)
+        return bias.view(self.config.encoder.layers, -1, *bias.shape[1:]).transpose(1, 2)
 
 
 def cosines(vectors: Tensor, shared: Tensor) -> Tensor:
-    """Cosines (B, K, K) of unit vectors (B, K, D) without the component that each row's set shares (B, 1, 1).
+    """Return cosines (B, K, K) of unit vectors (B, K, D) without shared components.
 
-    Where there is one they lie close together and are told apart in float32, whatever autocast says.
+    `shared` (B, 1, 1) is that of each row's set. Where there is one the cosines lie close together: they are computed in
+    float32 even under autocast.
     """
     if not shared.any():
         return gram(vectors)
@@ -122,29 +180,57 @@ def cosines(vectors: Tensor, shared: Tensor) -> Tensor:
         return unshared(gram(vectors.to(torch.promote_types(vectors.dtype, torch.float32))), shared)
 
 
-def statistics(cosine: Tensor, present: Tensor, back: Tensor, profile: Tensor, scales: Tensor) -> Tensor:
-    """`STATISTICS` numbers (B, K, .) of every neighbor, from the cosines (B, K, K) among them and their lists."""
-    _, background, spread, threshold = (scales[:, place, None, None] for place in range(UNITS))
+def neighbor_statistics(
+    cosine: Tensor, present: Tensor, return_rank: Tensor, profile: Tensor, set_statistics: Tensor
+) -> Tensor:
+    """Return the numbers (B, K, STATISTICS) that describe every neighbor.
+
+    Parameters
+    ----------
+    cosine
+        float (B, K, K). Of the row and its neighbors among each other.
+    present
+        bool (B, K). False where a neighbor is missing.
+    return_rank, profile
+        int (B, K), float (B, K, R). As `RelativePredictor.forward` reads them.
+    set_statistics
+        float32 (B, SET_WIDTH). Of each row's set.
+    """
+    _, background, spread, threshold = (set_statistics[:, place, None, None] for place in range(UNITS))
     relative = ((cosine - background) / (threshold - background)).masked_fill(~present[:, None, :], 0)
     k = cosine.shape[1]
     count = present.sum(dim=1)[:, None].clamp(min=1)
     rank = torch.log2(1 + torch.arange(k, device=cosine.device)).expand(len(cosine), k)
-    parts = [
+    columns = [
+        # similarity to the row: on the set's scale, plain, and in spreads of random pairs (5 per unit)
         relative[:, 0], cosine[:, 0], (cosine[:, 0] - background[:, 0]) / spread[:, 0] / 5,
+        # mean similarity to all neighbors of the row, and to its nearest
         relative.sum(dim=2) / count, relative[:, :, :FIRST].mean(dim=2),
-        rank / 6, torch.log2(1 + back.float()) / 6,
+        rank / LOG_UNIT, torch.log2(1 + return_rank.float()) / LOG_UNIT,
     ]  # fmt: skip
     for level in LEVELS:
         near = (relative >= level).float()
-        parts += [torch.log2(1 + near.sum(dim=2)) / 6, near[:, :, :FIRST].mean(dim=2)]
-    return torch.cat([torch.stack(parts, dim=2), (profile - background) / (threshold - background)], dim=2)
+        columns += [torch.log2(1 + near.sum(dim=2)) / LOG_UNIT, near[:, :, :FIRST].mean(dim=2)]
+    return torch.cat([torch.stack(columns, dim=2), (profile - background) / (threshold - background)], dim=2)
 
 
-def curve(cosine: Tensor, distance: Tensor, scales: Tensor) -> Tensor:
-    """What the bias at cosines (P,) is a function of, (S, P, CURVE): piecewise linear in units of each set's scale."""
-    _, background, spread, threshold = (scales[:, place, None] for place in range(UNITS))
+def curve(cosine: Tensor, distance: Tensor, set_statistics: Tensor) -> Tensor:
+    """Return features (S, P, CURVE) of cosines, for the attention bias.
+
+    The bias is a linear function of them. They are piecewise linear in the cosine, in two units of each set, so that the
+    bias may bend at `KNOTS` of its scale.
+
+    Parameters
+    ----------
+    cosine, distance
+        float (P,). Of the points, and sqrt(2 - 2 cosine).
+    set_statistics
+        float32 (S, SET_WIDTH). Of the sets.
+    """
+    _, background, spread, threshold = (set_statistics[:, place, None] for place in range(UNITS))
+    # clamped, so that a set with an extreme scale stays in the range of training
     relative = ((cosine - background) / (threshold - background)).clamp(-1, 3)[..., None]
     spreads = ((cosine - background) / spread / SPREAD_UNIT).clamp(-1, 3)[..., None]
-    knots, more = (torch.tensor(values, device=cosine.device) for values in (KNOTS, SPREAD_KNOTS))
-    plain = torch.stack([cosine, distance], dim=1).expand(len(scales), -1, -1)
-    return torch.cat([relative, relu(relative - knots), spreads, relu(spreads - more), plain], dim=2)
+    knots, spread_knots = (torch.tensor(values, device=cosine.device) for values in (KNOTS, SPREAD_KNOTS))
+    plain = torch.stack([cosine, distance], dim=1).expand(len(set_statistics), -1, -1)
+    return torch.cat([relative, relu(relative - knots), spreads, relu(spreads - spread_knots), plain], dim=2)

@@ -99,7 +99,7 @@ def test_a_linkage_is_its_formula():
     """Equations 7 to 9 for a row at a time; absent neighbors are not there at all."""
     model, graph = small("full").double().eval(), Graph(dtype=torch.float64)
     part, g = model.linkage_predictor, graph.contexts(model)
-    found = model.judge(g[graph.neighbor], graph.present)
+    found = model.link(g[graph.neighbor], graph.present)
     first = torch.cat([part.of_row.weight, part.of_neighbor.weight], dim=1)
     for row in range(ROWS):
         ids = graph.neighbor[row, 1:][graph.present[row, 1:]]
@@ -146,7 +146,7 @@ def test_stored_contexts_judge_as_the_whole_network_does(kind):
         )
         for rows in ALL.split(7):
             whole = model(*graph.inputs(model, rows))
-            found = model.judge(stored[graph.neighbor[rows]], graph.present[rows])
+            found = model.link(stored[graph.neighbor[rows]], graph.present[rows])
             torch.testing.assert_close(found[graph.present[rows]], whole[graph.present[rows]], rtol=1e-4, atol=1e-5)
 
 

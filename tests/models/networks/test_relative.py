@@ -11,16 +11,16 @@ from raycluster.config.networks import EncoderConfig, PredictorConfig
 from raycluster.errors import ConfigError
 from raycluster.evaluation.reliability import average_precision
 from raycluster.models.networks import relative
-from raycluster.models.networks.relative import BINS_A_UNIT, UNITS, RelativePredictor, cosines, curve
+from raycluster.models.networks.relative import BINS_PER_UNIT, UNITS, RelativePredictor, cosines, curve
 from raycluster.models.networks.tokens import gram
-from raycluster.models.set_statistics import RANKS, SETTING, Scale
+from raycluster.models.set_statistics import RANKS, SETTING, SetStatistics
 
 K, D = 12, 20
 SMALL = EncoderConfig(layers=2, heads=2, width=16, hidden=32, dropout=0.0)
 CPU = torch.device("cpu")
 SETS = [
-    Scale(0.0, 0.0, 0.2, 0.6, tuple(np.linspace(-1, 1, SETTING).tolist())),
-    Scale(0.4, 0.2, 0.1, 0.8, tuple(np.linspace(1, 0, SETTING).tolist())),
+    SetStatistics(0.0, 0.0, 0.2, 0.6, tuple(np.linspace(-1, 1, SETTING).tolist())),
+    SetStatistics(0.4, 0.2, 0.1, 0.8, tuple(np.linspace(1, 0, SETTING).tolist())),
 ]
 
 
@@ -38,10 +38,10 @@ def rows(count: int, seed: int = 0, spread: float = 1.0) -> dict[str, torch.Tens
     return {
         "vectors": vectors,
         "present": torch.arange(K) < length[:, None],
-        "back": torch.randint(0, 2 * K, (count, K), generator=generator),
+        "return_rank": torch.randint(0, 2 * K, (count, K), generator=generator),
         "profile": torch.rand(count, K, len(RANKS), generator=generator),
-        "scales": RelativePredictor.scales(SETS, CPU),
-        "of": torch.arange(count) % 2,
+        "set_statistics": RelativePredictor.statistics_tensor(SETS, CPU),
+        "set_number": torch.arange(count) % 2,
     }
 
 
@@ -79,7 +79,7 @@ def test_absent_neighbors_have_no_influence():
     other = dict(given)
     absent = ~given["present"]
     other["vectors"] = torch.where(absent[:, :, None], normalize(torch.randn(16, K, D), dim=-1), given["vectors"])
-    other["back"] = torch.where(absent, 3, given["back"])
+    other["return_rank"] = torch.where(absent, 3, given["return_rank"])
     other["profile"] = torch.where(absent[:, :, None], 0.5, given["profile"])
     with torch.no_grad():
         one, two = network(**given), network(**other)
@@ -93,17 +93,17 @@ def test_rotation_width_and_company_change_nothing():
     with torch.no_grad():
         whole = network(**given)
         torch.testing.assert_close(network(**given | {"vectors": wide}), whole, rtol=1e-3, atol=1e-3)
-        alone = {name: value if name == "scales" else value[3:4] for name, value in given.items()}
+        alone = {name: value if name == "set_statistics" else value[3:4] for name, value in given.items()}
         torch.testing.assert_close(network(**alone), whole[3:4], rtol=1e-4, atol=1e-5)
 
 
 def test_the_bias_is_the_function_of_the_cosine_at_the_middle_of_its_bin():
     network = model().eval()
     cosine = torch.tensor([[[1.0, 0.4], [0.4, 1.0]]])
-    scales = RelativePredictor.scales(SETS, CPU)
+    scales = RelativePredictor.statistics_tensor(SETS, CPU)
     with torch.no_grad():
         found = network._biases(cosine, scales, torch.tensor([1]))
-        distance = (torch.floor((2 - 2 * cosine[0]).sqrt() * BINS_A_UNIT) + 0.5) / BINS_A_UNIT
+        distance = (torch.floor((2 - 2 * cosine[0]).sqrt() * BINS_PER_UNIT) + 0.5) / BINS_PER_UNIT
         at = curve((1 - distance**2 / 2).flatten(), distance.flatten(), scales[1:])
         setting = scales[1:, None, UNITS:].expand(-1, 4, -1)
         expected = network.bias(at) + network.bias_of_set(torch.cat([at, setting], dim=2))
@@ -115,16 +115,16 @@ def test_the_bias_is_the_function_of_the_cosine_at_the_middle_of_its_bin():
 def test_what_all_rows_share_changes_no_judgment_where_the_scale_knows_it(shared):
     network, given = model().eval(), rows(16)
     for name in ("shared", "background"):
-        given["scales"][:, list(Scale.__annotations__).index(name)] = 0.0
+        given["set_statistics"][:, list(SetStatistics.__annotations__).index(name)] = 0.0
     constant = torch.full((16, K, 1), shared**0.5)
     padded = given | {
         "vectors": torch.cat([given["vectors"] * (1 - shared) ** 0.5, constant], dim=2),
         "profile": given["profile"] * (1 - shared) + shared,
-        "scales": given["scales"].clone(),
+        "set_statistics": given["set_statistics"].clone(),
     }
     with torch.no_grad():
         expected, unknown = network(**given), network(**padded)
-        padded["scales"][:, 0] = shared
+        padded["set_statistics"][:, 0] = shared
         torch.testing.assert_close(network(**padded), expected, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(unknown, expected, rtol=1e-2, atol=1e-2)
 
@@ -174,11 +174,11 @@ def test_what_it_cannot_be_is_refused(changes, sentence):
 
 def test_rows_that_leave_doubt_are_judged_untold_too_and_get_the_mean(monkeypatch):
     network, given = model().eval(), rows(16)
-    scales = given["scales"]
-    untold = given | {"scales": torch.cat([scales[:, :UNITS], torch.zeros_like(scales[:, UNITS:])], dim=1)}
+    scales = given["set_statistics"]
+    untold = given | {"set_statistics": torch.cat([scales[:, :UNITS], torch.zeros_like(scales[:, UNITS:])], dim=1)}
 
     def judged(sure, inputs):
-        monkeypatch.setattr(relative, "SURE", sure)
+        monkeypatch.setattr(relative, "CERTAIN_LOGIT", sure)
         with torch.no_grad():
             return network(**inputs)
 
