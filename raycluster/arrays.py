@@ -1,4 +1,4 @@
-"""Array types, each defined once. Shapes stand in the docstrings of the functions that use them."""
+"""Array types, each defined once. Functions name their shapes in their docstrings."""
 
 from typing import Any
 

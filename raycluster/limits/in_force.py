@@ -1,12 +1,12 @@
-"""The limits that decide which neighbor pairs are edges, and the stored edges that pass them.
+"""The limits that decide which neighbor pairs are edges, and the edges that pass.
 
-    rule            limit         an edge passes when                           without a configured value
-    threshold       threshold     similarity >= threshold                       picked from the far ranks
-    score           eta           score >= eta                                  the set's valley, else the model's
-    early-stop      theta         every NEP of the walk up to it >= theta       the model's
-                    eta           a recalled edge: score >= eta                 the model's
-    density-peaks   closeness     1 - distance > closeness                      the model's
-    gap             none          always
+    rule            an edge passes when                               limits that are not configured
+    threshold:      similarity >= threshold;                          picked from the far ranks.
+    score:          score >= eta;                                     the set's valley, else the model's.
+    early-stop:     every NEP of its walk so far >= theta,
+                    or a recalled edge has a score >= eta;            the model's.
+    density-peaks:  1 - distance > closeness;                         the model's.
+    gap:            always.
 
 Edges are stored down to `edges.reserve` below one of these limits, the swept one. So a finished run can be read at
 several limits without building its edges again.
@@ -50,7 +50,7 @@ class EdgeLimits:
     eta: float | None = None
     """Lowest learned score of an edge, 0..1."""
     valley: bool | None = None
-    """Whether eta is the valley of the set's own scores. None: no valley was looked for."""
+    """Whether eta is the valley of the set's own scores. None: no valley was sought."""
     similarity: float | None = None
     """Lowest similarity of an edge whose score passes eta, for sets without a valley."""
     picked: bool | None = None
@@ -70,7 +70,7 @@ class EdgeLimits:
 
     @property
     def highest_odds(self) -> float:
-        """The odds that no edge exceeds: relative to the set's own valley where it has one."""
+        """The odds that no edge exceeds; relative to the set's valley, where it has one."""
         if not self.valley:
             return MOST_ODDS
         assert self.eta is not None, "a valley is a value of eta"
@@ -83,13 +83,13 @@ class EdgeLimits:
         return replace(self, **moved)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys that a run's manifest holds; limits that the rule does not use have none."""
+        """Return the manifest's keys; a limit that the rule does not use has none."""
         present = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
         return {**present, **self.facts}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "EdgeLimits":
-        """Return the limits that `to_json` wrote; every other key is a fact of the picked threshold."""
+        """Return the limits that `to_json` wrote; every other key is a fact."""
         limits = {name: values[name] for name in FIELDS if name in values}
         return cls(**limits, facts={name: value for name, value in values.items() if name not in FIELDS})
 
@@ -106,14 +106,14 @@ def decide_limits(
     calibrated: Mapping[str, float],
     score: Float32 | None = None,
 ) -> EdgeLimits:
-    """Return the limits of a run: configured, else the model's, else read from the set.
+    """Return the limits of a run: configured, or the model's, or read from the set.
 
     Parameters
     ----------
     config : Config
         Its `edges` and `relations.score` decide which limits there are.
     neighbor, similarity : int32 and float32 (N, K)
-        The kNN table of all rows. Read only where a threshold or a valley is looked for.
+        The kNN table of all rows. Read only where a threshold is picked or a valley sought.
     vectors : float32 or float16 (N, D)
         Unit rows. Read only where a threshold is picked.
     calibrated : mapping of str to float
@@ -152,7 +152,7 @@ def decide_limits(
 
 
 def _threshold_limits(edges: EdgesConfig, similarity: Float32, vectors: Vectors) -> EdgeLimits:
-    """Return the configured threshold, else the one picked from the data with the facts behind it."""
+    """Return the configured threshold, else one picked from the data, with its facts."""
     if edges.threshold is not None:
         return EdgeLimits(threshold=edges.threshold, picked=False)
     threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
@@ -227,11 +227,11 @@ def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: f
     return _before_first_below(edges["source"], edges["nep"], float(limit))
 
 
-def _before_first_below(source: Int32, nep: Float32 | Float64, limit: float) -> Bool:
-    """Return which edges (E,), grouped by `source`, come before the first of their group with NEP below the limit."""
+def _before_first_below(row: Int32, nep: Float32 | Float64, limit: float) -> Bool:
+    """Return which edges (E,), grouped by row, come before the row's first NEP below."""
     is_below = nep < np.float32(limit)
     num_below = np.cumsum(is_below)
-    first = np.flatnonzero(np.diff(source, prepend=-1))
-    size = np.diff(np.append(first, len(source)))
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    size = np.diff(np.append(first, len(row)))
     num_below_earlier: Ints = np.repeat(num_below[first] - is_below[first], size)
     return np.asarray(num_below == num_below_earlier)

@@ -57,3 +57,21 @@ def random_scores(neighbor, seed, missing=0.0):
     score[(neighbor < 0) | (rng.random(neighbor.shape) < missing)] = np.nan
     score[:, 0] = np.nan
     return score
+
+
+def pairs_of(edges):
+    """The pairs (source, target) of an edge table, in order."""
+    return list(zip(edges["source"].tolist(), edges["target"].tolist(), strict=True))
+
+
+def as_columns(edges):
+    """Rows of (source, target, weight, nep, score, similarity) as columns."""
+    return {name: np.array([edge[at] for edge in edges], dtype) for at, (name, dtype) in enumerate(COLUMNS.items())}
+
+
+def elsewhere(neighbor, start, stop):
+    """Rows (N,) that neither belong to the shard start..stop nor are a neighbor of one of its rows."""
+    away = np.ones(len(neighbor), bool)
+    away[start:stop] = False
+    away[neighbor[start:stop][neighbor[start:stop] >= 0]] = False
+    return away

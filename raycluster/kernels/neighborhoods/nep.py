@@ -1,18 +1,30 @@
-"""Neighbor-based edge probability (NEP): the weighted Jaccard similarity of two neighbor lists (S1 eq. 3 and 8).
+"""Neighbor-based edge probability (NEP): weighted Jaccard of two neighborhoods.
 
-    p_hat_ij = p_ij / sum over h in N_i of p_ih
-    NEP_ij = sum over h in N_i and N_j of (p_hat_ih + p_hat_jh) / (sum over h in N_i of p_hat_ih + ... N_j of p_hat_jh)
+S1 eq. 3 to 8, for cosines a:
 
-The sums over what two lists have in common are those of `raycluster.kernels.neighborhoods.overlap`.
+    d_ij = 2 - 2 clip(a_ij, 0, 1)
+
+    p_ij = exp(-d_ij / tau) or 1 / (1 + exp(delta d_ij + epsilon))
+
+    q_ij = p_ij / sum over h in N_i of p_ih
+
+    NEP_ij = sum over h in N_i and N_j of (q_ih + q_jh) / (sum over N_i of q_ih + sum over N_j of q_jh)
+
+The papers write p with a hat for q; here it is `p_hat`. N_i are all K neighbors of row i, itself included.
+
+Shapes: N rows in all; R rows of a call; K neighbors per row, the row itself at rank 0.
 """
 
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from raycluster.arrays import Float32, Int32, Int64
-from raycluster.kernels.neighborhoods.overlap import overlaps
+from raycluster.arrays import Float32, Int32, Ints
+from raycluster.kernels.neighborhoods.overlap import Convert, Neighborhoods, overlaps
+
+TOPK_STEP = 10
+"""Neighbors: a predicted Top-K is rounded up to a multiple of this before it truncates (S1 eq. 7). Predictions are off by
+about 8 of 80, so that rounding up keeps neighborhoods that are a few neighbors short. Raising it truncates less."""
 
 EPSILON = -5.0
 """Offset in the exponent of the sigmoid transform, no unit, as published (S1 eq. 6). The probability is one half at squared
@@ -20,18 +32,26 @@ distance -EPSILON / delta, 0.67 by default. Raising it lets only nearer neighbor
 
 
 def exponential_probability(similarity: Float32, tau: float = 0.5) -> Float32:
-    """FC-ES transform (S1 eq. 4, whose printed `-a / tau` is a misprint): exp(-d / tau), d = 2 - 2 clip(a, 0, 1).
+    """Return FC-ES's edge probability exp(-d / tau) of similarities (S1 eq. 4).
 
-    Raising `tau` flattens the differences between near and far neighbors.
+    The paper prints exp(-a / tau), which would fall as similarity grows. Raising `tau` (0.5 as published) flattens the
+    differences between near and far neighbors.
     """
     distance = 2.0 - 2.0 * np.clip(similarity, 0.0, 1.0)
     return np.exp(-distance / np.float32(tau)).astype(np.float32)
 
 
 def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float = EPSILON) -> Float32:
-    """S1 transform (eq. 6): 1 / (1 + exp(delta d + epsilon)), d = 2 - 2 clip(a, 0, 1).
+    """Return S1's edge probability 1 / (1 + exp(delta d + epsilon)) (S1 eq. 6).
 
-    Raising `delta` makes the drop from near to far steeper; raising `epsilon` moves it to nearer pairs.
+    Parameters
+    ----------
+    similarity : float32, any shape
+        Cosines.
+    delta : float
+        Slope, 7.5 as published. Raising it makes the drop from near to far steeper.
+    epsilon : float
+        Offset. Raising it moves the drop to nearer pairs.
     """
     distance = 2.0 - 2.0 * np.clip(similarity, 0.0, 1.0)
     return (1.0 / (1.0 + np.exp(np.float32(delta) * distance + np.float32(epsilon)))).astype(np.float32)
@@ -40,7 +60,24 @@ def sigmoid_probability(similarity: Float32, delta: float = 7.5, epsilon: float 
 def edge_probability(
     similarity: Float32, transform: Literal["exponential", "sigmoid"], tau: float, delta: float
 ) -> Float32:
-    """The chosen transform of similarities (R, K); empty ranks (similarity -1) get 0."""
+    """Return the edge probabilities of similarities under one of the two transforms.
+
+    Parameters
+    ----------
+    similarity : float32 (R, K)
+        Cosines, -1 at ranks without a neighbor.
+    transform : {"exponential", "sigmoid"}
+        Which transform.
+    tau : float
+        Temperature of the exponential. Raising it makes near and far neighbors count more alike.
+    delta : float
+        Slope of the sigmoid, whose offset is `EPSILON`. Raising it makes the drop from near to far steeper.
+
+    Returns
+    -------
+    float32 (R, K)
+        In 0..1; 0 at ranks without a neighbor.
+    """
     if transform == "exponential":
         probability = exponential_probability(similarity, tau)
     else:
@@ -49,15 +86,10 @@ def edge_probability(
 
 
 def normalized(probability: Float32) -> Float32:
-    """p_hat: each row (K columns, self included) divided by its sum. Rows of zeros stay zero."""
+    """Return p_hat: edge probabilities (R, K) over their sum. Rows of zeros stay zero."""
+    # The sum is float64, so that the order of 80 addends does not show in float32.
     total = probability.sum(axis=1, dtype=np.float64, keepdims=True)
     return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
-
-
-def _truncated_mass(p_hat: Float32, length: Int64) -> npt.NDArray[np.float64]:
-    """Sum of the first length[i] entries of each row; 1 for a whole row, as without truncation."""
-    sums = np.cumsum(p_hat, axis=1, dtype=np.float64)
-    return np.where(length == p_hat.shape[1], 1.0, sums[np.arange(len(sums)), length - 1])
 
 
 def neighbor_edge_probability(
@@ -65,18 +97,44 @@ def neighbor_edge_probability(
     p_hat: Float32,
     start: int = 0,
     stop: int | None = None,
-    length: Int64 | None = None,
+    length: Ints | None = None,
     threads: int | None = None,
+    *,
+    convert: Convert | None = None,
+    length_step: int = 1,
 ) -> Float32:
-    """NEP of rows start..stop with each of their K neighbors.
+    """Return the NEP of rows start..stop with each of their neighbors.
 
-    neighbor int32 (N, K), self at rank 0, -1 past the end of a short list; p_hat float32 (N, K), `normalized`, 0 at those
-    ranks. length int64 (N,) truncates row i's list to its first length[i] entries, in 1..K (S1 eq. 8, lengths from
-    eq. 7); the normalisation of p_hat keeps all K columns. Returns float32 (stop - start, K) in 0..1; ranks at or past
-    the truncation are 0. `threads` caps the numba threads; the result does not depend on it.
+    Work and memory depend on the rows and on K, not on N.
+
+    Parameters
+    ----------
+    neighbor : int32 (N, K)
+        The row itself at rank 0, -1 past the last neighbor.
+    p_hat : float32 (N, K)
+        Edge probabilities, `normalized`; 0 at ranks without a neighbor. With `convert`, what it makes these from.
+    start, stop : int
+        The rows that are computed; all of them by default.
+    length : integers (N,), optional
+        Neighbors of each row that count, 1 or more: N_i is truncated to its first ones (S1 eq. 8). p_hat stays normalized over
+        all K. Raising a length lets more neighbors count.
+    threads : int, optional
+        Cap on numba's threads. The result does not depend on it.
+    convert : callable, optional
+        Similarities (M, K) to p_hat (M, K), row by row; applied to the rows that are read. Use it where p_hat of all rows is
+        not at hand, at about twice the time.
+    length_step : int
+        Lengths are rounded up to a multiple of this and cut to K; `TOPK_STEP` for a predicted Top-K.
+
+    Returns
+    -------
+    float32 (R, K)
+        In 0..1; 0 at ranks without a neighbor and at ranks past the row's own truncation.
+
+    Notes
+    -----
+    S1 eq. 3; with truncation, eq. 8. Every row that is not truncated has the mass 1, to which p_hat adds up but for rounding.
     """
     stop = len(neighbor) if stop is None else stop
-    mass = np.ones(len(neighbor)) if length is None else _truncated_mass(p_hat, length)
-    if length is None:
-        length = np.full(len(neighbor), neighbor.shape[1], np.int64)
-    return overlaps(neighbor, p_hat, start, stop, length, mass, product=False, threads=threads)
+    neighborhoods = Neighborhoods(neighbor, p_hat, convert, length, length_step)
+    return overlaps(neighborhoods, start, stop, product=False, threads=threads)

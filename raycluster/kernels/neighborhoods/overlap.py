@@ -1,93 +1,218 @@
 """Sums over the neighbors that a row and each of its neighbors have in common.
 
-Row-parallel; each row needs the neighbor lists of its neighbors. A row's list is held in a small hash table, so memory
-does not grow with the number of rows.
+Shapes: N rows in all; R = stop - start rows of a call; K neighbors per row, the row itself at rank 0; M rows whose neighbors a
+call reads. M is N for arrays as they are stored, else the rows that are gathered for a block.
+
+A row's K neighbors go into a small hash table. The K neighbors of each neighbor are searched there, R K^2 of them per call.
+Neither work nor memory grows with N.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from raycluster.arrays import Float32, Int32, Int64
+from raycluster.arrays import Bool, Float32, Int32, Int64, Ints
 from raycluster.kernels.threads import at_most
+
+Convert = Callable[[Float32], Float32]
+"""A function of rows (M, K) that treats every row alone, so that it may be applied to any rows at any time."""
+
+SLOTS_PER_NEIGHBOR = 8
+"""Slots of the hash table per neighbor, at least. Most searches miss, and a miss ends at the first empty slot. Fewer
+slots make searches longer, more slots push the table out of the cache. Results do not depend on it."""
+ROWS_PER_TASK = 256
+"""Rows that a thread takes at once, at most. Each such task fills one hash table again and again."""
+GATHERED_ENTRIES = 2**21
+"""Entries, rows times K, that are gathered and converted at once: 8 MiB per array. A measure of memory, not of results."""
+ORDERING_RANKS = 16
+"""Nearest ranks whose lowest row decides the order in which rows are taken. Only the hit rate of the cache depends on it."""
+
+
+@dataclass(frozen=True)
+class Neighborhoods:
+    """The neighbors of all rows, their weights, and how many of each row's count."""
+
+    neighbor: Int32
+    """(N, K), -1 past the last neighbor of a row."""
+    weight: Float32
+    """(N, K), 0 at ranks without a neighbor, or what `convert` makes such weights from."""
+    convert: Convert | None = None
+    """Applied to the rows of `weight` that a call reads, and to no others. None: `weight` holds the weights."""
+    length: Ints | None = None
+    """(N,), 1 or more: neighbors of each row that count, the row itself included. None: all K."""
+    length_step: int = 1
+    """Lengths are rounded up to a multiple of this, then cut to K. Raising it keeps more neighbors."""
+
+
+def overlaps(
+    neighborhoods: Neighborhoods,
+    start: int,
+    stop: int,
+    *,
+    product: bool,
+    is_needed: Bool | None = None,
+    threads: int | None = None,
+) -> Float32:
+    """Return the weight that rows start..stop share with each of their neighbors.
+
+    Parameters
+    ----------
+    neighborhoods : Neighborhoods
+        The neighbors and weights of all rows.
+    start, stop : int
+        The rows i that are computed.
+    product : bool
+        False: sum over h in N_i and N_j of w_ih + w_jh, divided by the weight of N_i plus that of N_j. A whole row, one that
+        is not truncated, counts as weight 1. True: sum of w_ih w_jh, as it is.
+    is_needed : bool (R, K), optional
+        Pairs to compute; the others are 0. None computes all.
+    threads : int, optional
+        Cap on numba's threads. The result does not depend on it.
+
+    Returns
+    -------
+    float32 (R, K)
+        0 at ranks without a neighbor and at ranks that the row's own truncation leaves out.
+    """
+    out = np.empty((stop - start, neighborhoods.neighbor.shape[1]), np.float32)
+    with at_most(threads) as count:
+        if neighborhoods.convert is None:
+            _compute(_as_stored(neighborhoods, start, stop, is_needed), neighborhoods.length_step, product, count, out)
+            return out
+        k = neighborhoods.neighbor.shape[1]
+        block = max(1, GATHERED_ENTRIES // (k * k))
+        for first in range(start, stop, block):
+            rows = slice(first - start, min(first + block, stop) - start)
+            needed = None if is_needed is None else is_needed[rows]
+            lists = _gathered(neighborhoods, first, min(first + block, stop), needed)
+            _compute(lists, neighborhoods.length_step, product, count, out[rows])
+    return out
+
+
+class _Lists(NamedTuple):
+    """The neighbors that a block of rows needs, and where each row's lie."""
+
+    neighbor: Int32
+    """(M, K)."""
+    weight: Float32
+    """(M, K)."""
+    length: Ints
+    """(M,), or empty where all K neighbors count."""
+    own: Int64
+    """(R,): position of each row."""
+    other: Int32 | Int64
+    """(R, K): position of each neighbor; -1 where there is none or the pair is not needed."""
+
+
+def _as_stored(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: Bool | None) -> _Lists:
+    """All rows in place: positions are row numbers, and nothing is copied but (R, K)."""
+    listed = neighborhoods.neighbor[start:stop]
+    other = listed if is_needed is None else np.where(is_needed, listed, np.int32(-1))
+    length = np.empty(0, np.int64) if neighborhoods.length is None else neighborhoods.length
+    return _Lists(neighborhoods.neighbor, neighborhoods.weight, length, np.arange(start, stop), other)
+
+
+def _gathered(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: Bool | None) -> _Lists:
+    """Copies of rows start..stop and their needed neighbors, with converted weights."""
+    assert neighborhoods.convert is not None
+    listed = neighborhoods.neighbor[start:stop]
+    is_read = listed >= 0 if is_needed is None else (listed >= 0) & is_needed
+    row = np.arange(start, stop)
+    ids = np.unique(np.concatenate([row, listed[is_read]]))
+    length = np.empty(0, np.int64) if neighborhoods.length is None else neighborhoods.length[ids]
+    return _Lists(
+        neighborhoods.neighbor[ids],
+        np.ascontiguousarray(neighborhoods.convert(neighborhoods.weight[ids]), np.float32),
+        length,
+        np.searchsorted(ids, row),
+        np.where(is_read, np.searchsorted(ids, listed), -1),
+    )
+
+
+def _compute(lists: _Lists, length_step: int, product: bool, threads: int, out: Float32) -> None:
+    """Fill `out` (R, K), in blocks of rows that are near each other."""
+    # Rows with near neighbors in common follow each other, so that their neighbors' rows are still in the cache.
+    order = np.argsort(lists.neighbor[lists.own, :ORDERING_RANKS].min(axis=1), kind="stable")
+    task = max(1, min(ROWS_PER_TASK, -(-len(out) // threads)))
+    _overlaps(
+        lists.own, lists.other, order, task, lists.neighbor, lists.weight, lists.length, length_step, product, out
+    )
 
 
 @numba.njit(nogil=True, cache=True)
 def _slot(node, mask):  # type: ignore[no-untyped-def]
+    """First slot of a node: multiplicative hashing with 2^32 / golden ratio."""
     return ((node * np.int32(-1640531535)) >> np.int32(9)) & mask
 
 
+@numba.njit(nogil=True, cache=True)
+def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
+    """How many of a row's neighbors count: min(K, step ceil(length / step))."""
+    if length.size == 0:
+        return k
+    return min(k, (length[row] + step - 1) // step * step)
+
+
 @numba.njit(nogil=True, parallel=True, cache=True)
-def _overlaps(first, order, neighbor, weight, length, mass, product, wanted, out):  # type: ignore[no-untyped-def]
-    k = neighbor.shape[1]
+def _overlaps(own, other, order, task, neighbor, weight, length, step, product, out):  # type: ignore[no-untyped-def]
+    """Fill out (R, K), with rows taken in `order` (R,); other shapes as in `_Lists`."""
+    num_rows, k = out.shape
     slots = 4
-    while slots < 8 * k:
+    while slots < SLOTS_PER_NEIGHBOR * k:
         slots *= 2
     mask = slots - 1
-    chunk = 256
-    rows = out.shape[0]
-    for part in numba.prange((rows + chunk - 1) // chunk):
-        key = np.full(slots, -1, np.int32)
+    for block in numba.prange((num_rows + task - 1) // task):
+        key = np.full(slots, -1, np.int32)  # -1: an empty slot
         value = np.empty(slots, np.float32)
         used = np.empty(k, np.int64)
-        for turn in range(part * chunk, min(rows, (part + 1) * chunk)):
-            local = order[turn]
-            i = first + local
-            for h in range(length[i]):
+        for turn in range(block * task, min(num_rows, (block + 1) * task)):
+            row = order[turn]
+            i = own[row]
+            count = _counted(length, i, k, step)
+            # Phase 1: the row's neighbors into the hash table. A rank without one writes -1, which leaves its slot empty.
+            mass = 0.0
+            for h in range(count):
                 slot = _slot(neighbor[i, h], mask)
                 while key[slot] >= 0:
                     slot = (slot + 1) & mask
                 key[slot] = neighbor[i, h]
                 value[slot] = weight[i, h]
                 used[h] = slot
+                mass += np.float64(weight[i, h])
+            if count == k:
+                mass = 1.0
+            # Phase 2: each neighbor's neighbors are searched in rank order, which fixes the rounding of the sum.
             for rank in range(k):
-                j = neighbor[i, rank]
-                if j < 0 or rank >= length[i] or not (wanted.size == 0 or wanted[local, rank]):
-                    out[local, rank] = 0.0
+                j = other[row, rank]
+                if j < 0 or rank >= count:
+                    out[row, rank] = 0.0
                     continue
-                common = 0.0
-                for h in range(length[j]):
-                    other = neighbor[j, h]
-                    slot = _slot(other, mask)
+                other_count = _counted(length, j, k, step)
+                common, other_mass = 0.0, 0.0
+                for h in range(other_count):
+                    node = neighbor[j, h]
+                    slot = _slot(node, mask)
                     held = key[slot]
                     while held >= 0:
-                        if held == other:
+                        if held == node:
+                            # One float32 operation per common neighbor, added up in float64.
                             common += value[slot] * weight[j, h] if product else value[slot] + weight[j, h]
                             break
                         slot = (slot + 1) & mask
                         held = key[slot]
-                out[local, rank] = common / (mass[i] + mass[j])
-            for h in range(length[i]):
+                if product:
+                    out[row, rank] = common
+                    continue
+                # Phase 3: the share of both masses. A whole row has mass 1 by definition, whatever its float32 sum.
+                if other_count == k:
+                    other_mass = 1.0
+                else:
+                    for h in range(other_count):
+                        other_mass += np.float64(weight[j, h])
+                out[row, rank] = common / (mass + other_mass)
+            # Phase 4: only the slots in use are emptied; the table is larger than the row.
+            for h in range(count):
                 key[used[h]] = -1
-
-
-def _by_shared_neighbors(neighbor: Int32) -> Int64:
-    """An order of rows in which those with near neighbors in common follow each other, so their lists stay in cache."""
-    return np.argsort(neighbor[:, :16].min(axis=1), kind="stable")
-
-
-def overlaps(
-    neighbor: Int32,
-    weight: Float32,
-    start: int,
-    stop: int,
-    length: Int64,
-    mass: npt.NDArray[np.float64],
-    *,
-    product: bool,
-    wanted: npt.NDArray[np.bool_] | None = None,
-    threads: int | None = None,
-) -> Float32:
-    """For rows i in start..stop and each neighbor j: sum over h in N_i and N_j of w_ih + w_jh, or with `product` of
-    w_ih w_jh, divided by mass_i + mass_j; float32 (stop - start, K).
-
-    neighbor int32 (N, K), -1 past the end of a short list; weight float32 (N, K), 0 at those ranks; length int64 (N,)
-    in 1..K truncates lists, and ranks at or past it are 0. mass float64 (N,). With `wanted` (stop - start, K) only those pairs
-    are computed, others are 0. `threads` caps the numba threads; the result does not depend on it.
-    """
-    out = np.empty((stop - start, neighbor.shape[1]), np.float32)
-    with at_most(threads):
-        order = _by_shared_neighbors(neighbor[start:stop])
-        chosen = np.empty((0, 0), np.bool_) if wanted is None else wanted
-        _overlaps(start, order, neighbor, weight, length, mass, product, chosen, out)
-    return out

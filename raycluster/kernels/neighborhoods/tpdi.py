@@ -1,16 +1,17 @@
-"""Transition-probability-based distance of rows and their neighbors (S2 section 4.3).
+"""Transition-probability-based distance (TPDi) of neighbors (S2 section 4.3).
 
-    d_ij = 1 - sum over c in N_i and N_j of sqrt(p_ic p_jc)        (eq. 4), p as in `raycluster.kernels.neighborhoods.diffusion`
+    d_ij = 1 - sum over c in N_i and N_j of sqrt(p_ic p_jc)        (eq. 4), p as in `diffusion.transition`
 
-It lies in 0..1, is 0 where two rows have the same transition probabilities, and with equal ones on lists of one length
-d = 1 - 2 J / (1 + J) for the Jaccard similarity J of the lists.
+It lies in 0..1 and is 0 where two rows have the same transition probabilities. For rows with equally many
+neighbors, all of one probability, d = 1 - 2 J / (1 + J): J is the Jaccard similarity of the neighborhoods.
+
+Shapes: N rows in all; R rows of a call; K neighbors per row, the row itself at rank 0.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from raycluster.arrays import Float32, Int32
-from raycluster.kernels.neighborhoods.overlap import overlaps
+from raycluster.arrays import Bool, Float32, Int32
+from raycluster.kernels.neighborhoods.overlap import Convert, Neighborhoods, overlaps
 
 
 def closeness(
@@ -19,16 +20,36 @@ def closeness(
     start: int = 0,
     stop: int | None = None,
     *,
-    wanted: npt.NDArray[np.bool_] | None = None,
+    wanted: Bool | None = None,
     threads: int | None = None,
+    convert: Convert | None = None,
 ) -> Float32:
-    """1 - d of rows start..stop with each of their K neighbors, float32 (stop - start, K) in 0..1; 0 where there is none.
+    """Return 1 - d of rows start..stop with each of their neighbors.
 
-    neighbor int32 (N, K), self at rank 0, -1 where a list is short; root float32 (N, K), the square roots of P's rows. With
-    `wanted` (stop - start, K) only those pairs are computed, others are 0. `threads` caps the numba threads; the result does
-    not depend on it.
+    Work and memory depend on the rows and on K, not on N.
+
+    Parameters
+    ----------
+    neighbor : int32 (N, K)
+        The row itself at rank 0, -1 past the last neighbor.
+    root : float32 (N, K)
+        Square roots of the transition probabilities, 0 at ranks without a neighbor. With `convert`, what it makes these from.
+    start, stop : int
+        The rows that are computed; all of them by default.
+    wanted : bool (R, K), optional
+        Pairs to compute; the others are 0. None computes all.
+    threads : int, optional
+        Cap on numba's threads. The result does not depend on it.
+    convert : callable, optional
+        Similarities or scores (M, K) to `root` (M, K), row by row; applied to the rows that are read.
+
+    Returns
+    -------
+    float32 (R, K)
+        In 0..1; 0 at ranks without a neighbor.
     """
     stop = len(neighbor) if stop is None else stop
-    length, half = np.full(len(neighbor), neighbor.shape[1], np.int64), np.full(len(neighbor), 0.5)
-    found = overlaps(neighbor, root, start, stop, length, half, product=True, wanted=wanted, threads=threads)
-    return np.minimum(found, 1, out=found)
+    neighborhoods = Neighborhoods(neighbor, root, convert)
+    shared = overlaps(neighborhoods, start, stop, product=True, is_needed=wanted, threads=threads)
+    # Square roots are rounded to float32, so that a row's closeness to itself may exceed 1 by a few units in the last place.
+    return np.minimum(shared, 1, out=shared)
