@@ -1,27 +1,32 @@
 """The same stages in this process on an array, with scikit-learn's conventions; neither Ray nor storage is touched."""
 
 import inspect
-import os
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from raycluster.arrays import Float32
 from raycluster.config.load import load_config
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
+from raycluster.executors.progress import Silence
+from raycluster.executors.sizing import own_threads
+from raycluster.kernels.unit_rows import REASONS, normalize
 from raycluster.models.requirements import with_model
-from raycluster.stages import in_memory, ingest, knn, labels
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
+from raycluster.stages.edges import limits_of
+from raycluster.stages.knn import recall_of, require_rows
+from raycluster.stages.labels import labels_of
 
 
 class Clusterer:
     """Groups the rows of an array into identities.
 
-    recipe: a recipe's name or the path of a YAML file; those that predict Top-K, encode contexts or recall edges are for
-    jobs/cluster.py. overrides: keys laid over the recipe, nested as in the YAML, such
-    as {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
+    recipe: a recipe's name or the path of a YAML file. overrides: keys laid over the recipe, nested as in the YAML, such as
+    {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
     `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
 
     After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (the probability that a row is of its cluster's
@@ -61,28 +66,20 @@ class Clusterer:
         Rows are taken in the order of their content, so the partition does not depend on the order of X. Raises
         InputError for what is no such array, for rows with NaN, infinity or only zeros, and for k >= N.
         """
-        config = load_config(self.recipe, dict(self.overrides or {}), "overrides")
-        if config.knn.source is not None or config.topk.source is not None:
-            raise ConfigError("knn.source and topk.source are for jobs/cluster.py; Clusterer is given its array alone.")
-        if config.topk.predict or config.contexts.encode or config.relations.score == "recall":
-            raise ConfigError(f"The recipe {config.recipe} has stages of its own: use jobs/cluster.py with --model.")
-        config = with_model(config)
-        threads = self.threads or len(os.sched_getaffinity(0))
+        config = with_model(load_config(self.recipe, dict(self.overrides or {}), "overrides"))
+        threads = self.threads or own_threads()
         vectors = _checked(X, config)
         order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
-        vectors = vectors[order]
-        found = in_memory.cluster(vectors.astype(config.knn.storage), config, threads)
-        self.knn_recall_ = found.recall
-        cluster = found.partition.communities
-        blocks = [] if found.score is None else [(0, found.neighbor, found.score)]
-        strength = labels.calibrated_strength(config, cluster, blocks)
-        result = labels.describe(cluster, **found.edges, config=config.labels, strength=strength)
-        self.result_ = result.in_rows(order)
+        tables = in_memory(vectors[order], config, threads, ids=pa.array(order))
+        run_stages(tables, LOCAL, Silence())
+        self.result_ = labels_of(tables).in_rows(order)
         self.labels_ = self.result_.cluster_id.astype(np.int64)
         if self.outliers_as_noise:
             self.labels_[self.result_.is_outlier] = -1
         self.strengths_ = self.result_.strength.astype(np.float32)
-        self.threshold_ = found.limits.get("threshold")
+        recall = recall_of(tables)
+        self.knn_recall_ = 1.0 if recall is None else recall.mean
+        self.threshold_ = limits_of(tables).threshold
         self.n_features_in_ = vectors.shape[1]
         return self
 
@@ -99,11 +96,11 @@ def _checked(X: npt.ArrayLike, config: Config) -> Float32:
         raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
         raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.")
-    knn.require_rows(config.knn, len(array), "X")
-    unit, reason = ingest.normalize(array)
+    require_rows(config.knn, len(array), "X")
+    unit, reason = normalize(array)
     bad = np.flatnonzero(reason)
     if len(bad):
-        raise InputError(f"X, row {bad[0]}: the vector holds {ingest.REASONS[reason[bad[0]]]}.")
+        raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
     if (unit == unit[0]).all():
         raise InputError(f"All {len(unit)} rows of X hold the same vector; nothing tells identities apart.")
     return np.ascontiguousarray(unit)

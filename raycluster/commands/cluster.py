@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import tyro
 
 from raycluster.command_line import early_options
+from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, load_yaml, stages_only
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.estimate.forecast import EstimateOptions, dry_run
@@ -26,7 +27,7 @@ class ClusterArgs:
     output: str
     """Run folder, on disk or as s3://bucket/path."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
-    execution: Annotated[pipeline.Execution, tyro.conf.arg(name="")] = field(default_factory=pipeline.Execution)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
     config: str | None = None
     """YAML file with keys laid over the recipe's."""
     dry_run: bool = False

@@ -4,23 +4,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raycluster.arrays import Float32, Int32, Int64
-from raycluster.config.load import apply
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import reliability
 from raycluster.evaluation.truth import read_labels
-from raycluster.pipeline.run import STAGES
-from raycluster.stages import communities, edges
-from raycluster.storage import node_cache as scratch
-from raycluster.storage import schemas
+from raycluster.pipeline.run import open_run
+from raycluster.pipeline.sweep import communities_at
+from raycluster.storage import node_cache
 from raycluster.storage.object_store import Store
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 
 
 @dataclass(frozen=True)
@@ -67,16 +64,15 @@ def evaluate(args: EvaluateArgs) -> dict[str, Any]:
     result: dict[str, Any] = metrics.evaluate(truth, predicted[row])
     result["strength"] = _reliability(truth, predicted[row], table["strength"].to_numpy()[row])
     if args.sweep or args.hard_clusters:
-        run = Run(args.run, STAGES)
-        if args.sweep:
-            try:
-                result["sweep"] = [_at(run, threshold, row, truth) for threshold in args.sweep]
-            finally:
-                scratch.remove(run)
-        if args.hard_clusters:
-            tables = [run.table("embeddings", shard, ["embedding"])["embedding"] for shard in range(run.shards)]
-            vectors = np.concatenate([schemas.to_matrix(column) for column in tables])
-            result["hard_clusters"] = metrics.hard_cluster_table(truth, predicted[row], vectors[row])
+        tables = open_run(args.run)
+        try:
+            if args.sweep:
+                result["sweep"] = [_at(tables, limit, row, truth) for limit in args.sweep]
+            if args.hard_clusters:
+                vectors = tables.column("ingest", "embedding", "float32")
+                result["hard_clusters"] = metrics.hard_cluster_table(truth, predicted[row], vectors[row])
+        finally:
+            node_cache.remove(tables.folder)
     if args.json:
         folder, _, name = args.json.rpartition("/")
         Store(folder or ".").put(name, json.dumps(result, indent=2).encode())
@@ -114,20 +110,10 @@ def _without_dropped(
     if not pc.any(known).as_py():
         raise InputError(f"{args.truth} labels only rows that the run dropped.")
     codes = pc.dictionary_encode(values.filter(known).combine_chunks()).indices.to_numpy()
-    return row.filter(known).to_numpy().astype(np.int64), codes
+    return row.filter(known).to_numpy().astype("int64"), codes
 
 
-def _at(run: Run, threshold: float, row: Int64, truth: Int32) -> dict[str, Any]:
-    """Metrics of the partition that another threshold gives on the stored edges."""
-    config = run.config
-    lowest = edges.swept(run.prepared("edges")) - config.edges.reserve
-    if config.edges.rule == "gap" or not np.float32(threshold) >= np.float32(lowest):
-        why = (
-            "the gap rule has no threshold" if config.edges.rule == "gap" else f"edges are stored from {lowest:.4f} up"
-        )
-        raise InputError(f"The run cannot be swept at {threshold}: {why}.")
-    gathered = edges.load(run, threshold)
-    config = apply(config, {"edges": {edges.swept_by(run.prepared("edges")): threshold}}, "the sweep")
-    best = communities.best_of(gathered, run.rows, config, None, lambda: edges.rows_of(run))
-    result = metrics.evaluate(truth, best.communities[row])
-    return {"threshold": threshold, "edges": len(gathered["source"]), **result}
+def _at(tables: StoredTables, limit: float, row: Int64, truth: Int32) -> dict[str, Any]:
+    """Return the metrics of the partition that another limit gives on the stored edges."""
+    community, num_edges = communities_at(tables, limit)
+    return {"threshold": limit, "edges": num_edges, **metrics.evaluate(truth, community[row])}

@@ -5,24 +5,24 @@ import pyarrow.compute as pc
 
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
+from raycluster.stages.stage import row_shards
 from raycluster.storage.parquet_input import input_files, plain_ids, require_columns
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 
 UNKNOWN = -1
 """Identity of a row without a label."""
 
 
-def labelled_rows(run: Run, label_column: str) -> tuple[Int64, pa.DictionaryArray]:
-    """The rows (M,) of a run whose input labels them, and their labels; rows the run dropped are left out.
+def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.DictionaryArray]:
+    """Return the rows (M,) of a run whose input labels them, and their labels; rows that the run dropped are left out.
 
     Raises InputError as `read_labels` does.
     """
-    tables = [run.table("embeddings", shard, ["id"])["id"] for shard in range(run.shards)]
-    ids = pa.chunked_array([chunk for table in tables for chunk in table.chunks])
-    keys, labels = read_labels(run.plan["input"]["url"], run.config.id_column, label_column, ids.type)
+    ids = pa.chunked_array([chunk for shard in row_shards(tables) for chunk in tables.ids(shard).chunks])
+    keys, labels = read_labels(tables.name, tables.config.id_column, label_column, ids.type)
     row = pc.index_in(keys, value_set=ids.combine_chunks())
-    there = pc.is_valid(row)
-    return row.filter(there).to_numpy(), labels.filter(there).combine_chunks().dictionary_encode()
+    is_present = pc.is_valid(row)
+    return row.filter(is_present).to_numpy(), labels.filter(is_present).combine_chunks().dictionary_encode()
 
 
 def read_labels(

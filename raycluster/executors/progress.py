@@ -66,3 +66,16 @@ class Progress:
         with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
             task = bars.add_task(name, total=total, completed=done)
             yield lambda: bars.advance(task)
+
+
+class Silence(Progress):
+    """Progress that nobody sees: of a few rows within a stage, of a probe, of a fit in a notebook."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:  # noqa: ARG002
+        """Count the time alone."""
+        with self.timed(name):
+            yield lambda: None

@@ -1,7 +1,8 @@
-"""With ray_train, the only module that imports ray: shards of a stage mapped over a pool of actors by Ray Data.
+"""With ray_train, the only module that imports ray: tasks of a stage mapped over a pool of actors by Ray Data.
 
-A dataset holds one row a shard. Actors read and write storage themselves and return only what happened to a shard, so
-the object store never carries a table. An actor that dies is replaced and its shard tried again.
+A dataset holds one row per task. Actors read and write storage themselves and return only what happened to a task, so
+the object store never carries a table, and a task that two actors ran counts once. An actor that dies is replaced and its
+task tried again.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 if "ray" not in sys.modules:  # Ray reads these when it is first imported, its child processes when they start
@@ -20,48 +21,68 @@ import ray
 import ray.data
 
 from raycluster.errors import RayclusterError
-from raycluster.storage.parquet_input import OBJECT_STORE_BYTES, pool
+from raycluster.executors.sizing import OBJECT_STORE_BYTES, own_threads, pool
+from raycluster.executors.worker import StageWorker, TaskResult
+from raycluster.stages import stage_named
+from raycluster.storage.tables import Tables, Task
 
-Worker = Callable[[int], dict[str, Any]]
+OpenTables = Callable[[str, int], Tables]
+"""Run folder and threads to the tables that a worker reads and writes."""
 
 
-class ShardActor:
-    """One worker process: builds the stage's worker once and hands it a shard at a time."""
+class StageActor:
+    """One worker process: opens the stage once and runs one task at a time."""
 
-    def __init__(self, worker: Callable[..., Worker], url: str, stage: str, threads: int, session: str) -> None:
-        self._worker = worker(url, stage, threads, session)
+    def __init__(self, open_tables: OpenTables, url: str, stage: str, threads: int, session: str) -> None:
+        self._worker = StageWorker(open_tables(url, threads), stage_named(stage), session)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Run the batch's one shard."""
-        return {name: [value] for name, value in self._worker(int(batch["shard"][0])).items()}
+        """Run the batch's one task."""
+        task = Task(*(int(batch[name][0]) for name in ("number", "start", "stop")))
+        return {name: [value] for name, value in vars(self._worker.run_reporting(task)).items()}
 
 
-def map_shards(
-    worker: Callable[..., Worker],
-    url: str,
+def run_on_ray(
     stage: str,
-    shards: list[int],
+    tasks: Sequence[Task],
+    open_tables: OpenTables,
+    url: str,
     workers: int | None,
     accelerator: Literal["gpu", "cpu", "auto"],
-) -> Iterator[dict[str, Any]]:
-    """Yield what `worker(url, stage, threads, session)` says of each shard, in the order they finish.
+) -> Iterator[TaskResult]:
+    """Yield the result of every task, in the order they finish.
 
-    `workers` caps the actors; none means as many as the cluster has room for now. `accelerator` gpu gives every actor a
-    GPU and waits for one; auto does so where the cluster shows any. Raises RayclusterError where Ray itself fails.
+    Parameters
+    ----------
+    stage, tasks
+        What to run.
+    open_tables, url
+        How a worker opens the run folder.
+    workers
+        The most actors; none means as many as the cluster has room for now.
+    accelerator
+        `gpu` gives every actor a GPU and waits for one; `auto` does so where the cluster shows any.
+
+    Raises
+    ------
+    RayclusterError
+        Where Ray itself fails.
     """
     connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
-    size, cpus = pool_size(len(shards), workers, gpu)
-    dataset = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
-        ShardActor,
-        fn_constructor_args=(worker, url, stage, cpus, uuid.uuid4().hex[:8]),
+    size, cpus = pool_size(len(tasks), workers, gpu)
+    rows = [{"number": task.number, "start": task.start, "stop": task.stop} for task in tasks]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        StageActor,
+        fn_constructor_args=(open_tables, url, stage, cpus, uuid.uuid4().hex[:8]),
         batch_size=1,
         num_cpus=cpus,
         num_gpus=1 if gpu else None,
         compute=ray.data.ActorPoolStrategy(size=size),
     )
     try:
-        yield from dataset.iter_rows()
+        for row in dataset.iter_rows():
+            yield TaskResult(**row)
     except ray.exceptions.RayError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise RayclusterError(
@@ -104,8 +125,7 @@ def _native_stderr_muted() -> Iterator[None]:
 
 
 def _local_cluster() -> dict[str, Any]:
-    cpus = len(os.sched_getaffinity(0))
-    return {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    return {"num_cpus": own_threads(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
 
 
 def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:

@@ -1,0 +1,38 @@
+"""The stages of the pipeline, in order, with what each reads.
+
+ingest        the input's files
+embeddings    ingest
+coarse_lists  embeddings
+knn           embeddings, coarse_lists
+topk          knn
+contexts      knn
+relations     knn, topk, contexts
+density       knn, relations
+edges         knn, topk, relations, density
+communities   edges
+rejoin        communities, knn
+labels        embeddings, knn, relations, edges, communities, rejoin
+"""
+
+from raycluster.stages.coarse_lists import COARSE_LISTS
+from raycluster.stages.communities import COMMUNITIES
+from raycluster.stages.contexts import CONTEXTS
+from raycluster.stages.density import DENSITY
+from raycluster.stages.edges import EDGES
+from raycluster.stages.embeddings import EMBEDDINGS
+from raycluster.stages.ingest import INGEST
+from raycluster.stages.knn import KNN
+from raycluster.stages.labels import LABELS
+from raycluster.stages.rejoin import REJOIN
+from raycluster.stages.relations import RELATIONS
+from raycluster.stages.stage import Stage
+from raycluster.stages.topk import TOPK
+
+STAGES: tuple[Stage, ...] = (
+    INGEST, EMBEDDINGS, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, REJOIN, LABELS,
+)  # fmt: skip
+
+
+def stage_named(name: str) -> Stage:
+    """Return the stage of a name."""
+    return next(stage for stage in STAGES if stage.name == name)

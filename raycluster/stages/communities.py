@@ -1,36 +1,41 @@
 """edges -> communities: the one global step, by the map equation (Infomap or our own solver) or connected components.
 
-A shard of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
-With `communities.fragments` pieces of identities larger than K are then joined (`raycluster.stages.rejoin`).
+A task of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
+
+Shapes: N rows, E edges.
 """
 
+import math
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import psutil
+import pyarrow as pa
 
-from raycluster.arrays import Int32, Int64, Vectors
+from raycluster.arrays import Float32, Float64, Int32, Int64
 from raycluster.config.stages import CommunitiesConfig, Config
 from raycluster.errors import ResourceError
 from raycluster.kernels import map_equation
 from raycluster.kernels.components import components
-from raycluster.kernels.edge_rules import Columns
-from raycluster.stages import edges
-from raycluster.stages import rejoin as fragments
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.stages.edges import edges_at_most, edges_in_force
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Facts, Output, Tables, Task
 
-OfRows = Callable[[], tuple[Int32, Vectors]]
-"""Neighbors (N, K) and unit vectors (N, D) of all rows."""
-LINKS_A_CALL = 2**20
+SAMPLE_ROWS = 256
+"""Rows whose exact neighbors forecast the number of edges of a configured threshold: within a tenth on real sets."""
+LINKS_PER_CALL = 2**20
+"""Links handed to Infomap at once. Fewer copy less at a time; more are not faster."""
 NATIVE_FROM = 1_000_000
 """Links from which engine `auto` is `native`: below, Infomap takes seconds and, as the reference, is kept."""
-_BYTES = {
+_BYTES = {  # peak bytes per link and per node, measured on 1 to 20 million links
     "infomap": {"link": 235, "node": 300},
     "native": {"link": 28, "node": 250},
     "components": {"link": 40, "node": 24},
@@ -42,7 +47,7 @@ class Partition:
     """Communities of all rows: `communities` int32 (N,) dense from 0, `flow` float64 (N,) summing to at most 1."""
 
     communities: Int32
-    flow: npt.NDArray[np.float64]
+    flow: Float64
     codelength: float
     """Bits of the map equation; 0 for connected components."""
 
@@ -50,7 +55,7 @@ class Partition:
 def partition(
     source: Int32,
     target: Int32,
-    weight: npt.NDArray[np.float32],
+    weight: Float32,
     rows: int,
     config: CommunitiesConfig,
     directed: bool,
@@ -78,8 +83,8 @@ def partition(
 
 
 def _infomap(
-    source: Int32, target: Int32, weight: npt.NDArray[np.float32], rows: int, seed: int, directed: bool
-) -> tuple[Int64, npt.NDArray[np.float64], float]:
+    source: Int32, target: Int32, weight: Float32, rows: int, seed: int, directed: bool
+) -> tuple[Int64, Float64, float]:
     membership = np.arange(rows, dtype=np.int64)
     flow = np.zeros(rows)
     if (weight <= 0).any():
@@ -95,19 +100,19 @@ def _infomap(
 
 
 def infomap_result(
-    source: Int32, target: Int32, weight: npt.NDArray[np.float32], seed: int, directed: bool
+    source: Int32, target: Int32, weight: Float32, seed: int, directed: bool
 ) -> Any:  # fmt: skip
     """What Infomap itself returns for links (E,) of positive weight."""
     from infomap import Network
 
     network = Network()
-    for start in range(0, len(source), LINKS_A_CALL):
-        part = slice(start, start + LINKS_A_CALL)
+    for start in range(0, len(source), LINKS_PER_CALL):
+        part = slice(start, start + LINKS_PER_CALL)
         network.add_links(np.column_stack([source[part], target[part], weight[part].astype(np.float64)]))
     return network.run(two_level=True, seed=seed, num_trials=1, flow_model="directed" if directed else "undirected")
 
 
-def written_partition(result: Any) -> tuple[Int64, Int64, npt.NDArray[np.float64]]:
+def written_partition(result: Any) -> tuple[Int64, Int64, Float64]:
     """Node, module and flow (M,) of the nodes in a result of Infomap.
 
     Through a file that the engine writes: its Python iterators crash in a process that has imported faiss.
@@ -164,58 +169,98 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
     return line
 
 
-def whole(found: Partition, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
-    """The same partition, with fragments of one identity made one where `communities.fragments` asks for it; for that alone
-    `of_rows` is called."""
-    if not config.communities.fragments:
-        return found
-    merged = fragments.merged(found.communities, *of_rows(), config, threads or 1)
-    return replace(found, communities=numbered_by_first_row(merged))
-
-
-def best_of(graph: Columns, rows: int, config: Config, threads: int | None, of_rows: OfRows) -> Partition:
-    """The trial with the lowest codelength on the edges in force, of all that are configured, made `whole`."""
-    chosen, directed = config.communities, config.edges.directed
-    found = [
-        partition(**graph, rows=rows, config=chosen, directed=directed, trial=trial, threads=threads)
-        for trial in range(trials(chosen))
-    ]
-    return whole(min(found, key=lambda each: each.codelength), config, threads, of_rows)
-
-
-def compute(run: Run, trial: int) -> Part:
-    """Run one trial on the whole edge list."""
-    gathered, config = edges.load(run), run.config
-    found = partition(
-        **gathered,
-        rows=run.rows,
-        config=config.communities,
-        directed=config.edges.directed,
-        trial=trial,
-        threads=run.threads,
-    )
-    found = whole(found, config, run.threads, lambda: edges.rows_of(run))
-    rows = np.arange(run.rows, dtype=np.int32)
-    table = schemas.from_columns(schemas.COMMUNITIES, row=rows, community=found.communities, flow=found.flow)
-    facts = {"codelength": found.codelength, "links": len(gathered["source"])}
-    return Part([table], facts)
-
-
-def best_trial(run: Run) -> int:
-    """The trial with the lowest codelength, ties to the lowest number."""
-    codelengths = [run.marker("communities", trial)["codelength"] for trial in range(trials(run.config.communities))]
-    return int(np.argmin(codelengths))
-
-
 def trials(config: CommunitiesConfig) -> int:
-    """Trials there are to run; connected components have nothing random."""
+    """Return the trials to run; connected components have nothing random."""
     return 1 if config.engine == "components" else config.trials
+
+
+def trial_tasks(tables: Tables) -> Sequence[Task]:
+    """Return one task of all rows per trial."""
+    return [Task(number, 0, tables.rows) for number in range(trials(tables.config.communities))]
+
+
+def open_communities(tables: Tables) -> ShardFunction:
+    """Return the function of one trial; the edge list is gathered once."""
+    graph, config = edges_in_force(tables), tables.config
+
+    def run_trial(task: Task) -> Output:
+        result = partition(
+            **graph,
+            rows=tables.rows,
+            config=config.communities,
+            directed=config.edges.directed,
+            trial=task.number,
+            threads=tables.threads,
+        )
+        rows = np.arange(tables.rows, dtype=np.int32)
+        columns = {"row": rows, "community": result.communities, "flow": result.flow}
+        return Output([columns], {"codelength": result.codelength, "links": len(graph["source"])})
+
+    return run_trial
+
+
+def best_trial(tables: Tables) -> int:
+    """Return the trial with the lowest codelength, ties to the lowest number."""
+    return int(np.argmin([facts["codelength"] for facts in tables.task_facts("communities")]))
+
+
+def communities_of(tables: Tables) -> tuple[Int32, Float64]:
+    """Return community int32 and flow float64 (N,) of the best trial."""
+    columns = tables.block("communities", best_trial(tables), ["community", "flow"])
+    return columns["community"], columns["flow"]
+
+
+def foresee(tables: Tables) -> str:
+    """Return what this step will need, before neighbors are searched. Raises ResourceError where it cannot fit."""
+    config, rows = tables.config, tables.rows
+    least, most = edges_at_most(config, rows)
+    if config.edges.rule == "threshold" and config.edges.threshold is not None and config.knn.k < rows:
+        vectors = vectors_of(tables)
+        sample = np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE_ROWS)).astype(np.int32))
+        _, similarity = exact_top_k(vectors[sample], sample, vectors, config.knn.k, tables.threads)
+        above = (similarity[:, 1:] >= config.edges.threshold).sum() / len(sample)
+        least, most = int(above * rows / 2), int(above * rows)
+    require_memory(least, rows, config.communities)
+    needed = memory_needed(most, rows, config.communities) / 2**30
+    return f"{engine_for(most, config.communities)} will need at most {needed:.2f} GiB, for up to {most:,} edges"
+
+
+def announce(tables: Tables) -> str:
+    """Return what the edges in force need. Raises ResourceError where that is more than there is."""
+    links = sum(facts["in_force"] for facts in tables.task_facts("edges"))
+    return require_memory(links, tables.rows, tables.config.communities)
+
+
+def headline(tables: Tables) -> Facts:
+    """Return the edges in force and the codelength of the best trial."""
+    facts = tables.task_facts("communities")[best_trial(tables)]
+    return {"edges": facts["links"], "codelength": facts["codelength"]}
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    needed = float(memory_needed(int(size.links), size.rows, config.communities))
+    is_alone = trials(config.communities) == 1
+    return Cost(
+        work=(size.links * math.log2(size.links + 2) + size.rows) * trials(config.communities),
+        driver_bytes=needed if is_alone else 0.0,
+        worker_bytes=0.0 if is_alone else needed,
+    )
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.COMMUNITIES
 
 
 COMMUNITIES = Stage(
     name="communities",
-    settings=lambda config: {**config.communities.__dict__, "memory_gib": None},
-    compute=compute,
-    shards=lambda run: trials(run.config.communities),
-    on_driver=lambda config: trials(config.communities) == 1,
+    reads=("edges",),
+    writes=_schema,
+    settings=lambda config: {**config.communities.__dict__, "memory_gib": None, "fragments": None},
+    tasks=trial_tasks,
+    is_global=lambda config: trials(config.communities) == 1,
+    open=open_communities,
+    foresee=foresee,
+    announce=announce,
+    headline=headline,
+    cost=_cost,
 )

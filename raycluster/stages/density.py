@@ -1,143 +1,136 @@
 """knn, relations -> the density of every row, and how close neighbors are, on the transition matrix P of their lists (S2).
 
-Only edges.rule density-peaks wants this stage. P is made from what the recipe gives: the learned score where it scores all
-neighbors, else the cosine cut at 0 or the edge probability; a row's own similarity is 1. So density peaks follow any recipe:
-their rule and `communities.engine components` over its scores are S2's "++". Density is global: one shard, on the driver, that
-streams P from a node-local copy as often as it takes; 8 bytes a row and two such vectors are all its memory.
+Only `edges.rule` density-peaks has this stage. P follows from the recipe: from the learned score where it covers all
+neighbors, else from the cosine cut at 0 or the edge probability; a row's own similarity is 1. So density peaks work on any
+recipe: their rule and `communities.engine components` over its scores are S2's "++". Density is global: one task on the
+driver, which streams P from a node-local copy once per step. Its memory is two vectors of 8 bytes per row.
+
+Shapes: N rows, R rows of a shard, K neighbors per row.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from raycluster.arrays import Bool, Float32, Int32
+from raycluster.arrays import Bool, Float32
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
 from raycluster.kernels.edge_rules import denser
-from raycluster.kernels.neighborhoods import diffusion as kernel
-from raycluster.kernels.neighborhoods import nep as jaccard
-from raycluster.kernels.neighborhoods import tpdi
-from raycluster.storage import node_cache as scratch
+from raycluster.kernels.neighborhoods import diffusion, nep, tpdi
+from raycluster.stages.knn import neighbors_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Conversion, Output, Tables, Task
 
 Convert = Callable[[Float32], Float32]
-Whole = Callable[[str, Convert], Float32]
-"""Name and conversion of what the recipe gives (R, K) to the converted rows of all, an array or a memory map."""
 Peaks = tuple[Bool, Float32]
 """Which neighbors (R, K) are denser than their row, and the closeness (R, K) in 0..1, 1 - distance, of those at least."""
 
 
 def similarities(config: Config) -> Convert:
-    """What the recipe gives of neighbors (R, K), learned scores or cosines, as similarities in 0..1, NaN where there is none."""
+    """Return the function of learned scores or cosines (R, K) to similarities in 0..1, NaN where there is no neighbor."""
 
-    def of_neighbors(given: Float32) -> Float32:
+    def of_neighbors(values: Float32) -> Float32:
         if config.relations.score == "all":
-            return given
+            return values
         if config.density.similarity == "probability":
             rule = config.edges
-            value = jaccard.edge_probability(given, rule.transform, rule.tau, rule.delta)
+            value = nep.edge_probability(values, rule.transform, rule.tau, rule.delta)
         else:
-            value = np.maximum(given, 0)
-        return np.where(given > -1, value, np.float32(np.nan))
+            value = np.maximum(values, 0)
+        return np.where(values > -1, value, np.float32(np.nan))
 
     return of_neighbors
 
 
 def _sharpness(config: Config, sigma: float | None) -> float | None:
-    """Edge probabilities are sharp already."""
+    """Return the sharpness of P: none for edge probabilities, which are sharp already."""
     return None if config.density.similarity == "probability" else sigma
 
 
-def densities(config: Config, neighbor: Int32, whole: Whole) -> tuple[Float32, dict[str, Any]]:
-    """Density (N,) of all rows, with how many steps of diffusion it took and the change of the last."""
-    chosen, rows = config.density, similarities(config)
-    if chosen.kind == "volume":
-        return whole("volume", lambda given: kernel.volume(rows(given)[:, : chosen.nearest])), {}
-    sigma = _sharpness(config, chosen.sigma)
-    matrix = whole("transition", lambda given: kernel.transition(rows(given)[:, : chosen.nearest], sigma))
-    found = kernel.diffuse(neighbor, matrix, chosen.steps)
-    return found.density, {"steps": found.steps, "change": found.change}
+def _converted(tables: Tables, name: str, convert: Convert) -> Float32:
+    """Return the converted scores or cosines of all rows (N, columns)."""
+    stage, column = ("relations", "score") if tables.config.relations.score == "all" else ("knn", "similarity")
+    tag = f"{name}-{fingerprint(tables.config.density, tables.config.edges)}"
+    return tables.column(stage, column, "float32", Conversion(tag, convert))
 
 
-def peaks(
-    config: Config,
-    neighbor: Int32,
-    similarity: Float32,
-    density: Float32,
-    whole: Whole,
-    start: int,
-    stop: int,
-    threads: int,
-) -> Peaks:
-    """Which neighbors of rows start..stop are denser, and how close those are; neighbor and similarity are (N, K)."""
-    uphill = denser(start, neighbor[start:stop], density)
+def open_density(tables: Tables) -> ShardFunction:
+    """Return the function of the density of all rows."""
+
+    def density(task: Task) -> Output:
+        assert task.number == 0, "density is global"
+        config, rows = tables.config.density, similarities(tables.config)
+        facts: dict[str, Any] = {}
+        if config.kind == "volume":
+            value = _converted(tables, "volume", lambda values: diffusion.volume(rows(values)[:, : config.nearest]))
+        else:
+            sigma = _sharpness(tables.config, config.sigma)
+            matrix = _converted(
+                tables, "transition", lambda values: diffusion.transition(rows(values)[:, : config.nearest], sigma)
+            )
+            neighbor, _ = neighbors_of(tables)
+            diffused = diffusion.diffuse(neighbor, matrix, config.steps)
+            value, facts = diffused.density, {"steps": diffused.steps, "change": diffused.change}
+        return Output([{"row": np.arange(tables.rows, dtype=np.int32), "density": value}], facts)
+
+    return density
+
+
+def peaks_of(tables: Tables, task: Task) -> Peaks:
+    """Return which neighbors of a shard's rows are denser than their row, and how close those are."""
+    config = tables.config
+    neighbor, similarity = neighbors_of(tables)
+    density = tables.block("density", 0, ["density"])["density"]
+    uphill = denser(task.start, neighbor[task.rows], density)
     if config.edges.distance == "cosine":
-        return uphill, np.maximum(similarity[start:stop], 0)
+        return uphill, np.maximum(similarity[task.rows], 0)
     rows, sigma = similarities(config), _sharpness(config, config.edges.sigma)
-    roots = whole("root", lambda given: np.sqrt(kernel.transition(rows(given), sigma)))
-    return uphill, tpdi.closeness(neighbor, roots, start, stop, wanted=uphill, threads=threads)
+    roots = _converted(tables, "root", lambda values: np.sqrt(diffusion.transition(rows(values), sigma)))
+    return uphill, tpdi.closeness(neighbor, roots, task.start, task.stop, wanted=uphill, threads=tables.threads)
 
 
-def peaks_in_memory(config: Config, neighbor: Int32, similarity: Float32, given: Float32, threads: int) -> Peaks:
-    """Peaks of all rows; `given` (N, K) are learned scores or, again, similarities."""
-
-    def whole(_: str, convert: Convert) -> Float32:
-        return convert(given)
-
-    density, _ = densities(config, neighbor, whole)
-    return peaks(config, neighbor, similarity, density, whole, 0, len(neighbor), threads)
-
-
-def _whole(run: Run) -> Whole:
-    """Of a run: node-local memory maps."""
-    stage, column = ("relations", "score") if run.config.relations.score == "all" else ("knn", "similarity")
-    own = fingerprint(run.config.density, run.config.edges)
-    return lambda name, convert: scratch.joined(run, stage, column, "float32", convert, f"{name}-{own}")
-
-
-def _neighbor(run: Run) -> Int32:
-    return scratch.joined(run, "knn", "neighbor", "int32")
-
-
-def compute(run: Run, shard: int) -> Part:
-    """The density of all rows."""
-    assert shard == 0, "density is global"
-    value, facts = densities(run.config, _neighbor(run), _whole(run))
-    rows = np.arange(run.rows, dtype=np.int32)
-    return Part([schemas.from_columns(schemas.DENSITY, row=rows, density=value)], facts)
-
-
-def peaks_of(run: Run, start: int, stop: int) -> Peaks:
-    """Peaks of a run's rows start..stop."""
-    density = run.table("density", 0, ["density"])["density"].to_numpy()
-    similarity = scratch.joined(run, "knn", "similarity", "float32")
-    return peaks(run.config, _neighbor(run), similarity, density, _whole(run), start, stop, run.threads)
-
-
-def told(run: Run) -> str:
-    """A line on how far diffusion came; of one that did not settle the density reached counts."""
-    facts, chosen = run.marker("density", 0), run.config.density
-    if chosen.kind == "volume":
+def summary(tables: Tables) -> str:
+    """Return how far diffusion came. Where it did not settle, the density that it reached counts."""
+    facts, config = tables.task_facts("density")[0], tables.config.density
+    if config.kind == "volume":
         return "density is volume"
-    how = "settled" if facts["change"] < kernel.TOLERANCE else f"had not settled below {kernel.TOLERANCE}"
+    how = "settled" if facts["change"] < diffusion.TOLERANCE else f"had not settled below {diffusion.TOLERANCE}"
     return f"density {how} after {facts['steps']} steps, the last of which changed it by {facts['change']:.4f}"
 
 
 def settings(config: Config) -> Any:
-    """What changes a density besides the scores or similarities it is made from."""
+    """Return what changes a density besides the scores or similarities that it follows from."""
     rule = config.edges
     transform = (rule.transform, rule.tau, rule.delta)
     return [config.density.__dict__, transform if config.density.similarity == "probability" else None]
 
 
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    table = 4.0 * size.rows * config.knn.k
+    matrix = {"density.transition": table} if config.density.kind == "diffusion" else {}
+    return Cost(
+        work=float(size.rows * config.knn.k),
+        driver_bytes=24.0 * size.rows,
+        copies={"knn.neighbor": table} | matrix,
+    )
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.DENSITY
+
+
 DENSITY = Stage(
     name="density",
+    reads=("knn", "relations"),
+    writes=_schema,
     settings=settings,
-    compute=compute,
-    shards=lambda run: 1,
-    wanted=lambda config: config.edges.rule == "density-peaks",
-    on_driver=lambda config: True,
-    told=told,
+    is_wanted=lambda config: config.edges.rule == "density-peaks",
+    tasks=single_task,
+    is_global=lambda config: True,
+    open=open_density,
+    summary=summary,
+    cost=_cost,
 )

@@ -1,13 +1,15 @@
 """Row shards -> the k nearest neighbors of every row by cosine, the row itself first.
 
-Query-stationary: a worker holds a shard's rows as queries and streams all vectors past them from a node-local copy. No
-shuffle and no merge between tasks, so every shard can be run again alone.
+Query-stationary: a worker holds a shard's rows as queries and streams all vectors past them from a node-local copy. Tasks
+neither shuffle nor merge, so every shard can be run again alone.
+
+Shapes: N rows, R rows of a shard, D dimensions, K neighbors per row.
 """
 
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.config.stages import Config, KnnConfig
@@ -15,26 +17,30 @@ from raycluster.errors import InputError
 from raycluster.kernels.search import faiss_flat
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.list_search import Probing, list_top_k
-from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.kernels.search.nearest import DATABASE_TILE, QUERY_BLOCK, exact_top_k
 from raycluster.kernels.search.recall import Recall, choose_probing, measure, sample_rows
 from raycluster.kernels.search.self_join import bytes_needed, self_top_k
-from raycluster.stages import coarse_lists as lists
-from raycluster.stages import embeddings
-from raycluster.stages import imported_knn as neighbors
-from raycluster.storage import node_cache as scratch
+from raycluster.stages import imported_knn
+from raycluster.stages.coarse_lists import copy_of_vectors, inverted_file_of, number_of_lists, uses_lists
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Facts, Output, Tables, Task
 
 SELF_JOIN_BYTES = 2**31
+"""Memory up to which a search of all rows in one task scores each pair once for both rows. It halves the products."""
 ROWS_FOR_IVF = 200_000
+"""Rows from which `knn.index` auto reads inverted lists. Below, reading all rows takes seconds; labels depend on it."""
 FIRST_LISTS = 8
+"""Lists that every row reads before its own similarities decide about more. More raise recall and time."""
 CHOOSING_ROWS, MEASURING_ROWS = 2048, 2048
+"""Rows on which the reading is chosen, and on which its recall is measured: a standard error of about 0.001."""
 MOST_SHARE = 0.4
 """Share of the rows above which reading them all, in order and each pair once, is faster."""
 
 
-def settled(config: Config, rows: int) -> Config:
-    """The configuration with `knn.index` auto replaced by what it means for so many rows.
+def with_index(config: Config, rows: int) -> Config:
+    """Return the configuration with `knn.index` auto replaced by what it means for N rows.
 
     It does not look at the machine: the same input gives the same labels with and without GPUs.
     """
@@ -44,20 +50,32 @@ def settled(config: Config, rows: int) -> Config:
     return replace(config, knn=replace(config.knn, index="ivf" if approximate else "exact"))
 
 
-def choose(vectors: Vectors, config: KnnConfig, index: InvertedFile, threads: int = 1) -> dict[str, Any]:
-    """What `index: ivf` reads, JSON-ready: `nearest` and `margin` of `Probing`, or `exact` where that is faster.
+def require_rows(config: KnnConfig, rows: int, name: str) -> None:
+    """Raise InputError where the set `name` has no more rows than a neighbor list is long."""
+    if config.k >= rows:
+        raise InputError(f"knn.k is {config.k}, but {name} has only {rows} rows; choose a k below {rows}.")
 
-    `expected` and `share` say what recall the sample had and which share of the rows a row reads.
+
+def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:
+    """Return neighbor int32 and similarity float32 (N, K) of all rows."""
+    return tables.column("knn", "neighbor"), tables.column("knn", "similarity")
+
+
+def choose_reading(vectors: Vectors, config: KnnConfig, index: InvertedFile, threads: int = 1) -> Facts:
+    """Return what a search over inverted lists reads, JSON-ready.
+
+    `nearest` and `margin` are those of `Probing`; `exact` says that reading all rows is faster. `expected` and `share` are the
+    recall of the sample and the share of the rows that one row reads.
     """
     if config.probes is not None:
         return {"exact": False, "nearest": config.probes, "margin": None}
     rows = sample_rows(len(vectors), CHOOSING_ROWS, (config.seed, 1))
-    found = choose_probing(vectors, rows, index, FIRST_LISTS, config.k, config.recall, threads)
+    choice = choose_probing(vectors, rows, index, FIRST_LISTS, config.k, config.recall, threads)
     return {
-        "exact": found.share > MOST_SHARE,
-        **asdict(found.probing),
-        "expected": round(found.expected.mean, 5),
-        "share": round(found.share, 5),
+        "exact": choice.share > MOST_SHARE,
+        **asdict(choice.probing),
+        "expected": round(choice.expected.mean, 5),
+        "share": round(choice.share, 5),
     }
 
 
@@ -70,11 +88,22 @@ def search(
     index: InvertedFile | None = None,
     probing: Probing | None = None,
 ) -> tuple[Int32, Float32]:
-    """Neighbor int32 and similarity float32 (stop - start, k) of rows start..stop among all of `vectors` (N, D), unit.
+    """Return the neighbors of rows start..stop among all rows.
 
-    Rank 0 is the row itself with similarity 1; then similarity descending, ties by row ascending. Similarities are
-    rounded to float32 from one fixed float64 sum a pair, so the result does not depend on how the rows are cut. With an
-    `index` and `probing`, only those of its lists are read, and ranks left empty hold -1.
+    Similarities are rounded to float32 from one fixed float64 sum per pair, so the result does not depend on how the rows are
+    cut into shards.
+
+    Parameters
+    ----------
+    vectors : (N, D)
+        Unit rows.
+    index, probing
+        Inverted lists and which of them to read; without them all rows are read.
+
+    Returns
+    -------
+    neighbor int32, similarity float32 (stop - start, K)
+        Rank 0 is the row itself with similarity 1; then similarity descending, ties by row ascending. Empty ranks hold -1.
     """
     own = np.arange(start, stop, dtype=np.int32)
     if index is not None and probing is not None:
@@ -86,79 +115,136 @@ def search(
     return exact_top_k(vectors[start:stop], own, vectors, config.k, threads)
 
 
-def probing_of(chosen: dict[str, Any]) -> Probing | None:
-    """The lists to read as `choose` chose them; none where everything is read."""
-    return None if chosen["exact"] else Probing(chosen["nearest"], chosen["margin"])
-
-
-def check(
+def measure_recall(
     vectors: Vectors, start: int, neighbor: Int32, similarity: Float32, config: KnnConfig, threads: int = 1
 ) -> Recall:
-    """Recall of the lists of the rows from `start` on, on those of them that the seeded sample of all rows holds."""
+    """Return the recall of the lists (R, K) of the rows from `start` on, on those that the seeded sample of all rows holds."""
     rows = sample_rows(len(vectors), MEASURING_ROWS, (config.seed, 2))
     rows = rows[(rows >= start) & (rows < start + len(neighbor))]
     return measure(rows, neighbor[rows - start], similarity[rows - start], vectors, threads)
 
 
-def recall_of(run: Run) -> Recall | None:
-    """The measured recall of a finished approximate search; none where all pairs were compared or lists imported."""
-    if not lists.LISTS.wanted(run.config) or run.prepared("knn")["exact"]:
+def recall_of(tables: Tables) -> Recall | None:
+    """Return the measured recall of a finished search over inverted lists; none for other searches."""
+    if not uses_lists(tables.config) or tables.facts("knn")["exact"]:
         return None
-    parts = [Recall(**run.marker("knn", shard)["recall"]) for shard in range(run.shards)]
+    parts = [Recall(**facts["recall"]) for facts in tables.task_facts("knn")]
     return sum(parts[1:], parts[0])
 
 
-def told(run: Run) -> str | None:
-    """One line on what a finished search over inverted lists read and found; none for other searches."""
-    if not lists.LISTS.wanted(run.config):
+def prepare_search(tables: Tables) -> Facts:
+    """Refuse too few rows or a kNN table of other rows; for inverted lists, choose what to read."""
+    config = tables.config.knn
+    require_rows(config, tables.rows, tables.name)
+    if config.source is not None:
+        imported_knn.require_matching_rows(tables, config.source)
+    if not uses_lists(tables.config):
+        return {}
+    return choose_reading(vectors_of(tables), config, inverted_file_of(tables), tables.threads)
+
+
+def open_knn(tables: Tables) -> ShardFunction:
+    """Return the function that searches one shard's rows; index and vectors are made once."""
+    config, vectors, facts = tables.config.knn, vectors_of(tables), tables.facts("knn")
+    index, probing = None, None
+    if uses_lists(tables.config) and not facts["exact"]:
+        index, probing = inverted_file_of(tables), Probing(facts["nearest"], facts["margin"])
+
+    def find(task: Task) -> Output:
+        found: Facts = {}
+        if config.source is not None:
+            neighbor, similarity = imported_knn.read(tables, config.source, task, vectors)
+        else:
+            neighbor, similarity = search(vectors, task.start, task.stop, config, tables.threads, index, probing)
+        if probing is not None:
+            recall = measure_recall(vectors, task.start, neighbor, similarity, config, tables.threads)
+            found["recall"] = asdict(recall)
+        rows = np.arange(task.start, task.stop, dtype=np.int32)
+        return Output([{"row": rows, "neighbor": neighbor, "similarity": similarity}], found)
+
+    return find
+
+
+def summary(tables: Tables) -> str | None:
+    """Return what a search over inverted lists read and found; nothing for other searches."""
+    if not uses_lists(tables.config):
         return None
-    chosen, recall = run.prepared("knn"), recall_of(run)
-    share = f"reading {chosen['share']:.2%} of the rows" if "share" in chosen else f"{chosen['nearest']} lists a row"
+    chosen, recall = tables.facts("knn"), recall_of(tables)
+    share = f"reading {chosen['share']:.2%} of the rows" if "share" in chosen else f"{chosen['nearest']} lists per row"
     if recall is None:
-        return f"all rows were compared: recall {run.config.knn.recall} would take {share}"
+        return f"all rows were compared: recall {tables.config.knn.recall} would take {share}"
     return f"recall {recall.mean:.4f} +- {recall.error:.4f} on {recall.rows:,} exact rows, {share}"
 
 
-def require_rows(config: KnnConfig, rows: int, source: str) -> None:
-    """Raise InputError where `source` has no more rows than a list is long."""
-    if config.k >= rows:
-        raise InputError(f"knn.k is {config.k}, but {source} has only {rows} rows; choose a k below {rows}.")
+def numbers(tables: Tables) -> Facts:
+    """Return what the search read, and its recall where it was measured."""
+    recall = recall_of(tables)
+    return {**tables.facts("knn"), **({} if recall is None else {"recall": asdict(recall)})}
 
 
-def _index(run: Run) -> InvertedFile:
-    return InvertedFile.group(lists.centroids(run), np.asarray(scratch.joined(run, "lists", "list", "int32")))
+def headline(tables: Tables) -> Facts:
+    """Return the measured recall."""
+    recall = recall_of(tables)
+    return {} if recall is None else {"knn_recall": round(recall.mean, 5)}
 
 
-def prepare(run: Run) -> dict[str, Any]:
-    """Refuse too few rows or a kNN table of other rows; for inverted lists, choose what to read."""
-    config = run.config.knn
-    require_rows(config, run.rows, run.plan["input"]["url"])
-    if config.source is not None:
-        neighbors.require_matching_rows(run, config.source)
-    if not lists.LISTS.wanted(run.config):
-        return {}
-    return choose(embeddings.vectors(run), config, _index(run), run.threads)
+def joins_itself(size: ProblemSize, config: Config) -> bool:
+    """Whether each pair of rows is scored once for both, as one shard can."""
+    return size.share > MOST_SHARE and size.shards == 1 and bytes_needed(size.rows, config.knn.k) <= SELF_JOIN_BYTES
 
 
-def compute(run: Run, shard: int) -> Part:
-    """Search one shard's rows and, where the search is approximate, measure its recall."""
-    config = run.config.knn
-    start, stop = run.starts[shard : shard + 2]
-    vectors = embeddings.vectors(run)
-    facts: dict[str, Any] = {}
-    if config.source is not None:
-        neighbor, similarity = neighbors.read(run, config.source, start, stop, vectors)
-    elif not lists.LISTS.wanted(run.config) or run.prepared("knn")["exact"]:
-        neighbor, similarity = search(vectors, start, stop, config, run.threads)
+def _compared(size: ProblemSize, config: Config) -> float:
+    """Return the pairs of vectors whose products are taken, those with centroids and those that measure recall included."""
+    rows = float(size.rows)
+    if size.share > MOST_SHARE:
+        return rows * rows / 2 if joins_itself(size, config) else rows * rows
+    return rows * (number_of_lists(size.rows, config.knn.lists) + size.share * rows + min(rows, MEASURING_ROWS))
+
+
+def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copies of the kNN table."""
+    table = 4.0 * size.rows * config.knn.k
+    return {"knn.neighbor": table, "knn.similarity": table}
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    rows, k = size.rows_per_shard, config.knn.k
+    lists = {"coarse_lists.list": 4.0 * size.rows} if uses_lists(config) else {}
+    table = 4.0 * 8 * k * rows
+    if joins_itself(size, config):
+        worker = table + bytes_needed(rows, k)
     else:
-        probing = probing_of(run.prepared("knn"))
-        neighbor, similarity = search(vectors, start, stop, config, run.threads, _index(run), probing)
-        facts["recall"] = asdict(check(vectors, start, neighbor, similarity, config, run.threads))
-    rows = np.arange(start, stop, dtype=np.int32)
-    schema = schemas.knn(config.k)
-    return Part([schemas.from_columns(schema, row=rows, neighbor=neighbor, similarity=similarity)], facts)
+        block = QUERY_BLOCK * (4.0 * DATABASE_TILE + 8 * (4 * k + 64) + 4 * size.width)
+        worker = table + size.threads * block + (28.0 if uses_lists(config) else 4.0) * size.rows
+    if config.knn.source is not None:
+        return Cost(
+            work=float(size.rows * k), worker_bytes=worker, copies=copy_of_vectors(size, config), is_threaded=True
+        )
+    is_chosen = uses_lists(config) and config.knn.probes is None
+    return Cost(
+        once=float(min(size.rows, CHOOSING_ROWS)) * size.rows * size.width if is_chosen else 0.0,
+        work=_compared(size, config) * size.width,
+        worker_bytes=worker,
+        copies=copy_of_vectors(size, config) | lists,
+        is_threaded=True,
+        gpu_flop=0.0 if uses_lists(config) else 2.0 * size.rows * size.rows * size.width,
+    )
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.knn(config.knn.k)
 
 
 KNN = Stage(
-    name="knn", settings=lambda config: config.knn.__dict__, compute=compute, prepare=prepare, gpu=True, told=told
+    name="knn",
+    reads=("embeddings", "coarse_lists"),
+    writes=_schema,
+    settings=lambda config: config.knn.__dict__,
+    once=prepare_search,
+    open=open_knn,
+    gpu=True,
+    summary=summary,
+    numbers=numbers,
+    headline=headline,
+    cost=_cost,
 )

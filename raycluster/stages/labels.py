@@ -14,7 +14,6 @@ Edges count at both ends, a negative weight as none. Weights add up in float64 i
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +22,15 @@ from raycluster.arrays import Bool, Float32, Float64, Int32, Int64
 from raycluster.config.stages import Config, LabelsConfig
 from raycluster.models.card import load_card
 from raycluster.models.strength import Block, Evidence
-from raycluster.stages import communities, edges
-from raycluster.stages.embeddings import id_type
+from raycluster.stages.edges import edges_in_force
+from raycluster.stages.rejoin import identities_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Facts, Output, Tables, Task
+
+LINK_BYTES, ROW_BYTES = 46.0, 100.0
+"""Peak bytes per link and per row of describing clusters, measured with a tenth of the links between them; the gathered
+edges are 12 of the 46."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,9 @@ def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) ->
 
 
 def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
-    """Strengths (N,) by the configuration's model, from clusters (N,) and the neighbors and scores of all rows.
+    """Return strengths (N,) by the model, from clusters (N,) and the neighbors and scores of all rows.
 
-    None where no model judges all neighbors, or the model was not calibrated for it.
+    None where no model scores all neighbors, or the model was not calibrated for strength.
     """
     if config.relations.score != "all":
         return None
@@ -140,53 +144,75 @@ def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block])
     return Evidence.of(cluster, blocks).strength(card.strength) if card.strength else None
 
 
-def _blocks(run: Run) -> Iterator[Block]:
-    for shard, start in enumerate(run.starts[:-1]):
-        neighbor = schemas.to_matrix(run.table("knn", shard, ["neighbor"])["neighbor"])
-        yield start, neighbor, schemas.to_matrix(run.table("relations", shard, ["score"])["score"])
+def _blocks(tables: Tables) -> Iterator[Block]:
+    neighbors = tables.blocks("knn", ["neighbor"])
+    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
+        yield start, knn["neighbor"], relations["score"]
 
 
-@lru_cache(maxsize=1)
-def of_run(run: Run) -> Labels:
-    """Labels of a run whose communities are done; kept for the shards that follow."""
-    cluster = run.table("communities", communities.best_trial(run), ["community"])["community"].to_numpy()
-    strength = calibrated_strength(run.config, cluster, _blocks(run))
-    return describe(cluster, **edges.load(run), config=run.config.labels, strength=strength)
+def labels_of(tables: Tables) -> Labels:
+    """Return the labels of all rows; described once per process."""
+
+    def described() -> Labels:
+        cluster = identities_of(tables)
+        strength = calibrated_strength(tables.config, cluster, _blocks(tables))
+        return describe(cluster, **edges_in_force(tables), config=tables.config.labels, strength=strength)
+
+    return tables.shared("labels", described)
 
 
-def compute(run: Run, shard: int) -> Part:
-    """The labels of one row shard."""
-    found = of_run(run)
-    part = slice(*run.starts[shard : shard + 2])
-    table = schemas.from_columns(
-        schemas.labels(id_type(run)),
-        id=run.table("embeddings", shard, ["id"])["id"],
-        runner_up=pa.array(found.runner_up[part], mask=found.runner_up[part] < 0),
-        **{
-            name: getattr(found, name)[part]
-            for name in ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
-        },
-    )
-    return Part([table])
+def open_labels(tables: Tables) -> ShardFunction:
+    """Return the function of one row shard's labels."""
+    labels = labels_of(tables)
+    names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
+
+    def shard_labels(task: Task) -> Output:
+        runner_up = labels.runner_up[task.rows]
+        columns = {name: getattr(labels, name)[task.rows] for name in names}
+        return Output([{"id": tables.ids(task), "runner_up": pa.array(runner_up, mask=runner_up < 0), **columns}])
+
+    return shard_labels
 
 
-def clusters(run: Run) -> pa.Table:
-    """The clusters table."""
-    found = of_run(run)
-    ids = pa.chunked_array(
-        [run.table("embeddings", shard, ["id"])["id"].combine_chunks() for shard in range(run.shards)]
-    )
+def clusters_table(tables: Tables, ids: pa.ChunkedArray) -> pa.Table:
+    """Return one row per cluster; `ids` (N,) are those of all rows, in order."""
+    labels = labels_of(tables)
     return schemas.from_columns(
-        schemas.clusters(id_type(run)),
-        cluster_id=np.arange(len(found.representative)),
-        size=found.cluster_size[found.representative],
-        representative=ids.take(pa.array(found.representative)),
-        mean_strength=found.mean_strength,
-        inner_weight=found.inner_weight,
-        outer_weight=found.outer_weight,
+        schemas.clusters(tables.id_type),
+        cluster_id=np.arange(len(labels.representative)),
+        size=np.bincount(labels.cluster_id, minlength=len(labels.representative)),
+        representative=ids.take(pa.array(labels.representative)),
+        mean_strength=labels.mean_strength,
+        inner_weight=labels.inner_weight,
+        outer_weight=labels.outer_weight,
     )
+
+
+def headline(tables: Tables) -> Facts:
+    """Return how many clusters, singletons and outliers there are."""
+    labels = labels_of(tables)
+    return {
+        "clusters": len(labels.representative),
+        "singletons": labels.singletons,
+        "outliers": int(labels.is_outlier.sum()),
+    }
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
+    return Cost(work=size.links + size.rows, driver_bytes=LINK_BYTES * size.links + ROW_BYTES * size.rows)
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.labels(id_type)
 
 
 LABELS = Stage(
-    name="labels", settings=lambda config: config.labels.__dict__, compute=compute, on_driver=lambda config: True
+    name="labels",
+    reads=("embeddings", "knn", "relations", "edges", "communities", "rejoin"),
+    writes=_schema,
+    settings=lambda config: [config.labels.__dict__, config.model_digest],
+    is_global=lambda config: True,
+    open=open_labels,
+    headline=headline,
+    cost=_cost,
 )

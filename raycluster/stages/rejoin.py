@@ -1,9 +1,11 @@
 """communities -> communities: identities larger than K, found again in the pieces that their neighbor lists leave them in.
 
-The K nearest of a row all lie in its own mode (age, pose, topic) where that has more than K rows, so that hardly an edge joins
-the modes of one identity. Lists that name their own community alone say nothing of others. A few rows of every such community,
-taken as a set of its own, do: there lists reach across modes, and the same recipe decides, on that set's own scale and by its
-own limit. Communities most of whose rows come to lie in one cluster there are one.
+The K nearest of a row all lie in its own mode (age, pose, topic) where that mode has more than K rows, so that hardly an edge
+joins the modes of one identity. Lists that name only their own community hold no evidence about others. A few rows of every
+such community, taken as a set of their own, do: there lists reach across modes, and the same recipe decides, on that set's own
+scale and by its own limit. Communities with most of their sampled rows in one cluster there become one.
+
+Shapes: N rows, K neighbors per row, M sampled rows.
 """
 
 from dataclasses import replace
@@ -11,47 +13,67 @@ from dataclasses import replace
 import numba
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from raycluster.arrays import Int32, Int64, Vectors
+from raycluster.arrays import Int32, Int64
 from raycluster.config.stages import Config
+from raycluster.stages.communities import communities_of, numbered_by_first_row
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
+from raycluster.storage import schemas
+from raycluster.storage.tables import Output, Tables, Task
 
 INSIDE = 0.8
-"""Mean share of a community's listed neighbors that are its own, from which it is taken for a possible fragment. Lowering it
-takes in communities whose lists have been judged already, and merges look-alikes."""
+"""Mean share of a community's listed neighbors that are its own, from which it counts as a possible piece. Lowering it takes in
+communities whose lists reach strangers, and merges look-alikes. Chosen on the development sets."""
 LISTS = 4
 """K over the rows taken of a community. Fewer rows have fewer of other modes in their lists."""
 LEAST = 5
 """Least size of the sample, in lists: one that is hardly longer than a list has no strangers to be read against."""
 
 
-def merged(community: Int32, neighbor: Int32, vectors: Vectors, config: Config, threads: int) -> Int32:
-    """Communities (N,), fragments of one identity made one; each keeps the number of its first.
+def open_rejoin(tables: Tables) -> ShardFunction:
+    """Return the function of all rows' communities, pieces of one identity made one."""
 
-    community (N,) dense from 0, neighbor (N, K) with -1 where there is none, vectors (N, D) unit. Rows are taken by
-    `communities.seed`, whatever the shards.
-    """
-    from raycluster.stages import in_memory
+    def rejoin(task: Task) -> Output:
+        assert task.number == 0, "re-joining is global"
+        community, _ = communities_of(tables)
+        rejoined = numbered_by_first_row(_rejoined(tables, community))
+        return Output([{"row": np.arange(tables.rows, dtype=np.int32), "community": rejoined}])
 
-    k = config.knn.k
+    return rejoin
+
+
+def identities_of(tables: Tables) -> Int32:
+    """Return the community (N,) of every row after all steps of the recipe that change it."""
+    if REJOIN.is_wanted(tables.config):
+        return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
+    return communities_of(tables)[0]
+
+
+def _rejoined(tables: Tables, community: Int32) -> Int32:
+    """Return communities (N,), pieces of one identity made one; each keeps the number of its first."""
+    k, neighbor = tables.config.knn.k, tables.column("knn", "neighbor")
     size = np.bincount(community)
-    each = max(1, k // LISTS)
-    possible = (size >= 2 * each) & (_inside(community, neighbor, len(size)) >= INSIDE)
-    if np.count_nonzero(possible) * each < LEAST * k:
+    per_community = max(1, k // LISTS)
+    is_piece = (size >= 2 * per_community) & (_inside(community, neighbor, len(size)) >= INSIDE)
+    if np.count_nonzero(is_piece) * per_community < LEAST * k:
         return community
-    rows = _sample(community, possible, each, config.communities.seed)
-    found = in_memory.cluster(np.ascontiguousarray(vectors[rows]), _of_sample(config), threads)
-    return _joined(community, community[rows], found.partition.communities)
+    rows = _sample(community, is_piece, per_community, tables.config.communities.seed)
+    sample = np.ascontiguousarray(vectors_of(tables)[rows])
+    cluster = tables.cluster_subset(sample, _config_of_sample(tables.config))
+    return _joined(community, community[rows], cluster)
 
 
-def _of_sample(config: Config) -> Config:
-    """The configuration without another second look and without what was chosen for the whole set's size."""
+def _config_of_sample(config: Config) -> Config:
+    """Return the configuration without another re-joining and without what was chosen for the whole set's size."""
     searched = replace(config.knn, index="auto", lists=None, probes=None, source=None)
     return replace(config, knn=searched, communities=replace(config.communities, fragments=False))
 
 
 @numba.njit(nogil=True, cache=True)
 def _inside(community, neighbor, count):  # type: ignore[no-untyped-def]
-    """Share (count,) of the neighbors that the rows of a community list which are its own."""
+    """Return the share (count,) of the listed neighbors of a community's rows that are its own."""
     own, listed = np.zeros(count), np.zeros(count)
     for row in range(len(neighbor)):
         for rank in range(1, neighbor.shape[1]):
@@ -62,23 +84,52 @@ def _inside(community, neighbor, count):  # type: ignore[no-untyped-def]
     return own / np.maximum(listed, 1.0)
 
 
-def _sample(community: Int32, possible: npt.NDArray[np.bool_], each: int, seed: int) -> Int64:
-    """`each` rows of every possible fragment, drawn at random, ascending."""
-    rows = np.flatnonzero(possible[community])
-    rows = rows[np.lexsort((np.random.default_rng(seed).permutation(len(rows)), community[rows]))]
-    of = community[rows]
-    rank = np.arange(len(rows)) - np.searchsorted(of, of)
-    return np.sort(rows[rank < each])
+def _sample(community: Int32, is_piece: npt.NDArray[np.bool_], per_community: int, seed: int) -> Int64:
+    """Return `per_community` rows of every possible piece, drawn at random, ascending.
+
+    The draw depends on the seed and on the order of rows, never on shards.
+    """
+    rows = np.flatnonzero(is_piece[community])
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    rows = rows[np.lexsort((shuffled, community[rows]))]
+    # Rows are grouped by community now: the place of a row in its group decides whether it is drawn.
+    group = community[rows]
+    place = np.arange(len(rows)) - np.searchsorted(group, group)
+    return np.sort(rows[place < per_community])
 
 
-def _joined(community: Int32, of: Int32, cluster: Int32) -> Int32:
-    """Communities (N,) where those are one that have most of their sampled rows in one cluster; `of` and `cluster` (M,) are
-    those rows' communities and clusters."""
-    taken = np.bincount(of, minlength=community.max() + 1)
-    pairs, count = np.unique(np.stack([of, cluster]), axis=1, return_counts=True)
-    most = 2 * count > taken[pairs[0]]
-    number = np.arange(len(taken), dtype=np.int32)
-    first: dict[int, int] = {}
-    for one, into in pairs[:, most].T:
-        number[one] = first.setdefault(int(into), one)
+def _joined(community: Int32, sampled: Int32, cluster: Int32) -> Int32:
+    """Return communities (N,) where those that share a cluster are one.
+
+    `sampled` and `cluster` (M,) are the communities and the clusters of the sampled rows. A community belongs to the cluster
+    that holds more than half of its sampled rows, and takes the number of the first community that belongs there.
+    """
+    num_sampled = np.bincount(sampled, minlength=community.max() + 1)
+    pairs, count = np.unique(np.stack([sampled, cluster]), axis=1, return_counts=True)
+    is_majority = 2 * count > num_sampled[pairs[0]]
+    number = np.arange(len(num_sampled), dtype=np.int32)
+    first_community: dict[int, int] = {}
+    for piece, home in pairs[:, is_majority].T:
+        number[piece] = first_community.setdefault(int(home), piece)
     return number[community]
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    table = 4.0 * size.rows * config.knn.k
+    return Cost(work=float(size.rows * config.knn.k), driver_bytes=24.0 * size.rows, copies={"knn.neighbor": table})
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.REJOINED
+
+
+REJOIN = Stage(
+    name="rejoin",
+    reads=("communities", "knn"),
+    writes=_schema,
+    is_wanted=lambda config: config.communities.fragments,
+    tasks=single_task,
+    is_global=lambda config: True,
+    open=open_rejoin,
+    cost=_cost,
+)

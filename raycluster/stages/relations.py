@@ -1,97 +1,119 @@
-"""knn, topk, contexts -> a learned score in 0..1 that a neighbor is the same identity.
+"""knn, topk, contexts -> a learned score in 0..1: is a neighbor the same identity?
 
-`all` neighbors are scored, or, with `recall`, those that the early-stop walk left out and whose NEP is at least
-the floor that the model was calibrated to (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor skip this stage.
+`all` neighbors are scored, or, with `recall`, those that the early-stop walk left out and whose NEP reaches the model's floor
+(S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor have no such stage.
 """
 
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.arrays import Float32
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
+from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.models.card import load_card
 from raycluster.models.requirements import thresholds_of
 from raycluster.models.set_statistics import measure
-from raycluster.stages import edges, embeddings
-from raycluster.stages.contexts import CONTEXTS
-from raycluster.stages.topk import TOPK
-from raycluster.storage import node_cache as scratch
+from raycluster.stages.coarse_lists import copy_of_vectors
+from raycluster.stages.contexts import copy_of_contexts
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.knn import copies_of_neighbors, neighbors_of
+from raycluster.stages.nep import copy_of_probabilities, nep_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
+from raycluster.stages.topk import copy_of_counts, counts_of, network_bytes
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Facts, Output, Tables, Task
 
 
-def scores_in_memory(url: str, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int) -> Float32:
-    """Scores (N, K) of all neighbors by the model at `url`."""
-    from raycluster.models.inference import Predictor
-
-    card, _ = load_card(url)
-    facts = measure(card.training.predictor.form, neighbor, similarity, vectors)
-    predictor = Predictor.open(url, card, neighbor, similarity, vectors, facts, threads=threads)
-    return predictor.score_rows(0, len(neighbor))
+def scores_of(tables: Tables) -> Float32 | None:
+    """Return learned scores (N, K) of all rows; none for a recipe without a predictor."""
+    return None if tables.config.relations.score == "none" else tables.column("relations", "score")
 
 
-def prepare(run: Run) -> dict[str, Any]:
-    """What the predictor is told of the set, and with `recall` the limits that choose what is scored."""
-    card, _ = load_card(str(run.config.model))
-    vectors = embeddings.vectors(run)
-    found = measure(card.training.predictor.form, *edges.neighbors(run), vectors)
-    if run.config.relations.score == "recall":
-        known = thresholds_of(run.config)
-        found["theta"] = edges.calibrated_or_given("edges.theta", run.config.edges.theta, known)
-        found["floor"] = _floor(run.config, known)
-    return found
+def measure_set(tables: Tables) -> Facts:
+    """Return what the predictor reads of the whole set, and with `recall` the limits that choose the scored pairs."""
+    config = tables.config
+    card, _ = load_card(str(config.model))
+    facts = measure(card.training.predictor.form, *neighbors_of(tables), vectors_of(tables))
+    if config.relations.score == "recall":
+        thresholds = thresholds_of(config)
+        facts["theta"] = configured_or_calibrated("edges.theta", config.edges.theta, thresholds)
+        facts["floor"] = _floor(config, thresholds)
+    return facts
 
 
 def _floor(config: Config, calibrated: dict[str, float]) -> float:
-    """The lowest NEP of a neighbor that `recall` scores; raises ConfigError where the model was calibrated to none."""
+    """Return the lowest NEP of a scored neighbor. Raises ConfigError where the model was calibrated to none."""
     if "floor" not in calibrated:
         raise ConfigError(f"The model {config.model} was not calibrated for edge recall: its card has no floor of NEP.")
     return calibrated["floor"]
 
 
-def compute(run: Run, shard: int) -> Part:
-    """Score one shard's pairs."""
+def open_relations(tables: Tables) -> ShardFunction:
+    """Return the function that scores one shard's pairs; the model is opened once."""
     from raycluster.models.inference import Predictor
 
-    start, stop = run.starts[shard : shard + 2]
-    prepared, url = run.prepared("relations"), str(run.config.model)
-    card, _ = load_card(url)
-    vectors = embeddings.vectors(run)
-    neighbor, similarity = edges.neighbors(run)
-    topk = scratch.joined(run, "topk", "k", "int64") if TOPK.wanted(run.config) else None
-    contexts = None
-    if CONTEXTS.wanted(run.config):
-        contexts = scratch.joined(run, "contexts", "context", run.config.knn.storage)
+    config, facts = tables.config, tables.facts("relations")
+    card, _ = load_card(str(config.model))
+    neighbor, similarity = neighbors_of(tables)
+    contexts = tables.column("contexts", "context", config.knn.storage) if config.contexts.encode else None
     predictor = Predictor.open(
-        url, card, neighbor, similarity, vectors, prepared, topk=topk, contexts=contexts, threads=run.threads
+        str(config.model),
+        card,
+        neighbor,
+        similarity,
+        vectors_of(tables),
+        facts,
+        topk=counts_of(tables),
+        contexts=contexts,
+        threads=tables.threads,
     )
-    if run.config.relations.score == "all":
-        score = predictor.score_rows(start, stop)
-    else:
-        nep = edges.nep_of(run, start, stop)
-        wanted = recallable(neighbor[start:stop], nep, prepared["theta"], prepared["floor"])
-        score = predictor.score_pairs(start, stop, wanted)
-    rows = np.arange(start, stop, dtype=np.int32)
-    facts = {"scored": int(np.count_nonzero(~np.isnan(score)))}
-    return Part([schemas.from_columns(schemas.relations(run.config.knn.k), row=rows, score=score)], facts)
+
+    def score(task: Task) -> Output:
+        if config.relations.score == "all":
+            scores = predictor.score_rows(task.start, task.stop)
+        else:
+            pairs = recallable(neighbor[task.rows], nep_of(tables, task), facts["theta"], facts["floor"])
+            scores = predictor.score_pairs(task.start, task.stop, pairs)
+        rows = np.arange(task.start, task.stop, dtype=np.int32)
+        return Output([{"row": rows, "score": scores}], {"scored": int(np.count_nonzero(~np.isnan(scores)))})
+
+    return score
 
 
 def settings(config: Config) -> Any:
-    """What changes a score: the model and, with `recall`, what chooses the pairs."""
+    """Return what changes a score: the model and, with `recall`, what chooses the pairs."""
     rule = config.edges
     chosen = (rule.theta, rule.transform, rule.tau, rule.delta)
-    recall = config.relations.score == "recall"
-    return [config.relations.__dict__, config.model_digest, chosen if recall else None]
+    return [config.relations.__dict__, config.model_digest, chosen if config.relations.score == "recall" else None]
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    nep = copy_of_probabilities(size, config.knn.k) if config.relations.score == "recall" else {}
+    tables = copy_of_vectors(size, config) | copies_of_neighbors(size, config) | copy_of_counts(size, config)
+    return Cost(
+        work=float(size.rows * config.knn.k),
+        worker_bytes=network_bytes(size, config),
+        copies=tables | copy_of_contexts(size, config) | nep,
+        is_threaded=True,
+    )
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.relations(config.knn.k)
 
 
 RELATIONS = Stage(
     name="relations",
+    reads=("knn", "topk", "contexts"),
+    writes=_schema,
     settings=settings,
-    compute=compute,
-    prepare=prepare,
-    wanted=lambda config: config.relations.score != "none",
+    is_wanted=lambda config: config.relations.score != "none",
+    once=measure_set,
+    open=open_relations,
     gpu=True,
+    cost=_cost,
 )

@@ -1,37 +1,44 @@
 """knn -> how many of a row's neighbors to trust: predicted by the model's adaptive filter, or read from `topk.source`.
 
-The `topk` table holds a count a row; `rounded` turns it into the list lengths that NEP truncates with (S1 eq. 8).
+The `topk` table holds one count per row, with which NEP truncates neighborhoods (S1 eq. 7, 8).
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster.arrays import Float32, Int64
+from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.limits.far_ranks import sample_pairs
+from raycluster.models.calibration import confidence_of
 from raycluster.models.card import load_card
-from raycluster.stages import embeddings
-from raycluster.storage import node_cache as scratch
+from raycluster.stages.coarse_lists import copy_of_vectors
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.parquet_input import input_files, plain_ids
-from raycluster.storage.run_folder import Part, Run, Stage
+from raycluster.storage.tables import Facts, Output, Tables, Task
+
+Counts = Callable[[Task], tuple[Int64, Float32]]
+"""A shard's counts and their confidence, each (R,)."""
 
 
-def rounded(topk: npt.NDArray[np.integer], k: int) -> Int64:
-    """S1 eq. 7: list lengths min(k, 10 ceil(TopK / 10)) from counts (N,) of 1 or more, for NEP only.
-
-    Rounding up keeps a list long enough where a prediction is a few neighbors short.
-    """
-    return np.minimum(k, -(-np.asarray(topk, np.int64) // 10) * 10)
+def counts_neighbors(config: Config) -> bool:
+    """Whether the recipe has a Top-K count per row."""
+    return config.topk.source is not None or config.topk.predict
 
 
-def read(source: str) -> tuple[pa.ChunkedArray, Int64]:
-    """Ids and counts (M,) of a table of counts; raises InputError for missing columns and counts below 1."""
-    store, names = input_files(source)
+def counts_of(tables: Tables) -> Int64 | None:
+    """Return the Top-K (N,) of all rows; none for a recipe without it."""
+    return tables.column("topk", "k", "int64") if counts_neighbors(tables.config) else None
+
+
+def read_counts(url: str) -> tuple[pa.ChunkedArray, Int64]:
+    """Return ids and counts (M,) of the Parquet at `url`. Raises InputError for missing columns and counts below 1."""
+    store, names = input_files(url)
     ids: list[pa.Array] = []
     counts: list[Int64] = []
     for name in names:
@@ -50,53 +57,91 @@ def read(source: str) -> tuple[pa.ChunkedArray, Int64]:
     return pa.chunked_array(ids), np.concatenate(counts)
 
 
-def _given(run: Run, shard: int) -> tuple[Int64, Float32]:
-    """The counts of a shard's rows, found by id; raises InputError where a row has none."""
-    source = str(run.config.topk.source)
-    ids, counts = read(source)
-    wanted = run.table("embeddings", shard, ["id"])["id"]
-    found = pc.index_in(wanted, value_set=ids.cast(wanted.type).combine_chunks())
-    if found.null_count:
-        missing = wanted.filter(pc.is_null(found))[0].as_py()
-        raise InputError(f"{source} has no count for {found.null_count} ids of the run, the first is {missing!r}.")
-    k = np.minimum(counts[found.to_numpy()], run.config.knn.k)
-    return k, np.ones(len(k), np.float32)
-
-
-def _predicted(run: Run, shard: int) -> tuple[Int64, Float32]:
-    """Counts of a shard's rows by the adaptive filter, and the share of held-out rows that such a count was right for."""
-    from raycluster.models.calibration import confidence_of
-    from raycluster.models.inference import TopkFilter
-
-    card, _ = load_card(str(run.config.model))
-    vectors = embeddings.vectors(run)
-    neighbor = scratch.joined(run, "knn", "neighbor", "int32")
-    background = tuple(run.prepared("topk")["background"])
-    topk_filter = TopkFilter.open(str(run.config.model), card, neighbor, vectors, background, threads=run.threads)
-    k = topk_filter.topk(*run.starts[shard : shard + 2])
-    return k, confidence_of(card.confidence, k) if card.confidence else np.ones(len(k), np.float32)
-
-
-def prepare(run: Run) -> dict[str, Any]:
-    """Mean and spread of the cosines of random pairs, by which the network's tokens are normalized."""
-    if not run.config.topk.predict:
+def measure_background(tables: Tables) -> Facts:
+    """Return mean and spread of the cosines of random pairs, by which the network's tokens are normalized."""
+    if not tables.config.topk.predict:
         return {}
-    pairs = sample_pairs(embeddings.vectors(run))
+    pairs = sample_pairs(vectors_of(tables))
     return {"background": [pairs.median, pairs.spread]}
 
 
-def compute(run: Run, shard: int) -> Part:
-    """One shard's counts, and how sure they are: 1 where they were given."""
-    k, confidence = (_predicted if run.config.topk.predict else _given)(run, shard)
-    rows = np.arange(*run.starts[shard : shard + 2], dtype=np.int32)
-    return Part([schemas.from_columns(schemas.TOPK, row=rows, k=k, confidence=confidence)])
+def open_topk(tables: Tables) -> ShardFunction:
+    """Return the function of one shard's counts and their confidence, 1 where the counts were read."""
+    count = _predictor(tables) if tables.config.topk.predict else _reader(tables, str(tables.config.topk.source))
+
+    def counts(task: Task) -> Output:
+        k, confidence = count(task)
+        return Output([{"row": np.arange(task.start, task.stop, dtype=np.int32), "k": k, "confidence": confidence}])
+
+    return counts
+
+
+def _reader(tables: Tables, url: str) -> Counts:
+    """Return the function that looks a shard's counts up by id; it raises InputError where a row has none."""
+    keys, counts = read_counts(url)
+
+    def look_up(task: Task) -> tuple[Int64, Float32]:
+        ids = tables.ids(task)
+        place = pc.index_in(ids, value_set=keys.cast(ids.type).combine_chunks())
+        if place.null_count:
+            missing = ids.filter(pc.is_null(place))[0].as_py()
+            raise InputError(f"{url} has no count for {place.null_count} ids of the run, the first is {missing!r}.")
+        k = np.minimum(counts[place.to_numpy()], tables.config.knn.k)
+        return k, np.ones(len(k), np.float32)
+
+    return look_up
+
+
+def _predictor(tables: Tables) -> Counts:
+    """Return the function that predicts a shard's counts. Confidence is the share of held-out rows that such a count fits."""
+    from raycluster.models.inference import TopkFilter
+
+    url = str(tables.config.model)
+    card, _ = load_card(url)
+    background = tuple(tables.facts("topk")["background"])
+    neighbor = tables.column("knn", "neighbor")
+    network = TopkFilter.open(url, card, neighbor, vectors_of(tables), background, threads=tables.threads)
+
+    def predict(task: Task) -> tuple[Int64, Float32]:
+        k = network.topk(task.start, task.stop)
+        return k, confidence_of(card.confidence, k) if card.confidence else np.ones(len(k), np.float32)
+
+    return predict
+
+
+def copy_of_counts(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copy of the counts."""
+    return {"topk.k": 8.0 * size.rows} if counts_neighbors(config) else {}
+
+
+def network_bytes(size: ProblemSize, config: Config) -> float:
+    """Return the peak memory of a worker that scores a shard's neighbors with a network."""
+    return 16.0 * config.knn.k * size.rows_per_shard
+
+
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    if not config.topk.predict:
+        return Cost(work=float(size.rows))
+    return Cost(
+        work=float(size.rows * config.knn.k),
+        worker_bytes=network_bytes(size, config),
+        copies=copy_of_vectors(size, config) | {"knn.neighbor": 4.0 * size.rows * config.knn.k},
+        is_threaded=True,
+    )
+
+
+def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
+    return schemas.TOPK
 
 
 TOPK = Stage(
     name="topk",
+    reads=("knn",),
+    writes=_schema,
     settings=lambda config: [config.topk.__dict__, config.model_digest if config.topk.predict else None],
-    compute=compute,
-    prepare=prepare,
-    wanted=lambda config: config.topk.source is not None or config.topk.predict,
+    is_wanted=counts_neighbors,
+    once=measure_background,
+    open=open_topk,
     gpu=True,
+    cost=_cost,
 )

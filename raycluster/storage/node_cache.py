@@ -1,67 +1,112 @@
-"""Node-local copies: a stage's shards joined into one memory-mapped array, built once a node and shared by its workers."""
+"""Node-local copies: a column of a stage for all rows as one memory-mapped array, built once per node.
+
+Workers of one node share the copy. It lies below RAYCLUSTER_SCRATCH, or the system's temporary folder.
+"""
 
 import contextlib
 import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from raycluster.arrays import Array
 from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import StorageError
-from raycluster.storage.run_folder import Run
-from raycluster.storage.schemas import to_matrix
+from raycluster.storage.run_folder import RunFolder
+from raycluster.storage.schemas import to_array
+
+Fill = Callable[[Array], None]
+"""Writes all rows of a copy."""
 
 
 def base() -> str:
-    """Below which this node keeps its copies: RAYCLUSTER_SCRATCH, or the system's temporary folder."""
+    """Return the folder below which this node keeps its copies."""
     return os.environ.get("RAYCLUSTER_SCRATCH") or tempfile.gettempdir()
 
 
-def folder(run: Run) -> str:
-    """Where this node keeps the run's copies."""
-    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan['input'])}")
+def folder(run: RunFolder) -> str:
+    """Return the folder of this node's copies of a run."""
+    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan.input)}")
 
 
 def joined(
-    run: Run,
+    run: RunFolder,
     stage: str,
     column: str,
-    dtype: str,
-    convert: Callable[[Array], Array] = lambda array: array,
-    tag: str = "",
+    bounds: Sequence[int],
+    dtype: str | None,
+    convert: Callable[[Array], Array],
+    tag: str,
 ) -> Array:
-    """A column of a finished stage for all rows, memory-mapped read-only: (N,) or, for vectors, (N, width).
+    """Return a column of a finished stage for all rows, memory-mapped read-only: (N,) or (N, width).
 
-    `convert` is applied shard by shard before the copy is stored as `dtype`; `tag` names the copy apart from others of
-    the same column.
+    Parameters
+    ----------
+    bounds
+        First row of every row shard, and N.
+    dtype
+        Type of the copy; none keeps the type of the converted values.
+    convert, tag
+        Applied shard by shard before the copy is stored, and its name, so that copies of one column stay apart.
     """
-    name = f"{os.path.basename(run.folders[stage])}-{stage}-{column}-{tag or dtype}.npy"
-    path = os.path.join(folder(run), name)
+
+    def shard(number: int) -> Array:
+        values = convert(to_array(run.table(stage, number, [column])[column]))
+        return values if dtype is None else np.asarray(values, dtype)
+
+    first = None
+
+    def shape() -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+        nonlocal first
+        first = shard(0)
+        return (bounds[-1], *first.shape[1:]), first.dtype
+
+    def fill(target: Array) -> None:
+        for number, start in enumerate(bounds[:-1]):
+            values = first if number == 0 and first is not None else shard(number)
+            target[start : start + len(values)] = values
+
+    return _copy(run, stage, f"{column}-{tag or dtype}", shape, fill)
+
+
+def scattered(run: RunFolder, column: str, dtype: str, shards: int, rows: int) -> Array:
+    """Return a column of ingested rows for all rows, in the order of rows, memory-mapped read-only.
+
+    Every piece of the input is read once, and each of its rows is written to its place: its rank in the order of ids less
+    the dropped rows before it. `shards` and `rows` (N) are those of the run.
+    """
+    markers = [run.marker("ingest", piece) for piece in range(len(run.plan.pieces))]
+    lost = np.sort(np.array([entry[3] for marker in markers for entry in marker.facts["dropped"]], np.int64))
+
+    def shape() -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+        return (rows, run.plan.input.width), np.dtype(dtype)
+
+    def fill(target: Array) -> None:
+        for piece in range(len(markers)):
+            table = run.table("ingest", piece, ["rank", column])
+            rank = table["rank"].to_numpy()
+            target[rank - np.searchsorted(lost, rank)] = to_array(table[column])
+
+    return _copy(run, "ingest", f"{column}-{dtype}-{shards}", shape, fill)
+
+
+def _copy(
+    run: RunFolder, stage: str, name: str, shape: Callable[[], tuple[tuple[int, ...], np.dtype[np.generic]]], fill: Fill
+) -> Array:
+    """Return the copy `name` of a stage's column, made by `fill` unless another process of this node has."""
+    path = os.path.join(folder(run), f"{os.path.basename(run.folders[stage])}-{stage}-{name}.npy")
     with _locked(path):
         if not os.path.exists(path):
-            _build(run, stage, column, dtype, convert, path)
+            size, dtype = shape()
+            _require_space(path, int(np.prod(size)) * dtype.itemsize)
+            target = np.lib.format.open_memmap(f"{path}.part", mode="w+", dtype=dtype, shape=size)
+            fill(target)
+            target.flush()
+            os.replace(f"{path}.part", path)
     return np.load(path, mmap_mode="r")
-
-
-def _build(run: Run, stage: str, column: str, dtype: str, convert: Callable[[Array], Array], path: str) -> None:
-    target: np.memmap[Any, Any] | None = None
-    for shard, start in enumerate(run.starts[:-1]):
-        values = run.table(stage, shard, [column])[column]
-        array = convert(to_matrix(values) if pa.types.is_fixed_size_list(values.type) else values.to_numpy())
-        if target is None:
-            shape = (run.rows, *array.shape[1:])
-            _require_space(path, int(np.prod(shape)) * np.dtype(dtype).itemsize)
-            target = np.lib.format.open_memmap(f"{path}.part", mode="w+", dtype=dtype, shape=shape)
-        target[start : start + len(array)] = array
-    assert target is not None
-    target.flush()
-    os.replace(f"{path}.part", path)
 
 
 def _require_space(path: str, size: int) -> None:
@@ -81,6 +126,6 @@ def _locked(path: str) -> Iterator[None]:
         yield
 
 
-def remove(run: Run) -> None:
+def remove(run: RunFolder) -> None:
     """Free this node's copies of a run."""
     shutil.rmtree(folder(run), ignore_errors=True)

@@ -1,25 +1,22 @@
-"""The plan of a run: which files, which pieces to read them in, how many shards, and every id's place in the order.
+"""The user's Parquet files: which there are, whether their columns can be used, and the rows they hold."""
 
-Rows are numbered in the order of their ids, whatever file or position they come from: so a shuffled input gives the same
-rows, ties and labels. The order is found from the id column alone.
-"""
-
-import io
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import InputDescription, InputFile
 
-SHARD_BYTES = 2**28
-OBJECT_STORE_BYTES = 2**28
-"""Of a local Ray, which passes shard numbers and nothing larger."""
+BATCH_ROWS = 65_536
+"""Rows decoded at once: 64 MiB of vectors 256 wide. More rows take more memory and are not faster."""
+WIDTH_BATCH = 1024
+"""Rows read at once while the first vector is looked for."""
 
 
 def input_files(url: str) -> tuple[Store, list[str]]:
@@ -40,65 +37,10 @@ def _hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in name.split("/"))
 
 
-def describe_input(url: str) -> dict[str, Any]:
-    """What tells whether the input of a run is still the same."""
+def describe_input(url: str) -> InputDescription:
+    """Return what tells whether the input of a run is still the same."""
     store, names = input_files(url)
-    return {"url": store.url, "files": [store.identity(name) for name in names]}
-
-
-def make_plan(config: Config, described: dict[str, Any], shards: int | None) -> tuple[dict[str, Any], list[Any]]:
-    """The plan to store, and for each piece the place (int64) of its rows in the order of ids.
-
-    Raises InputError for missing columns, wrong or extension types, ids that are null or occur twice, no rows.
-    """
-    store = Store(described["url"])
-    files = [file["path"] for file in described["files"]]
-    pieces: list[dict[str, Any]] = []
-    ids: list[pa.ChunkedArray] = []
-    width = 0
-    id_type: pa.DataType | None = None
-    for number, name in enumerate(files):
-        with store.parquet(name) as file:
-            schema = file.schema_arrow
-            check_columns(schema, config, store.name(name))
-            column = plain_ids(file.read(columns=[config.id_column])[config.id_column])
-            id_type = id_type or column.type
-            if column.type != id_type:
-                raise InputError(
-                    f"{store.name(name)}, column '{config.id_column}' is {column.type}, but in "
-                    f"{store.name(files[0])} it is {id_type}."
-                )
-            _refuse_null_ids(column, config.id_column, store.name(name))
-            width = width or _width(file, config.embedding_column, store.name(name))
-            ids.append(column)
-            pieces += _pieces(file.metadata, number, max(1, SHARD_BYTES // (4 * max(width, 1))))
-    rows = sum(piece["rows"] for piece in pieces)
-    if rows == 0:
-        raise InputError(f"The input {described['url']} has no rows.")
-    if width == 0:
-        raise InputError(f"The input {described['url']}, column '{config.embedding_column}' holds only nulls.")
-    ranks = _order(ids, pieces, config.id_column, [store.name(name) for name in files])
-    plan = {
-        "input": {**described, "id_type": str(id_type), "width": width, "rows": rows},
-        "pieces": pieces,
-        "shards": row_shards(rows, width, shards),
-    }
-    return plan, ranks
-
-
-def row_shards(rows: int, width: int, wanted: int | None) -> int:
-    """Row shards of a run: as many as asked for, or one for every 256 MiB of vectors; at most one a row."""
-    return min(wanted or -(-rows * width * 4 // SHARD_BYTES), rows)
-
-
-def pool(shards: int, workers: int | None, nodes: int, room: int, smallest: int) -> tuple[int, int]:
-    """Workers for `shards` tasks and CPUs for each, on `nodes` nodes with `room` for workers in all.
-
-    `workers` caps them; `smallest` is the fewest CPUs a node has. Without any room, a worker a shard is asked for.
-    """
-    size = min(shards, workers or room or shards)
-    on_one_node = -(-size // max(1, nodes))
-    return size, max(1, smallest // on_one_node)
+    return InputDescription(store.url, [InputFile(**store.identity(name)) for name in names])
 
 
 def check_columns(schema: pa.Schema, config: Config, name: str) -> None:
@@ -151,17 +93,17 @@ def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.binary() if pa.types.is_fixed_size_binary(kind) else kind)
 
 
-def _refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
+def refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
         raise InputError(f"{file}, column '{name}', row {row}: the id is null.")
 
 
-def _width(file: pq.ParquetFile, column: str, name: str) -> int:
+def vector_width(file: pq.ParquetFile, column: str, name: str) -> int:
     """Length of the first vector that is there; 0 where all are null."""
     kind = file.schema_arrow.field(column).type
     row = 0
-    for batch in file.iter_batches(1024, columns=[column]):
+    for batch in file.iter_batches(WIDTH_BATCH, columns=[column]):
         valid = np.flatnonzero(pc.is_valid(batch.column(0)))
         if len(valid):
             fixed = pa.types.is_fixed_size_list(kind)
@@ -173,46 +115,24 @@ def _width(file: pq.ParquetFile, column: str, name: str) -> int:
     return 0
 
 
-def _pieces(metadata: pq.FileMetaData, file: int, rows_per_piece: int) -> list[dict[str, Any]]:
-    """Runs of row groups of about `rows_per_piece` rows: the unit in which the input is read."""
-    pieces: list[dict[str, Any]] = []
-    first_row = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if pieces and pieces[-1]["rows"] + rows <= rows_per_piece:
-            pieces[-1]["rows"] += rows
-            pieces[-1]["groups"].append(group)
-        elif rows:
-            pieces.append({"file": file, "groups": [group], "first_row": first_row, "rows": rows})
-        first_row += rows
-    return pieces
+def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tuple[Array, Any]:
+    """A batch's embedding column as (R, width) floats and a mask of rows that are null or hold a null.
 
-
-def _order(
-    ids: list[pa.ChunkedArray], pieces: list[dict[str, Any]], column: str, files: list[str]
-) -> list[npt.NDArray[np.int64]]:
-    joined = pa.chunked_array([chunk for part in ids for chunk in part.chunks], ids[0].type)
-    order = pc.sort_indices(joined).to_numpy()
-    ordered = joined.take(pa.array(order))
-    same = pc.equal(ordered.slice(1), ordered.slice(0, len(ordered) - 1))
-    if pc.any(same).as_py():
-        at = pc.index(same, True).as_py()
-        ends = np.cumsum([len(part) for part in ids])
-        places = []
-        for position in sorted(int(place) for place in order[at : at + 2]):
-            file = int(np.searchsorted(ends, position, side="right"))
-            places.append(f"{files[file]} row {position - (int(ends[file - 1]) if file else 0)}")
-        raise InputError(
-            f"Column '{column}' holds the id {ordered[at].as_py()!r} twice: in {places[0]} and in {places[1]}."
-        )
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    bounds = np.cumsum([piece["rows"] for piece in pieces])[:-1]
-    return [np.asarray(part) for part in np.split(rank, bounds)]
-
-
-def encode_ranks(ranks: npt.NDArray[np.int64]) -> bytes:
-    """A piece's ranks as bytes of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, ranks, allow_pickle=False)
-    return buffer.getvalue()
+    Raises InputError, naming the row, for a vector of another length.
+    """
+    null = np.asarray(pc.is_null(column))
+    length = column.type.list_size if pa.types.is_fixed_size_list(column.type) else None
+    lengths = np.full(len(column), length) if length else pc.fill_null(pc.list_value_length(column), width).to_numpy()
+    wrong = np.flatnonzero((lengths != width) & ~null)
+    if len(wrong):
+        found = int(lengths[wrong[0]])
+        size = "zero length" if found == 0 else f"length {found}"
+        raise InputError(f"{where}, row {first_row + wrong[0]}: the vector has {size}, the first one has {width}.")
+    small = column.type.value_type in (pa.float32(), pa.float16())
+    values = np.zeros((len(column), width), np.float32 if small else np.float64)
+    flat = pc.list_flatten(column)
+    missing = np.asarray(pc.is_null(flat)).reshape(-1, width) if flat.null_count else None
+    values[~null] = np.asarray(flat.fill_null(0).cast(pa.from_numpy_dtype(values.dtype), safe=False)).reshape(-1, width)
+    if missing is not None:
+        null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
+    return values, null

@@ -1,177 +1,170 @@
-"""A run folder opened: its plan, which shards are done, and how a stage's tables are committed and read.
+"""A run folder opened: its plan, which tasks are done, and how a stage's tables are committed and read.
 
-    RUN/plan.json                                  input files, configuration, shards; written once
-    RUN/stages/STAGE/FINGERPRINT/part-S-ATTEMPT.parquet   what an attempt at shard S wrote
-    RUN/stages/STAGE/FINGERPRINT/done/S.json              which attempt counts; put only if absent
-    RUN/stages/STAGE/FINGERPRINT/prepared.json            what the stage found out once, before its shards
+    RUN/plan.json                                         input files, configuration, shards; written once
+    RUN/stages/STAGE/FINGERPRINT/part-T-ATTEMPT.parquet   what an attempt at task T wrote
+    RUN/stages/STAGE/FINGERPRINT/done/T.json              which attempt counts; put only if absent
+    RUN/stages/STAGE/FINGERPRINT/facts.json               what the stage found out once, before its tasks
     RUN/labels/*.parquet  clusters.parquet  MANIFEST.json published when everything is done
 
-A fingerprint covers the input, the stage's settings and every stage upstream, so a marker can never be mistaken for one
-of another configuration.
+A fingerprint covers the input, the stage's settings and revision, and every stage it reads, so a marker can never be
+mistaken for one of another configuration.
 """
 
-import dataclasses
-import json
+import hashlib
+import io
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from raycluster._version import __version__
-from raycluster.config.fingerprint import fingerprint
+from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.config.stored import stored_config
-from raycluster.errors import RayclusterError, StorageError
+from raycluster.errors import ConfigError, RayclusterError, StorageError
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import LAYOUT, Marker, Plan, decode, encode
+from raycluster.storage.schemas import from_columns
 
 MAX_ATTEMPTS = 6
+"""Workers that one task may kill before the run gives up. More attempts survive more node failures; a task that needs
+more memory than there is fails later."""
+Folders = Callable[[Plan, Config], Mapping[str, str]]
+"""Plan and configuration to the folder of every stage of the recipe, by name."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one shard of a stage yields: tables, a row group each, and JSON-ready facts for the marker."""
+class RunFolder:
+    """A run folder. Cheap to open; every process of a job opens its own.
 
-    tables: Sequence[pa.Table]
-    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    Parameters
+    ----------
+    url
+        Folder on disk or as s3://bucket/path.
+    folders
+        Names the folder of every stage from plan and configuration.
+    plan
+        The plan of a run that is about to start; none reads the stored one.
 
+    Raises
+    ------
+    StorageError
+        Where no run was started at `url`, or its plan is damaged.
+    ConfigError
+        Where another layout of raycluster made the folder.
+    """
 
-@dataclass(frozen=True)
-class Stage:
-    """One step of the pipeline: row-parallel `compute` over shards after an optional global `prepare`."""
-
-    name: str
-    """Also the name of its table, its folder in the run and, where it has any, its configuration."""
-    settings: Callable[[Config], Any]
-    """The part of the configuration that changes what the stage writes."""
-    compute: Callable[["Run", int], Part]
-    """Shard number to its table. Pure: the same run and shard give the same rows, wherever it runs."""
-    prepare: Callable[["Run"], dict[str, Any]] | None = None
-    """Facts every shard needs, found once on the driver."""
-    shards: Callable[["Run"], int] = lambda run: run.shards
-    wanted: Callable[[Config], bool] = lambda config: True
-    on_driver: Callable[[Config], bool] = lambda config: False
-    """Whether its shards run in the driver's process, because they need what only the driver holds."""
-    gpu: bool = False
-    """Whether a worker of this stage takes a GPU where the cluster has them."""
-    told: Callable[["Run"], str | None] = lambda run: None
-    """A line on what its shards found, for people, once all are done."""
-
-
-class Run:
-    """A run folder. Cheap to open; every process of a job opens its own."""
-
-    def __init__(self, url: str, stages: Sequence[Stage], threads: int = 1, plan: dict[str, Any] | None = None) -> None:
+    def __init__(self, url: str, folders: Folders, plan: Plan | None = None) -> None:
         self.store = Store(url)
-        self.threads = threads
-        stored = None if plan else self.store.get("plan.json")
-        if plan is None and stored is None:
-            raise StorageError(f"{url} holds no plan.json: no run was started there.")
-        self.plan: dict[str, Any] = plan or json.loads(stored or b"")
-        self.config = stored_config(self.plan["config"], self.store.name("plan.json"))
-        self._stages = stages
-        self._markers: dict[str, dict[int, dict[str, Any]]] = {}
-        self._prepared: dict[str, dict[str, Any]] = {}
+        self.plan = plan or read_plan(self.store)
+        self.config = stored_config(self.plan.config, self.store.name("plan.json"))
+        self.folders = dict(folders(self.plan, self.config))
+        self._markers: dict[tuple[str, int], Marker] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
 
-    @cached_property
-    def folders(self) -> dict[str, str]:
-        """The folder of every wanted stage, named by its fingerprint."""
-        upstream = fingerprint(__version__, self.plan["input"], self.plan["shards"])
-        folders = {}
-        for stage in self._stages:
-            if stage.wanted(self.config):
-                upstream = fingerprint(upstream, stage.name, stage.settings(self.config))
-                folders[stage.name] = f"stages/{stage.name}/{upstream}"
-        return folders
-
-    def commit(self, stage: Stage, shard: int, part: Part) -> dict[str, Any]:
-        """Write a shard's table under a name of its own, then claim the shard; the loser of a race removes its own."""
-        folder = self.folders[stage.name]
-        key = f"{folder}/part-{shard:05d}-{uuid.uuid4().hex[:8]}.parquet"
-        digest = self.store.put_tables(key, part.tables)
-        rows = sum(table.num_rows for table in part.tables)
-        marker = {"key": key, "rows": rows, "sha256": digest, **part.facts}
-        if not self.store.create(f"{folder}/done/{shard:05d}.json", json.dumps(marker, default=_from_bytes).encode()):
-            marker = self._read_marker(stage.name, shard) or marker
-            if marker["key"] != key:
+    def commit(
+        self, stage: str, task: int, blocks: Sequence[Mapping[str, Any]], facts: dict[str, Any], schema: pa.Schema
+    ) -> Marker:
+        """Write a task's table under a name of its own, then claim the task. The loser of a race removes its own table."""
+        folder = self.folders[stage]
+        key = f"{folder}/part-{task:05d}-{uuid.uuid4().hex[:8]}.parquet"
+        tables = [from_columns(schema, **block) for block in blocks] or [schema.empty_table()]
+        digest = self.store.put_tables(key, tables)
+        marker = Marker(key, sum(table.num_rows for table in tables), digest, facts)
+        if not self.store.create(f"{folder}/done/{task:05d}.json", encode(marker)):
+            marker = self._read_marker(stage, task) or marker
+            if marker.key != key:
                 self.store.delete(key)
-        self._markers.setdefault(stage.name, {})[shard] = marker
+        self._markers[stage, task] = marker
         return marker
 
-    def count_attempt(self, stage: Stage, shard: int, session: str) -> None:
-        """Note that a worker starts on a shard; raises RayclusterError where it keeps killing its workers."""
-        folder = f"{self.folders[stage.name]}/attempts/{session}-{shard:05d}"
+    def count_attempt(self, stage: str, task: int, session: str) -> None:
+        """Note that a worker starts on a task. Raises RayclusterError where the task keeps killing its workers."""
+        folder = f"{self.folders[stage]}/attempts/{session}-{task:05d}"
         before = len(self.store.files(folder))
         if before >= MAX_ATTEMPTS:
             raise RayclusterError(
-                f"Shard {shard} of stage {stage.name} has killed its worker {before} times, most likely for memory; "
+                f"Shard {task} of stage {stage} has killed its worker {before} times, most likely for memory; "
                 "use more --shards in a new run folder, or workers with more memory."
             )
         self.store.put(f"{folder}/{uuid.uuid4().hex[:8]}", b"")
 
-    def _read_marker(self, stage: str, shard: int) -> dict[str, Any] | None:
-        data = self.store.get(f"{self.folders[stage]}/done/{shard:05d}.json")
-        return None if data is None else json.loads(data, object_hook=_to_bytes)
+    def _read_marker(self, stage: str, task: int) -> Marker | None:
+        path = f"{self.folders[stage]}/done/{task:05d}.json"
+        data = self.store.get(path)
+        return None if data is None else decode(data, Marker, self.store.name(path))
 
-    def done(self, stage: Stage) -> set[int]:
-        """Shards of a stage that have been claimed, asked of storage."""
-        names = self.store.files(f"{self.folders[stage.name]}/done")
+    def finished(self, stage: str) -> set[int]:
+        """Return the tasks of a stage that have been claimed, asked of storage."""
+        names = self.store.files(f"{self.folders[stage]}/done")
         return {int(name.rsplit("/", 1)[1][:5]) for name in names if name.endswith(".json")}
 
-    def marker(self, stage: str, shard: int) -> dict[str, Any]:
-        """The marker of a finished shard."""
-        known = self._markers.setdefault(stage, {})
-        if shard not in known:
-            found = self._read_marker(stage, shard)
-            if found is None:
+    def marker(self, stage: str, task: int) -> Marker:
+        """Return the marker of a finished task."""
+        if (stage, task) not in self._markers:
+            marker = self._read_marker(stage, task)
+            if marker is None:
                 raise StorageError(
-                    f"Shard {shard} of {stage} is gone from {self.store.url}; run the same command again."
+                    f"Shard {task} of {stage} is gone from {self.store.url}; run the same command again."
                 )
-            known[shard] = found
-        return known[shard]
+            self._markers[stage, task] = marker
+        return self._markers[stage, task]
 
-    def table(self, stage: str, shard: int, columns: list[str] | None = None) -> pa.Table:
-        """The table of a finished shard."""
-        marker = self.marker(stage, shard)
-        return self.store.get_table(marker["key"], marker["sha256"], columns)
+    def table(self, stage: str, task: int, columns: list[str] | None = None) -> pa.Table:
+        """Return the table of a finished task, checked against its marker."""
+        marker = self.marker(stage, task)
+        return self.store.get_table(marker.key, marker.sha256, columns)
 
-    def prepared(self, stage: str) -> dict[str, Any]:
-        """What a stage's `prepare` found."""
-        if stage not in self._prepared:
-            data = self.store.get(f"{self.folders[stage]}/prepared.json")
+    def has_facts(self, stage: str) -> bool:
+        """Whether a stage has recorded what it found out once."""
+        return stage in self._facts or self.store.get(self._facts_path(stage)) is not None
+
+    def facts(self, stage: str) -> dict[str, Any]:
+        """Return what a stage found out once."""
+        if stage not in self._facts:
+            path = self._facts_path(stage)
+            data = self.store.get(path)
             if data is None:
-                raise StorageError(f"{self.store.url} lost {stage}/prepared.json; run the same command again.")
-            self._prepared[stage] = json.loads(data)
-        return self._prepared[stage]
+                raise StorageError(f"{self.store.url} lost {path}; run the same command again.")
+            self._facts[stage] = decode(data, dict[str, Any], self.store.name(path))
+        return self._facts[stage]
 
-    def prepare(self, stage: Stage) -> None:
-        """Run a stage's `prepare` unless an earlier start of this run has."""
-        path = f"{self.folders[stage.name]}/prepared.json"
-        if stage.prepare is not None and self.store.get(path) is None:
-            self.store.put(path, json.dumps(stage.prepare(self)).encode())
+    def put_facts(self, stage: str, facts: dict[str, Any]) -> None:
+        """Record what a stage found out once."""
+        self.store.put(self._facts_path(stage), encode(facts))
 
-    @property
-    def starts(self) -> list[int]:
-        """First row of every row shard, and the number of rows at the end."""
-        return list(self.prepared("embeddings")["starts"])
+    def put_array(self, stage: str, name: str, values: Array) -> str:
+        """Store an array that a stage computed once; returns the SHA-256 of its bytes."""
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        self.store.put(self._array_path(stage, name), buffer.getvalue())
+        return hashlib.sha256(buffer.getvalue()).hexdigest()
 
-    @property
-    def shards(self) -> int:
-        """How many row shards there are: those of the plan, less any that only held dropped rows."""
-        return len(self.starts) - 1
+    def array(self, stage: str, name: str, digest: str) -> Array:
+        """Return the array that `put_array` stored. Raises StorageError where its bytes are others."""
+        path = self._array_path(stage, name)
+        data = self.store.get(path)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            state = "is missing" if data is None else "was changed or damaged"
+            raise StorageError(f"{self.store.name(path)} {state}; delete the run folder and start again.")
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
 
-    @property
-    def rows(self) -> int:
-        """Rows that take part: the input less what was dropped."""
-        return self.starts[-1]
+    def _array_path(self, stage: str, name: str) -> str:
+        return f"{self.folders[stage]}/{name}.npy"
+
+    def _facts_path(self, stage: str) -> str:
+        return f"{self.folders[stage]}/facts.json"
 
 
-def _from_bytes(value: bytes) -> dict[str, str]:
-    """Binary ids in a marker's JSON."""
-    return {"hex": value.hex()}
-
-
-def _to_bytes(value: dict[str, Any]) -> Any:
-    return bytes.fromhex(value["hex"]) if value.keys() == {"hex"} else value
+def read_plan(store: Store) -> Plan:
+    """Return the plan stored in a run folder. Raises StorageError where there is none, ConfigError for another layout."""
+    data, name = store.get("plan.json"), store.name("plan.json")
+    if data is None:
+        raise StorageError(f"{store.url} holds no plan.json: no run was started there.")
+    values = decode(data, dict[str, Any], name)
+    if values.get("layout") != LAYOUT:
+        raise ConfigError(
+            f"The run folder {store.url} was made by raycluster {values.get('version', 'of another version')}, whose "
+            "layout this version cannot read; choose another --output."
+        )
+    return decode(data, Plan, name)

@@ -17,12 +17,12 @@ def ingest(id_type: pa.DataType, width: int) -> pa.Schema:
     return pa.schema([("rank", pa.int64()), ("id", id_type), ("embedding", vector(pa.float32(), width))])
 
 
-def embeddings(id_type: pa.DataType, width: int) -> pa.Schema:
-    """`row` is dense, in the order of ids; `embedding` has unit length."""
-    return pa.schema([("row", pa.int32()), ("id", id_type), ("embedding", vector(pa.float32(), width))])
+def embeddings(id_type: pa.DataType) -> pa.Schema:
+    """`row` is dense, in the order of ids. The vector of a row stays where it was ingested."""
+    return pa.schema([("row", pa.int32()), ("id", id_type)])
 
 
-LISTS = pa.schema([("row", pa.int32()), ("list", pa.int32())])
+COARSE_LISTS = pa.schema([("row", pa.int32()), ("list", pa.int32())])
 
 
 def knn(k: int) -> pa.Schema:
@@ -57,6 +57,8 @@ EDGES = pa.schema(
         ("similarity", pa.float32()),
     ]
 )
+
+REJOINED = pa.schema([("row", pa.int32()), ("community", pa.int32())])
 
 COMMUNITIES = pa.schema([("row", pa.int32()), ("community", pa.int32()), ("flow", pa.float64())])
 
@@ -94,6 +96,11 @@ def clusters(id_type: pa.DataType) -> pa.Schema:
 def dropped(id_type: pa.DataType) -> pa.Schema:
     """Input rows that were left out, and why."""
     return pa.schema([("id", id_type), ("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
+
+
+def to_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column of a run's own table as an array: (rows,), or (rows, width) of a fixed-size list."""
+    return to_matrix(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())
 
 
 def to_matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:

@@ -5,22 +5,26 @@ their set, averaged over sets.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from raycluster.arrays import Float32, Int32
+from raycluster.arrays import Array, Float32, Int32
 from raycluster.config.stages import Config
 from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import average_precision, expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
+from raycluster.executors.progress import Silence
 from raycluster.kernels import edge_rules
-from raycluster.kernels.edge_rules import Columns
 from raycluster.limits import valley
-from raycluster.models.calibration import platt, topk_confidence
-from raycluster.models.calibration import probability as calibrated
-from raycluster.stages import communities, density, edges
-from raycluster.storage import node_cache as scratch
+from raycluster.limits.in_force import EdgeLimits, similarity_floor
+from raycluster.models.calibration import platt, probability, topk_confidence
+from raycluster.pipeline.run import LOCAL, fork, run_stages
+from raycluster.pipeline.sweep import communities_at
+from raycluster.stages.nep import nep_of
+from raycluster.stages.stage import row_shards
+from raycluster.storage.tables import ArrayTables
 from raycluster.training import calibration
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.objectives import true_topk
@@ -62,30 +66,21 @@ def of_filter(sets: Sequence[LabelledSet], beta: float) -> tuple[Curve, dict[str
 def of_early_stop(
     sets: Sequence[LabelledSet], config: Config, say: Say
 ) -> tuple[dict[str, float], Curve, dict[str, Any]]:
-    """theta at which the walk ends, and the NEP floor that keeps 95 % of the true pairs left to recall.
+    """Return theta at which the walk ends and the NEP floor that keeps 95 % of the true pairs left to recall.
 
-    Pairs of NEP 0 trust no neighbor in common and are not for recall: under predicted Top-K they are most of what is left,
-    and few are true: a floor of 0 would score ten times as many pairs.
+    With them come the curve over theta and its best point. Pairs of NEP 0 share no trusted neighbor and are not for recall:
+    under predicted Top-K they are most of what is left, and few are true: a floor of 0 would score ten times as many pairs.
     """
-    neps = [
-        np.concatenate(
-            [edges.nep_of(part.run, *part.run.starts[shard : shard + 2]) for shard in range(part.run.shards)]
-        )
-        for part in sets
-    ]
-
-    def at(theta: float, part: LabelledSet, nep: Float32) -> Columns:
-        return edge_rules.early_stop_edges(0, part.neighbor, part.similarity, nep, theta, None, np.inf)
-
-    curve = [
-        _mean(theta, [quality(part, at(theta, part, nep), config) for part, nep in zip(sets, neps, strict=True)])
-        for theta in GRID
-    ]
+    walk = replace(
+        config, relations=replace(config.relations, score="none"), contexts=replace(config.contexts, encode=False)
+    )
+    walks = [clustered(part, walk, EdgeLimits(theta=GRID[0])) for part in sets]
+    curve = limit_curve(sets, walks)
     best = calibration.best(curve)
     theta = best["threshold"]
     left, same = [], []
-    for part, nep in zip(sets, neps, strict=True):
-        rows = part.anchors(held_out=True)
+    for part, tables in zip(sets, walks, strict=True):
+        nep, rows = np.concatenate([nep_of(tables, task) for task in row_shards(tables)]), part.anchors(held_out=True)
         beyond = edge_rules.recallable(part.neighbor[rows], nep[rows], theta, ABOVE_0) & part.known(rows, held_out=True)
         left.append(nep[rows][beyond])
         same.append(part.same(rows)[beyond])
@@ -95,100 +90,120 @@ def of_early_stop(
     return {"theta": theta, "floor": floor}, curve, best
 
 
-def of_scores(
-    sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Say
-) -> tuple[dict[str, float], dict[str, Curve], dict[str, Any]]:
-    """Slope and intercept that make scores probabilities, from the raw scores of the sets' `relations`, and the limit that
-    edges are kept by: closeness of rule density-peaks, else eta, of the sets that show none of their own if it is for these."""
+@dataclass(frozen=True)
+class Probabilities:
+    """Scores of the sets turned into probabilities, and how good these are."""
+
+    slope: float
+    intercept: float
+    scores: list[Float32]
+    """Probabilities (N, K) of every set."""
+    reliability: Curve
+    edge_curve: Curve
+    metrics: dict[str, Any]
+
+
+def probabilities_of(sets: Sequence[LabelledSet]) -> Probabilities:
+    """Fit the slope and intercept that make the raw scores in the sets' `relations` probabilities of one identity."""
     raw = [_logit(part) for part in sets]
     logits, same = [], []
     for part, logit in zip(sets, raw, strict=True):
         rows = part.anchors(held_out=True)
-        judged = part.known(rows, held_out=True) & ~np.isnan(logit[rows])
-        logits.append(logit[rows][judged])
-        same.append(part.same(rows)[judged])
+        scored = part.known(rows, held_out=True) & ~np.isnan(logit[rows])
+        logits.append(logit[rows][scored])
+        same.append(part.same(rows)[scored])
     logit, truth = np.concatenate(logits), np.concatenate(same)
     slope, intercept = platt(logit, truth)
-    probability = calibrated(logit, slope, intercept)
-    before = reliability(calibrated(logit, 1.0, 0.0), truth)
-    after = reliability(probability, truth)
-    scores = [calibrated(each, slope, intercept) for each in raw]
-
-    name = "closeness" if config.edges.rule == "density-peaks" else "eta"
-    everything = {**known, name: GRID[0]}
-
-    def at(limit: float, columns: Columns) -> Columns:
-        keep = edges.in_force(columns, config.edges, everything, limit)
-        return {column: values[keep] for column, values in columns.items()}
-
-    used = list(zip(sets, scores, strict=True))
-    besides: list[edges.Limits] = [{} for _ in used]
-    if name == "eta" and config.edges.valley and (without := _without_valley(used, config)):
-        used = without
-        besides = [edges.second_opinion(part.similarity, part.vectors) for part, _ in used]
-    built = [
-        (part, graph(part, score, config, everything | more)) for (part, score), more in zip(used, besides, strict=True)
-    ]
-    curve = [_mean(limit, [quality(part, at(limit, columns), config) for part, columns in built]) for limit in GRID]
-    best = calibration.best(curve)
-    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
-    found = {
-        **best,
+    fitted = probability(logit, slope, intercept)
+    before = reliability(probability(logit, 1.0, 0.0), truth)
+    after = reliability(fitted, truth)
+    quality_of_pairs = {
         "average_precision": average_precision(logit, truth),
         "calibration_error": expected_calibration_error(after),
         "calibration_error_before": expected_calibration_error(before),
         "pairs": len(truth),
-        "sets": len(used),
     }
-    curves = {name: curve, "reliability": after, "edges": calibration.edge_curve(probability, truth, GRID)}
-    return {"slope": slope, "intercept": intercept, name: best["threshold"]}, curves, found
+    scores = [np.asarray(probability(values, slope, intercept), np.float32) for values in raw]
+    curve = calibration.edge_curve(fitted, truth, GRID)
+    return Probabilities(slope, intercept, scores, after, curve, quality_of_pairs)
+
+
+def of_scores(
+    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, theta: float | None, say: Say
+) -> tuple[dict[str, float], Curve, dict[str, Any]]:
+    """Return the limit by which edges are kept: closeness for rule density-peaks, else eta.
+
+    Where a run reads its limit from its own valley, the limit is chosen on the sets that show no valley. `config.model` is the
+    model with its probabilities calibrated, because re-joining scores rows again.
+    """
+    name = "closeness" if config.edges.rule == "density-peaks" else "eta"
+    used = list(zip(sets, scores, strict=True))
+    floors: list[float | None] = [None for _ in used]
+    if name == "eta" and config.edges.valley and (without := _without_valley(used, config)):
+        used = without
+        floors = [similarity_floor(part.similarity, part.vectors) for part, _ in used]
+    lowest: dict[str, Any] = {name: GRID[0], "theta": theta}
+    built = [
+        clustered(part, config, EdgeLimits(**lowest, similarity=floor), score)
+        for (part, score), floor in zip(used, floors, strict=True)
+    ]
+    curve = limit_curve([part for part, _ in used], built)
+    best = calibration.best(curve)
+    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
+    return {name: best["threshold"]}, curve, {**best, "sets": len(used)}
 
 
 def _without_valley(scored: list[tuple[LabelledSet, Float32]], config: Config) -> list[tuple[LabelledSet, Float32]]:
-    """Those sets, with their scores, that show no limit of their own and need a calibrated one."""
+    """Return the sets, with their scores, that show no limit of their own and need a calibrated one."""
     combine = config.edges.combine
     return [(part, score) for part, score in scored if valley.eta_of(part.neighbor, score, combine, 0.5) is None]
 
 
-def scores(part: LabelledSet, known: dict[str, float]) -> Float32:
-    """Probabilities (N, K) of a set whose `relations` hold raw scores, by the slope and intercept in `known`."""
-    return np.asarray(calibrated(_logit(part), known["slope"], known["intercept"]))
+def clustered(
+    part: LabelledSet, config: Config, limits: EdgeLimits, score: Float32 | None = None, until: str = "edges"
+) -> ArrayTables:
+    """Return tables of a set on which the stages of a run have built edges down to `limits`, and gone on to stage `until`.
+
+    `score` (N, K) are the scores of its pairs; none for a recipe without.
+    """
+    neighbors: dict[str, Array] = {"neighbor": part.neighbor, "similarity": part.similarity}
+    columns: dict[str, dict[str, Array]] = {"knn": neighbors}
+    if part.topk is not None:
+        columns["topk"] = {"k": part.topk}
+    if score is not None:
+        columns["relations"] = {"score": score}
+    exact = replace(config, edges=replace(config.edges, reserve=0.0))
+    tables = fork(part.tables, exact, columns, {"edges": limits.to_json()})
+    run_stages(tables, LOCAL, Silence(), until=until)
+    return tables
 
 
-def graph(part: LabelledSet, score: Float32, config: Config, at: edges.Limits) -> Columns:
-    """The edges of a whole set at some limits, by its scores (N, K)."""
-    return edges.build(
-        0, len(score), part.neighbor, part.similarity, config.edges, at, 0.0,
-        lambda: edges.nep_of(part.run, 0, len(score)), score,
-        lambda: density.peaks_in_memory(config, part.neighbor, part.similarity, score, part.run.threads),
-    )  # fmt: skip
+def limit_curve(sets: Sequence[LabelledSet], built: Sequence[ArrayTables]) -> Curve:
+    """Return the mean quality of the sets' held-out identities at every limit of `GRID`."""
+    curve = []
+    for limit in GRID:
+        points = []
+        for part, tables in zip(sets, built, strict=True):
+            cluster, num_edges = communities_at(tables, limit)
+            points.append(quality(part, cluster, num_edges))
+        means = {name: float(np.mean([point[name] for point in points])) for name in points[0]}
+        curve.append({"threshold": limit, **means})
+    return curve
 
 
-def partition(part: LabelledSet, columns: Columns, config: Config) -> Int32:
-    """The cluster (N,) of every row of a set in the partition that edges give."""
-    links = {name: columns[name] for name in ("source", "target", "weight")}
-    rows, directed = len(part.identity), config.edges.directed
-    return communities.partition(**links, rows=rows, config=config.communities, directed=directed).communities
-
-
-def quality(part: LabelledSet, columns: Columns, config: Config) -> dict[str, float]:
-    """BCubed (f, precision, recall) and pairwise F of held-out identities in the partition that edges give."""
-    cluster = partition(part, columns, config)
+def quality(part: LabelledSet, cluster: Int32, num_edges: int) -> dict[str, float]:
+    """Return BCubed (f, precision, recall) and pairwise F of held-out identities in a partition (N,) of the whole set."""
     labelled = part.identity != UNKNOWN
     score = metrics.evaluate_part(part.identity[labelled], cluster[labelled], part.held_out[labelled])
     bcubed = score["bcubed"]
     return {
         "f": bcubed.f, "precision": bcubed.precision, "recall": bcubed.recall, "pairwise_f": score["pairwise"].f,
-        "edges": len(columns["source"]),
+        "edges": num_edges,
     }  # fmt: skip
 
 
-def _mean(threshold: float, found: list[dict[str, float]]) -> dict[str, Any]:
-    return {"threshold": threshold, **{name: float(np.mean([each[name] for each in found])) for name in found[0]}}
-
-
 def _logit(part: LabelledSet) -> Float32:
-    """The logits that a set's raw scores (N, K) came from, as far as float32 tells; NaN stays."""
-    score = scratch.joined(part.run, "relations", "score", "float32")
+    """Return the logits that a set's raw scores (N, K) came from, as far as float32 has them; NaN stays."""
+    score = part.tables.column("relations", "score")
     clipped = np.clip(score.astype(np.float64), CERTAIN, 1 - CERTAIN)
     return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)

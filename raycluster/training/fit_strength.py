@@ -12,14 +12,15 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from raycluster.arrays import Float64
+from raycluster.arrays import Float32, Float64
 from raycluster.config.stages import Config
 from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
+from raycluster.limits.in_force import decide_limits
 from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, probability
-from raycluster.stages import edges
-from raycluster.training import calibrated_limits as limits
+from raycluster.stages.rejoin import identities_of
+from raycluster.training.calibrated_limits import Curve, clustered
 from raycluster.training.labelled_set import LabelledSet
 
 PENALTY = 1e-3
@@ -29,14 +30,18 @@ Weights = dict[str, float]
 
 
 def of_clusters(
-    sets: Sequence[LabelledSet], config: Config, known: dict[str, float], say: Callable[[str], None]
-) -> tuple[Weights, limits.Curve, dict[str, Any]]:
-    """Weights of `models.membership`, their reliability on sets left out of the fit, and what is said of it.
+    sets: Sequence[LabelledSet],
+    scores: Sequence[Float32],
+    config: Config,
+    thresholds: dict[str, float],
+    say: Callable[[str], None],
+) -> tuple[Weights, Curve, dict[str, Any]]:
+    """Return weights of `models.strength`, their reliability on sets left out of the fit, and its metrics.
 
-    The sets' `relations` hold raw scores, and `known` the slope, intercept and limit that were chosen for them. With
-    fewer than `PARTS` sets the reliability is of the rows fitted on. No weights where no held-out row shares a cluster.
+    `scores` are the sets' probabilities, and `thresholds` the limits that were chosen for them. With fewer than `PARTS` sets
+    the reliability is that of the rows fitted on. No weights where no held-out row shares a cluster.
     """
-    told = [_judged(part, config, known) for part in sets]
+    told = [_evidence(part, score, config, thresholds) for part, score in zip(sets, scores, strict=True)]
     features, right = (np.concatenate(each) for each in zip(*told, strict=True))
     if len(right) == 0:
         return {}, [], {}
@@ -73,11 +78,12 @@ def fit(features: Float64, right: Float64) -> Weights:
     return dict(zip(WEIGHTS, [float(found[0] - weights @ center), *weights.tolist()], strict=True))
 
 
-def _judged(part: LabelledSet, config: Config, known: dict[str, float]) -> tuple[Float64, Float64]:
-    """Features (M, 4) of a set's held-out rows that are not alone, and whether they are right (M,)."""
-    score = limits.scores(part, known)
-    at = edges.settle(config, part.neighbor, part.similarity, part.vectors, known, score)
-    cluster = limits.partition(part, limits.graph(part, score, config, at), config)
+def _evidence(
+    part: LabelledSet, score: Float32, config: Config, thresholds: dict[str, float]
+) -> tuple[Float64, Float64]:
+    """Return features (M, 4) of a set's held-out rows that share a cluster, and whether they are right (M,)."""
+    limits = decide_limits(config, part.neighbor, part.similarity, part.vectors, thresholds, score)
+    cluster = identities_of(clustered(part, config, limits, score, until="rejoin"))
     labelled = np.flatnonzero(part.identity != UNKNOWN)
     right, shared = metrics.majority(part.identity[labelled], cluster[labelled])
     used = shared & part.held_out[labelled]

@@ -19,6 +19,7 @@ import tyro
 from torch import Tensor
 
 from raycluster.command_line import early_options
+from raycluster.config.execution import Execution
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.load import load_config, load_training, load_yaml
 from raycluster.config.networks import TrainingConfig
@@ -30,13 +31,8 @@ from raycluster.models import card as folder
 from raycluster.models.card import Card
 from raycluster.models.requirements import with_model
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import Execution
-from raycluster.stages.knn import KNN
-from raycluster.stages.relations import RELATIONS
-from raycluster.stages.topk import TOPK
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import describe_input
-from raycluster.storage.run_folder import Stage
 from raycluster.synthetic import varied as generated
 from raycluster.training import calibrated_limits as limits
 from raycluster.training import fit_strength as strength
@@ -101,7 +97,7 @@ def train(args: TrainArgs) -> dict[str, Any]:
     start = _start(args)
     described = [describe_input(url) for url in args.input]
     started = [] if start is None else [start.digest]
-    purpose = fingerprint(described, args.settings, args.training, args.label_column, *started)
+    purpose = fingerprint([asdict(one) for one in described], args.settings, args.training, args.label_column, *started)
     store = Store(args.output)
     if store.get(folder.CARD) is not None:
         card, _ = folder.load_card(args.output)
@@ -179,11 +175,11 @@ class Job:
             relations=dataclasses.replace(config.relations, score="none"),
             edges=dataclasses.replace(config.edges, rule="early-stop"),
         )
-        sets = self._sets(bare, KNN)
+        sets = self._sets(bare, "knn")
         self._describe(sets)
         if training.filter.network != "none":
             bare = dataclasses.replace(bare, topk=config.topk, model=self._filter())
-            sets = self._sets(bare, TOPK)
+            sets = self._sets(bare, "topk")
             confidence, metrics["filter"] = limits.of_filter(sets, training.filter.beta)
         if config.edges.rule == "early-stop":
             found, curves["early_stop"], metrics["early_stop"] = limits.of_early_stop(sets, config, self.progress.say)
@@ -192,14 +188,22 @@ class Job:
             chosen = self._to_calibrate_on(sets)
             model = self._fit("predictor")
             if chosen:
-                sets = self._sets(dataclasses.replace(config, model=model), RELATIONS, chosen)
-                found, read, metrics["predictor"] = limits.of_scores(sets, config, self.thresholds, self.progress.say)
-                metrics["predictor"]["calibrated_on"] = [self.data[number]["url"] for number in chosen]
+                sets = self._sets(dataclasses.replace(config, model=model), "relations", chosen)
+                fitted_to = limits.probabilities_of(sets)
+                self.thresholds |= {"slope": fitted_to.slope, "intercept": fitted_to.intercept}
+                calibrated = with_model(dataclasses.replace(config, model=self._interim("calibrated")))
+                found, curve, best = limits.of_scores(
+                    sets, fitted_to.scores, calibrated, self.thresholds.get("theta"), self.progress.say
+                )
                 self.thresholds |= found
-                curves |= read
+                curves |= dict.fromkeys(found, curve)
+                curves |= {"reliability": fitted_to.reliability, "edges": fitted_to.edge_curve}
+                urls = [self.data[number]["url"] for number in chosen]
+                metrics["predictor"] = {**best, **fitted_to.metrics, "calibrated_on": urls}
                 if config.relations.score == "all":
+                    calibrated = with_model(dataclasses.replace(config, model=self._interim("limited")))
                     weights, curves["strength"], metrics["strength"] = strength.of_clusters(
-                        sets, config, self.thresholds, self.progress.say
+                        sets, fitted_to.scores, calibrated, self.thresholds, self.progress.say
                     )
             else:
                 assert self.start is not None, "without a source some sets are chosen"
@@ -224,7 +228,13 @@ class Job:
             data=self.data, thresholds=self.thresholds, versions=folder.versions(), **{**empty, **known},
         )  # fmt: skip
 
-    def _sets(self, config: Config, last: Stage, chosen: Sequence[int] | None = None) -> list[LabelledSet]:
+    def _interim(self, name: str) -> str:
+        """Write the model as far as it has come; returns its URL."""
+        url = f"{self.work}/{name}-model"
+        folder.save(url, self._card(), self.tensors)
+        return url
+
+    def _sets(self, config: Config, last: str, chosen: Sequence[int] | None = None) -> list[LabelledSet]:
         """The run of every input, or of the `chosen`, brought as far as stage `last`, with its labels."""
         execution = dataclasses.replace(self.args.execution, replan=True)
         found = []
@@ -232,9 +242,9 @@ class Job:
             url, label_column, columns = self.inputs[number]
             of_set = dataclasses.replace(with_model(config), **columns)
             context = pipeline.opened(url, f"{self.work}/set-{number}", of_set, execution, self.progress)
-            run = self.stack.enter_context(context)
-            pipeline.advance(run, last, execution, self.progress)
-            found.append(open_set(run, label_column, self.args.training.seed, self.args.training.folds))
+            tables = self.stack.enter_context(context)
+            pipeline.run_stages(tables, execution, self.progress, until=last)
+            found.append(open_set(tables, label_column, self.args.training.seed, self.args.training.folds))
         return found
 
     def _to_calibrate_on(self, sets: list[LabelledSet]) -> list[int]:
@@ -251,11 +261,11 @@ class Job:
         """What the card says of the data; refuses sets of several widths where a network reads vectors."""
         self.data = [
             {
-                "url": part.run.plan["input"]["url"].removeprefix(f"{Store(self.work).url}/"),
-                "rows": part.run.rows,
+                "url": part.tables.name.removeprefix(f"{Store(self.work).url}/"),
+                "rows": part.tables.rows,
                 "identities": len(np.unique(part.identity[part.identity != UNKNOWN])),
                 "width": part.vectors.shape[1],
-                "fingerprint": fingerprint(part.run.plan["input"]),
+                "fingerprint": fingerprint(part.tables.folder.plan.input),
             }
             for part in sets
         ]

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +13,17 @@ from raycluster.errors import InputError
 from raycluster.evaluation.truth import UNKNOWN, labelled_rows
 from raycluster.limits.far_ranks import sample_pairs
 from raycluster.models.set_statistics import SetStatistics
-from raycluster.stages import edges, embeddings
-from raycluster.stages.topk import TOPK
-from raycluster.storage import node_cache as scratch
-from raycluster.storage.run_folder import Run
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.knn import neighbors_of
+from raycluster.stages.topk import counts_of
+from raycluster.storage.tables import StoredTables
 
 
 @dataclass
 class LabelledSet:
     """Arrays of all N rows of one training set; those of N x K or N x D entries are memory maps."""
 
-    run: Run
+    tables: StoredTables
     neighbor: Int32
     """(N, K), self at rank 0, -1 where a list is short."""
     similarity: Float32
@@ -79,34 +78,31 @@ class LabelledSet:
             yield rows[start : start + size]
 
 
-def open_set(run: Run, label_column: str, seed: int, folds: int, varied: bool = False) -> LabelledSet:
-    """The labelled set of a run whose neighbors have been searched; `varied` as `LabelledSet` says.
+def open_set(tables: StoredTables, label_column: str, seed: int, folds: int, varied: bool = False) -> LabelledSet:
+    """Return the labelled set of a run whose neighbors have been searched; `varied` as `LabelledSet` has it.
 
     Raises InputError where labels are missing, all the same, or fewer identities than `folds`.
     """
-    source = run.plan["input"]["url"]
-    place, encoded = labelled_rows(run, label_column)
+    place, encoded = labelled_rows(tables, label_column)
     names = encoded.dictionary.to_pylist()
     if len(names) < folds:
         what = "all rows the same identity" if len(names) == 1 else f"only {len(names)} identities"
         raise InputError(
-            f"{source}, column '{label_column}' gives {what}; training holds out one of {folds} parts of them and needs "
+            f"{tables.name}, column '{label_column}' gives {what}; training holds out one of {folds} parts of them and needs "
             f"{folds} or more."
         )
     number = np.array([int.from_bytes(_digest(name)[:8], "big") >> 1 for name in names], np.int64)
     fold = np.array([int.from_bytes(_digest(f"{seed}/{name}")[:8], "big") % folds for name in names])
     fold[np.argsort(number, kind="stable")[0]] = 0  # neither side may be left without an identity
     fold[np.argsort(number, kind="stable")[1]] = 1
-    identity, held_out = np.full(run.rows, UNKNOWN, np.int64), np.zeros(run.rows, bool)
+    identity, held_out = np.full(tables.rows, UNKNOWN, np.int64), np.zeros(tables.rows, bool)
     code = encoded.indices.to_numpy()
     identity[place], held_out[place] = number[code], (fold == 0)[code]
-    neighbor, similarity = edges.neighbors(run)
-    vectors = embeddings.vectors(run)
+    neighbor, similarity = neighbors_of(tables)
+    vectors = vectors_of(tables)
     pairs = sample_pairs(vectors)
-    topk: Any = np.asarray(scratch.joined(run, "topk", "k", "int64")) if TOPK.wanted(run.config) else None
-    return LabelledSet(
-        run, neighbor, similarity, vectors, identity, held_out, (pairs.median, pairs.spread), topk, varied
-    )
+    background = (pairs.median, pairs.spread)
+    return LabelledSet(tables, neighbor, similarity, vectors, identity, held_out, background, counts_of(tables), varied)
 
 
 def _digest(text: str) -> bytes:

@@ -17,7 +17,8 @@ from raycluster.models.networks.adaptive_filter import AdaptiveFilter, targets
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.networks.relative import MOST, UNITS, RelativePredictor
-from raycluster.stages import edges
+from raycluster.stages.nep import nep_of
+from raycluster.stages.stage import row_shards
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.sampler import OverSets
 
@@ -270,11 +271,10 @@ class PairTask:
 
 def recall_pairs(part: LabelledSet, theta: float, floor: float) -> Bool:
     """Which pairs (N, K) of a set edge recall scores."""
-    found = [
-        recallable(part.neighbor[start:stop], edges.nep_of(part.run, start, stop), theta, floor)
-        for start, stop in zip(part.run.starts[:-1], part.run.starts[1:], strict=True)
-    ]
-    return np.concatenate(found)
+    tasks = row_shards(part.tables)
+    return np.concatenate(
+        [recallable(part.neighbor[task.rows], nep_of(part.tables, task), theta, floor) for task in tasks]
+    )
 
 
 def _pair_metrics(logit: npt.NDArray[np.float32], same: Bool) -> dict[str, float]:
@@ -285,4 +285,4 @@ def _pair_metrics(logit: npt.NDArray[np.float32], same: Bool) -> dict[str, float
 
 def _describe(over: OverSets, rows: list[tuple[int, Int64]]) -> str:
     part, some = rows[0]
-    return f"a batch of rows {', '.join(map(str, some[:5]))}, ... of {over.sets[part].run.plan['input']['url']}"
+    return f"a batch of rows {', '.join(map(str, some[:5]))}, ... of {over.sets[part].tables.name}"

@@ -14,9 +14,8 @@ from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
-from raycluster.pipeline.run import STAGES
+from raycluster.pipeline.run import open_run
 from raycluster.storage.object_store import Store
-from raycluster.storage.run_folder import Run
 from raycluster.training import checkpoint
 from raycluster.training.labelled_set import LabelledSet, open_set
 from raycluster.training.loop import Fitted, Task, fit
@@ -35,7 +34,7 @@ def learn(
     (card, _), name = load_card(arguments["model"]), arguments["network"]
     training = card.training
     sets = [
-        open_set(Run(url, STAGES, torch.get_num_threads()), label_column, training.seed, training.folds, varied)
+        open_set(open_run(url, torch.get_num_threads()), label_column, training.seed, training.folds, varied)
         for url, label_column, varied in arguments["sets"]
     ]
     torch.manual_seed(training.seed)

@@ -1,0 +1,39 @@
+"""How many workers a stage gets, and of what size."""
+
+import os
+
+from raycluster.config.execution import Execution
+
+OBJECT_STORE_BYTES = 2**28
+"""Memory of a local Ray's object store, which carries task numbers and nothing larger. Ray refuses less than 75 MiB."""
+
+
+def own_threads() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def uses_ray(shards: int, execution: Execution) -> bool:
+    """Whether Ray runs the tasks that are not the driver's, in a run of so many row shards."""
+    if execution.executor == "auto":
+        return shards > 1 or bool(os.environ.get("RAY_ADDRESS"))
+    return execution.executor == "ray"
+
+
+def pool(shards: int, workers: int | None, nodes: int, room: int, smallest: int) -> tuple[int, int]:
+    """Return the number of workers for `shards` tasks, and the CPUs of each.
+
+    Parameters
+    ----------
+    workers
+        The most workers; none for no limit.
+    nodes
+        Nodes of the cluster.
+    room
+        Workers for which the nodes have room, together. Without any, one worker per shard is asked for.
+    smallest
+        The fewest CPUs of a node.
+    """
+    size = min(shards, workers or room or shards)
+    on_one_node = -(-size // max(1, nodes))
+    return size, max(1, smallest // on_one_node)

@@ -1,0 +1,76 @@
+"""One process's part in a stage: open it once, then run task after task."""
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from raycluster.errors import RayclusterError
+from raycluster.stages.stage import ShardFunction, Stage
+from raycluster.storage.tables import StoredTables, Tables, Task
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What happened to a task. `error` is empty where it is done, else the name of the error's class."""
+
+    number: int
+    rows: int
+    error: str = ""
+    message: str = ""
+
+
+class StageWorker:
+    """Runs tasks of one stage on one set of tables.
+
+    `session` names one start of the job, so that attempts which killed their worker are counted; it is empty in the driver's
+    own process, which dies with its task.
+    """
+
+    def __init__(self, tables: Tables, stage: Stage, session: str = "") -> None:
+        self._tables, self._stage, self._session = tables, stage, session
+        self._function: ShardFunction | None = None
+
+    def run(self, task: Task) -> TaskResult:
+        """Compute and commit one task. A mistake of the user's comes back as a result, not as a traceback."""
+        try:
+            self._count_attempt(task)
+            self._compute(task)
+        except RayclusterError as error:
+            return TaskResult(task.number, len(task), type(error).__name__, str(error))
+        return TaskResult(task.number, len(task))
+
+    def run_reporting(self, task: Task) -> TaskResult:
+        """Run a task on a remote machine: an unexpected failure is written to RUN/errors and comes back as a sentence."""
+        try:
+            return self.run(task)
+        except Exception as error:
+            assert isinstance(self._tables, StoredTables), "remote tasks read a run folder"
+            path = f"errors/{self._stage.name}-{task.number:05d}.txt"
+            self._tables.folder.store.put(path, traceback.format_exc().encode())
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            message = (
+                f"A worker of stage {self._stage.name} failed: {what}; {self._tables.folder.store.name(path)} has more."
+            )
+            return TaskResult(task.number, len(task), "RayclusterError", message)
+
+    def _count_attempt(self, task: Task) -> None:
+        if self._session:
+            assert isinstance(self._tables, StoredTables), "only tasks of a run folder are tried again"
+            self._tables.folder.count_attempt(self._stage.name, task.number, self._session)
+
+    def _compute(self, task: Task) -> None:
+        tables, stage = self._tables, self._stage
+        if self._function is None:
+            self._function = stage.open(tables)
+        began = time.perf_counter()
+        output = self._function(task)
+        seconds = round(time.perf_counter() - began, 3)
+        schema = stage.writes(tables.config, tables.id_type, tables.width)
+        tables.commit(stage.name, task, replace(output, facts={**output.facts, "seconds": seconds}), schema)
+
+
+def run_inline(stage: Stage, tables: Tables, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+    """Yield the result of every task, run one after another in this process."""
+    worker = StageWorker(tables, stage)
+    yield from map(worker.run, tasks)

@@ -1,0 +1,85 @@
+"""Put labels, clusters and, last of all, the manifest where readers look.
+
+RUN/labels/*.parquet   one row per row of the set
+RUN/clusters.parquet   one row per cluster
+RUN/dropped.parquet    rows that were left out, and why
+RUN/MANIFEST.json      written last: readers trust it and never a listing
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from raycluster._version import __version__
+from raycluster.stages import STAGES
+from raycluster.stages.labels import clusters_table
+from raycluster.stages.stage import row_shards
+from raycluster.storage import schemas
+from raycluster.storage.records import LabelsPart, encode
+from raycluster.storage.tables import Facts, StoredTables
+
+
+def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
+    """Publish a run whose stages are done; returns its summary. `seconds` are those of every stage."""
+    folder, store = tables.folder, tables.folder.store
+    shards = row_shards(tables)
+    markers = [folder.marker("labels", shard.number) for shard in shards]
+    assert sum(marker.rows for marker in markers) == tables.rows, "a row was lost or doubled"
+    dropped = _dropped(tables)
+    parts = [
+        LabelsPart(f"labels/part-{number:05d}.parquet", marker.rows, marker.sha256)
+        for number, marker in enumerate(markers)
+    ]
+    summary = {
+        "run": store.url,
+        "recipe": tables.config.recipe,
+        "rows": tables.rows,
+        "dropped": dropped.num_rows,
+        **_headlines(tables),
+        "seconds": seconds,
+    }
+    manifest = {
+        "version": __version__,
+        "summary": summary,
+        "config": asdict(tables.config),
+        "input": asdict(folder.plan.input),
+        **_numbers(tables),
+        "labels": [asdict(part) for part in parts],
+    }
+    ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards])
+    clusters = clusters_table(tables, ids)
+    store.put_tables("dropped.parquet", [dropped])
+    for part, marker in zip(parts, markers, strict=True):
+        store.copy(marker.key, part.path)
+    store.put_tables("clusters.parquet", [clusters])
+    store.put("MANIFEST.json", encode(manifest))
+    return summary
+
+
+def _headlines(tables: StoredTables) -> Facts:
+    """Return what the stages add to the summary: the partition first, then the stages before it."""
+    wanted = [stage for stage in STAGES if stage.is_wanted(tables.config)]
+    collected: dict[str, Any] = {}
+    for stage in [wanted[-1], *wanted[:-1]]:
+        if stage.headline is not None:
+            collected |= stage.headline(tables)
+    return collected
+
+
+def _numbers(tables: StoredTables) -> Facts:
+    """Return what the stages add to the manifest, by name."""
+    wanted = [stage for stage in STAGES if stage.is_wanted(tables.config)]
+    return {stage.name: stage.numbers(tables) for stage in wanted if stage.numbers is not None}
+
+
+def _dropped(tables: StoredTables) -> pa.Table:
+    """Return the input rows that were left out, with file, row and reason."""
+    plan = tables.folder.plan
+    rows: list[tuple[Any, str, int, str]] = []
+    for piece, planned in enumerate(plan.pieces):
+        name = plan.input.files[planned.file].path or plan.input.url
+        for key, row, reason, _ in tables.folder.marker("ingest", piece).facts["dropped"]:
+            rows.append((key, name, row, reason))
+    columns = {name: [row[at] for row in rows] for at, name in enumerate(("id", "file", "row", "reason"))}
+    return schemas.from_columns(schemas.dropped(tables.id_type), **columns)
