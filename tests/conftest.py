@@ -1,24 +1,53 @@
-"""Data shared by tests: a small set of synthetic identities as Parquet, and where the real sets are."""
+"""What all tests share: their threads, their marks, a small set of synthetic identities, and where the real sets are."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numba
 import pytest
 from hypothesis import HealthCheck, settings
 
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from support.numba_cache import drop_stale
 from support.paths import ROOT, ROWS
+from support.processes import process_starters
 
 # Read when torch and faiss are loaded, here and in jobs that tests start: what is small is slower on many threads, and
 # threads that spin while they wait slow a busy machine down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
 
 # A busy machine makes an example slow.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with a cache of kernels that fits their sources; workers of xdist share what their head has checked."""
+    if not hasattr(config, "workerinput"):
+        drop_stale()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that start a process, let one worker of xdist have all tests on Ray, and begin with what takes longest."""
+    for item in items:
+        used = {item.originalname, *item.fixturenames} if isinstance(item, pytest.Function) else set()
+        if used & process_starters(item.path, "subprocess", "ray"):
+            item.add_marker("process")
+        on_ray = used & process_starters(item.path, "ray")
+        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else str(item.path.relative_to(ROOT))))
+    items.sort(key=lambda item: item.get_closest_marker("process") is None)
+
+
+def pytest_sessionfinish() -> None:
+    """Tests on Ray share one cluster of this process; stop it."""
+    if (ray := sys.modules.get("ray")) is not None:
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +74,14 @@ def _threads() -> None:
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a process without being marked for it fails: `make test-fast` relies on the marks."""
+    if request.node.get_closest_marker("process") is None:
+        monkeypatch.setattr(subprocess, "Popen", _refused)
+
+
+def _refused(command: Any, *_: Any, **__: Any) -> NoReturn:
+    pytest.fail(f"{command} is a process of its own; mark the test with pytest.mark.process")

@@ -133,11 +133,11 @@ def tensors(columns: Columns) -> Columns:
 
 
 def unknown_extension(folder: Path) -> None:
-    """A column nobody uses that names an extension type nobody has registered, as Ray's tensors do."""
+    """A column nobody uses that names an extension type nobody has registered."""
     good(folder)
     for name in ("a.parquet", "b.parquet"):
         table = pq.read_table(folder / name)
-        marked = pa.field("blob", pa.int64(), metadata={"ARROW:extension:name": "ray.data.arrow_tensor_v2"})
+        marked = pa.field("blob", pa.int64(), metadata={"ARROW:extension:name": "another.library.type"})
         pq.write_table(table.append_column(marked, table["label"]), folder / name)
 
 

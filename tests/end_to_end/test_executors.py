@@ -1,10 +1,9 @@
-"""Shards, executors, workers and the order of rows change no label. Ray is started once, in this process."""
+"""Shards, executors, workers and the order of rows change no label. All tests on Ray share one cluster of this process."""
 
 import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,6 @@ from support.runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
 FC_ES = load_config("fc-es", {"knn": {"k": 20}}, "test")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stop_ray_afterwards() -> Iterator[None]:
-    yield
-    import ray
-
-    ray.shutdown()
 
 
 def _labels(source: str, output: Path, config: Config = CONFIG, **execution: Any) -> pa.Table:

@@ -1,9 +1,7 @@
-"""The driver is killed at five moments; the same command goes on and ends with the labels of an undisturbed run."""
+"""The driver is killed at six moments; the same command goes on and ends with the labels of an undisturbed run."""
 
+import json
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -11,38 +9,30 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.paths import ROWS
-from support.runs import command, here, labels, looks_finished, run
+from support.runs import command, here, interrupted, labels, looks_finished, run
 
-MOMENTS: list[tuple[str, Callable[[Path], bool]]] = [
-    ("planned", lambda folder: (folder / "plan.json").exists()),
-    ("ingested", lambda folder: any(folder.glob("stages/ingest/*/done/*.json"))),
-    ("searching", lambda folder: len(list(folder.glob("stages/knn/*/done/*.json"))) >= 2),
-    ("linking", lambda folder: any(folder.glob("stages/edges/*/done/*.json"))),
-    ("labelling", lambda folder: any(folder.glob("stages/labels/*/done/*.json"))),
+MOMENTS = [
+    ("plan.json", 1),
+    ("stages/ingest/*/done/*", 1),
+    ("stages/knn/*/part-*.parquet", 1),
+    ("stages/knn/*/done/*", 2),
+    ("stages/edges/*/done/*", 1),
+    ("stages/labels/*/done/*", 1),
 ]
-
-
-def _kill_when(reached: Callable[[Path], bool], folder: Path, arguments: list[str]) -> int:
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not reached(folder) and time.monotonic() < deadline:
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGKILL)
-    return process.wait()
+"""What the driver has just stored, and the how manieth of it, when it is killed; a part without its mark counts for nothing."""
 
 
 def test_a_killed_driver_goes_on_and_ends_with_the_same_labels(identities: str, tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     options = ("--executor", "local", "--shards", "6")
     assert here(identities, str(undisturbed), *options[2:]).code == 0
-    killed = 0
-    for _, reached in MOMENTS:
-        code = _kill_when(reached, disturbed, command(identities, str(disturbed), *options))
-        if code == -signal.SIGKILL:
-            killed += 1
-            assert "MANIFEST.json" not in looks_finished(disturbed)
-    assert killed >= 4, "the job was too fast to be killed while it worked"
-    kept = {path: path.stat().st_mtime_ns for path in disturbed.glob("stages/knn/*/part-*.parquet")}
+    for pattern, count in MOMENTS:
+        killed = interrupted(command(identities, str(disturbed), *options), pattern, count)
+        assert killed.returncode == -signal.SIGKILL, f"at {pattern}: {killed.stderr}"
+        assert "MANIFEST.json" not in looks_finished(disturbed)
+    marked = [json.loads(path.read_text())["key"] for path in disturbed.glob("stages/knn/*/done/*.json")]
+    kept = {disturbed / key: (disturbed / key).stat().st_mtime_ns for key in marked}
+    assert len(kept) == 6
     last = run(command(identities, str(disturbed), *options))
     assert last.returncode == 0, last.stderr
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "a finished shard was computed again"
@@ -83,12 +73,8 @@ def test_replan_computes_only_what_the_change_touches(identities: str, tmp_path:
 def test_an_interrupt_says_that_nothing_is_lost(identities: str, tmp_path: Path, sent: signal.Signals) -> None:
     output = tmp_path / "run"
     arguments = command(identities, str(output), "--executor", "local", "--shards", "6")
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not any(output.glob("stages/knn/*/done/*.json")):
-        time.sleep(0.0005)
-    process.send_signal(sent)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on" in errors
-    assert "Traceback" not in errors
+    stopped = interrupted(arguments, "stages/knn/*/done/*", number=sent)
+    assert stopped.returncode == 130
+    assert "the same command goes on" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     assert looks_finished(output) == []

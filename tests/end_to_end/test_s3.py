@@ -3,8 +3,6 @@
 import dataclasses
 import io
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from support.runs import command, evaluation, here, labels, run
+from support.runs import command, evaluation, here, interrupted, labels, run
 from support.servers import S3Server, flaky_proxy, seaweed_s3
 
 
@@ -47,13 +45,9 @@ def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
     server: S3Server, expected: pa.Table, tmp_path: Path
 ) -> None:
     arguments = _arguments(server, "killed")
-    process = subprocess.Popen(arguments, env=server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    files = server.filesystem()
-    while process.poll() is None and len(files.find(f"{server.bucket}/killed/stages/knn")) < 4:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not files.exists(f"{server.bucket}/killed/MANIFEST.json")
+    killed = interrupted(arguments, "stages/knn/*/done/*", 2, env=server.env)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not server.filesystem().exists(f"{server.bucket}/killed/MANIFEST.json")
     finished = run(arguments, server.env)
     assert finished.returncode == 0, finished.stderr
     assert _labels(server, "killed").equals(expected)

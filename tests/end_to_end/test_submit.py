@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def _submit(
 ) -> subprocess.CompletedProcess[str]:
     program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(ROOT)]
     options = ["--runtime-env-json", json.dumps(runtime), "--", "python", "jobs/cluster.py", *job]
-    path = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         [*program, *options], env={**env, "PATH": path}, capture_output=True, text=True, timeout=240, check=False
     )

@@ -1,6 +1,6 @@
 """Training on Ray Train: workers together learn what one does, a dead one is replaced, a mistake arrives as it is."""
 
-from __future__ import annotations  # Ray is imported when a test runs: tests of bad input need a process without it
+from __future__ import annotations  # Ray is imported when a test runs: the fast tests do without it
 
 import os
 import signal
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def _workers_need_not_find_these_modules() -> Iterator[None]:
-    import ray
     from ray.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
 
     modules = (sys.modules[__name__], toys)
@@ -33,12 +32,6 @@ def _workers_need_not_find_these_modules() -> Iterator[None]:
     yield
     for module in modules:
         unregister_pickle_by_value(module)
-    ray.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
 
 
 def toy(arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Report) -> None:

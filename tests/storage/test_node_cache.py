@@ -121,8 +121,8 @@ def test_builders_that_start_at_once_share_one_copy(run: Run) -> None:
 BUILDER = """
 import sys, time
 import numpy as np
-from raycluster import scratch
-from raycluster.run import Part, Run, Stage
+from raycluster.storage import node_cache as scratch
+from raycluster.storage.run_folder import Part, Run, Stage
 
 def noted(array):
     with open(sys.argv[2], "ab") as file:

@@ -1,6 +1,7 @@
 """Helpers for tests of whole runs: start the job as a user would, read its labels, compare partitions."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,19 @@ def run(
     return subprocess.run(
         arguments, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def interrupted(
+    arguments: list[str],
+    pattern: str,
+    count: int = 1,
+    number: signal.Signals = signal.SIGKILL,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a job's command line that gets a signal once it has stored `count` objects whose path matches `pattern`."""
+    interpreter, *job = arguments
+    script = str(Path(__file__).with_name("interrupted.py"))
+    return run([interpreter, script, number.name, pattern, str(count), *job], env)
 
 
 def labels(folder: str | Path) -> pa.Table:

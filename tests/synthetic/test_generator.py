@@ -239,7 +239,7 @@ def test_settings_out_of_range_are_refused(settings):
 
 
 def test_command_line(tmp_path):
-    command = [sys.executable, "-m", "raycluster.synthetic.generator", "--output", str(tmp_path), "--preset", "dense"]
+    command = [sys.executable, "-m", "raycluster.synthetic", "--output", str(tmp_path), "--preset", "dense"]
     command += ["--rows", "1500", "--seed", "3"]
     subprocess.run(command, check=True, capture_output=True)
     expected = everything(SyntheticConfig(**PRESETS["dense"] | {"rows": 1500, "seed": 3}))

@@ -6,9 +6,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +29,7 @@ from raycluster.training import calibration
 from raycluster.training.job import TrainArgs, train
 from support.command_line import call
 from support.paths import ROOT
-from support.runs import labels, run
+from support.runs import interrupted, labels, run
 
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 FIT = {"optimizer": "adamw", "learning-rate": 0.01, "warmup-steps": 5, "batch": 32, "patience": 0}
@@ -234,14 +232,8 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
     command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--input", identities, "--recipe", "sdt-row"]
     command += ["--output", str(tmp_path / "model"), "--config", str(settings), "--executor", "local"]
     for network in ("filter", "predictor"):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 200
-        while not list((tmp_path / "model").glob(f"work/*/{network}/latest.json")):
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        killed = interrupted(command, f"*{network}/latest.json")
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert not (tmp_path / "model" / "card.json").exists()
     done = run(command)
     assert done.returncode == 0, done.stderr
