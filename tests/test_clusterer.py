@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 import raycluster
 from raycluster import Clusterer
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, recipe_names
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.evaluation.metrics import evaluate
@@ -81,7 +82,7 @@ def test_untouched_it_judges_by_the_shipped_model_as_the_job_does(tmp_path):
     assert evaluate(found.labels_[order], Clusterer().fit(vectors[order]).labels_)["bcubed"]["f"] == 1
     columns = {"id": range(len(vectors)), "embedding": pa.array(list(vectors), pa.list_(pa.float32()))}
     pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-    pipeline.cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), load_config(), pipeline.Execution("local"))
+    pipeline.cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), load_config(), Execution("local"))
     of_job = labels(tmp_path / "run")["cluster_id"].to_numpy()
     assert evaluate(of_job, found.labels_)["bcubed"]["f"] == 1
 

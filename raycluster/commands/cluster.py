@@ -9,7 +9,7 @@ from raycluster.command_line import early_options
 from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, load_yaml, stages_only
 from raycluster.config.stages import DEFAULT_RECIPE, Config
-from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.estimate.options import EstimateOptions
 from raycluster.models.requirements import recipe_of
 from raycluster.pipeline import run as pipeline
 
@@ -53,5 +53,7 @@ def with_recipe() -> ClusterArgs:
 def cluster(args: ClusterArgs) -> dict[str, Any]:
     """Run the job of a parsed command line, or estimate it."""
     if args.dry_run:
+        from raycluster.estimate.forecast import dry_run  # a run itself needs none of it
+
         return dry_run(args.input, args.output, args.settings, args.execution, args.estimate)
     return pipeline.cluster(args.input, args.output, args.settings, args.execution)

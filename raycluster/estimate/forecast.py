@@ -4,16 +4,16 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import psutil
 
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError
 from raycluster.estimate import costs, sample, verdict
 from raycluster.estimate.laws import Scale
 from raycluster.estimate.machines import PRICES_OF, at_hand, named
+from raycluster.estimate.options import EstimateOptions
 from raycluster.estimate.probe import Rates, probe
 from raycluster.estimate.report import table
 from raycluster.estimate.stored import stored_rates
@@ -23,36 +23,6 @@ from raycluster.pipeline.run import Execution, on_ray
 from raycluster.stages import communities, edges
 from raycluster.stages.knn import require_rows, settled
 from raycluster.storage.parquet_input import describe_input, make_plan, row_shards
-
-
-@dataclass(frozen=True)
-class EstimateOptions:
-    """What `--dry-run` is to assume."""
-
-    probe_seconds: float = 30.0
-    """How long to measure this machine; 0 takes stored rates. Raising it measures sets nearer to the real size."""
-    machine: str | None = None
-    """Kind of the nodes that work, by name; none means the machine at hand."""
-    driver: str | None = None
-    """Kind of the driver's node; none means the machine at hand, or one of `machine` if that is given."""
-    nodes: int = 1
-    """Nodes that work."""
-    rows: int | None = None
-    """Estimate for so many rows like the input's; none means its own."""
-    edges_per_row: float | None = None
-    """Edges in force a row, where they are known from a run on part of the input; none estimates them."""
-
-    def __post_init__(self) -> None:
-        for name in ("nodes", "rows"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"--estimate.{name} is {value}: it must be at least 1.")
-        if self.edges_per_row is not None and not 0 < self.edges_per_row < float("inf"):
-            raise ConfigError(f"--estimate.edges-per-row is {self.edges_per_row}: it must be above 0.")
-        if not 0 <= self.probe_seconds < float("inf"):
-            raise ConfigError(f"--estimate.probe-seconds is {self.probe_seconds}: it must not be negative.")
-        if self.nodes > 1 and self.machine is None:
-            raise ConfigError("--estimate.nodes needs --estimate.machine: there is only one machine at hand.")
 
 
 def dry_run(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 from raycluster.pipeline import run as pipeline
 from support import tiny
@@ -54,7 +55,7 @@ def test_the_tables_are_what_evaluate_says_of_each_run(
         config = hard_clusters.config_of(args, kind, distance, 0.3)
         assert (config.density.kind, config.edges.distance, config.edges.closeness) == (kind, distance, 0.3)
         url = str(tmp_path / str(number))
-        pipeline.cluster(source, url, config, pipeline.Execution("local"))
+        pipeline.cluster(source, url, config, Execution("local"))
         expected = evaluate(EvaluateArgs(url, source, hard_clusters=True))
         assert expected["rows"] == 180
         plain, tuned = ablation[2 * number : 2 * number + 2]

@@ -7,14 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import edges
-from raycluster.storage.run_folder import Run
 from raycluster.storage.schemas import to_matrix
 from support.partitions import bcubed_f
 
@@ -26,7 +25,7 @@ def _lfw(real_data: Path, output: Path, recipe: str, overrides: dict[str, Any]) 
     source = str(real_data / "lfw_test.parquet")
     config = load_config(recipe, overrides, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local"))
-    kept = edges.load(Run(str(output), STAGES))
+    kept = edges.load(open_run(str(output)))
     return len(kept["source"]), float(kept["weight"].sum(dtype=np.float64)), evaluate(EvaluateArgs(str(output), source))
 
 

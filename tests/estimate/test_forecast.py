@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.errors import ConfigError, InputError
 from raycluster.estimate import forecast, machines
 from raycluster.estimate.forecast import EstimateOptions, dry_run
 from raycluster.estimate.machines import MACHINES, Machine
 from raycluster.estimate.report import duration
-from raycluster.pipeline.run import Execution
 
 STORED = {"probe_seconds": 0.0}
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.estimate import laws
 from raycluster.estimate.laws import Scale
 from raycluster.executors.progress import Progress
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import STAGES, Execution
-from raycluster.stages import communities
+from raycluster.stages import STAGES, communities
 from raycluster.stages.edges import EDGES
 from raycluster.storage import node_cache as scratch
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 
 HEADER = 128
 RUNS: dict[str, dict[str, Any]] = {
@@ -31,8 +31,8 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-def scale_of(run: Run) -> Scale:
-    stored = sum(run.marker("edges", shard)["rows"] for shard in range(run.shards))
+def scale_of(run: StoredTables) -> Scale:
+    stored = sum(run.folder.marker("edges", shard).facts["rows"] for shard in range(len(run.bounds) - 1))
     pieces = len(run.plan["pieces"])
     return Scale(run.rows, run.plan["input"]["width"], pieces, run.shards, stored, stored)
 
@@ -55,7 +55,7 @@ def test_copies_and_tables_are_as_large_as_the_run_makes_them(
             told |= laws.copies(stage, config, scale)
         assert sorted(copied) == sorted(told.values())
         for stage in set(wanted) & {"embeddings", "lists", "knn", "edges"}:
-            plain = sum(run.table(stage, shard).nbytes for shard in range(run.shards))
+            plain = sum(run.folder.table(stage, shard).nbytes for shard in range(len(run.bounds) - 1))
             assert laws.stored_bytes(stage, config, scale) == pytest.approx(plain, rel=0.05), stage
 
 

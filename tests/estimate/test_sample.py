@@ -7,13 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.estimate import sample
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import STAGES, Execution
 from raycluster.storage.parquet_input import describe_input, make_plan
-from raycluster.storage.run_folder import Run
 from support.data import unit_rows
 
 
@@ -23,9 +22,9 @@ def test_edges_are_those_of_the_run(k: int, threshold: float | None, identities:
     plan, _ = make_plan(config, describe_input(identities), None)
     stored, in_force = sample.edges_a_row(plan, config, 1)
     summary = pipeline.cluster(identities, str(tmp_path / "run"), config, Execution("local"))
-    run = Run(str(tmp_path / "run"), STAGES)
+    run = open_run(str(tmp_path / "run"))
     assert in_force * run.rows == pytest.approx(summary["edges"], rel=0.12)
-    assert stored * run.rows == pytest.approx(run.marker("edges", 0)["rows"], rel=0.12)
+    assert stored * run.rows == pytest.approx(run.folder.marker("edges", 0).facts["rows"], rel=0.12)
 
 
 def test_rows_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:

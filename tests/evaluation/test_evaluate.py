@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import Execution
 from support.command_line import call
 from support.data import identities, unit_rows
 

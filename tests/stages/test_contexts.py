@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from raycluster.config.execution import Execution
 from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
-from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.estimate.options import EstimateOptions
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
 from raycluster.models.networks.face_transformer import FaceTransformer
@@ -22,7 +23,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.pipeline.run import ShardWorker
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}
@@ -38,16 +39,16 @@ ENCODED = [name for name in RUNS if name != "only LP"]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], Run]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], StoredTables]]:
     """A function that makes one of RUNS on so many shards, once. Contexts are wider than the embeddings."""
     root = tmp_path_factory.mktemp("contexts")
     known: dict[str, Any] = {"thresholds": {"eta": 0.5}, "width": 24}
     tiny.model(root / "face-transformer", "linkage", recipe="face-transformer", hop2=4, **known)
     tiny.model(root / "face-transformer-only-re", "distance", recipe="face-transformer-only-re", hop2=4, **known)
     tiny.model(root / "face-transformer-only-lp", "linkage", recipe="face-transformer-only-lp", hop2=0, **known)
-    runs: dict[tuple[str, int], Run] = {}
+    runs: dict[tuple[str, int], StoredTables] = {}
 
-    def finish(name: str, shards: int) -> Run:
+    def finish(name: str, shards: int) -> StoredTables:
         if (name, shards) not in runs:
             keys = {"model": str(root / RUNS[name]["recipe"]), **RUNS[name]}
             runs[name, shards] = tiny.run(root, keys.pop("recipe"), shards, name=f"{name}-{shards}", **keys)
@@ -58,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield finish
 
 
-def network_of(run: Run) -> FaceTransformer:
+def network_of(run: StoredTables) -> FaceTransformer:
     url = str(run.config.model)
     card, _ = load_card(url)
     network = build_network("predictor", card).eval()
@@ -67,7 +68,7 @@ def network_of(run: Run) -> FaceTransformer:
     return network
 
 
-def whole(run: Run) -> tuple[Any, Any]:
+def whole(run: StoredTables) -> tuple[Any, Any]:
     """Contexts (N, width) and scores (N, K) by the network itself, from end to end and all rows at once."""
     network = network_of(run)
     neighbor = torch.from_numpy(tiny.column(run, "knn", "neighbor")).long()
@@ -80,7 +81,7 @@ def whole(run: Run) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("name", ENCODED)
 def test_the_table_holds_what_the_relation_encoder_makes_of_every_row(
-    finished: Callable[[str, int], Run], name: str
+    finished: Callable[[str, int], StoredTables], name: str
 ) -> None:
     run = finished(name, 1)
     found = tiny.column(run, "contexts", "context")
@@ -92,7 +93,7 @@ def test_the_table_holds_what_the_relation_encoder_makes_of_every_row(
 
 @pytest.mark.parametrize("name", RUNS)
 def test_scores_from_the_table_are_those_of_the_network_from_end_to_end(
-    finished: Callable[[str, int], Run], name: str
+    finished: Callable[[str, int], StoredTables], name: str
 ) -> None:
     run = finished(name, 3)
     score, neighbor = tiny.column(run, "relations", "score"), tiny.column(run, "knn", "neighbor")
@@ -101,25 +102,27 @@ def test_scores_from_the_table_are_those_of_the_network_from_end_to_end(
     np.testing.assert_array_equal(~np.isnan(score), wanted)
     np.testing.assert_allclose(score[wanted], whole(run)[1][wanted], atol=0.1)
     assert score[wanted].std() > 0.05
-    assert ("contexts" in run.folders) == (name != "only LP")
+    assert ("contexts" in run.folder.folders) == (name != "only LP")
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_tables_are_the_same_on_three_shards_bit_for_bit(finished: Callable[[str, int], Run], name: str) -> None:
+def test_tables_are_the_same_on_three_shards_bit_for_bit(
+    finished: Callable[[str, int], StoredTables], name: str
+) -> None:
     once, cut = finished(name, 1), finished(name, 3)
     tables = [("relations", "score"), *([("contexts", "context")] if name in ENCODED else [])]
     for stage, column in tables:
         assert tiny.column(cut, stage, column).tobytes() == tiny.column(once, stage, column).tobytes()
     for shard in range(3 if name in ENCODED else 0):
-        table = cut.table("contexts", shard)
+        table = cut.folder.table("contexts", shard)
         assert table.schema == schemas.contexts(24)
-        assert table["row"].to_pylist() == list(range(*cut.starts[shard : shard + 2]))
+        assert table["row"].to_pylist() == list(range(*cut.bounds[shard : shard + 2]))
     labels = [tiny.column(run, "labels", "cluster_id") for run in (once, cut)]
     np.testing.assert_array_equal(*labels)
 
 
 def test_a_run_that_died_among_the_contexts_goes_on_to_the_same_labels(
-    finished: Callable[[str, int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Callable[[str, int], StoredTables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = finished("full", 3)
     keys = {"model": str(undisturbed.config.model)}
@@ -134,11 +137,11 @@ def test_a_run_that_died_among_the_contexts_goes_on_to_the_same_labels(
         patch.setattr(ShardWorker, "__call__", dies)
         with pytest.raises(KeyboardInterrupt):
             tiny.run(tmp_path, "face-transformer", 3, **keys)
-    halted = Run(str(tmp_path / "run"), pipeline.STAGES)
+    halted = pipeline.open_run(str(tmp_path / "run"))
     assert halted.done(CONTEXTS) == {0}
-    kept = halted.marker("contexts", 0)["key"]
+    kept = halted.folder.marker("contexts", 0).facts["key"]
     resumed = tiny.run(tmp_path, "face-transformer", 3, **keys)
-    assert resumed.marker("contexts", 0)["key"] == kept
+    assert resumed.folder.marker("contexts", 0).facts["key"] == kept
     for stage, column in (("contexts", "context"), ("relations", "score"), ("labels", "cluster_id")):
         np.testing.assert_array_equal(tiny.column(resumed, stage, column), tiny.column(undisturbed, stage, column))
 
@@ -158,13 +161,15 @@ def test_a_model_of_another_k_is_refused(tmp_path: Path) -> None:
         tiny.run(tmp_path, "face-transformer", knn={"k": 9}, model=str(tmp_path / "model"))
 
 
-def test_a_dry_run_counts_the_copy_of_the_contexts(finished: Callable[[str, int], Run], tmp_path: Path) -> None:
+def test_a_dry_run_counts_the_copy_of_the_contexts(
+    finished: Callable[[str, int], StoredTables], tmp_path: Path
+) -> None:
     rows = 100_000
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * tiny.WIDTH, np.float32)), tiny.WIDTH)
     pq.write_table(pa.table({"id": range(rows), "embedding": vectors}), tmp_path / "rows.parquet")
     for name, width in (("full", 24), ("only LP", 0)):
         config, where = finished(name, 1).config, str(tmp_path / "rows.parquet")
-        told = dry_run(where, "unused", config, pipeline.Execution("local"), EstimateOptions(probe_seconds=0))
+        told = dry_run(where, "unused", config, Execution("local"), EstimateOptions(probe_seconds=0))
         assert ("contexts" in [stage["stage"] for stage in told["stages"]]) == (width > 0)
         copies = rows * (tiny.WIDTH + width + 3 * tiny.K) * 4  # vectors, contexts; neighbor, similarity and score
         assert told["stages"][-1]["node_disk_gib"] == round(copies / 2**30, 3) > 0

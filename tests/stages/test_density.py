@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import CommunitiesConfig, Config, DensityConfig, EdgesConfig
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
@@ -21,7 +22,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.stages import density
 from raycluster.stages.density import DENSITY
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 from support import tiny
 from support.labelled import written
 
@@ -40,14 +41,14 @@ KEYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., StoredTables]]:
     """A function that clusters 150 rows by one of KEYS and returns the run."""
     root = tmp_path_factory.mktemp("density")
     tiny.model(root / "sdt-row")
     tiny.model(root / "hard-clusters", mask="none", recipe="hard-clusters")
 
     @functools.cache
-    def finish(name: str, shards: int = 1) -> Run:
+    def finish(name: str, shards: int = 1) -> StoredTables:
         known: dict[str, Any] = {"model": str(root / name)} if (root / name).exists() else {}
         return tiny.run(root, name if known else "cosine", shards, name=f"{name}-{shards}", **KEYS[name], **known)
 
@@ -56,7 +57,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
         yield finish
 
 
-def given(run: Run, name: str) -> Any:
+def given(run: StoredTables, name: str) -> Any:
     """Similarities in 0..1 (N, K) as the documentation of DensityConfig says, NaN where there is no neighbor."""
     similarity = tiny.column(run, "knn", "similarity")
     if name == "probability":
@@ -70,9 +71,9 @@ def sharpness(name: str, sigma: float | None) -> float | None:
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_the_density_of_a_run_is_that_of_its_similarities(finished: Callable[..., Run], name: str) -> None:
+def test_the_density_of_a_run_is_that_of_its_similarities(finished: Callable[..., StoredTables], name: str) -> None:
     run = finished(name, 3)
-    table = run.table("density", 0)
+    table = run.folder.table("density", 0)
     assert table.schema == schemas.DENSITY
     assert table["row"].to_pylist() == list(range(tiny.ROWS))
     neighbor, s, config = tiny.column(run, "knn", "neighbor"), given(run, name), run.config.density
@@ -88,20 +89,20 @@ def test_the_density_of_a_run_is_that_of_its_similarities(finished: Callable[...
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_shards_change_neither_density_nor_edges_nor_labels(finished: Callable[..., Run], name: str) -> None:
+def test_shards_change_neither_density_nor_edges_nor_labels(finished: Callable[..., StoredTables], name: str) -> None:
     once, thrice = finished(name), finished(name, 3)
     assert (once.shards, thrice.shards) == (1, 3)
-    assert once.table("density", 0).equals(thrice.table("density", 0))
+    assert once.folder.table("density", 0).equals(thrice.table("density", 0))
     for stage, column in (("edges", "source"), ("edges", "target"), ("edges", "weight"), ("labels", "cluster_id")):
         np.testing.assert_array_equal(tiny.column(once, stage, column), tiny.column(thrice, stage, column))
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., Run], name: str) -> None:
+def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., StoredTables], name: str) -> None:
     run = finished(name, 3)
     neighbor, similarity = (tiny.column(run, "knn", each) for each in ("neighbor", "similarity"))
     source, target, weight = (tiny.column(run, "edges", each) for each in ("source", "target", "weight"))
-    height = run.table("density", 0)["density"].to_numpy()
+    height = run.folder.table("density", 0)["density"].to_numpy()
     assert len(source) > tiny.ROWS // 6
     assert ((height[target] > height[source]) | ((height[target] == height[source]) & (target < source))).all()
     close = similarity.clip(0)
@@ -119,17 +120,17 @@ def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., Ru
     assert (uphill | ~denser[40:90]).all()
 
 
-def test_a_run_can_be_swept_by_closeness(finished: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_run_can_be_swept_by_closeness(finished: Callable[..., StoredTables], tmp_path: Path) -> None:
     run = finished("cosine", 3)
     truth = str(tmp_path / "truth.parquet")
     table = pq.read_table(run.plan["input"]["url"])
     pq.write_table(table.append_column("label", [[row // 6 for row in range(tiny.ROWS)]]), truth)
-    swept = evaluate(EvaluateArgs(run.store.url, truth, sweep=(0.2, 0.3, 0.6)))
+    swept = evaluate(EvaluateArgs(run.folder.store.url, truth, sweep=(0.2, 0.3, 0.6)))
     assert swept["sweep"][1]["clusters"] == swept["clusters"]
     assert swept["sweep"][0]["clusters"] <= swept["sweep"][1]["clusters"] <= swept["sweep"][2]["clusters"]
 
 
-def test_the_summary_names_the_limit(finished: Callable[..., Run]) -> None:
+def test_the_summary_names_the_limit(finished: Callable[..., StoredTables]) -> None:
     summary = json.loads(finished("hard-clusters").store.get("MANIFEST.json") or b"")["summary"]
     assert summary["closeness"] == 0.3
 
@@ -140,7 +141,7 @@ def test_the_order_of_the_input_changes_no_label(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         source = written(tmp_path / name, order=order, noise=0.9)
         config = load_config("cosine", {**PEAKS, "knn": {"k": 10}}, "test")
-        pipeline.cluster(source, str(tmp_path / name / "run"), config, pipeline.Execution("local", shards=2))
+        pipeline.cluster(source, str(tmp_path / name / "run"), config, Execution("local", shards=2))
         found.append(pq.read_table(tmp_path / name / "run" / "labels").sort_by("id"))
     assert found[0].equals(found[1])
     assert 1 < len(found[0]["cluster_id"].unique()) < 120

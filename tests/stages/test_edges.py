@@ -347,7 +347,7 @@ def finished(tmp_path_factory):
 
 
 def stored(run):
-    tables = [run.table("edges", shard) for shard in range(run.shards)]
+    tables = [run.folder.table("edges", shard) for shard in range(len(run.bounds) - 1)]
     assert all(table.schema == schemas.EDGES for table in tables)
     return stacked([{name: table[name].to_numpy() for name in COLUMNS} for table in tables])
 
@@ -362,7 +362,7 @@ def test_a_run_stores_the_same_edges_on_one_shard_and_on_three(finished, recipe)
 @pytest.mark.parametrize("recipe", RUNS)
 def test_a_run_loads_the_edges_in_force_and_can_be_swept_both_ways(finished, recipe):
     run = finished(recipe, 3)
-    limits, config = run.prepared("edges"), run.config.edges
+    limits, config = run.facts("edges"), run.config.edges
     neighbor, similarity = (tiny.column(run, "knn", name) for name in ("neighbor", "similarity"))
     score = tiny.column(run, "relations", "score") if run.config.relations.score != "none" else None
     nep = edges.nep_of(run, 0, tiny.ROWS) if config.rule == "early-stop" else None

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import Execution
 from raycluster.storage.feature_files import ImportArgs, import_features
 from support.data import identities
 from support.runs import labels

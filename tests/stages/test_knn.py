@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from raycluster import Clusterer
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, KnnConfig
-from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.estimate.options import EstimateOptions
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.kernels.search.recall import measure
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import Execution
 from raycluster.stages import coarse_lists as lists
 from raycluster.stages import knn
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support.data import identities as make_identities
 from support.data import unit_rows
@@ -31,21 +31,21 @@ def config(**keys: Any) -> Config:
     return load_config("cosine", {"knn": {"k": K, **keys}, "edges": {"threshold": 0.6}}, "test")
 
 
-Job = Callable[..., tuple[Run, dict[str, Any]]]
+Job = Callable[..., tuple[StoredTables, dict[str, Any]]]
 
 
 @pytest.fixture
 def job(identities: str, tmp_path: Path) -> Job:
     """A function that clusters the small synthetic set in this process."""
 
-    def start(name: str, shards: int = 1, **keys: Any) -> tuple[Run, dict[str, Any]]:
+    def start(name: str, shards: int = 1, **keys: Any) -> tuple[StoredTables, dict[str, Any]]:
         summary = pipeline.cluster(identities, str(tmp_path / name), config(**keys), Execution("local", shards=shards))
-        return Run(str(tmp_path / name), pipeline.STAGES), summary
+        return pipeline.open_run(str(tmp_path / name)), summary
 
     return start
 
 
-def found(run: Run) -> tuple[Any, Any]:
+def found(run: StoredTables) -> tuple[Any, Any]:
     return column(run, "knn", "neighbor"), column(run, "knn", "similarity")
 
 
@@ -53,13 +53,13 @@ def test_a_run_reaches_its_target_and_says_so_everywhere(job: Job, capsys: pytes
     run, summary = job("run", index="ivf", recall=0.95)
     vectors = column(run, "embeddings", "embedding")
     whole = measure(np.arange(len(vectors), dtype=np.int32), *found(run), vectors)
-    chosen = run.prepared("knn")
+    chosen = run.facts("knn")
     assert 0.94 < whole.mean < 1
     assert summary["knn_recall"] == pytest.approx(whole.mean, abs=0.01)
     assert chosen["exact"] is False
     assert 0 < chosen["share"] < 0.4
     assert chosen["expected"] >= 0.95
-    manifest = json.loads(run.store.get("MANIFEST.json") or b"")
+    manifest = json.loads(run.folder.store.get("MANIFEST.json") or b"")
     assert manifest["knn"]["margin"] == chosen["margin"]
     assert manifest["knn"]["recall"]["rows"] == knn.MEASURING_ROWS
     line = f"recall {summary['knn_recall']:.4f} +- 0.00"
@@ -69,7 +69,7 @@ def test_a_run_reaches_its_target_and_says_so_everywhere(job: Job, capsys: pytes
 def test_shards_change_neither_neighbors_nor_the_measured_recall(job: Job) -> None:
     one, summary = job("one", index="ivf", recall=0.9)
     many, other = job("many", 7, index="ivf", recall=0.9)
-    assert one.prepared("knn") == many.prepared("knn")
+    assert one.facts("knn") == many.facts("knn")
     assert knn.recall_of(one) == knn.recall_of(many)
     assert summary["knn_recall"] == other["knn_recall"]
     for here, there in zip(found(one), found(many), strict=True):
@@ -79,8 +79,8 @@ def test_shards_change_neither_neighbors_nor_the_measured_recall(job: Job) -> No
 def test_a_resumed_run_keeps_its_choice_and_its_measurement(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     run, summary = job("run", 4, index="ivf", recall=0.9)
     expected = found(run)
-    for name in ("MANIFEST.json", f"{run.folders['knn']}/done/00002.json"):
-        run.store.delete(name)
+    for name in ("MANIFEST.json", f"{run.folder.folders['knn']}/done/00002.json"):
+        run.folder.store.delete(name)
     monkeypatch.setattr(knn, "choose", lambda *given: pytest.fail("chosen twice"))
     again, later = job("run", 4, index="ivf", recall=0.9)
     assert later["knn_recall"] == summary["knn_recall"]
@@ -95,7 +95,7 @@ def test_a_higher_target_finds_more(job: Job) -> None:
 
 def test_a_fixed_number_of_lists_is_measured_as_well(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     run, summary = job("run", index="ivf", probes=1)
-    assert run.prepared("knn") == {"exact": False, "nearest": 1, "margin": None}
+    assert run.facts("knn") == {"exact": False, "nearest": 1, "margin": None}
     assert 0 < summary["knn_recall"] < 0.95
     assert "1 lists a row" in capsys.readouterr().err
 
@@ -107,7 +107,7 @@ def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.
     for index in ("ivf", "exact"):
         keys = config(index=index, recall=0.99)
         summary = pipeline.cluster(str(source), str(tmp_path / index), keys, Execution("local", shards=2))
-        runs.append(Run(str(tmp_path / index), pipeline.STAGES))
+        runs.append(pipeline.open_run(str(tmp_path / index)))
         assert "knn_recall" not in summary
     assert runs[0].prepared("knn")["exact"] is True
     assert knn.recall_of(runs[0]) is None
@@ -119,7 +119,7 @@ def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.
 def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     few, summary = job("few")
     assert few.config.knn.index == "exact"
-    assert "lists" not in few.folders
+    assert "lists" not in few.folder.folders
     assert "knn_recall" not in summary
     monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
     many, summary = job("many", recall=0.9)
@@ -148,8 +148,8 @@ def test_the_stage_and_the_estimator_build_the_same_lists(job: Job) -> None:
     run, _ = job("run", 3, index="ivf", recall=0.9)
     vectors = column(run, "embeddings", "embedding")
     index = lists.build(vectors, run.config.knn)
-    np.testing.assert_array_equal(index.list_of_rows(), column(run, "lists", "list"))
-    assert knn.choose(vectors, run.config.knn, index) == run.prepared("knn")
+    np.testing.assert_array_equal(index.list_of_rows(), column(run, "coarse_lists", "list"))
+    assert knn.choose(vectors, run.config.knn, index) == run.facts("knn")
 
 
 def test_clusterer_measures_its_recall() -> None:

@@ -20,7 +20,7 @@ from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.stages.edges import transform
 from raycluster.stages.relations import RELATIONS
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}
@@ -38,16 +38,16 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], Run]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, int], StoredTables]]:
     """A function that makes one of RUNS on so many shards, once."""
     root = tmp_path_factory.mktemp("relations")
     tiny.model(root / "sdt-row", "row", thresholds=CALIBRATED)
     tiny.model(root / "auto", "relative", recipe="auto", thresholds=CALIBRATED)
     tiny.model(root / "diff-cluster", "pair", recipe="diff-cluster", thresholds=CALIBRATED)
     tiny.model(root / "vanilla", "pair", "none", recipe="fc-eser", thresholds=CALIBRATED)
-    runs: dict[tuple[str, int], Run] = {}
+    runs: dict[tuple[str, int], StoredTables] = {}
 
-    def finish(name: str, shards: int) -> Run:
+    def finish(name: str, shards: int) -> StoredTables:
         if (name, shards) not in runs:
             keys = {"model": RUNS[name]["recipe"], **RUNS[name]}
             keys["model"] = str(root / keys["model"])
@@ -60,11 +60,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield finish
 
 
-def scores(run: Run) -> Any:
+def scores(run: StoredTables) -> Any:
     return tiny.column(run, "relations", "score")
 
 
-def expected_pairs(run: Run) -> Any:
+def expected_pairs(run: StoredTables) -> Any:
     """Which pairs (N, K) the configuration of a run asks to score, by a walk along every list."""
     neighbor = tiny.column(run, "knn", "neighbor")
     if run.config.relations.score == "all":
@@ -89,7 +89,7 @@ def expected_pairs(run: Run) -> Any:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_exactly_the_wanted_neighbors_have_a_score_and_it_is_a_probability(
-    finished: Callable[[str, int], Run], name: str
+    finished: Callable[[str, int], StoredTables], name: str
 ) -> None:
     run = finished(name, 1)
     score, wanted = scores(run), expected_pairs(run)
@@ -98,43 +98,47 @@ def test_exactly_the_wanted_neighbors_have_a_score_and_it_is_a_probability(
     assert score[wanted].min() >= 0
     assert score[wanted].max() <= 1
     assert score[wanted].std() > 0.1
-    assert run.marker("relations", 0)["scored"] == wanted.sum()
+    assert run.folder.marker("relations", 0).facts["scored"] == wanted.sum()
     assert ("short" in name) == bool((tiny.column(run, "knn", "neighbor") < 0).any())
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_table_is_the_same_on_three_shards_bit_for_bit(finished: Callable[[str, int], Run], name: str) -> None:
+def test_the_table_is_the_same_on_three_shards_bit_for_bit(
+    finished: Callable[[str, int], StoredTables], name: str
+) -> None:
     once, cut = finished(name, 1), finished(name, 3)
     assert (once.shards, cut.shards) == (1, 3)
     for run in (once, cut):
-        for shard in range(run.shards):
-            table = run.table("relations", shard)
+        for shard in range(len(run.bounds) - 1):
+            table = run.folder.table("relations", shard)
             assert table.schema == schemas.relations(tiny.K)
-            assert table["row"].to_pylist() == list(range(*run.starts[shard : shard + 2]))
+            assert table["row"].to_pylist() == list(range(*run.bounds[shard : shard + 2]))
     assert scores(cut).tobytes() == scores(once).tobytes()
 
 
-def test_the_walk_of_the_model_leaves_other_pairs_than_a_configured_one(finished: Callable[[str, int], Run]) -> None:
+def test_the_walk_of_the_model_leaves_other_pairs_than_a_configured_one(
+    finished: Callable[[str, int], StoredTables],
+) -> None:
     calibrated, configured = finished("recall", 1), finished("recall, as configured", 1)
     assert not np.array_equal(np.isnan(scores(calibrated)), np.isnan(scores(configured)))
     both = ~np.isnan(scores(calibrated)) & ~np.isnan(scores(configured))
     np.testing.assert_allclose(scores(calibrated)[both], scores(configured)[both], atol=0.05)
-    assert {name: calibrated.prepared("relations")[name] for name in ("theta", "floor")} == {
+    assert {name: calibrated.facts("relations")[name] for name in ("theta", "floor")} == {
         "theta": 0.45,
         "floor": 0.03,
     }
-    assert configured.prepared("relations")["theta"] == 0.9
-    assert configured.prepared("relations")["floor"] == 0.03
+    assert configured.facts("relations")["theta"] == 0.9
+    assert configured.facts("relations")["floor"] == 0.03
 
 
-def test_the_background_is_that_of_the_sets_random_pairs(finished: Callable[[str, int], Run]) -> None:
+def test_the_background_is_that_of_the_sets_random_pairs(finished: Callable[[str, int], StoredTables]) -> None:
     run = finished("all", 1)
     pairs = sample_pairs(tiny.column(run, "embeddings", "embedding"))
-    assert run.prepared("relations") == {"background": [pairs.median, pairs.spread]}
+    assert run.facts("relations") == {"background": [pairs.median, pairs.spread]}
 
 
 def test_slope_and_intercept_of_the_model_make_its_logits_probabilities(
-    finished: Callable[[str, int], Run], tmp_path: Path
+    finished: Callable[[str, int], StoredTables], tmp_path: Path
 ) -> None:
     tiny.model(tmp_path / "model", "row", thresholds={"eta": 0.5, "slope": 0.25, "intercept": -1.0})
     plain = scores(finished("all", 1)).astype(np.float64)
@@ -143,7 +147,7 @@ def test_slope_and_intercept_of_the_model_make_its_logits_probabilities(
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def direct_scores(run: Run, topk: Any) -> Any:
+def direct_scores(run: StoredTables, topk: Any) -> Any:
     """Scores (N, K) by the predictor itself, all rows at once, each row with every neighbor, at Top-K `topk` (N,)."""
     url = str(run.config.model)
     card, _ = load_card(url)
@@ -152,7 +156,7 @@ def direct_scores(run: Run, topk: Any) -> Any:
     neighbor = torch.from_numpy(tiny.column(run, "knn", "neighbor"))
     vectors = torch.from_numpy(tiny.column(run, "embeddings", "embedding"))[neighbor]
     present, trusted = neighbor >= 0, torch.from_numpy(topk).long()
-    background = tuple(run.prepared("relations")["background"])
+    background = tuple(run.facts("relations")["background"])
     with torch.inference_mode():
         if isinstance(network, RowPredictor):
             return network(vectors, present, trusted, background).sigmoid().numpy()
@@ -162,7 +166,9 @@ def direct_scores(run: Run, topk: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["all", "all, short lists", "recall", "recall, short lists"])
-def test_a_score_is_that_of_the_network_at_the_runs_top_k(finished: Callable[[str, int], Run], name: str) -> None:
+def test_a_score_is_that_of_the_network_at_the_runs_top_k(
+    finished: Callable[[str, int], StoredTables], name: str
+) -> None:
     run = finished(name, 3)
     score, topk = scores(run), tiny.column(run, "topk", "k").astype(np.int64)
     wanted = ~np.isnan(score)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
@@ -18,11 +19,10 @@ from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import STAGES, Execution
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK, rounded
 from raycluster.storage import schemas
-from raycluster.storage.run_folder import Run
+from raycluster.storage.tables import StoredTables
 from support import tiny
 from support.paths import ROWS
 from support.runs import labels
@@ -42,7 +42,7 @@ def test_lengths_are_int64_from_any_integer_type_and_never_below_the_count():
         assert found.tolist() == [10, 10, 20, 80, 80]
 
 
-def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) -> Run:
+def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) -> StoredTables:
     where = {}
     if counts is not None:
         path = output.with_suffix(".counts.parquet")
@@ -50,7 +50,7 @@ def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) ->
         where = {"topk": {"source": str(path)}}
     config = load_config("fc-es", {"knn": {"k": 30}, **where}, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local", shards=shards))
-    return Run(str(output), STAGES)
+    return open_run(str(output))
 
 
 def _counts(k: list[int], ids: list[int] | None = None) -> pa.Table:
@@ -93,7 +93,7 @@ CONFIDENCE = [
 
 
 @pytest.fixture(scope="module")
-def predicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
+def predicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[StoredTables]]:
     """The same 150 rows on one shard and on three, their counts predicted by a tiny model."""
     root = tmp_path_factory.mktemp("predicted")
     tiny.model(root / "model", "none", recipe="fc-es-topk", thresholds={"theta": 0.4}, confidence=CONFIDENCE)
@@ -103,7 +103,7 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Run]]:
         yield [tiny.run(root, "fc-es-topk", shards, name=f"run-{shards}", **keys) for shards in (1, 3)]
 
 
-def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None:
+def test_predicted_counts_are_those_of_the_network(predicted: list[StoredTables]) -> None:
     run = predicted[0]
     url = str(run.config.model)
     card, _ = load_card(url)
@@ -112,7 +112,7 @@ def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None
     network.load_state_dict(load_network(url, card, "filter"))
     embedding, neighbor = tiny.column(run, "embeddings", "embedding"), tiny.column(run, "knn", "neighbor")
     pairs = sample_pairs(embedding)
-    assert run.prepared("topk") == {"background": [pairs.median, pairs.spread]}
+    assert run.facts("topk") == {"background": [pairs.median, pairs.spread]}
     assert (neighbor < 0).any()
     bfloat16 = fast_bfloat16(torch.device("cpu"))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -125,17 +125,17 @@ def test_predicted_counts_are_those_of_the_network(predicted: list[Run]) -> None
     assert k.max() <= tiny.K
 
 
-def test_confidence_of_a_prediction_is_that_of_its_bucket(predicted: list[Run]) -> None:
+def test_confidence_of_a_prediction_is_that_of_its_bucket(predicted: list[StoredTables]) -> None:
     k, confidence = (tiny.column(predicted[0], "topk", name) for name in ("k", "confidence"))
     expected = [0.9 if count <= 3 else 0.5 if count <= 6 else 0.25 for count in k.tolist()]
     assert confidence.tolist() == pytest.approx(expected)
 
 
-def test_predictions_are_the_same_on_three_shards_bit_for_bit(predicted: list[Run]) -> None:
+def test_predictions_are_the_same_on_three_shards_bit_for_bit(predicted: list[StoredTables]) -> None:
     once, cut = predicted
     assert (once.shards, cut.shards) == (1, 3)
     for run in predicted:
-        assert all(run.table("topk", shard).schema == schemas.TOPK for shard in range(run.shards))
+        assert all(run.folder.table("topk", shard).schema == schemas.TOPK for shard in range(len(run.bounds) - 1))
         assert tiny.column(run, "topk", "row").tolist() == list(range(tiny.ROWS))
     for name in ("k", "confidence"):
         assert tiny.column(cut, "topk", name).tobytes() == tiny.column(once, "topk", name).tobytes()
@@ -150,9 +150,9 @@ def test_without_a_table_of_confidence_every_prediction_is_trusted(tmp_path: Pat
 def test_given_counts_take_no_model_and_are_cut_at_k(identities: str, tmp_path: Path) -> None:
     run = _run(identities, tmp_path / "given", _counts([5, 100] * (ROWS // 2)))
     assert tiny.column(run, "topk", "k").tolist() == [5, 30] * (ROWS // 2)
-    assert run.table("topk", 0).schema == schemas.TOPK
+    assert run.folder.table("topk", 0).schema == schemas.TOPK
     assert set(tiny.column(run, "topk", "confidence").tolist()) == {1.0}
-    assert run.prepared("topk") == {}
+    assert run.facts("topk") == {}
 
 
 def _config(topk: TopkConfig, digest: str | None = None) -> Config:

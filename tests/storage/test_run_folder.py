@@ -14,7 +14,7 @@ from raycluster.config.stages import Config
 from raycluster.errors import RayclusterError, StorageError
 from raycluster.pipeline.run import STAGES
 from raycluster.storage.object_store import Store
-from raycluster.storage.run_folder import MAX_ATTEMPTS, Part, Run, Stage
+from raycluster.storage.run_folder import MAX_ATTEMPTS, Part, Stage, StoredTables
 
 FILES = [{"path": "a.parquet", "size": 1, "version": "1"}]
 
@@ -31,22 +31,22 @@ def plan(config: Config | None = None, **changes: Any) -> dict[str, Any]:
     return {**values, **changes}
 
 
-def new_run(path: Path, **changes: Any) -> Run:
+def new_run(path: Path, **changes: Any) -> StoredTables:
     run = Run(str(path), (EMBEDDINGS,), plan=plan(**changes))
-    run.store.create("plan.json", json.dumps(run.plan).encode())
+    run.folder.store.create("plan.json", json.dumps(run.plan).encode())
     return run
 
 
 def test_a_folder_without_a_plan_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
-        Run(str(tmp_path / "empty"), STAGES)
+        open_run(str(tmp_path / "empty"))
     assert str(caught.value) == f"{tmp_path}/empty holds no plan.json: no run was started there."
 
 
 def test_a_run_opened_again_has_the_configuration_it_was_started_with(tmp_path: Path) -> None:
     config = load_config("fc-es", {"knn": {"k": 9}}, "my.yaml")
     Store(str(tmp_path)).put("plan.json", json.dumps(plan(config)).encode())
-    assert Run(str(tmp_path), STAGES).config == config
+    assert open_run(str(tmp_path)).config == config
 
 
 def test_a_committed_shard_is_done_and_reads_back_in_another_process(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_a_committed_shard_is_done_and_reads_back_in_another_process(tmp_path: P
     run.commit(EMBEDDINGS, 1, Part([table(7, 8), table(9)], {"links": 3}))
     other = Run(str(tmp_path), (EMBEDDINGS,))
     assert other.done(EMBEDDINGS) == {1}
-    assert other.marker("embeddings", 1)["links"] == 3
-    assert other.marker("embeddings", 1)["rows"] == 3
+    assert other.folder.marker("embeddings", 1).facts["links"] == 3
+    assert other.folder.marker("embeddings", 1).facts["rows"] == 3
     assert other.table("embeddings", 1)["row"].to_pylist() == [7, 8, 9]
 
 
@@ -94,13 +94,13 @@ def test_a_race_of_many_leaves_one_marker_and_the_part_it_names(tmp_path: Path) 
 
 def test_a_winner_that_is_told_it_lost_keeps_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = new_run(tmp_path)
-    create = run.store.create
+    create = run.folder.store.create
 
     def create_then_deny(path: str, data: bytes) -> bool:
         create(path, data)
         return False
 
-    monkeypatch.setattr(run.store, "create", create_then_deny)
+    monkeypatch.setattr(run.folder.store, "create", create_then_deny)
     run.commit(EMBEDDINGS, 0, Part([table(4)]))
     assert Run(str(tmp_path), (EMBEDDINGS,)).table("embeddings", 0)["row"].to_pylist() == [4]
 
@@ -116,9 +116,9 @@ def test_binary_ids_travel_in_a_marker(tmp_path: Path) -> None:
 def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     key = run.commit(EMBEDDINGS, 0, Part([table(1)]))["key"]
-    run.store.put(key, (run.store.get(key) or b"") + b"x")
+    run.folder.store.put(key, (run.folder.store.get(key) or b"") + b"x")
     with pytest.raises(StorageError, match="was changed or damaged"):
-        run.table("embeddings", 0)
+        run.folder.table("embeddings", 0)
 
 
 def test_a_marker_that_is_gone_is_named_with_its_shard(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_stages_that_are_not_wanted_have_no_folder() -> None:
 def test_prepare_runs_once_and_is_remembered(tmp_path: Path) -> None:
     calls: list[int] = []
 
-    def prepare(_: Run) -> dict[str, Any]:
+    def prepare(_: StoredTables) -> dict[str, Any]:
         calls.append(1)
         return {"starts": [0, 2, 5]}
 
@@ -244,7 +244,7 @@ def test_prepare_runs_once_and_is_remembered(tmp_path: Path) -> None:
     for _ in range(2):
         run = Run(str(tmp_path), (stage,), plan=plan())
         run.prepare(stage)
-        assert (run.starts, run.shards, run.rows) == ([0, 2, 5], 2, 5)
+        assert (run.bounds, run.shards, run.rows) == ([0, 2, 5], 2, 5)
     assert len(calls) == 1
 
 
@@ -270,5 +270,5 @@ def test_attempts_count_by_shard_and_by_start_of_the_job(tmp_path: Path) -> None
         run.count_attempt(EMBEDDINGS, 0, "one")
     run.count_attempt(EMBEDDINGS, 1, "one")
     run.count_attempt(EMBEDDINGS, 0, "two")
-    assert len(run.store.files(f"{run.folders['embeddings']}/attempts")) == MAX_ATTEMPTS + 2
+    assert len(run.folder.store.files(f"{run.folder.folders['embeddings']}/attempts")) == MAX_ATTEMPTS + 2
     assert run.done(EMBEDDINGS) == set()

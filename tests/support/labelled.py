@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.pipeline import run as pipeline
-from raycluster.storage.run_folder import Run
 from raycluster.training.labelled_set import LabelledSet, open_set
 from support.data import unit_rows
 
@@ -39,5 +39,5 @@ def opened(folder: Path, seed: int = 0, folds: int = 3, recipe: str = "fc-es", *
     """The labelled set of a finished run in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = load_config(recipe, {"knn": {"k": K}}, "test")
-    pipeline.cluster(written(folder, **made), str(folder / "run"), config, pipeline.Execution("local", shards=2))
-    return open_set(Run(str(folder / "run"), pipeline.STAGES), "label", seed, folds)
+    pipeline.cluster(written(folder, **made), str(folder / "run"), config, Execution("local", shards=2))
+    return open_set(pipeline.open_run(str(folder / "run")), "label", seed, folds)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.networks import EncoderConfig, FilterConfig, PredictorConfig, TrainingConfig
 from raycluster.kernels.search.nearest import exact_top_k
@@ -22,8 +23,7 @@ from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.set_statistics import SetStatistics
 from raycluster.pipeline import run as pipeline
-from raycluster.storage.run_folder import Run
-from raycluster.storage.schemas import to_matrix
+from raycluster.storage.tables import StoredTables
 from support.data import unit_rows
 
 ROWS, WIDTH, K = 150, 16, 12
@@ -36,23 +36,22 @@ def rows() -> Any:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def run(folder: Path, recipe: str, shards: int = 1, *, name: str = "run", **keys: Any) -> Run:
+def run(folder: Path, recipe: str, shards: int = 1, *, name: str = "run", **keys: Any) -> StoredTables:
     """Cluster the 150 rows by a recipe to `folder`/`name`; `keys` are laid over it, knn.k is 12 unless given."""
     source = folder / "rows.parquet"
     if not source.exists():
         columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(rows()), pa.list_(pa.float32()))}
         pq.write_table(pa.table(columns), source)
     config = load_config(recipe, {**keys, "knn": {"k": K, **keys.get("knn", {})}}, "test")
-    pipeline.cluster(str(source), str(folder / name), config, pipeline.Execution("local", shards=shards))
-    return Run(str(folder / name), pipeline.STAGES)
+    pipeline.cluster(str(source), str(folder / name), config, Execution("local", shards=shards))
+    return pipeline.open_run(str(folder / name))
 
 
-def column(run: Run, stage: str, name: str) -> Any:
+def column(run: StoredTables, stage: str, name: str) -> Any:
     """A column of a stage for all rows: (N,), or (N, width) of vectors."""
-    parts = [run.table(stage, shard)[name] for shard in range(run.shards)]
-    return np.concatenate(
-        [to_matrix(part) if pa.types.is_fixed_size_list(part.type) else part.to_numpy() for part in parts]
-    )
+    if (stage, name) == ("embeddings", "embedding"):
+        return np.array(run.column("ingest", "embedding", "float32"))
+    return np.concatenate([block[name] for block in run.blocks(stage, [name])])
 
 
 def model(
