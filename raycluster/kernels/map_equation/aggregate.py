@@ -10,7 +10,10 @@ from raycluster.kernels.map_equation.links import Rows
 
 @numba.njit(nogil=True, cache=True)
 def _numbered(of):  # type: ignore[no-untyped-def]
-    number = np.full(of.shape[0], -1, np.int32)
+    highest = -1
+    for module in of:
+        highest = max(highest, module)
+    number = np.full(highest + 1, -1, np.int32)
     kept = np.empty(of.shape[0], np.int32)
     found = 0
     for node in range(of.shape[0]):

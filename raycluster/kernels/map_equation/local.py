@@ -1,0 +1,183 @@
+"""Communities solved again where something changed, with mu frozen and everything else left alone.
+
+    touched communities -> components of at most 8 nodes: the best of all partitions (`local_exact`)
+                        -> all others: rules that they break are cut (`cut`); single nodes move, then communities merge with
+                           each other and with their frozen neighbors (`local_moves`), then split (`local_splits`), until
+                           nothing gains; communities that this reached are the next round's region
+
+With every node touched and every node alone at the start this is a full solve at that mu; in graphs whose components have
+at most 8 nodes the result then does not depend on the start at all. Works on undirected and directed networks alike; but
+directed flow comes from a walk over the whole graph, so that a link that changes there changes the flow of every node.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from raycluster.arrays import Bool, Int32, Ints
+from raycluster.kernels.map_equation.aggregate import numbered
+from raycluster.kernels.map_equation.apart import Apart, ranges
+from raycluster.kernels.map_equation.cut import cut_violations
+from raycluster.kernels.map_equation.flow import Flows, Network
+from raycluster.kernels.map_equation.local_exact import LARGEST, small_components, solve_small
+from raycluster.kernels.map_equation.local_moves import STAY, Problem, best_move, climb
+from raycluster.kernels.map_equation.local_splits import split, whole_components
+from raycluster.kernels.map_equation.local_state import State
+from raycluster.kernels.map_equation.local_terms import community_flows
+from raycluster.kernels.map_equation.region import condense
+
+ROUNDS = 5
+"""Regions solved one after the other, each reached by the one before. Updates of 1 % of the rows need two or three."""
+
+
+@dataclass(frozen=True)
+class LocalSolution:
+    """Communities after a local solve."""
+
+    communities: Int32
+    """(N,): 0, 1, ... in the order of their lowest node."""
+    flows: Flows
+    """(C,) of each community: strength, exit and enter, in the network's unit."""
+    rounds: int
+    """Regions that were solved; 0 where all touched components were small."""
+    is_complete: bool
+    """Whether no node outside the last region gains by a move."""
+    solved: int
+    """Nodes that were placed again, in all rounds together."""
+
+
+def solve(
+    network: Network,
+    of: Int32,
+    touched: Ints,
+    mu: float,
+    *,
+    flows: Flows | None = None,
+    apart: Apart | None = None,
+    rounds: int | None = ROUNDS,
+    largest_exact: int = LARGEST,
+) -> LocalSolution:
+    """Solve the communities of the touched nodes again, and those that this reaches.
+
+    Parameters
+    ----------
+    network : Network
+        The graph as it is now. Must-links are contracted, links between what must be apart are left out.
+    of : (N,) int32
+        Communities before, 0..C-1; below 0 for a new node, which starts alone.
+    touched : integers
+        Nodes at the ends of links that appeared, vanished or changed, and nodes whose rules changed.
+    mu : float
+        `frozen_mu` of the base solve. One more makes every exit a bit dearer, which makes communities larger.
+    flows : (C,) each
+        Flows of the communities before; those of untouched communities must hold. None computes them from all links.
+    apart : Apart
+        Nodes that no community may hold together. Only touched communities may break it at the start.
+    rounds : int
+        Regions to be solved at most; None goes on until no node outside gains.
+    largest_exact : int, 0..12
+        Components up to this size get the best of all partitions.
+
+    Returns
+    -------
+    LocalSolution
+        The same for the same input, whatever the order of links. Equal gains go to the lowest number.
+
+    Notes
+    -----
+    Work grows with the touched communities and their links, but for a few passes over the N numbers of `of`.
+    """
+    state = State(network, of, flows, apart if apart is not None else Apart.nothing(network.nodes))
+    region = state.members(np.unique(state.of[np.unique(touched)]))
+    region, solved = _settle_small(state, region, mu, largest_exact)
+    done = 0
+    while len(region) and (rounds is None or done < rounds):
+        solved, done = solved + len(region), done + 1
+        region = _solve_region(state, region, mu, is_first=done == 1)
+    kept = numbered(state.of)
+    after = Flows(*(column[kept] for column in state.flows))
+    return LocalSolution(state.of, after, done, len(region) == 0, solved)
+
+
+def _settle_small(state: State, region: Int32, mu: float, largest: int) -> tuple[Int32, int]:
+    """Solve small components; returns the rest of the region, which is whole communities, and the number of nodes solved.
+
+    A community that lost a link may reach into a small component. What is left of it is a community of its own.
+    """
+    first, small = small_components(state.network, region, largest)
+    nodes = state.members(np.unique(state.of[np.union1d(region, small)]))
+    is_small = np.isin(nodes, small, assume_unique=True)
+    name = state.of[nodes].astype(np.int64)
+    ascending = np.argsort(small, kind="stable")
+    name[is_small] = state.count + solve_small(state.network, first, small, state.apart, mu)[ascending]
+    _, local = np.unique(name, return_inverse=True)
+    state.place_among_themselves(nodes, local.astype(np.int32))
+    return nodes[~is_small], len(small)
+
+
+def _solve_region(state: State, nodes: Int32, mu: float, is_first: bool) -> Int32:
+    """Solve one region; returns the nodes of the next."""
+    region = condense(state.network, nodes, state.of, state.flows, state.apart, state.values())
+    problem, num = region.problem, len(nodes)
+    _, start = np.unique(state.of[nodes], return_inverse=True)
+    of = np.concatenate([start, start.max() + 1 + np.arange(len(region.around))]).astype(np.int32)
+    if is_first and not problem.apart.is_empty:
+        of = cut_violations(problem.network, of, problem.apart)
+    of = _improve(problem, of, mu)
+    into = np.full(int(of.max()) + 1, -1, np.int32)
+    into[of[num:]] = region.around
+    before = state.count
+    number = state.place(nodes, of[:num], into)
+    state.set_flows(number, community_flows(problem.network, of, len(into)))
+    joined = np.unique(number[of[:num]][into[of[:num]] >= 0])
+    return _reached(state, np.union1d(joined, number[number >= before]), joined, mu)
+
+
+def _improve(problem: Problem, of: Int32, mu: float) -> Int32:
+    """Move, merge and split until nothing gains: the three in turn, because each opens ways for the others."""
+    while True:
+        better = whole_components(problem, split(problem, climb(problem, of, mu), mu), mu)
+        if np.array_equal(better, of):
+            return of
+        of = better
+
+
+def _reached(state: State, changed: Ints, joined: Ints, mu: float) -> Int32:
+    """Nodes of the communities that have to be solved next: those that were frozen and took something in, and those with a
+    node that gains by a move, next to a community that changed."""
+    rows, own = state.network.rows, state.members(changed)
+    near = np.setdiff1d(rows.neighbor[ranges(rows.start[own], rows.start[own + 1])], state.members(joined))
+    gaining = near[_gains(state, near, mu)]
+    return state.members(np.union1d(joined, state.of[gaining]))
+
+
+def _gains(state: State, nodes: Int32, mu: float) -> Bool:
+    """Whether each of `nodes` gains by a move to a community that it is linked to, or to none."""
+    network, apart, held = state.network, state.apart, state.values()
+    rank_start, group = apart.memberships(nodes)
+    result = np.zeros(len(nodes), bool)
+    _evaluate(
+        nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
+        rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
+        state.of, state.size[state.of[nodes]] == 1, *state.flows, mu,
+        np.zeros(state.count), np.zeros(state.count, np.int64), result,
+    )  # fmt: skip
+    return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _evaluate(  # type: ignore[no-untyped-def]
+    nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
+    of, alone, m_flow, m_exit, m_enter, mu, sums, stamp, result,
+):  # fmt: skip
+    widest = 0
+    for node in nodes:
+        widest = max(widest, start[node + 1] - start[node])
+    touched = np.empty(widest + 1, np.int32)
+    for rank in range(nodes.shape[0]):
+        to, _, _ = best_move(
+            nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
+            held, count, of, alone[rank], m_flow, m_exit, m_enter, mu, sums, touched, stamp, rank + 1,
+        )  # fmt: skip
+        result[rank] = to != STAY

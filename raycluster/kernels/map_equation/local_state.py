@@ -1,0 +1,138 @@
+"""Communities while a local solve changes them: who belongs to which, and their flows."""
+
+import numba
+import numpy as np
+
+from raycluster.arrays import Int32, Int64, Ints
+from raycluster.kernels.map_equation.apart import Apart
+from raycluster.kernels.map_equation.flow import Flows, Network
+from raycluster.kernels.map_equation.local_moves import value_counts
+from raycluster.kernels.map_equation.local_terms import community_flows
+
+
+class State:
+    """`of` (N,) and the flows of communities; a community that changes gets a number that none has had.
+
+    Members are linked lists (`head` per community, `next` per node), so that a change costs the nodes that it moves.
+    """
+
+    def __init__(self, network: Network, of: Int32, flows: Flows | None, apart: Apart) -> None:
+        self.network, self.apart = network, apart
+        count = int(of.max(initial=-1)) + 1
+        alone = np.flatnonzero(of < 0)
+        self.of = of.copy()
+        self.of[alone] = count + np.arange(len(alone), dtype=np.int32)
+        if flows is None:
+            self.flows = community_flows(network, self.of, count + len(alone))
+        else:
+            assert len(flows.flow) == count, "flows and communities differ in number"
+            self.flows = Flows(*(np.concatenate([a, b[alone]]) for a, b in zip(flows, network.flows, strict=True)))
+        self.size = np.bincount(self.of, minlength=self.count)
+        self.head = np.full(self.count, -1, np.int32)
+        self.next = np.empty(len(of), np.int32)
+        _push(self.head, self.next, np.arange(len(of), dtype=np.int32), self.of)
+
+    @property
+    def count(self) -> int:
+        """The first number that no community has had."""
+        return len(self.flows.flow)
+
+    def members(self, communities: Ints) -> Int32:
+        """Nodes of these communities, ascending."""
+        nodes = np.empty(int(self.size[communities].sum()), np.int32)
+        _members(self.head, self.next, communities, nodes)
+        nodes.sort()
+        return nodes
+
+    def values(self) -> Int32:
+        """Value of each community in each column of `apart` (C, D)."""
+        held = np.full((self.count, self.apart.value.shape[1]), -1, np.int32)
+        if held.size:
+            value_counts(self.of, self.apart.value, held, np.zeros(held.shape, np.int64))
+        return held
+
+    def place(self, nodes: Int32, local: Int32, into: Int32) -> Int32:
+        """Give `nodes` other communities; returns the number (L,) of each.
+
+        Parameters
+        ----------
+        nodes : (R,) int32
+            All members of some communities.
+        local : (R,) int32
+            The new community of each, 0..L-1; a set of nodes that was a community before keeps its number.
+        into : (L,) int32
+            Number of a community outside `nodes` that takes these nodes in, or -1.
+        """
+        before = self.of[nodes]
+        number = np.where(into >= 0, into, _same_sets(before, local, len(into)))
+        fresh = np.flatnonzero(number < 0)
+        number[fresh] = self.count + np.arange(len(fresh))
+        self.flows = Flows(*(np.concatenate([column, np.zeros(len(fresh))]) for column in self.flows))
+        self.size = np.concatenate([self.size, np.zeros(len(fresh), np.int64)])
+        self.head = np.concatenate([self.head, np.full(len(fresh), -1, np.int32)])
+        left = np.unique(before)
+        self.size[left], self.head[left] = 0, -1
+        for column in self.flows:
+            column[left] = 0.0
+        self.of[nodes] = number[local]
+        _push(self.head, self.next, nodes, self.of)
+        np.add.at(self.size, self.of[nodes], 1)
+        return number
+
+    def place_among_themselves(self, nodes: Int32, local: Int32) -> None:
+        """Give `nodes`, all members of some communities, the communities `local` (R,), which hold no other node."""
+        count = int(local.max(initial=-1)) + 1
+        number = self.place(nodes, local, np.full(count, -1, np.int32))
+        rows, network = self.network.rows, self.network
+        within = np.empty(len(nodes))
+        _within(rows.start, rows.neighbor, rows.weight, nodes, self.of, within)
+        sums = (network.flow[nodes], network.exit[nodes] - within, network.enter[nodes] - within)
+        self.set_flows(number, Flows(*(np.bincount(local, column, count).astype(np.float64) for column in sums)))
+
+    def set_flows(self, number: Ints, flows: Flows) -> None:
+        """The flows of the communities of these numbers."""
+        for column, values in zip(self.flows, flows, strict=True):
+            column[number] = values
+
+
+def _same_sets(before: Int32, local: Int32, count: int) -> Int64:
+    """The old number of each new community 0..count-1 that is exactly one of the communities `before` (R,), or -1."""
+    names, old = np.unique(before, return_inverse=True)
+    old_size, new_size = np.bincount(old, minlength=len(names)), np.bincount(local, minlength=count)
+    lowest, highest = np.full(count, len(names), np.int64), np.full(count, -1, np.int64)
+    np.minimum.at(lowest, local, old)
+    np.maximum.at(highest, local, old)
+    one = np.flatnonzero((lowest == highest) & (new_size > 0))
+    same = one[old_size[lowest[one]] == new_size[one]]
+    result = np.full(count, -1, np.int64)
+    result[same] = names[lowest[same]]
+    return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _push(head, following, nodes, of):  # type: ignore[no-untyped-def]
+    for node in nodes:
+        following[node] = head[of[node]]
+        head[of[node]] = node
+
+
+@numba.njit(nogil=True, cache=True)
+def _members(head, following, communities, nodes):  # type: ignore[no-untyped-def]
+    put = 0
+    for community in communities:
+        node = head[community]
+        while node >= 0:
+            nodes[put] = node
+            put += 1
+            node = following[node]
+
+
+@numba.njit(nogil=True, cache=True)
+def _within(start, neighbor, weight, nodes, of, within):  # type: ignore[no-untyped-def]
+    """Weight from each of `nodes` to others of its community."""
+    for rank in range(nodes.shape[0]):
+        total, own = 0.0, of[nodes[rank]]
+        for at in range(start[nodes[rank]], start[nodes[rank] + 1]):
+            if of[neighbor[at]] == own:
+                total += weight[at]
+        within[rank] = total
