@@ -1,4 +1,6 @@
-"""Which nodes no community may hold together: cannot-link decisions and columns whose values exclude each other.
+"""Nodes that no community may hold together.
+
+They come from cannot-link decisions and from columns whose values exclude each other.
 
 Two forms, because one of them would need a pair per two rows in the other:
 
@@ -44,7 +46,9 @@ class Apart:
 
     @classmethod
     def make(cls, node: Ints, group: Ints, num_groups: int, value: Int32 | None = None, num_nodes: int = 0) -> "Apart":
-        """From memberships in any order; a node counts once per group, groups of one node stay without effect.
+        """Return rules from memberships in any order.
+
+        A node counts once per group. Groups of one node stay, without effect.
 
         Parameters
         ----------
@@ -70,52 +74,61 @@ class Apart:
         return cls.make(none, none, 0, num_nodes=num_nodes)
 
     def memberships(self, nodes: Int32) -> tuple[Int64, Int32]:
-        """Groups of `nodes` in their order: where each node's begin (len(nodes) + 1,), and the groups."""
+        """Return where the groups of each of `nodes` begin, and the groups themselves."""
         begin, end = np.searchsorted(self.node, nodes, "left"), np.searchsorted(self.node, nodes, "right")
         start = np.concatenate([[0], np.cumsum(end - begin)]).astype(np.int64)
         return start, self.group[ranges(begin, end)]
 
     def mapped(self, to: Ints, value: Int32 | None = None, num_nodes: int = 0) -> "Apart":
-        """The same rules for other nodes: node i becomes to[i], or has no rule where that is below 0.
+        """Return the same rules for other nodes; groups keep their numbers.
 
-        Groups keep their numbers. `value` (num_nodes, D) are the values of the new nodes.
+        Parameters
+        ----------
+        to : (N,) integers
+            The new node of each node; below 0 it loses its rules.
+        value : (num_nodes, D) int32
+            Values of the new nodes; none means no columns.
+        num_nodes : int
+            Number of new nodes.
         """
         node = np.asarray(to)[self.node]
         kept = node >= 0
         return Apart.make(node[kept], self.group[kept], self.groups, value, num_nodes)
 
     def shared(self, nodes: Int32) -> tuple[Int32, Int32]:
-        """Memberships (node, group) of all groups that have one of `nodes` (ascending) as a member.
+        """Return memberships (node, group) of all groups that hold one of `nodes`.
 
-        The work grows with these memberships and not with N.
+        `nodes` are ascending. The work grows with these memberships and not with N.
         """
         begin, end = np.searchsorted(self.node, nodes, "left"), np.searchsorted(self.node, nodes, "right")
         groups = np.unique(self.group[ranges(begin, end)])
         begin, end = self.first[groups], self.first[groups + 1]
         return self.member[ranges(begin, end)], np.repeat(groups, end - begin)
 
-    def violations(self, of: Ints) -> int:
-        """Rules that the communities `of` (N,) break: members of a group beyond the first in one community, and
-        communities with a further value of a column."""
+    def violations(self, membership: Ints) -> int:
+        """Return how many rules the communities `membership` (N,) break.
+
+        Members of a group beyond the first in one community count, and further values of a column in one community.
+        """
         broken = 0
         if len(self.member):
             group = np.repeat(np.arange(self.groups, dtype=np.int64), np.diff(self.first))
-            broken += len(group) - _distinct(group, of[self.member])
+            broken += len(group) - _distinct(group, membership[self.member])
         for column in self.value.T:
             has = np.flatnonzero(column >= 0)
-            pairs = _distinct(of[has], column[has])
-            broken += pairs - len(np.unique(of[has]))
+            pairs = _distinct(membership[has], column[has])
+            broken += pairs - len(np.unique(membership[has]))
         return broken
 
 
-def broken_communities(of: Int32, apart: Apart) -> Int32:
-    """Communities that hold two members of a group, or two values of a column, ascending."""
+def broken_communities(membership: Int32, apart: Apart) -> Int32:
+    """Return the communities that hold two members of a group or two values."""
     group = np.repeat(np.arange(apart.groups, dtype=np.int64), np.diff(apart.first))
-    key = np.sort(group << 32 | of[apart.member].astype(np.int64))
+    key = np.sort(group << 32 | membership[apart.member].astype(np.int64))
     broken = [key[1:][key[1:] == key[:-1]] & 0xFFFFFFFF]
     for column in apart.value.T:
         has = np.flatnonzero(column >= 0)
-        pairs = np.unique(of[has].astype(np.int64) << 32 | column[has].astype(np.int64)) >> 32
+        pairs = np.unique(membership[has].astype(np.int64) << 32 | column[has].astype(np.int64)) >> 32
         broken.append(pairs[1:][pairs[1:] == pairs[:-1]])
     return np.unique(np.concatenate(broken)).astype(np.int32)
 
@@ -136,7 +149,17 @@ def ranges(begin: Ints, end: Ints) -> Int64:
 
 @numba.njit(nogil=True, cache=True)
 def conflict(one, other, start, group, value):  # type: ignore[no-untyped-def]
-    """Whether nodes `one` and `other` must not be together; start, group: memberships per node, groups ascending."""
+    """Return whether two nodes must be apart.
+
+    Parameters
+    ----------
+    one, other : int
+        The nodes.
+    start, group : (N + 1,) and (I,)
+        Where the groups of each node begin, and the groups, ascending per node (`Apart.memberships`).
+    value : (N, D)
+        Values in columns, -1 for none.
+    """
     for column in range(value.shape[1]):
         if value[one, column] >= 0 and value[other, column] >= 0 and value[one, column] != value[other, column]:
             return True

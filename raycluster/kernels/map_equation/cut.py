@@ -12,14 +12,25 @@ HEAVIEST = 2**30
 """Capacities are integers that sum to at most this (int32 flows); links 2^30 times lighter than all together count as 1."""
 
 
-def cut_violations(network: Network, of: Int32, apart: Apart) -> Int32:
-    """Communities without a broken rule: those of `of` (M,), each cut between two nodes at a time until none is left.
+def cut_violations(network: Network, membership: Int32, apart: Apart) -> Int32:
+    """Return communities that break no rule: others are cut where links are lightest.
 
-    The cut is the minimum cut nearest the lower of the two nodes, which does not depend on how the flow was found.
-    Numbers of communities that had no violation stay; new ones follow the highest.
+    Parameters
+    ----------
+    network : Network
+        M nodes.
+    membership : (M,) int32
+        Communities before. Those that break no rule keep their number, new ones follow the highest.
+    apart : Apart
+        The rules.
+
+    Notes
+    -----
+    A community is cut between two nodes at a time. Of equal cuts the one nearest the lower node is taken. It does not
+    depend on how the flow was found.
     """
-    result, next_number = of.copy(), int(of.max(initial=-1)) + 1
-    todo = broken_communities(of, apart)
+    result, next_number = membership.copy(), int(membership.max(initial=-1)) + 1
+    todo = broken_communities(membership, apart)
     while len(todo):
         for community in todo:
             nodes = np.flatnonzero(result == community).astype(np.int32)
@@ -32,7 +43,7 @@ def cut_violations(network: Network, of: Int32, apart: Apart) -> Int32:
 
 
 def _first_pair(nodes: Int32, apart: Apart) -> tuple[int, int]:
-    """Ranks of two of `nodes` (ascending) that must be apart: the pair that comes first."""
+    """Return the ranks of the first two of `nodes`, ascending, that must be apart."""
     pairs = []
     start, group = apart.memberships(nodes)
     owner = np.repeat(np.arange(len(nodes)), np.diff(start))
@@ -51,7 +62,7 @@ def _first_pair(nodes: Int32, apart: Apart) -> tuple[int, int]:
 
 
 def _near_side(network: Network, nodes: Int32, one: int, other: int) -> Bool:
-    """Which of `nodes` stay with the node at rank `one` where it is cut from the one at rank `other`."""
+    """Return which of `nodes` stay with rank `one` where it is cut from rank `other`."""
     graph, weight = _inside(network, nodes)
     if len(weight) == 0:
         return np.arange(len(nodes)) != other

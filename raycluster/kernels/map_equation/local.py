@@ -1,4 +1,4 @@
-"""Communities solved again where something changed, with mu frozen and everything else left alone.
+"""Communities solved again where something changed, with mu frozen.
 
     touched communities -> components of at most 8 nodes: the best of all partitions (`local_exact`)
                         -> all others: rules that they break are cut (`cut`); single nodes move, then communities merge with
@@ -49,7 +49,7 @@ class LocalSolution:
 
 def solve(
     network: Network,
-    of: Int32,
+    membership: Int32,
     touched: Ints,
     mu: float,
     *,
@@ -64,7 +64,7 @@ def solve(
     ----------
     network : Network
         The graph as it is now. Must-links are contracted, links between what must be apart are left out.
-    of : (N,) int32
+    membership : (N,) int32
         Communities before, 0..C-1; below 0 for a new node, which starts alone.
     touched : integers
         Nodes at the ends of links that appeared, vanished or changed, and nodes whose rules changed.
@@ -86,29 +86,30 @@ def solve(
 
     Notes
     -----
-    Work grows with the touched communities and their links, but for a few passes over the N numbers of `of`.
+    Work grows with the touched communities and their links, but for a few passes over the N numbers of `membership`.
     """
-    state = State(network, of, flows, apart if apart is not None else Apart.nothing(network.nodes))
-    region = state.members(np.unique(state.of[np.unique(touched)]))
+    state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
+    region = state.members(np.unique(state.membership[np.unique(touched)]))
     region, solved = _settle_small(state, region, mu, largest_exact)
     done = 0
     while len(region) and (rounds is None or done < rounds):
         solved, done = solved + len(region), done + 1
         region = _solve_region(state, region, mu, is_first=done == 1)
-    kept = numbered(state.of)
+    kept = numbered(state.membership)
     after = Flows(*(column[kept] for column in state.flows))
-    return LocalSolution(state.of, after, done, len(region) == 0, solved)
+    return LocalSolution(state.membership, after, done, len(region) == 0, solved)
 
 
 def _settle_small(state: State, region: Int32, mu: float, largest: int) -> tuple[Int32, int]:
-    """Solve small components; returns the rest of the region, which is whole communities, and the number of nodes solved.
+    """Solve small components; returns the rest of the region, and the nodes solved.
 
+    The rest is whole communities.
     A community that lost a link may reach into a small component. What is left of it is a community of its own.
     """
     first, small = small_components(state.network, region, largest)
-    nodes = state.members(np.unique(state.of[np.union1d(region, small)]))
+    nodes = state.members(np.unique(state.membership[np.union1d(region, small)]))
     is_small = np.isin(nodes, small, assume_unique=True)
-    name = state.of[nodes].astype(np.int64)
+    name = state.membership[nodes].astype(np.int64)
     ascending = np.argsort(small, kind="stable")
     name[is_small] = state.count + solve_small(state.network, first, small, state.apart, mu)[ascending]
     _, local = np.unique(name, return_inverse=True)
@@ -118,49 +119,52 @@ def _settle_small(state: State, region: Int32, mu: float, largest: int) -> tuple
 
 def _solve_region(state: State, nodes: Int32, mu: float, is_first: bool) -> Int32:
     """Solve one region; returns the nodes of the next."""
-    region = condense(state.network, nodes, state.of, state.flows, state.apart, state.values())
+    region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values())
     problem, num = region.problem, len(nodes)
-    _, start = np.unique(state.of[nodes], return_inverse=True)
-    of = np.concatenate([start, start.max() + 1 + np.arange(len(region.around))]).astype(np.int32)
+    _, start = np.unique(state.membership[nodes], return_inverse=True)
+    membership = np.concatenate([start, start.max() + 1 + np.arange(len(region.around))]).astype(np.int32)
     if is_first and not problem.apart.is_empty:
-        of = cut_violations(problem.network, of, problem.apart)
-    of = _improve(problem, of, mu)
-    into = np.full(int(of.max()) + 1, -1, np.int32)
-    into[of[num:]] = region.around
+        membership = cut_violations(problem.network, membership, problem.apart)
+    membership = _improve(problem, membership, mu)
+    into = np.full(int(membership.max()) + 1, -1, np.int32)
+    into[membership[num:]] = region.around
     before = state.count
-    number = state.place(nodes, of[:num], into)
-    state.set_flows(number, community_flows(problem.network, of, len(into)))
-    joined = np.unique(number[of[:num]][into[of[:num]] >= 0])
+    number = state.place(nodes, membership[:num], into)
+    state.set_flows(number, community_flows(problem.network, membership, len(into)))
+    joined = np.unique(number[membership[:num]][into[membership[:num]] >= 0])
     return _reached(state, np.union1d(joined, number[number >= before]), joined, mu)
 
 
-def _improve(problem: Problem, of: Int32, mu: float) -> Int32:
-    """Move, merge and split until nothing gains: the three in turn, because each opens ways for the others."""
+def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
+    """Move, merge and split in turn until nothing gains; each opens ways."""
     while True:
-        better = whole_components(problem, split(problem, climb(problem, of, mu), mu), mu)
-        if np.array_equal(better, of):
-            return of
-        of = better
+        better = whole_components(problem, split(problem, climb(problem, membership, mu), mu), mu)
+        if np.array_equal(better, membership):
+            return membership
+        membership = better
 
 
 def _reached(state: State, changed: Ints, joined: Ints, mu: float) -> Int32:
-    """Nodes of the communities that have to be solved next: those that were frozen and took something in, and those with a
-    node that gains by a move, next to a community that changed."""
+    """Return the nodes of the communities to be solved next.
+
+    These are the frozen ones that took something in, and those with a node that gains by a move, next to a community
+    that changed.
+    """
     rows, own = state.network.rows, state.members(changed)
     near = np.setdiff1d(rows.neighbor[ranges(rows.start[own], rows.start[own + 1])], state.members(joined))
     gaining = near[_gains(state, near, mu)]
-    return state.members(np.union1d(joined, state.of[gaining]))
+    return state.members(np.union1d(joined, state.membership[gaining]))
 
 
 def _gains(state: State, nodes: Int32, mu: float) -> Bool:
-    """Whether each of `nodes` gains by a move to a community that it is linked to, or to none."""
+    """Return whether each of `nodes` gains by a move to a community next to it."""
     network, apart, held = state.network, state.apart, state.values()
     rank_start, group = apart.memberships(nodes)
     result = np.zeros(len(nodes), bool)
     _evaluate(
         nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
         rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
-        state.of, state.size[state.of[nodes]] == 1, *state.flows, mu,
+        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, mu,
         np.zeros(state.count), np.zeros(state.count, np.int64), result,
     )  # fmt: skip
     return result
@@ -169,7 +173,7 @@ def _gains(state: State, nodes: Int32, mu: float) -> Bool:
 @numba.njit(nogil=True, cache=True)
 def _evaluate(  # type: ignore[no-untyped-def]
     nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    of, alone, m_flow, m_exit, m_enter, mu, sums, stamp, result,
+    membership, alone, m_flow, m_exit, m_enter, mu, sums, stamp, result,
 ):  # fmt: skip
     widest = 0
     for node in nodes:
@@ -178,6 +182,6 @@ def _evaluate(  # type: ignore[no-untyped-def]
     for rank in range(nodes.shape[0]):
         to, _, _ = best_move(
             nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-            held, count, of, alone[rank], m_flow, m_exit, m_enter, mu, sums, touched, stamp, rank + 1,
+            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, sums, touched, stamp, rank + 1,
         )  # fmt: skip
         result[rank] = to != STAY

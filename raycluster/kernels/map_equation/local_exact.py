@@ -1,7 +1,8 @@
-"""Components of a few nodes at frozen mu: the best of all partitions, by dynamic programming over sets of nodes.
+"""The best of all partitions of components of a few nodes, at frozen mu.
 
 Merging two communities without a link between them never gains at frozen mu, so each connected component can be solved
-apart. The best partition of a set is its lowest node's community, over all choices, and the best partition of the rest:
+apart. Dynamic programming over sets of nodes: the best partition of a set is its lowest node's
+community, over all choices, and the best partition of the rest. That takes
 about 3^k / 2 steps for k nodes (3,280 for 8). What comes out depends on the component alone, never on what was there before.
 """
 
@@ -21,7 +22,7 @@ TIE = 1e-12
 
 @numba.njit(nogil=True, cache=True)
 def _small_components(start, neighbor, nodes, largest, done, first, member):  # type: ignore[no-untyped-def]
-    """Write the components of `nodes` that have at most `largest` nodes, each ascending; returns their number."""
+    """Write the small components of `nodes`, each ascending; returns their number."""
     found, put = 0, 0
     queue = np.empty(largest + 1, np.int32)
     first[0] = 0
@@ -55,8 +56,17 @@ def _small_components(start, neighbor, nodes, largest, done, first, member):  # 
 
 
 def small_components(network: Network, nodes: Int32, largest: int = LARGEST) -> tuple[Int64, Int32]:
-    """Where each component begins (S + 1,), and its nodes one after the other: components of at most `largest` nodes
-    that have one of `nodes`. The work grows with `nodes` alone."""
+    """Return where each small component begins (S + 1,), and their nodes.
+
+    Parameters
+    ----------
+    network : Network
+        The graph.
+    nodes : (R,) int32
+        Only components that hold one of these are found; the work grows with them alone.
+    largest : int
+        Nodes of a component at most; 0 finds none.
+    """
     if largest == 0:
         return np.zeros(1, np.int64), nodes[:0]
     done = np.zeros(network.nodes, bool)
@@ -66,8 +76,11 @@ def small_components(network: Network, nodes: Int32, largest: int = LARGEST) -> 
 
 
 @numba.njit(nogil=True, cache=True)
-def _solve_one(joint, flow, leaving, entering, parted, mu, part):  # type: ignore[no-untyped-def]
-    """Best partition of k nodes: part[i] is the lowest node in i's community. joint (k, k): weight between two nodes."""
+def _solve_one(joint, flow, leaving, entering, parted, mu, lowest):  # type: ignore[no-untyped-def]
+    """Best partition of k nodes: lowest[i] is the lowest node in i's community.
+
+    joint (k, k): weight between two nodes.
+    """
     k = flow.shape[0]
     sets = 1 << k
     cost = np.empty(sets)
@@ -111,7 +124,7 @@ def _solve_one(joint, flow, leaving, entering, parted, mu, part):  # type: ignor
             if (own >> node) & 1:
                 if low < 0:
                     low = node
-                part[node] = low
+                lowest[node] = low
         left ^= own
 
 
@@ -136,7 +149,19 @@ def _solve(  # type: ignore[no-untyped-def]
 
 
 def solve_small(network: Network, first: Int64, nodes: Int32, apart: Apart, mu: float) -> Int32:
-    """The lowest node in the best community of each of `nodes`, which are whole components that begin at `first`."""
+    """Return the lowest node (S,) in the best community of each of `nodes`.
+
+    Parameters
+    ----------
+    network : Network
+        The graph.
+    first, nodes : (C + 1,) int64 and (S,) int32
+        Whole components, as `small_components` returns them.
+    apart : Apart
+        Nodes that no community may hold together.
+    mu : float
+        Bits per unit of exit.
+    """
     rank_start, group = apart.memberships(nodes)
     rows, lowest = network.rows, np.empty(len(nodes), np.int32)
     _solve(

@@ -1,9 +1,9 @@
-"""Local moving at frozen mu: nodes go to the community, or stand alone, where the codelength falls most, until none gains.
+"""Local moving at frozen mu: nodes go where the codelength falls most.
 
 The objective is a sum of terms, one per community (`local_terms`), so a move changes two of them and nothing else. One
 thread, nodes in ascending order: regions are small, and the result must not depend on the machine.
 
-Shapes: M nodes, as many community numbers as nodes (`of` < M), D value columns. `rank_start`, `group`: memberships of the
+Shapes: M nodes, as many community numbers as nodes (`membership` < M), D value columns. `rank_start`, `group`: memberships of the
 node at each rank; `first`, `member`: nodes of each group (`apart.Apart`).
 """
 
@@ -26,7 +26,7 @@ STAY, ALONE = np.int32(-1), np.int32(-2)
 
 @dataclass(frozen=True)
 class Problem:
-    """Nodes to be placed, some of which stand for whole communities that must stay where they are."""
+    """Nodes to be placed; some stand for whole communities that must stay."""
 
     network: Network
     frozen: Bool
@@ -35,30 +35,56 @@ class Problem:
 
 
 @numba.njit(nogil=True, cache=True)
-def value_counts(of, value, held, count):  # type: ignore[no-untyped-def]
-    """Value of each community in each column, and the number of its nodes that have one."""
-    for node in range(of.shape[0]):
+def value_counts(membership, value, held, count):  # type: ignore[no-untyped-def]
+    """Write the value of each community in each column, and how many nodes have one.
+
+    Parameters
+    ----------
+    membership : (N,)
+        Communities 0..C-1.
+    value : (N, D)
+        Values, -1 for none.
+    held, count : (C, D)
+        Written: the value of a community, and its nodes with a value. -1 and 0 before.
+    """
+    for node in range(membership.shape[0]):
         for column in range(value.shape[1]):
             if value[node, column] >= 0:
-                held[of[node], column] = value[node, column]
-                count[of[node], column] += 1
+                held[membership[node], column] = value[node, column]
+                count[membership[node], column] += 1
 
 
 @numba.njit(nogil=True, cache=True)
 def best_move(  # type: ignore[no-untyped-def]
     node, rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    of, alone, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
+    membership, alone, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
 ):  # fmt: skip
-    """Community to go to (or STAY, ALONE), weight to the own and to that community. Equal gains: the lowest number."""
-    own = of[node]
+    """Return the community that saves most, and the weight to the own one and to it.
+
+    The community may be STAY or ALONE. Of equal gains the lowest number wins.
+
+    Parameters
+    ----------
+    node, rank : int
+        The node, and its place in `rank_start`.
+    start, neighbor, weight, n_flow, n_exit, n_enter
+        The network.
+    rank_start, group, first, member, value, held, count
+        Rules (`Apart`), and the values that communities hold (`value_counts`).
+    membership, alone, m_flow, m_exit, m_enter, mu
+        Communities, whether the node is alone in its own, their flows, and mu.
+    sums, touched, stamp, tag
+        Scratch: zeros (C,), room for the neighbors of a node, tags (C,) of earlier calls, and a tag that none has had.
+    """
+    own = membership[node]
     # A community that holds another member of one of the node's groups gets this node's tag.
     for at in range(rank_start[rank], rank_start[rank + 1]):
         for other in range(first[group[at]], first[group[at] + 1]):
             if member[other] != node:
-                stamp[of[member[other]]] = tag
+                stamp[membership[member[other]]] = tag
     num_touched = 0
     for at in range(start[node], start[node + 1]):
-        community = of[neighbor[at]]
+        community = membership[neighbor[at]]
         if sums[community] == 0.0:
             touched[num_touched] = community
             num_touched += 1
@@ -97,14 +123,14 @@ def best_move(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _move(  # type: ignore[no-untyped-def]
     start, neighbor, weight, n_flow, n_exit, n_enter, frozen, rank_start, group, first, member, value,
-    of, m_flow, m_exit, m_enter, mu,
+    membership, m_flow, m_exit, m_enter, mu,
 ):  # fmt: skip
-    nodes = of.shape[0]
+    nodes = membership.shape[0]
     held, count = np.full((nodes, value.shape[1]), -1, np.int32), np.zeros((nodes, value.shape[1]), np.int64)
-    value_counts(of, value, held, count)
+    value_counts(membership, value, held, count)
     size, widest = np.zeros(nodes, np.int64), 0
     for node in range(nodes):
-        size[of[node]] += 1
+        size[membership[node]] += 1
         widest = max(widest, start[node + 1] - start[node])
     unused, free = 0, np.empty(nodes, np.int32)
     for community in range(nodes - 1, -1, -1):
@@ -121,10 +147,10 @@ def _move(  # type: ignore[no-untyped-def]
                 continue
             active[node] = False
             tag += 1
-            own = of[node]
+            own = membership[node]
             to, to_own, to_best = best_move(
                 node, node, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-                held, count, of, size[own] == 1, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
+                held, count, membership, size[own] == 1, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
             )  # fmt: skip
             if to == STAY:
                 continue
@@ -149,10 +175,10 @@ def _move(  # type: ignore[no-untyped-def]
                     count[own, column] -= 1
                     count[to, column] += 1
                     held[to, column] = value[node, column]
-            of[node] = to
+            membership[node] = to
             moved += 1
             for at in range(start[node], start[node + 1]):
-                if of[neighbor[at]] != to:
+                if membership[neighbor[at]] != to:
                     active[neighbor[at]] = True
             # Members of the node's groups may now go where it was.
             for at in range(rank_start[node], rank_start[node + 1]):
@@ -167,42 +193,63 @@ def _move(  # type: ignore[no-untyped-def]
             active[:] = True
 
 
-def move(problem: Problem, of: Int32, mu: float) -> tuple[int, Flows]:
-    """Move nodes, one by one, until none gains. `of` (M,) changes in place; returns the moves and the flows of all M numbers."""
+def move(problem: Problem, membership: Int32, mu: float) -> tuple[int, Flows]:
+    """Move nodes, one by one, until none gains; returns the moves, and flows (M,).
+
+    Parameters
+    ----------
+    problem : Problem
+        M nodes.
+    membership : (M,) int32
+        Changes in place.
+    mu : float
+        Bits per unit of exit.
+    """
     network, apart, nodes = problem.network, problem.apart, problem.network.nodes
-    flows = community_flows(network, of, nodes)
+    flows = community_flows(network, membership, nodes)
     rows, (rank_start, group) = network.rows, apart.memberships(np.arange(nodes, dtype=np.int32))
     moved = _move(
         rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter, problem.frozen,
-        rank_start, group, apart.first, apart.member, apart.value, of, *flows, mu,
+        rank_start, group, apart.first, apart.member, apart.value, membership, *flows, mu,
     )  # fmt: skip
     return moved, flows
 
 
-def climb(problem: Problem, of: Int32, mu: float) -> Int32:
-    """Nodes move, then whole communities, until neither gains; from the communities `of` (M,), which stay as they are.
+def climb(problem: Problem, membership: Int32, mu: float) -> Int32:
+    """Return communities after nodes, then whole communities, moved until none gains.
 
-    Returns communities numbered by their lowest node. A community with a frozen node does not move, others join it.
+    They are numbered by their lowest node. A community with a frozen node does not move, others join it.
+
+    Parameters
+    ----------
+    problem : Problem
+        M nodes.
+    membership : (M,) int32
+        The start; it stays as it is.
+    mu : float
+        Bits per unit of exit.
     """
-    of, top = of.copy(), problem
-    upper = of
+    membership, top = membership.copy(), problem
+    upper = membership
     while True:
         moved, flows = move(top, upper, mu)
         kept = numbered(upper)
-        if upper is not of:
-            np.take(upper, of, out=of)
+        if upper is not membership:
+            np.take(upper, membership, out=membership)
             if moved == 0:
-                return of
+                return membership
         top = _communities_as_nodes(top, upper, Flows(*(column[kept] for column in flows)))
         upper = np.arange(top.network.nodes, dtype=np.int32)
 
 
-def _communities_as_nodes(problem: Problem, of: Int32, flows: Flows) -> Problem:
+def _communities_as_nodes(problem: Problem, membership: Int32, flows: Flows) -> Problem:
     count = len(flows.flow)
     frozen = np.zeros(count, bool)
-    frozen[of[problem.frozen]] = True
+    frozen[membership[problem.frozen]] = True
     value = np.full((count, problem.apart.value.shape[1]), -1, np.int32)
     for column, values in zip(value.T, problem.apart.value.T, strict=True):
         has = values >= 0
-        column[of[has]] = values[has]
-    return Problem(module_network(problem.network, of, flows, 1), frozen, problem.apart.mapped(of, value, count))
+        column[membership[has]] = values[has]
+    return Problem(
+        module_network(problem.network, membership, flows, 1), frozen, problem.apart.mapped(membership, value, count)
+    )

@@ -1,6 +1,8 @@
-"""What single moves and merges cannot find at frozen mu: splits of communities, and components that are best whole.
+"""Splits of communities, and components that are best whole, at frozen mu.
 
-A community is solved again from single nodes, and the better of the two partitions stays. A component whose communities
+Single moves and merges find neither.
+A community is solved again from single nodes, and the better of the two partitions stays.
+A component whose communities
 gain only where all of them merge at once is compared as a whole.
 """
 
@@ -17,78 +19,106 @@ from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, Problem, cli
 from raycluster.kernels.map_equation.local_terms import community_flows, terms
 
 
-def split(problem: Problem, of: Int32, mu: float) -> Int32:
-    """The communities `of` (M,), 0.., with those split that gain; numbered by their lowest node.
+def split(problem: Problem, membership: Int32, mu: float) -> Int32:
+    """Return communities where those are split that gain by it.
 
     Communities that hold a frozen node stay whole. One that falls apart into pieces without links between them is always
     split: h of two such pieces is never above h of both together.
+
+    Parameters
+    ----------
+    problem : Problem
+        M nodes.
+    membership : (M,) int32
+        Communities 0.. before. The result is numbered by the lowest node.
+    mu : float
+        Bits per unit of exit.
     """
-    held = np.zeros(len(of), bool)
-    held[of[problem.frozen]] = True
-    network = within(problem.network, of, held[of])
-    base = _pieces(network, of, held)
-    inner = Problem(network, np.zeros(len(of), bool), Apart.nothing(len(of)))
-    parts = climb(inner, np.arange(len(of), dtype=np.int32), mu)
+    held = np.zeros(len(membership), bool)
+    held[membership[problem.frozen]] = True
+    network = within(problem.network, membership, held[membership])
+    base = _pieces(network, membership, held)
+    inner = Problem(network, np.zeros(len(membership), bool), Apart.nothing(len(membership)))
+    parts = climb(inner, np.arange(len(membership), dtype=np.int32), mu)
     base_flows = community_flows(problem.network, base, int(base.max(initial=-1)) + 1)
     part_flows = community_flows(problem.network, parts, int(parts.max(initial=-1)) + 1)
     whole_of_part = np.empty(len(part_flows.flow), np.int64)
     whole_of_part[parts] = base
     change = np.bincount(whole_of_part, terms(part_flows, mu), len(base_flows.flow)) - terms(base_flows, mu)
     gains = change < -LEAST_GAIN * base_flows.flow
-    gains[base[held[of]]] = False
+    gains[base[held[membership]]] = False
     result = np.where(gains[base], parts + np.int32(len(base_flows.flow)), base).astype(np.int32)
     numbered(result)
     return result
 
 
-def whole_components(problem: Problem, of: Int32, mu: float) -> Int32:
-    """The communities `of` (M,), with every component made one community where that is better and breaks no rule.
+def whole_components(problem: Problem, membership: Int32, mu: float) -> Int32:
+    """Return communities where components are one that are best whole.
 
     Components with a frozen node stay as they are: they go on outside the region.
+
+    Parameters
+    ----------
+    problem : Problem
+        M nodes.
+    membership : (M,) int32
+        Communities 0.. before. The result is numbered by the lowest node.
+    mu : float
+        Bits per unit of exit.
     """
     rows = problem.network.rows
-    ends = np.repeat(np.arange(len(of), dtype=np.int32), np.diff(rows.start))
-    component = components(ends, rows.neighbor, len(of)).astype(np.int32)
+    ends = np.repeat(np.arange(len(membership), dtype=np.int32), np.diff(rows.start))
+    component = components(ends, rows.neighbor, len(membership)).astype(np.int32)
     count = int(component.max(initial=-1)) + 1
-    parts = community_flows(problem.network, of, int(of.max(initial=-1)) + 1)
+    parts = community_flows(problem.network, membership, int(membership.max(initial=-1)) + 1)
     component_of_part = np.empty(len(parts.flow), np.int64)
-    component_of_part[of] = component
+    component_of_part[membership] = component
     change = terms(community_flows(problem.network, component, count), mu) - np.bincount(
         component_of_part, terms(parts, mu), count
     )
     gains = change < -LEAST_GAIN * np.bincount(component, problem.network.flow, count)
     gains[component[problem.frozen]] = False
     gains[broken_communities(component, problem.apart)] = False
-    result = np.where(gains[component], component, of + np.int32(count)).astype(np.int32)
+    result = np.where(gains[component], component, membership + np.int32(count)).astype(np.int32)
     numbered(result)
     return result
 
 
-def _pieces(network: Network, of: Int32, held: Bool) -> Int32:
-    """Communities cut into the connected components of their own links, but for those that are `held` (C,)."""
+def _pieces(network: Network, membership: Int32, held: Bool) -> Int32:
+    """Return connected pieces of all communities but those that are `held` (C,)."""
     rows = network.rows
-    ends = np.repeat(np.arange(len(of), dtype=np.int32), np.diff(rows.start))
-    piece = components(ends, rows.neighbor, len(of)).astype(np.int32)
-    result = np.where(held[of], of + np.int32(piece.max(initial=-1) + 1), piece).astype(np.int32)
+    ends = np.repeat(np.arange(len(membership), dtype=np.int32), np.diff(rows.start))
+    piece = components(ends, rows.neighbor, len(membership)).astype(np.int32)
+    result = np.where(held[membership], membership + np.int32(piece.max(initial=-1) + 1), piece).astype(np.int32)
     numbered(result)
     return result
 
 
-def within(network: Network, of: Int32, left_out: Bool) -> Network:
-    """The network with only the links inside communities, flows unchanged; nodes in `left_out` (M,) have no links."""
+def within(network: Network, membership: Int32, left_out: Bool) -> Network:
+    """Return the network with only the links inside communities, flows unchanged.
+
+    Parameters
+    ----------
+    network : Network
+        M nodes.
+    membership : (M,) int32
+        Communities.
+    left_out : (M,) bool
+        Nodes that have no links in the result.
+    """
     rows = network.rows
     kept = Rows(rows.start, rows.neighbor.copy(), rows.weight.copy())
-    length = np.empty(len(of), np.int64)
-    _keep_within(kept.start, kept.neighbor, kept.weight, of, left_out, length)
+    length = np.empty(len(membership), np.int64)
+    _keep_within(kept.start, kept.neighbor, kept.weight, membership, left_out, length)
     return Network(packed(kept, length), network.flow, network.exit, network.enter)
 
 
 @numba.njit(nogil=True, cache=True)
-def _keep_within(start, neighbor, weight, of, left_out, length):  # type: ignore[no-untyped-def]
-    for node in range(of.shape[0]):
+def _keep_within(start, neighbor, weight, membership, left_out, length):  # type: ignore[no-untyped-def]
+    for node in range(membership.shape[0]):
         put = start[node]
         for at in range(start[node], start[node + 1]):
-            if of[neighbor[at]] == of[node] and not left_out[node]:
+            if membership[neighbor[at]] == membership[node] and not left_out[node]:
                 neighbor[put], weight[put] = neighbor[at], weight[at]
                 put += 1
         length[node] = put - start[node]

@@ -1,4 +1,4 @@
-"""Communities while a local solve changes them: who belongs to which, and their flows."""
+"""Communities while a local solve changes them: their members and flows."""
 
 import numba
 import numpy as np
@@ -11,26 +11,28 @@ from raycluster.kernels.map_equation.local_terms import community_flows
 
 
 class State:
-    """`of` (N,) and the flows of communities; a community that changes gets a number that none has had.
+    """Communities of all nodes, their flows and members.
+
+    A community that changes gets a number that none has had.
 
     Members are linked lists (`head` per community, `next` per node), so that a change costs the nodes that it moves.
     """
 
-    def __init__(self, network: Network, of: Int32, flows: Flows | None, apart: Apart) -> None:
+    def __init__(self, network: Network, membership: Int32, flows: Flows | None, apart: Apart) -> None:
         self.network, self.apart = network, apart
-        count = int(of.max(initial=-1)) + 1
-        alone = np.flatnonzero(of < 0)
-        self.of = of.copy()
-        self.of[alone] = count + np.arange(len(alone), dtype=np.int32)
+        count = int(membership.max(initial=-1)) + 1
+        alone = np.flatnonzero(membership < 0)
+        self.membership = membership.copy()
+        self.membership[alone] = count + np.arange(len(alone), dtype=np.int32)
         if flows is None:
-            self.flows = community_flows(network, self.of, count + len(alone))
+            self.flows = community_flows(network, self.membership, count + len(alone))
         else:
             assert len(flows.flow) == count, "flows and communities differ in number"
             self.flows = Flows(*(np.concatenate([a, b[alone]]) for a, b in zip(flows, network.flows, strict=True)))
-        self.size = np.bincount(self.of, minlength=self.count)
+        self.size = np.bincount(self.membership, minlength=self.count)
         self.head = np.full(self.count, -1, np.int32)
-        self.next = np.empty(len(of), np.int32)
-        _push(self.head, self.next, np.arange(len(of), dtype=np.int32), self.of)
+        self.next = np.empty(len(membership), np.int32)
+        _push(self.head, self.next, np.arange(len(membership), dtype=np.int32), self.membership)
 
     @property
     def count(self) -> int:
@@ -48,7 +50,7 @@ class State:
         """Value of each community in each column of `apart` (C, D)."""
         held = np.full((self.count, self.apart.value.shape[1]), -1, np.int32)
         if held.size:
-            value_counts(self.of, self.apart.value, held, np.zeros(held.shape, np.int64))
+            value_counts(self.membership, self.apart.value, held, np.zeros(held.shape, np.int64))
         return held
 
     def place(self, nodes: Int32, local: Int32, into: Int32) -> Int32:
@@ -63,7 +65,7 @@ class State:
         into : (L,) int32
             Number of a community outside `nodes` that takes these nodes in, or -1.
         """
-        before = self.of[nodes]
+        before = self.membership[nodes]
         number = np.where(into >= 0, into, _same_sets(before, local, len(into)))
         fresh = np.flatnonzero(number < 0)
         number[fresh] = self.count + np.arange(len(fresh))
@@ -74,18 +76,18 @@ class State:
         self.size[left], self.head[left] = 0, -1
         for column in self.flows:
             column[left] = 0.0
-        self.of[nodes] = number[local]
-        _push(self.head, self.next, nodes, self.of)
-        np.add.at(self.size, self.of[nodes], 1)
+        self.membership[nodes] = number[local]
+        _push(self.head, self.next, nodes, self.membership)
+        np.add.at(self.size, self.membership[nodes], 1)
         return number
 
     def place_among_themselves(self, nodes: Int32, local: Int32) -> None:
-        """Give `nodes`, all members of some communities, the communities `local` (R,), which hold no other node."""
+        """Give all members of some communities the communities `local` (R,)."""
         count = int(local.max(initial=-1)) + 1
         number = self.place(nodes, local, np.full(count, -1, np.int32))
         rows, network = self.network.rows, self.network
         within = np.empty(len(nodes))
-        _within(rows.start, rows.neighbor, rows.weight, nodes, self.of, within)
+        _within(rows.start, rows.neighbor, rows.weight, nodes, self.membership, within)
         sums = (network.flow[nodes], network.exit[nodes] - within, network.enter[nodes] - within)
         self.set_flows(number, Flows(*(np.bincount(local, column, count).astype(np.float64) for column in sums)))
 
@@ -96,7 +98,7 @@ class State:
 
 
 def _same_sets(before: Int32, local: Int32, count: int) -> Int64:
-    """The old number of each new community 0..count-1 that is exactly one of the communities `before` (R,), or -1."""
+    """Return the old number (count,) of each new community with the same nodes, or -1."""
     names, old = np.unique(before, return_inverse=True)
     old_size, new_size = np.bincount(old, minlength=len(names)), np.bincount(local, minlength=count)
     lowest, highest = np.full(count, len(names), np.int64), np.full(count, -1, np.int64)
@@ -110,10 +112,10 @@ def _same_sets(before: Int32, local: Int32, count: int) -> Int64:
 
 
 @numba.njit(nogil=True, cache=True)
-def _push(head, following, nodes, of):  # type: ignore[no-untyped-def]
+def _push(head, following, nodes, membership):  # type: ignore[no-untyped-def]
     for node in nodes:
-        following[node] = head[of[node]]
-        head[of[node]] = node
+        following[node] = head[membership[node]]
+        head[membership[node]] = node
 
 
 @numba.njit(nogil=True, cache=True)
@@ -128,11 +130,11 @@ def _members(head, following, communities, nodes):  # type: ignore[no-untyped-de
 
 
 @numba.njit(nogil=True, cache=True)
-def _within(start, neighbor, weight, nodes, of, within):  # type: ignore[no-untyped-def]
+def _within(start, neighbor, weight, nodes, membership, within):  # type: ignore[no-untyped-def]
     """Weight from each of `nodes` to others of its community."""
     for rank in range(nodes.shape[0]):
-        total, own = 0.0, of[nodes[rank]]
+        total, own = 0.0, membership[nodes[rank]]
         for at in range(start[nodes[rank]], start[nodes[rank] + 1]):
-            if of[neighbor[at]] == own:
+            if membership[neighbor[at]] == own:
                 total += weight[at]
         within[rank] = total

@@ -1,6 +1,8 @@
-"""The map equation with mu frozen: a sum of terms, one per community, that no longer depend on each other.
+"""The map equation with mu frozen: a sum of independent terms, one per community.
 
-    L = sum_i h(i) + constant,   h(i) = mu enter_i - g(enter_i) - g(exit_i) + g(exit_i + flow_i),   g(x) = x log2 x
+    L = sum_i h(i) + constant,
+    h(i) = mu enter_i - g(enter_i) - g(exit_i) + g(exit_i + flow_i),   g(x) = x log2 x
+
     mu = log2(e E),   E = sum_i enter_i,   e = 2.718...
 
 Only g(E) couples communities in the map equation, and mu is its derivative (Rosvall and Bergstrom 2008, linearized in E).
@@ -23,13 +25,24 @@ from raycluster.kernels.map_equation.moves import g
 
 @numba.njit(nogil=True, cache=True)
 def term(flow, leaving, entering, mu):  # type: ignore[no-untyped-def]
-    """h of one community: what it adds to the codelength at this mu."""
+    """Return h of one community: what it adds to the codelength.
+
+    Parameters
+    ----------
+    flow, leaving, entering : float
+        Of the community.
+    mu : float
+        Bits per unit of exit.
+    """
     out = g(leaving)
     return mu * entering + g(leaving + flow) - out - (out if entering == leaving else g(entering))
 
 
 def frozen_mu(entering: Float64) -> float:
-    """mu = log2(e E) in bits, from what enters each community (M,); 0 where nothing does, which makes no exit dear."""
+    """Return mu = log2(e E) in bits from what enters each community (M,).
+
+    It is 0 where nothing does, which makes no exit dear.
+    """
     total = float(np.sum(entering))
     return math.log2(math.e * total) if total > 0 else 0.0
 
@@ -42,8 +55,19 @@ def terms(communities: Flows, mu: float) -> Float64:
 
 
 def merge_gain(one: Flows, other: Flows, joint: Float64 | float, mu: float) -> Float64:
-    """Bits (times the unit of flow) that merging two communities with `joint` weight between them saves; below 0, costs.
+    """Return the bits, times the unit of flow, that merging two communities saves.
 
+    Parameters
+    ----------
+    one, other : Flows
+        Flows of the two.
+    joint : float
+        Weight between them.
+    mu : float
+        Bits per unit of exit.
+
+    Notes
+    -----
     `gain / min(one.flow, other.flow)` ranks suggestions.
     """
     lost = 2 * np.asarray(joint, np.float64)
@@ -53,9 +77,16 @@ def merge_gain(one: Flows, other: Flows, joint: Float64 | float, mu: float) -> F
 
 
 def move_gain(node: Flows, home: Flows, to: Flows, joint_home: Any, joint_to: Any, mu: float) -> Float64:
-    """Bits (times the unit of flow) that a node saves by leaving `home`, which has it, for the community `to`.
+    """Return the bits, times the unit of flow, that a node saves by a move.
 
-    joint_home, joint_to: weight between the node and the others of `home`, and all of `to`.
+    Parameters
+    ----------
+    node, home, to : Flows
+        Flows of the node, of its community with it, and of the community that it moves to.
+    joint_home, joint_to : float
+        Weight between the node and the others of `home`, and all of `to`.
+    mu : float
+        Bits per unit of exit.
     """
     rest = Flows(
         home.flow - node.flow, home.exit - node.exit + 2 * joint_home, home.enter - node.enter + 2 * joint_home
@@ -65,11 +96,21 @@ def move_gain(node: Flows, home: Flows, to: Flows, joint_home: Any, joint_to: An
     return gain
 
 
-def community_flows(network: Network, of: Any, count: int) -> Flows:
-    """Flows of `count` communities; `of` int32 (N,) names the community of each node."""
-    within = flow_within(network.rows, of)
+def community_flows(network: Network, membership: Any, count: int) -> Flows:
+    """Return the flows of communities.
+
+    Parameters
+    ----------
+    network : Network
+        N nodes.
+    membership : (N,) int32
+        Community of each node.
+    count : int
+        Number of communities.
+    """
+    within = flow_within(network.rows, membership)
     sums = (
-        np.bincount(of, column, count).astype(np.float64)
+        np.bincount(membership, column, count).astype(np.float64)
         for column in (network.flow, network.exit - within, network.enter - within)
     )
     return Flows(*sums)

@@ -1,4 +1,7 @@
-"""A region of a graph as a small problem of its own: its nodes are free, each community around it is one frozen node."""
+"""A region of a graph as a small problem of its own.
+
+Its nodes are free. Each community around it is one frozen node.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +17,7 @@ from raycluster.kernels.map_equation.local_moves import Problem
 
 @dataclass(frozen=True)
 class Region:
-    """Nodes 0..R-1 of `problem` are the region's, in ascending order; nodes R.. stand for the communities around it."""
+    """A problem: nodes 0..R-1 are the region's, those from R on the communities around."""
 
     problem: Problem
     nodes: Int32
@@ -25,9 +28,9 @@ class Region:
 
 @numba.njit(nogil=True, cache=True)
 def _condense(  # type: ignore[no-untyped-def]
-    start, neighbor, weight, nodes, of, place, seat, around, new_start, new_neighbor, new_weight
+    start, neighbor, weight, nodes, membership, place, seat, around, new_start, new_neighbor, new_weight
 ):
-    """Links of `nodes` with ends inside the region as they are, and ends outside as the frozen node of the community."""
+    """Copy the links of `nodes`; ends outside become frozen nodes of communities."""
     for rank in range(nodes.shape[0]):
         place[nodes[rank]] = rank + 1
     put, count = 0, 0
@@ -38,7 +41,7 @@ def _condense(  # type: ignore[no-untyped-def]
             if place[other]:
                 new_neighbor[put] = place[other] - 1
             else:
-                community = of[other]
+                community = membership[other]
                 if seat[community] == 0:
                     around[count] = community
                     count += 1
@@ -50,14 +53,14 @@ def _condense(  # type: ignore[no-untyped-def]
     return count
 
 
-def condense(network: Network, nodes: Int32, of: Int32, flows: Flows, apart: Apart, held: Int32) -> Region:
-    """The region of `nodes`.
+def condense(network: Network, nodes: Int32, membership: Int32, flows: Flows, apart: Apart, held: Int32) -> Region:
+    """Return the region of `nodes`.
 
     Parameters
     ----------
     nodes : (R,) int32, ascending
         All members of the communities to be solved, and no other node.
-    of : (N,) int32
+    membership : (N,) int32
         Community of each node of the graph.
     flows : (C,) each
         Flows of the communities; only those around the region are read.
@@ -70,12 +73,13 @@ def condense(network: Network, nodes: Int32, of: Int32, flows: Flows, apart: Apa
     place, seat = np.zeros(network.nodes, np.int32), np.zeros(len(flows.flow), np.int32)
     around, start = np.empty(links, np.int32), np.empty(num + 1, np.int64)
     neighbor, weight = np.empty(links, np.int32), np.empty(links, np.float32)
-    count = _condense(rows.start, rows.neighbor, rows.weight, nodes, of, place, seat, around, start, neighbor, weight)
+    count = _condense(
+        rows.start, rows.neighbor, rows.weight, nodes, membership, place, seat, around, start, neighbor, weight
+    )
     around = around[:count].copy()
-    rules = _local_rules(nodes, of, apart, np.concatenate([apart.value[nodes], held[around]]), place, seat)
-    start = np.concatenate([start, np.full(count, start[-1])])
+    rules = _local_rules(nodes, membership, apart, np.concatenate([apart.value[nodes], held[around]]), place, seat)
     local = Network(
-        Rows(start, neighbor, weight),
+        _with_frozen_rows(Rows(start, neighbor, weight), count),
         *(
             np.concatenate([of_nodes[nodes], of_all[around]])
             for of_nodes, of_all in zip(network.flows, flows, strict=True)
@@ -84,10 +88,24 @@ def condense(network: Network, nodes: Int32, of: Int32, flows: Flows, apart: Apa
     return Region(Problem(local, np.arange(num + count) >= num, rules), nodes, around)
 
 
-def _local_rules(nodes: Int32, of: Int32, apart: Apart, value: Int32, place: Int32, seat: Int32) -> Apart:
-    """Groups with a member in the region; members outside count for the frozen node of their community."""
+def _with_frozen_rows(rows: Rows, count: int) -> Rows:
+    """Return the rows of the free nodes, followed by those of `count` frozen nodes."""
+    num = len(rows.start) - 1
+    owner = np.repeat(np.arange(num, dtype=np.int32), np.diff(rows.start))
+    outward = np.flatnonzero(rows.neighbor >= num)
+    outward = outward[np.argsort(rows.neighbor[outward], kind="stable")]
+    length = np.bincount(rows.neighbor[outward] - num, minlength=count)
+    return Rows(
+        np.concatenate([rows.start, rows.start[-1] + np.cumsum(length)]).astype(np.int64),
+        np.concatenate([rows.neighbor, owner[outward]]),
+        np.concatenate([rows.weight, rows.weight[outward]]),
+    )
+
+
+def _local_rules(nodes: Int32, membership: Int32, apart: Apart, value: Int32, place: Int32, seat: Int32) -> Apart:
+    """Return the rules of the region; members outside count for their frozen node."""
     member, group = apart.shared(nodes)
-    inside, outside = place[member] - 1, seat[of[member]] - 1
+    inside, outside = place[member] - 1, seat[membership[member]] - 1
     local = np.where(inside >= 0, inside, np.where(outside >= 0, outside + len(nodes), -1))
     kept = local >= 0
     names, number = np.unique(group[kept], return_inverse=True)
