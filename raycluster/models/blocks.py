@@ -60,6 +60,11 @@ def block_size(network: Network, device_type: str, free: int, embedding_width: i
         Free bytes of the GPU. The block is the largest power of two whose activations fill a quarter of them.
     embedding_width
         Width of the vectors that a sample gathers.
+
+    Returns
+    -------
+    int
+        At least 1.
     """
     if device_type == "cpu":
         forms = {PairPredictor: "pair", RelativePredictor: "relative"}
@@ -100,6 +105,11 @@ class BlockRunner:
             computed beside the same others, and its result is the same to the bit.
         compute
             Returns the results (B, ...) of rows (B,).
+
+        Returns
+        -------
+        (stop - start, ...)
+            `out`.
         """
         stop = start + len(out)
 

@@ -35,6 +35,11 @@ def platt(logit: Floats, same: Bool) -> tuple[float, float]:
         (M,), finite, at least one.
     same
         bool (M,), whether the pair is one identity.
+
+    Returns
+    -------
+    tuple of float
+        Slope and intercept.
     """
     assert len(logit) == len(same) > 0, "one logit and one truth per pair"
     value = np.asarray(logit, np.float64)
@@ -65,8 +70,15 @@ def probability(logit: Floats, slope: float, intercept: float) -> Floats:
     ----------
     logit
         (M,); NaN stays NaN.
-    slope, intercept
-        As `platt` returns them.
+    slope
+        Above 0.
+    intercept
+        Logit of the probability at 0.
+
+    Returns
+    -------
+    (M,)
+        In 0..1, of the dtype of `logit`.
     """
     return expit(slope * logit + intercept)
 
@@ -78,7 +90,9 @@ def topk_confidence(predicted: Ints, true: Ints, k: int, within: int = 10) -> Ta
 
     Parameters
     ----------
-    predicted, true
+    predicted
+        (R,) in 1..k.
+    true
         (R,) in 1..k.
     k
         Largest Top-K.

@@ -141,6 +141,11 @@ def topk_of(topk: Ints | None, rows: Ints, device: torch.device) -> Tensor | Non
         (B,) row numbers.
     device
         Where the network lies.
+
+    Returns
+    -------
+    Tensor or None
+        (B,).
     """
     return None if topk is None else torch.from_numpy(topk[rows]).to(device)
 

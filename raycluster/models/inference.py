@@ -82,8 +82,10 @@ class TopkFilter:
 
         Parameters
         ----------
-        url, card
-            The model's folder, and its card as read from there.
+        url
+            The model's folder.
+        card
+            The card in that folder.
         neighbor
             int32 (N, K), -1 where a list is short.
         vectors
@@ -91,7 +93,12 @@ class TopkFilter:
         background
             Median and spread of the cosines of random pairs of the set.
         threads
-            Blocks computed at once on a CPU.
+            Blocks computed at once on a CPU. Raising it changes no result.
+
+        Returns
+        -------
+        TopkFilter
+            The filter, ready for any rows of the set.
 
         Raises
         ------
@@ -125,14 +132,21 @@ class ContextEncoder:
 
         Parameters
         ----------
-        url, card
-            The model's folder, and its card as read from there.
+        url
+            The model's folder.
+        card
+            The card in that folder.
         neighbor
             int32 (N, K), -1 where a list is short.
         vectors
             float32 or float16 (N, D), of unit length.
         threads
-            Blocks computed at once on a CPU.
+            Blocks computed at once on a CPU. Raising it changes no result.
+
+        Returns
+        -------
+        ContextEncoder
+            The encoder, ready for any rows of the set.
 
         Raises
         ------
@@ -176,10 +190,14 @@ class Predictor:
 
         Parameters
         ----------
-        url, card
-            The model's folder, and its card as read from there.
-        neighbor, similarity
-            int32 and float32 (N, K), -1 where a list is short.
+        url
+            The model's folder.
+        card
+            The card in that folder.
+        neighbor
+            int32 (N, K), -1 where a list is short.
+        similarity
+            float32 (N, K), of the neighbors.
         vectors
             float32 or float16 (N, D), of unit length.
         facts
@@ -189,7 +207,12 @@ class Predictor:
         contexts
             (N, width) of a `ContextEncoder`, for the forms `linkage` and `distance` where they encode.
         threads
-            Blocks computed at once on a CPU. Raising it changes no score.
+            Blocks computed at once on a CPU. Raising it changes no result.
+
+        Returns
+        -------
+        Predictor
+            The predictor, ready for any rows of the set.
 
         Raises
         ------
@@ -221,10 +244,17 @@ class Predictor:
 
         Parameters
         ----------
-        start, stop
-            Range of rows.
+        start
+            First row.
+        stop
+            Row after the last.
         chosen
             bool (stop - start, K), the pairs of a row and a neighbor; none may be of a missing neighbor.
+
+        Returns
+        -------
+        float32 (stop - start, K)
+            NaN where no pair was chosen.
         """
         form = self.form
         assert isinstance(form, PairForm), "the other forms score all neighbors"
@@ -252,10 +282,17 @@ class Predictor:
 
         Parameters
         ----------
-        start, stop
-            Range of rows.
+        start
+            First row.
+        stop
+            Row after the last.
         chosen
             bool (stop - start, K), the pairs of a row and a neighbor; none may be of a missing neighbor.
+
+        Returns
+        -------
+        float32 (stop - start, K)
+            NaN where no pair was chosen.
         """
         return calibrated(self.card, self.logits_of_pairs(start, stop, chosen))
 

@@ -14,8 +14,10 @@ class NeighborProfiles:
 
     Parameters
     ----------
-    neighbor, similarity
-        int32 and float32 (N, K) of the whole set; memory maps serve as well.
+    neighbor
+        int32 (N, K) of the whole set; a memory map serves as well.
+    similarity
+        float32 (N, K) of the whole set; a memory map serves as well.
     """
 
     def __init__(self, neighbor: Int32, similarity: Float32) -> None:
@@ -26,6 +28,13 @@ class NeighborProfiles:
         """Gather profiles of the first `k` neighbors of `rows` (B,).
 
         A missing neighbor has a profile without meaning.
+
+        Parameters
+        ----------
+        rows
+            (B,) row numbers.
+        k
+            Neighbors per row, and ranks of a neighbor's list in which the row is searched.
 
         Returns
         -------

@@ -63,10 +63,17 @@ class SetStatistics:
 
         Parameters
         ----------
-        neighbor, similarity
-            int32 and float32 (N, K), -1 where a list is short.
+        neighbor
+            int32 (N, K), -1 where a list is short.
+        similarity
+            float32 (N, K), of the neighbors.
         vectors
             float32 or float16 (N, D), of unit length.
+
+        Returns
+        -------
+        SetStatistics
+            Of the whole set.
         """
         pairs = sample_pairs(vectors)
         shared = max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND))
@@ -106,8 +113,10 @@ def measure(form: str, neighbor: Int32, similarity: Float32, vectors: Vectors) -
     ----------
     form
         Form of the predictor, `card.training.predictor.form`.
-    neighbor, similarity
-        int32 and float32 (N, K), -1 where a list is short.
+    neighbor
+        int32 (N, K), -1 where a list is short.
+    similarity
+        float32 (N, K), of the neighbors.
     vectors
         float32 or float16 (N, D), of unit length.
 
@@ -132,6 +141,11 @@ def unshared(cosine: Any, shared: Any) -> Any:
     shared
         Squared length of the component, at right angles to all else. A cosine of 1 stays 1, one of `shared` becomes 0,
         and no order changes.
+
+    Returns
+    -------
+    Any
+        Of the type and shape of `cosine`.
     """
     return (cosine - shared) / (1 - shared)
 
@@ -147,6 +161,11 @@ def lengths(similarity: Float32, statistics: SetStatistics) -> Int64:
         float32 (B, K), descending in every row.
     statistics
         Those of the whole set.
+
+    Returns
+    -------
+    int64 (B,)
+        In 1..K.
     """
     k = similarity.shape[1]
     lowest = statistics.background + STRANGERS * (statistics.threshold - statistics.background)

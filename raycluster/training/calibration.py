@@ -57,6 +57,11 @@ def floor_for_recall(nep: Floats, same: Bool, share: float = 0.95) -> float:
     share
         Share of the true pairs to keep, above 0 and at most 1. Raising it lowers the floor: more pairs are scored.
 
+    Returns
+    -------
+    float
+        NEP in 0..1.
+
     Raises
     ------
     InputError
@@ -86,6 +91,11 @@ def best(curve: Table, key: str = "f", tolerance: float = 0.001) -> dict[str, fl
     tolerance
         How far below the highest `key` a point may lie. So small a difference is the noise of a partition, and a stricter
         threshold is preferred since wrong merges are worse than wrong splits. Raising it splits more.
+
+    Returns
+    -------
+    dict
+        A point of the curve.
     """
     highest = max(point[key] for point in curve)
     return max((point for point in curve if point[key] >= highest - tolerance), key=lambda point: point["threshold"])

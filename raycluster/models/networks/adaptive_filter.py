@@ -1,4 +1,10 @@
-"""The adaptive filter: how many of a row's nearest neighbors to trust, Top-K (Ada-NETS; S1 eq. 7 uses it)."""
+"""The adaptive filter: Top-K, the number of a row's nearest neighbors to trust.
+
+It is that of Ada-NETS; S1 (eq. 7) predicts it by a Transformer.
+
+Shapes: R rows whose labels are read, B rows of a batch, K neighbors per row with the row itself at rank 0.
+D is the width of the vectors.
+"""
 
 import numpy as np
 import torch
@@ -12,14 +18,32 @@ from raycluster.models.networks.attention import visible
 from raycluster.models.networks.encoder import Encoder
 
 FIRST_GUESS = -3.0
-"""Logit of Top-K / K before training: low, for a guess far above the truth costs the relative loss most."""
+"""Logit of Top-K / K before training, a share of 0.05: a guess far above the truth costs the relative loss most."""
+RANK_SPREAD = 0.02
+"""Standard deviation of the rank embeddings before training, small beside tokens of order 1."""
 
 
 def targets(same: NDArray[np.bool_], size: NDArray[np.int64], beta: float) -> NDArray[np.int64]:
-    """Top-K (R,) in 1..K: the first j at which Q(j) = (1 + b^2) Pr Rc / (b^2 Pr + Rc) is highest.
+    """Return the Top-K that the filter should predict for labelled rows.
 
-    `same` (R, K) tells which neighbors are of the row's identity, self at rank 0 included, an absent neighbor not; precision
-    Pr is over the first j of them, recall Rc over the whole identity, of which `size` (R,) counts the rows.
+    Parameters
+    ----------
+    same
+        bool (R, K), whether a neighbor is of the row's identity. True for the row itself, false for a missing neighbor.
+    size
+        int64 (R,), rows of the row's whole identity.
+    beta
+        Weight of recall against precision. Raising it lengthens Top-K.
+
+    Returns
+    -------
+    int64 (R,)
+        Top-K in 1..K, the first j at which Q(j) is highest.
+
+    Notes
+    -----
+    Q(j) = (1 + beta^2) Pr Rc / (beta^2 Pr + Rc) of Ada-NETS. Precision Pr is over the first j neighbors, recall Rc over
+    the whole identity.
     """
     assert same[:, 0].all(), "a row is its own neighbor at rank 0"
     hits = np.cumsum(same, axis=1)
@@ -29,7 +53,19 @@ def targets(same: NDArray[np.bool_], size: NDArray[np.int64], beta: float) -> ND
 
 
 class AdaptiveFilter(nn.Module):
-    """Transformer or bidirectional LSTM over a row's K neighbors in rank order, mean pool, MLP, sigmoid."""
+    """Predicts Top-K / K from the neighbors of a row in rank order.
+
+    A Transformer or a bidirectional LSTM, then the mean over neighbors, an MLP and a sigmoid.
+
+    Parameters
+    ----------
+    config
+        Kind of network, tokens and layers; not of kind `none`.
+    k
+        Neighbors per row.
+    embedding_width
+        D; without effect for Gram tokens.
+    """
 
     def __init__(self, config: FilterConfig, k: int, embedding_width: int) -> None:
         super().__init__()
@@ -38,7 +74,7 @@ class AdaptiveFilter(nn.Module):
         token_width = tokens.token_width(config.tokens, embedding_width, k)
         if config.network == "transformer":
             self.encoder = Encoder(token_width, config.encoder)
-            self.rank = nn.Parameter(0.02 * torch.randn(k, self.encoder.width))
+            self.rank = nn.Parameter(RANK_SPREAD * torch.randn(k, self.encoder.width))
             width = self.encoder.width
         else:
             self.lstm = nn.LSTM(token_width, config.lstm_width, batch_first=True, bidirectional=True)
@@ -49,9 +85,26 @@ class AdaptiveFilter(nn.Module):
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), dropout, last)
 
     def forward(self, vectors: Tensor, present: Tensor, background: tokens.Background) -> Tensor:
-        """Top-K / K as predicted, float32 (B,) in (0, 1), of unit vectors (B, K, D), of which `present` (B, K) are neighbors.
+        """Predict Top-K / K.
 
-        Raises InputError where tokens hold vectors and these have another width than those trained on.
+        Parameters
+        ----------
+        vectors
+            (B, K, D), of unit length.
+        present
+            bool (B, K), false where a neighbor is missing.
+        background
+            Of the rows' set, as `tokens.build` reads it.
+
+        Returns
+        -------
+        Tensor
+            float32 (B,) in (0, 1).
+
+        Raises
+        ------
+        InputError
+            Where tokens hold vectors, and these have another width than those of training.
         """
         tokens.check_width(self.tokens, self.embedding_width, vectors.shape[2])
         x = tokens.build(self.tokens, vectors, present, background)
@@ -65,10 +118,10 @@ class AdaptiveFilter(nn.Module):
         return torch.sigmoid(self.head(pooled).squeeze(1).float())
 
     def topk(self, y_hat: Tensor) -> Tensor:
-        """Top-K (B,) in 1..K, int64."""
+        """Return Top-K, int64 (B,) in 1..K, of predictions (B,)."""
         return (self.k * y_hat).round().clamp(1, self.k).to(torch.int64)
 
     def loss(self, y_hat: Tensor, topk: Tensor) -> Tensor:
-        """Huber loss (delta 1) of the relative error y_hat / y - 1, y = Top-K / K; mean of the batch."""
+        """Return the mean Huber loss (delta 1) of the error y_hat / y - 1, y = Top-K / K."""
         relative = y_hat * (self.k / topk)
         return huber_loss(relative, torch.ones_like(relative))

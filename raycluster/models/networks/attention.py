@@ -1,4 +1,8 @@
-"""Attention among the neighbors of a row: vanilla or differential, dense, Top-K or a mixture of Top-K (S1 eq. 9-13)."""
+"""Attention among neighbors: vanilla or differential, Top-K masks (S1 eq. 9-13).
+
+Shapes: B rows of a batch, T positions of a sequence, R positions that are read, S positions that are keys.
+E is the number of masks, M of attention maps: one per head, two where attention is differential.
+"""
 
 import math
 
@@ -9,10 +13,22 @@ from raycluster.config.networks import EncoderConfig
 
 
 def visible(topk: Tensor | None, present: Tensor, config: EncoderConfig) -> Tensor:
-    """Keys that queries see, bool (B, E, K), of neighbors in rank order; `present` (B, K) tells which there are.
+    """Return which keys the queries see, of neighbors in rank order (S1 eq. 12, 13).
 
-    E is 3 for a mixture (Top-K - u, Top-K, Top-K + u, each clamped to 1..K), otherwise 1. `topk` (B,) int may be None
-    where the mask is `none`. Rank 0 is always visible, so no query is left without a key.
+    Parameters
+    ----------
+    topk
+        int (B,) in 1..K, the trusted neighbors per row; None where `config.mask` is `none`.
+    present
+        bool (B, K), false where a neighbor is missing.
+    config
+        Its `mask` and `mask_step`.
+
+    Returns
+    -------
+    Tensor
+        bool (B, E, K). E is 3 for a mixture (Top-K - u, Top-K and Top-K + u, each clamped to 1..K), else 1. Rank 0, the
+        row itself, is always visible, so no query is left without a key.
     """
     k = present.shape[1]
     rank = torch.arange(k, device=present.device)
@@ -27,9 +43,19 @@ def visible(topk: Tensor | None, present: Tensor, config: EncoderConfig) -> Tens
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (eq. 9), its map the difference of two where differential (eq. 10).
+    """Multi-head self-attention (S1 eq. 9), or differential attention (eq. 10).
 
-    Width must be a multiple of the heads, of twice the heads where differential.
+    Parameters
+    ----------
+    width
+        Width of the sequence: a multiple of the heads, of twice the heads where attention is differential.
+    config
+        Heads, kind of attention, mask and dropout.
+
+    Notes
+    -----
+    Differential attention is `softmax(Q1 K1 / sqrt(h)) - lambda softmax(Q2 K2 / sqrt(h))` per head.
+    h is half the width of a head, and there is one lambda per layer. An RMS norm and the factor 1 - lambda_init follow.
     """
 
     def __init__(self, width: int, config: EncoderConfig) -> None:
@@ -51,7 +77,8 @@ class Attention(nn.Module):
         if self.differential:
             self.lambda_init = config.lambda_init
             self.lambda_q1, self.lambda_k1, self.lambda_q2, self.lambda_k2 = (
-                nn.Parameter(0.1 * torch.randn(key_width)) for _ in range(4)
+                nn.Parameter(0.1 * torch.randn(key_width))
+                for _ in range(4)  # N(0, 0.1^2), as published
             )
             self.norm = nn.RMSNorm(2 * key_width, eps=1e-5)
 
@@ -63,11 +90,27 @@ class Attention(nn.Module):
         keys: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        """Attend from every position of x (B, T, width), or only from positions `read` (R,), to the visible keys.
+        """Attend from positions of a sequence to its visible keys.
 
-        `visible` is bool (B, E, T), E = 3 for a mixture and otherwise 1, with a key or more in each row; None is every
-        key. With `keys` (S,) only those positions are keys, and `visible` is (B, E, S): `read` apart from them is
-        cross-attention. `bias` (B, maps, R, S) is added to the scores. Returns (B, T or R, width).
+        Parameters
+        ----------
+        x
+            (B, T, width).
+        visible
+            bool (B, E, T), or (B, E, S) with `keys`: the keys that queries see, at least one per mask. E is 3 for a
+            mixture, else 1. None makes every key visible.
+        read
+            int64 (R,), the positions to attend from; None attends from all.
+        keys
+            int64 (S,), the positions that are keys; None makes all of them keys. Keys apart from `read` make
+            cross-attention.
+        bias
+            (B, M, R, S), added to the scores before softmax.
+
+        Returns
+        -------
+        Tensor
+            (B, R, width), R = T without `read`.
         """
         q = self._split(self.q(x if read is None else x[:, read]) * self.scale, self.maps)
         if keys is not None:
@@ -80,18 +123,18 @@ class Attention(nn.Module):
             attention = torch.addcmul(first, second, self.lambda_(), value=-1)
         heads = self.dropout(attention) @ v
         if self.differential:
-            # autocast leaves its precision to the caller
+            # in float32: autocast does not choose a precision for an RMS norm
             heads = self.norm(heads.to(self.norm.weight.dtype)) * (1 - self.lambda_init)
         return self.out(heads.transpose(1, 2).flatten(2))
 
     def lambda_(self) -> Tensor:
-        """Share of the second map, a scalar (eq. 11)."""
+        """Return the share of the second map, a scalar (S1 eq. 11)."""
         first, second = (self.lambda_q1 * self.lambda_k1).sum(), (self.lambda_q2 * self.lambda_k2).sum()
         return first.exp() - second.exp() + self.lambda_init
 
     def _softmax(self, scores: Tensor, visible: Tensor | None) -> Tensor:
-        """Attention maps of scores (B, maps, R, T): masked (eq. 12), and mixed where there are experts (eq. 13)."""
-        assert (3 if self.mixture else 1) == (1 if visible is None else visible.shape[1]), "one mask for each expert"
+        """Return maps of scores (B, M, R, S), masked (S1 eq. 12) or mixed (eq. 13)."""
+        assert (3 if self.mixture else 1) == (1 if visible is None else visible.shape[1]), "one mask per expert"
         if visible is None:
             return scores.softmax(dim=3)
         # adding -inf is several times faster than filling with it, forward and backward
@@ -100,14 +143,14 @@ class Attention(nn.Module):
         widest = scores.add_(bias[:, None, None]).softmax(dim=3)
         if not self.mixture:
             return widest
-        # an expert's map is the widest map, masked and divided by what is left of it; one that is left less than 1e-15
-        # fades out, so that neither quotient nor gradient overflows
+        # an expert's map is the widest map, masked and divided by the mass that the mask leaves; a mass below 1e-15 counts
+        # as 1e-15, so that neither quotient nor gradient overflows
         seen = visible.to(widest.dtype)
         left = seen @ widest.flatten(1, 2).transpose(1, 2)
         factor = (self.experts[:, None] / left.clamp_min(1e-15)).transpose(1, 2) @ seen
         return widest * factor.view_as(widest)
 
     @staticmethod
-    def _split(x: Tensor, parts: int) -> Tensor:
-        """(B, T, width) as (B, parts, T, width / parts)."""
-        return x.view(x.shape[0], x.shape[1], parts, -1).transpose(1, 2)
+    def _split(x: Tensor, pieces: int) -> Tensor:
+        """Return (B, T, width) as (B, pieces, T, width / pieces)."""
+        return x.view(x.shape[0], x.shape[1], pieces, -1).transpose(1, 2)

@@ -1,4 +1,7 @@
-"""A stack of Transformer layers over tokens."""
+"""A stack of Transformer layers over tokens.
+
+Shapes: B rows of a batch, T tokens per row, R tokens that are read, S tokens that are keys, E masks, M attention maps.
+"""
 
 import math
 
@@ -10,8 +13,16 @@ from raycluster.models.networks.attention import Attention
 
 
 class EncoderLayer(nn.Module):
-    """x + Attention(LayerNorm(x)), then x + FFN(LayerNorm(x)); with `norm: after` LayerNorm(x + Attention(x)), then
-    LayerNorm(x + FFN(x)), as Vaswani et al. (2017) and S3 (eq. 4) have it, dropout on both summands."""
+    """One Transformer layer: attention, then a feed-forward network, each added to x.
+
+    Parameters
+    ----------
+    width
+        Width of the tokens.
+    config
+        Its `norm` places LayerNorm: `before` as x + Attention(LayerNorm(x)); `after` as LayerNorm(x + Attention(x)) with
+        dropout on the summand, as Vaswani et al. (2017) and S3 (eq. 4) have it.
+    """
 
     def __init__(self, width: int, config: EncoderConfig) -> None:
         super().__init__()
@@ -32,7 +43,26 @@ class EncoderLayer(nn.Module):
         keys: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        """Of x (B, T, width) all positions, or only those of `read` (R,); the others as in Attention."""
+        """Return the layer's output at all positions, or at those that are read.
+
+        Parameters
+        ----------
+        x
+            (B, T, width).
+        visible
+            bool (B, E, S), as `Attention` reads it, or None.
+        read
+            int64 (R,), or None for all positions.
+        keys
+            int64 (S,), or None for all positions.
+        bias
+            (B, M, R, S), added to the attention scores, or None.
+
+        Returns
+        -------
+        Tensor
+            (B, R, width), R = T without `read`.
+        """
         own = x if read is None else x[:, read]
         if self.norm_after:
             x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys, bias)))
@@ -42,10 +72,17 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Tokens, embedded in `width`, through all layers and, unless each ends with one, a last LayerNorm.
+    """Embeds tokens and runs them through all layers.
 
-    Where the configuration gives no width it is the tokens' own, if every head has the same share of it (twice the
-    same share where attention is differential); if not, the next larger width of which this holds.
+    A last LayerNorm follows, unless every layer ends with one.
+
+    Parameters
+    ----------
+    token_width
+        Width of the tokens.
+    config
+        The layers. Without a `width` the tokens keep their own, rounded up to a multiple of the heads, of twice the heads
+        where attention is differential.
     """
 
     def __init__(self, token_width: int, config: EncoderConfig) -> None:
@@ -65,14 +102,30 @@ class Encoder(nn.Module):
         position: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        """Encode tokens (B, T, token_width), embedded and added to `position` (T, width) if given.
+        """Encode tokens.
 
-        `bias` (layers, B, maps, T, T) is added to the attention scores of every layer; it excludes `read`.
-        `visible` is bool (B, E, T) as in Attention. Returns (B, T, width), or with `read` (R,) those positions alone
-        (B, R, width), for which the last layer is computed. What no row of the batch sees is no key, and with `read`
-        no token either: its result reaches no one. Where all see all nothing is masked.
+        Tokens that no row of the batch sees are left out: they are no keys and, with `read`, are not computed. Where all
+        see all nothing is masked. Both change no result.
+
+        Parameters
+        ----------
+        tokens
+            (B, T, token_width).
+        visible
+            bool (B, E, T), as `Attention` reads it, or None.
+        read
+            int64 (R,), the positions to return; None returns all. The last layer is computed for these alone.
+        position
+            (T, width), added to the embedded tokens, or None.
+        bias
+            (layers, B, M, T, T), added to the attention scores of each layer; excludes `read`.
+
+        Returns
+        -------
+        Tensor
+            (B, R, width), R = T without `read`.
         """
-        assert bias is None or read is None, "a bias is given for all positions"
+        assert bias is None or read is None, "a bias is for all positions"
         keys = None
         if visible is not None and visible.shape[1] == 1 and visible.all():
             visible = None
@@ -92,7 +145,7 @@ class Encoder(nn.Module):
             x = x + position
         biases = [None] * len(self.layers) if bias is None else bias.unbind()
         *lower, last = zip(self.layers, biases, strict=True)
-        for layer, of_layer in lower:
-            x = layer(x, visible, keys=keys, bias=of_layer)
-        layer, of_layer = last
-        return self.norm(layer(x, visible, read, keys, of_layer))
+        for layer, layer_bias in lower:
+            x = layer(x, visible, keys=keys, bias=layer_bias)
+        layer, layer_bias = last
+        return self.norm(layer(x, visible, read, keys, layer_bias))

@@ -1,4 +1,7 @@
-"""The relation predictor: are a row and its neighbor the same identity? (S1 eq. 9-13, in two forms.)"""
+"""The relation predictor of S1 (eq. 9-13) in two forms: per row and per pair.
+
+Shapes: B rows or P pairs of a batch, K neighbors per row with the row itself at rank 0, D width of the vectors.
+"""
 
 from itertools import pairwise
 
@@ -10,18 +13,31 @@ from raycluster.models.networks import tokens
 from raycluster.models.networks.attention import visible
 from raycluster.models.networks.encoder import Encoder
 
-RAW = (0.0, 1.0)
+RANK_SPREAD = 0.02
+"""Standard deviation of the rank embeddings before training, small beside tokens of order 1."""
 
 
 class RowPredictor(nn.Module):
-    """Reads one row's K neighbors and judges them all at once: some 80 times cheaper an edge than the pair form."""
+    """Scores all neighbors of a row at once.
+
+    That is about 80 times cheaper per edge than the pair form.
+
+    Parameters
+    ----------
+    config
+        Tokens, layers and head.
+    k
+        Neighbors per row.
+    embedding_width
+        D; without effect for Gram tokens.
+    """
 
     def __init__(self, config: PredictorConfig, k: int, embedding_width: int) -> None:
         super().__init__()
         self.k, self.embedding_width, self.tokens, self.config = k, embedding_width, config.tokens, config
         self.encoder = Encoder(tokens.token_width(config.tokens, embedding_width, k), config.encoder)
         width = self.encoder.width
-        self.rank = nn.Parameter(0.02 * torch.randn(k, width))
+        self.rank = nn.Parameter(RANK_SPREAD * torch.randn(k, width))
         first, *hidden = config.head or (width,)
         self.of_neighbor = nn.Linear(width, first)
         self.of_anchor = nn.Linear(width, first, bias=False)
@@ -29,22 +45,50 @@ class RowPredictor(nn.Module):
         self.head = nn.Sequential(*(layer for a, b in widths for layer in (nn.GELU(), nn.Linear(a, b))))
 
     def forward(self, vectors: Tensor, present: Tensor, topk: Tensor | None, background: tokens.Background) -> Tensor:
-        """Logits (B, K) that a neighbor is of the row's identity, of unit vectors (B, K, D); rank 0, self, says nothing.
+        """Return logits that a neighbor is of the row's identity.
 
-        `present` (B, K) tells which are neighbors; `topk` (B,) may be None where the mask is `none`. Raises InputError
-        where tokens hold vectors and these have another width than those trained on.
+        Parameters
+        ----------
+        vectors
+            (B, K, D), of unit length.
+        present
+            bool (B, K), false where a neighbor is missing.
+        topk
+            int (B,) in 1..K; None where the mask is `none`.
+        background
+            Of the rows' set, as `tokens.build` reads it.
+
+        Returns
+        -------
+        Tensor
+            (B, K). Rank 0, the row itself, and missing neighbors have logits without meaning.
+
+        Raises
+        ------
+        InputError
+            Where tokens hold vectors, and these have another width than those of training.
         """
         tokens.check_width(self.tokens, self.embedding_width, vectors.shape[2])
         x = tokens.build(self.tokens, vectors, present, background)
         h = self.encoder(x, visible(topk, present, self.config.encoder), position=self.rank)
-        # an MLP of [h_k, h_0]: its first layer, split in two, sees h_0 once a row
+        # an MLP of [h_k, h_0]: its first layer, split in two, reads h_0 once per row
         return self.head(self.of_neighbor(h) + self.of_anchor(h[:, :1])).squeeze(2)
 
 
 class PairPredictor(nn.Module):
-    """Reads the neighborhoods of both rows of a pair: 2K tokens, of which the two rows themselves are judged.
+    """Scores one pair from the neighborhoods of both rows, as S1 has it.
 
-    As published the two rows of a pair have different roles: (i, j) and (j, i) may score differently.
+    The 2 K tokens are the neighbors of i, then those of j; the two rows' own tokens are read. The rows have different
+    roles, as published: (i, j) and (j, i) may score differently.
+
+    Parameters
+    ----------
+    config
+        Tokens and layers.
+    k
+        Neighbors per row.
+    embedding_width
+        D; without effect for Gram tokens.
     """
 
     anchors: Tensor
@@ -66,15 +110,40 @@ class PairPredictor(nn.Module):
         topk_i: Tensor | None,
         topk_j: Tensor | None,
     ) -> Tensor:
-        """Logit (P,) that rows i and j are one identity: the logit of `same` less that of `different`.
+        """Return logits that rows i and j are one identity.
 
-        Vectors are unit (P, K, D), `present` (P, K), `topk` (P,) or None where the mask is `none`; Gram entries are told as
-        plain cosines, as published. Raises InputError where tokens hold vectors and these have another width than those
-        trained on.
+        Parameters
+        ----------
+        vectors_i
+            (P, K, D), of unit length.
+        vectors_j
+            (P, K, D), of unit length.
+        present_i
+            bool (P, K), false where a neighbor is missing.
+        present_j
+            bool (P, K), false where a neighbor is missing.
+        topk_i
+            int (P,) in 1..K; None where the mask is `none`.
+        topk_j
+            int (P,) in 1..K; None where the mask is `none`.
+
+        Returns
+        -------
+        Tensor
+            (P,), the logit of `same` less that of `different`.
+
+        Raises
+        ------
+        InputError
+            Where tokens hold vectors, and these have another width than those of training.
+
+        Notes
+        -----
+        Gram entries are plain cosines, as published.
         """
         tokens.check_width(self.tokens, self.embedding_width, vectors_i.shape[2])
         vectors, present = torch.cat([vectors_i, vectors_j], dim=1), torch.cat([present_i, present_j], dim=1)
-        x = tokens.build(self.tokens, vectors, present, RAW)
+        x = tokens.build(self.tokens, vectors, present, tokens.PLAIN_COSINES)
         halves = [visible(topk, half, self.config.encoder) for topk, half in ((topk_i, present_i), (topk_j, present_j))]
         z = self.encoder(x, torch.cat(halves, dim=2), read=self.anchors)
         f = self.encoder.embed(x[:, self.anchors])

@@ -115,6 +115,11 @@ class RelativePredictor(nn.Module):
         set_number
             int64 (B,). The set of each row, an index into `set_statistics`.
 
+        Returns
+        -------
+        Tensor
+            (B, K).
+
         Notes
         -----
         In evaluation mode a row is computed twice, with its set's setting and with a setting of zeros, and gets the mean
@@ -191,10 +196,17 @@ def neighbor_statistics(
         float (B, K, K). Of the row and its neighbors among each other.
     present
         bool (B, K). False where a neighbor is missing.
-    return_rank, profile
-        int (B, K), float (B, K, R). As `RelativePredictor.forward` reads them.
+    return_rank
+        int32 (B, K). As `RelativePredictor.forward` reads it.
+    profile
+        float32 (B, K, R). As `RelativePredictor.forward` reads it.
     set_statistics
         float32 (B, SET_WIDTH). Of each row's set.
+
+    Returns
+    -------
+    Tensor
+        (B, K, STATISTICS).
     """
     _, background, spread, threshold = (set_statistics[:, place, None, None] for place in range(UNITS))
     relative = ((cosine - background) / (threshold - background)).masked_fill(~present[:, None, :], 0)
@@ -222,10 +234,17 @@ def curve(cosine: Tensor, distance: Tensor, set_statistics: Tensor) -> Tensor:
 
     Parameters
     ----------
-    cosine, distance
-        float (P,). Of the points, and sqrt(2 - 2 cosine).
+    cosine
+        float (P,). Of the points.
+    distance
+        float (P,). sqrt(2 - 2 cosine).
     set_statistics
         float32 (S, SET_WIDTH). Of the sets.
+
+    Returns
+    -------
+    Tensor
+        (S, P, CURVE).
     """
     _, background, spread, threshold = (set_statistics[:, place, None] for place in range(UNITS))
     # clamped, so that a set with an extreme scale stays in the range of training

@@ -123,7 +123,7 @@ def test_a_mask_without_topk_is_refused(mask):
 @pytest.mark.parametrize(("mask", "experts"), [("none", 3), ("topk", 3), ("mixture", 1), ("mixture", None)])
 def test_there_is_one_mask_for_each_expert(mask, experts):
     seen = None if experts is None else torch.ones(2, experts, 5, dtype=torch.bool)
-    with pytest.raises(AssertionError, match="one mask for each expert"):
+    with pytest.raises(AssertionError, match="one mask per expert"):
         module(config(mask=mask))(torch.randn(2, 5, 8, dtype=torch.float64), seen)
 
 
