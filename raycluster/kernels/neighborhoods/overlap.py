@@ -25,8 +25,9 @@ SLOTS_PER_NEIGHBOR = 8
 slots make searches longer, more slots push the table out of the cache. Results do not depend on it."""
 ROWS_PER_TASK = 256
 """Rows that a thread takes at once, at most. Each such task fills one hash table again and again."""
-GATHERED_ENTRIES = 2**21
-"""Entries, rows times K, that are gathered and converted at once: 8 MiB per array. A measure of memory, not of results."""
+GATHERED_ENTRIES = 2**19
+"""Entries, rows times K, that are gathered and converted at once: 2 MiB per float32 array, about 20 MiB in all. Raising it takes
+more memory; results do not depend on it."""
 ORDERING_RANKS = 16
 """Nearest ranks whose lowest row decides the order in which rows are taken. Only the hit rate of the cache depends on it."""
 
