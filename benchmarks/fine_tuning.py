@@ -18,7 +18,8 @@ import tyro
 from ablation import scores
 from learned import of_run
 from measure import Rows, print_tables
-from raycluster.config.load import apply, load_config, load_training, load_yaml
+from raycluster.config.load import apply, load_config, load_training
+from raycluster.config.yaml_files import load_yaml
 from raycluster.models.card import load_card
 from raycluster.models.requirements import recipe_of
 from raycluster.pipeline.run import Execution

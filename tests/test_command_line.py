@@ -80,7 +80,7 @@ GOOD = ("--input", "a", "--output", "b")
             (*GOOD, "--knn.index", "hnsw"),
             "invalid choice 'hnsw' for argument '--knn.index'; expected one of ('auto', 'exact', 'ivf').",
         ),
-        ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: a cosine lies in -1..1."),
+        ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: it takes a number from -1 to 1, or null."),
         ((*GOOD, "--shards", "0"), "--shards is 0: it must be at least 1."),
     ],
 )

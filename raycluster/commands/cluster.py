@@ -7,8 +7,9 @@ import tyro
 
 from raycluster.command_line import early_options
 from raycluster.config.execution import Execution
-from raycluster.config.load import apply, load_config, load_yaml, stages_only
+from raycluster.config.load import apply, load_config, stages_only
 from raycluster.config.stages import DEFAULT_RECIPE, Config
+from raycluster.config.yaml_files import load_yaml
 from raycluster.estimate.options import EstimateOptions
 from raycluster.models.requirements import recipe_of
 from raycluster.pipeline import run as pipeline

@@ -1,205 +1,192 @@
-"""What a recipe says of its networks and how they are trained: the `training` section, read by jobs/train.py alone.
+"""Settings of the networks and their training: the section `training` of a recipe, which jobs/train.py alone reads.
 
-A trained model carries it in its card, so jobs/cluster.py needs only the model.
+The card of a trained model holds them, so that jobs/cluster.py needs only the model.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from raycluster.errors import ConfigError
+from msgspec import Meta
+
+from raycluster.config.checks import Count, Section
 
 Tokens = Literal["embedding+gram", "embedding", "gram"]
+Natural = Annotated[int, Meta(ge=0)]
+"""A whole number from 0 up."""
+BelowOne = Annotated[float, Meta(ge=0, lt=1)]
+"""A number of at least 0 and below 1."""
 LEAST_GENERATED = 20_000
-"""The quarter of it with the largest identities still holds enough of them to split."""
-
-
-def _require(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise ConfigError(sentence)
+"""Fewest generated rows. The quarter with the largest identities still holds enough of them to hold some out; with fewer
+rows calibration has no large identity to read limits from."""
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(Section):
     """A stack of Transformer layers over the neighbors of a row."""
 
-    layers: int = 3
-    """Layers. More see more of how neighbors relate, in proportion slower."""
-    heads: int = 8
-    """Attention heads."""
-    width: int | None = None
-    """Width inside the encoder; tokens are projected to it. None keeps the tokens' own width, as S1 has it."""
-    hidden: int = 1024
-    """Width of the feed-forward part (S1's hidden dimension)."""
-    dropout: float = 0.1
-    """Share of activations dropped in training."""
-    attention: Literal["vanilla", "differential"] = "vanilla"
-    """One softmax map, or the difference of two (S1 eq. 9-11)."""
-    norm: Literal["before", "after"] = "before"
-    """LayerNorm before each sublayer, which trains more steadily, or after its sum with the input (S3 eq. 4)."""
-    mask: Literal["none", "topk", "mixture"] = "none"
-    """Keys a query sees: all, the first Top-K neighbors (eq. 12), or a mixture of Top-K - u, Top-K, Top-K + u (eq. 13)."""
-    mask_step: int = 5
-    """u of the mixture."""
-    lambda_init: float = 0.8
-    """Share of the second map at the start of training (eq. 11)."""
+    prefix: ClassVar[str] = "encoder."
 
-    def __post_init__(self) -> None:
-        for name in ("layers", "heads", "hidden", "mask_step"):
-            _require(getattr(self, name) >= 1, f"encoder.{name} is {getattr(self, name)}: it must be at least 1.")
-        _require(0 <= self.dropout < 1, f"encoder.dropout is {self.dropout}: it lies in 0..1, 1 excluded.")
-        _require(0 <= self.lambda_init < 1, f"encoder.lambda_init is {self.lambda_init}: it lies in 0..1, 1 excluded.")
-        if self.width is not None:
-            unit = self.heads * (2 if self.attention == "differential" else 1)
-            _require(
-                self.width >= 1 and self.width % unit == 0,
-                f"encoder.width is {self.width}: it must be a multiple of {unit}, for {self.heads} heads.",
-            )
+    layers: Count = 3
+    """Layers, from 1 up. More layers see more of how neighbors relate, and are in proportion slower. S1 has 3."""
+    heads: Count = 8
+    """Attention heads, from 1 up. S1 has 8."""
+    width: Count | None = None
+    """Width inside the encoder, to which tokens are projected: a multiple of the number of heads, or of twice that with
+    differential attention. Null keeps the width of the tokens, as in S1. Raising it fits more and is slower."""
+    hidden: Count = 1024
+    """Width of the feed-forward layer, from 1 up; 1024 in S1. Raising it fits more and is slower."""
+    dropout: BelowOne = 0.1
+    """Share of activations dropped in training, from 0 to below 1. Raising it fits the training set less closely."""
+    attention: Literal["vanilla", "differential"] = "vanilla"
+    """`vanilla`: one softmax map. `differential`: the difference of two (S1 eq. 9-11)."""
+    norm: Literal["before", "after"] = "before"
+    """LayerNorm `before` every sublayer, which trains more steadily, or `after` its sum with the input (S3 eq. 4)."""
+    mask: Literal["none", "topk", "mixture"] = "none"
+    """Keys that a query sees. `none`: all. `topk`: the first Top-K neighbors (S1 eq. 12). `mixture`: a mixture of Top-K - u,
+    Top-K and Top-K + u (S1 eq. 13)."""
+    mask_step: Count = 5
+    """u of the mask `mixture`, in neighbors, from 1 up; 5 in S1. Raising it forgives larger errors of Top-K."""
+    lambda_init: BelowOne = 0.8
+    """Share of the second map of differential attention at the start of training (S1 eq. 11), from 0 to below 1."""
+
+    def conflicts(self) -> Iterator[str]:
+        """Yield a sentence where the heads do not divide the width."""
+        unit = self.heads * (2 if self.attention == "differential" else 1)
+        if self.width is not None and self.width % unit:
+            yield f"encoder.width is {self.width}: it must be a multiple of {unit}, for {self.heads} heads."
 
 
 @dataclass(frozen=True)
-class FitConfig:
-    """How one network is fitted."""
+class FitConfig(Section):
+    """How one network is fitted to the labels."""
+
+    prefix: ClassVar[str] = "fit."
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    """SGD with momentum, as the papers; AdamW learns small networks in far fewer steps."""
-    learning_rate: float = 0.01
-    """Peak learning rate: linear warm-up, then cosine to zero at `steps`."""
-    momentum: float = 0.9
-    """Momentum of SGD; AdamW uses its own betas."""
-    weight_decay: float = 1e-4
-    """Weight decay of all weight matrices."""
-    warmup_steps: int = 128
-    """Steps in which the learning rate rises from zero."""
-    steps: int = 10_000
-    """Optimizer steps at most. More fit better and take in proportion longer."""
-    batch: int = 256
-    """Samples a step, over all workers together: the result does not depend on their number."""
-    evaluate_every: int = 500
-    """Steps between two looks at the held-out identities, each of which also writes a checkpoint."""
-    patience: int = 10
-    """Looks without improvement after which training stops; 0 never stops early."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "evaluate_every"):
-            _require(getattr(self, name) >= 1, f"fit.{name} is {getattr(self, name)}: it must be at least 1.")
-        for name in ("warmup_steps", "patience", "weight_decay"):
-            _require(getattr(self, name) >= 0, f"fit.{name} is {getattr(self, name)}: it must not be negative.")
-        _require(self.learning_rate > 0, f"fit.learning_rate is {self.learning_rate}: it must be above 0.")
-        _require(0 <= self.momentum < 1, f"fit.momentum is {self.momentum}: it lies in 0..1, 1 excluded.")
+    """`sgd` with momentum, as in the papers. `adamw` fits small networks in far fewer steps."""
+    learning_rate: Annotated[float, Meta(gt=0)] = 0.01
+    """Highest learning rate, above 0: it rises linearly, then falls to zero as a cosine. Too high a rate diverges."""
+    momentum: BelowOne = 0.9
+    """Momentum of sgd, from 0 to below 1. AdamW uses its own betas."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+    """Weight decay of all weight matrices, from 0 up. Raising it keeps weights smaller."""
+    warmup_steps: Natural = 128
+    """Steps in which the learning rate rises from zero, from 0 up."""
+    steps: Count = 10_000
+    """Most steps of the optimizer, from 1 up. Raising it fits better and takes in proportion longer."""
+    batch: Count = 256
+    """Samples per step over all workers together, from 1 up: the result does not depend on the number of workers."""
+    evaluate_every: Count = 500
+    """Steps between two evaluations on held-out identities, from 1 up. Every evaluation also writes a checkpoint."""
+    patience: Natural = 10
+    """Evaluations without improvement after which training stops, from 0 up; 0 never stops early."""
 
 
 @dataclass(frozen=True)
-class FilterConfig:
-    """The adaptive filter: how many of a row's neighbors to trust (Ada-NETS; S1 replaces its LSTM by a Transformer)."""
+class FilterConfig(Section):
+    """The adaptive filter, which predicts how many neighbors of a row to trust (Ada-NETS; S1 eq. 7)."""
+
+    prefix: ClassVar[str] = "filter."
 
     network: Literal["none", "transformer", "lstm"] = "none"
-    """Network that predicts Top-K; `lstm` is the published baseline."""
+    """Network that predicts Top-K: a `transformer` (S1), or the `lstm` of Ada-NETS."""
     source: str | None = None
-    """Model folder to take a trained filter from, in place of training one."""
+    """Model to copy a trained filter from, in place of training one: a folder or URL of jobs/train.py."""
     tokens: Tokens = "embedding+gram"
-    """What the network is told of a neighbor: its vector, its row of the Gram matrix of cosines, or both."""
+    """What the network reads of a neighbor: its vector, its row of the Gram matrix of cosines, or both."""
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(layers=2, heads=4, width=128, hidden=512))
-    """The Transformer's layers; of the LSTM only `dropout` is used."""
-    lstm_width: int = 256
-    """Hidden width of either direction of the LSTM."""
-    beta: float = 0.5
-    """Weight of recall in the target Q; below 1 favors precision, so shorter lists."""
+    """The Transformer. The LSTM uses only its `dropout`."""
+    lstm_width: Count = 256
+    """Width of each direction of the LSTM, from 1 up; 256 in Ada-NETS."""
+    beta: Annotated[float, Meta(gt=0)] = 0.5
+    """Weight of recall in the target Q of Ada-NETS, above 0; published 0.5. Raising it trusts more neighbors."""
     fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=1e-5, steps=40_000, batch=1024))
 
 
 @dataclass(frozen=True)
-class PredictorConfig:
-    """The relation predictor: are a row and its neighbor the same identity?"""
+class PredictorConfig(Section):
+    """The relation predictor, which scores whether a row and its neighbor are the same identity."""
+
+    prefix: ClassVar[str] = "predictor."
 
     form: Literal["none", "pair", "row", "relative", "linkage", "distance"] = "none"
-    """`pair` reads both rows' neighborhoods for one pair (S1); `row` reads one row's and judges all its neighbors; `relative`
-    does so on the set's own scale, for any embeddings and any k; `linkage` from contexts of the row and its neighbors (S3),
-    `distance` from how far two contexts lie apart (its `only RE`)."""
-    hop2: int = 5
-    """Nearest neighbors, below knn.k, that the Relation Encoder tells a row's context from; knn.k itself less one is S3's
-    hop1. Raising it fits the training set better and, by S3's table 6, others worse. 0 leaves the encoder out (`only LP`)."""
+    """`pair` reads the neighborhoods of both rows and scores one pair (S1). `row` reads one row's and scores all its
+    neighbors. `relative` does so on the set's own scale, for any embeddings and any k. `linkage` reads contexts of the row
+    and its neighbors (S3). `distance` scores by the distance of two contexts (S3's "only RE")."""
+    hop2: Natural = 5
+    """Nearest neighbors that the Relation Encoder computes a row's context from, from 0 to below knn.k. Raising it fits the
+    training set better and, by S3's table 6, others worse. 0 leaves the encoder out (S3's "only LP")."""
     tokens: Tokens = "embedding+gram"
-    """What the network is told of a neighbor. `gram` does not depend on the width or the origin of the embeddings."""
+    """What the network reads of a neighbor: its vector, its row of the Gram matrix of cosines, or both. `gram` fits
+    embeddings of any width and origin."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    """The layers; with `linkage` those of the Relation Encoder and of the Linkage Predictor, as many and wide in both."""
-    head: tuple[int, ...] = ()
-    """Hidden widths of the row form's MLP of a row and its neighbor; none makes one layer as wide as the encoder."""
+    """The Transformer. With `linkage`, Relation Encoder and Linkage Predictor are each built so."""
+    head: tuple[Count, ...] = ()
+    """Hidden widths of the MLP that scores a row and its neighbor, for the forms row and relative. Empty is one layer as
+    wide as the encoder."""
     fit: FitConfig = field(default_factory=FitConfig)
 
-    def __post_init__(self) -> None:
-        _require(all(width >= 1 for width in self.head), f"predictor.head is {self.head}: widths are at least 1.")
-        _require(
-            not self.head or self.form in ("none", "row", "relative"),
-            f"predictor.head is for the forms row and relative, not {self.form}.",
-        )
-        _require(self.hop2 >= 0, f"predictor.hop2 is {self.hop2}: it must not be negative.")
-        _require(
-            self.form != "distance" or self.hop2 > 0, "predictor.form distance needs a predictor.hop2 of at least 1."
-        )
+    def conflicts(self) -> Iterator[str]:
+        """Yield a sentence per setting that the form cannot be built with."""
+        if self.head and self.form not in ("none", "row", "relative"):
+            yield f"predictor.head is for the forms row and relative, not {self.form}."
+        if self.form == "distance" and self.hop2 == 0:
+            yield "predictor.form distance needs a predictor.hop2 of at least 1."
         if self.form == "relative":
-            _require(
-                self.tokens == "gram", "predictor.form relative reads cosines alone; set predictor.tokens to gram."
-            )
-            _require(self.encoder.width is not None, "predictor.form relative needs predictor.encoder.width.")
-            _require(
-                self.encoder.mask == "none", "predictor.form relative sees all neighbors; set encoder.mask to none."
-            )
-        if self.form in ("linkage", "distance"):
-            _require(
-                self.tokens == "embedding",
-                f"predictor.form {self.form} reads the embeddings; set predictor.tokens to embedding.",
-            )
-            _require(
-                self.encoder.mask == "none", f"predictor.form {self.form} sees all neighbors; set encoder.mask to none."
-            )
+            if self.tokens != "gram":
+                yield "predictor.form relative reads only cosines; set predictor.tokens to gram."
+            if self.encoder.width is None:
+                yield "predictor.form relative needs predictor.encoder.width."
+        if self.form in ("linkage", "distance") and self.tokens != "embedding":
+            yield f"predictor.form {self.form} reads the embeddings; set predictor.tokens to embedding."
+        if self.form in ("relative", "linkage", "distance") and self.encoder.mask != "none":
+            yield f"predictor.form {self.form} sees all neighbors; set encoder.mask to none."
 
     @property
     def encodes(self) -> bool:
-        """Whether it reads contexts, which a Relation Encoder makes of all rows first."""
+        """Whether it reads contexts, which a Relation Encoder computes for all rows first."""
         return self.form == "distance" or (self.form == "linkage" and self.hop2 > 0)
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Section):
     """Everything that decides a trained model, besides its data and the stages before it."""
 
-    seed: int = 0
-    """Seed of the weights, the order of samples, dropout and the split."""
-    folds: int = 5
-    """Identities are split in this many parts; the first is held out for early stopping and calibration."""
+    prefix: ClassVar[str] = "training."
+
+    seed: Natural = 0
+    """Seed of the weights, the order of samples, dropout and the split, from 0 up."""
+    folds: Annotated[int, Meta(ge=2)] = 5
+    """Folds that identities are split into, from 2 up. The first is held out for early stopping and calibration. Raising it
+    trains on more identities and calibrates on fewer."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of matrix products in training: `auto` is bfloat16 where the processor or GPU has it."""
-    generated: int = 0
-    """Rows of generated identities of 1 to 500 rows to train and calibrate on besides; 0 for none, or 20,000 or more. About
-    as many as are labelled make a model that holds for sizes the labelled sets lack. Only for gram tokens."""
-    varied: int = 0
-    """Sets of some 8,000 generated rows to train on besides or alone, each of another kind (`training.generated.varied`).
-    More make a model that holds for more kinds of sets, and take time and 40 MB of storage each. Only for gram tokens."""
+    """Precision of matrix products in training. `auto` is bfloat16 where the processor or GPU computes with it."""
+    generated: Natural = 0
+    """Rows of generated identities of 1 to 500 rows to train and calibrate on besides: 0, or 20,000 and more. As many as
+    are labelled make a model hold for sizes that the labelled sets lack. For gram tokens only."""
+    varied: Natural = 0
+    """Sets of some 8,000 generated rows to train on, from 0 up, besides labelled sets or without any. Each is of another kind
+    (`raycluster.synthetic.varied`). Raising it makes a model hold for more kinds of sets. Each takes time and 40 MB of
+    storage. For gram tokens only."""
     filter: FilterConfig = field(default_factory=FilterConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 
-    def __post_init__(self) -> None:
-        _require(self.seed >= 0, f"training.seed is {self.seed}: it must not be negative.")
-        _require(self.folds >= 2, f"training.folds is {self.folds}: one part is held out, so it must be at least 2.")
-        masked = self.predictor.form != "none" and self.predictor.encoder.mask != "none"
-        _require(
-            self.filter.network != "none" or not masked,
-            f"training.predictor.encoder.mask {self.predictor.encoder.mask} needs Top-K; set training.filter.network.",
-        )
-        _require(self.filter.encoder.mask == "none", "training.filter.encoder.mask is for the predictor only.")
-        _require(
-            self.generated == 0 or self.generated >= LEAST_GENERATED,
-            f"training.generated is {self.generated}: it must be 0 or at least {LEAST_GENERATED}.",
-        )
-        _require(self.varied >= 0, f"training.varied is {self.varied}: it must not be negative.")
+    def conflicts(self) -> Iterator[str]:
+        """Yield a sentence per setting that another one leaves without what it needs."""
+        mask = self.predictor.encoder.mask
+        if self.filter.network == "none" and self.predictor.form != "none" and mask != "none":
+            yield f"training.predictor.encoder.mask {mask} needs Top-K; set training.filter.network."
+        if self.filter.encoder.mask != "none":
+            yield "training.filter.encoder.mask is for the predictor only."
+        if 0 < self.generated < LEAST_GENERATED:
+            yield f"training.generated is {self.generated}: it must be 0 or at least {LEAST_GENERATED}."
         for name in ("generated", "varied"):
-            _require(
-                getattr(self, name) == 0 or not self.reads_vectors,
-                f"training.{name} needs gram tokens: generated vectors tell nothing of where other embeddings lie.",
-            )
+            if getattr(self, name) and self.reads_vectors:
+                yield f"training.{name} needs gram tokens: generated vectors lie elsewhere than other embeddings."
 
     @property
     def reads_vectors(self) -> bool:
-        """Whether a network is told the vectors themselves, which ties it to one width and one source of embeddings."""
+        """Whether a network reads the vectors themselves, which ties it to embeddings of one width and origin."""
         of_filter = self.filter.network != "none" and self.filter.tokens != "gram"
         return of_filter or (self.predictor.form != "none" and self.predictor.tokens != "gram")

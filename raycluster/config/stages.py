@@ -1,238 +1,231 @@
-"""Configuration: one frozen dataclass a stage. `raycluster.config.load` fills it from recipe, YAML file and command line."""
+"""Settings of the stages: one frozen dataclass per stage, and `Config`, which holds them all.
 
-import math
+`raycluster.config.load` fills them from a recipe, a YAML file and the command line. The text below a key is its help.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
+from msgspec import Meta
 
-from raycluster.errors import ConfigError
+from raycluster.config import rules
+from raycluster.config.checks import Count, Section, Share
 
 DEFAULT_RECIPE = "auto"
 INTERNAL_KEYS = ("model_digest",)
 """Fields of `Config` that raycluster fills in itself: neither a YAML file nor the command line can set them."""
-
-
-def _require(condition: bool, sentence: str) -> None:
-    if not condition:
-        raise ConfigError(sentence)
+Sharpness = Annotated[float, Meta(ge=0.001)]
+"""Temperature of a softmax over similarities, from 0.001 up: below that its exponentials leave float64."""
 
 
 @dataclass(frozen=True)
-class EmbeddingsConfig:
-    """Reading, checking and normalizing the input."""
+class EmbeddingsConfig(Section):
+    """Reading, checking and normalizing the vectors of the input."""
+
+    prefix: ClassVar[str] = "embeddings."
 
     on_bad_row: Literal["error", "drop"] = "error"
-    """What a row with NaN, infinity, null or only zeros does: stop the run, or be left out and listed in the run."""
+    """What happens to a row with NaN, infinity, null or only zeros. `error` stops the run and names the row; `drop`
+    leaves the row out and lists it in `dropped.parquet`."""
 
 
 @dataclass(frozen=True)
-class KnnConfig:
-    """The k nearest neighbors of every row by cosine."""
+class KnnConfig(Section):
+    """Search for the k nearest neighbors of every row by cosine."""
 
-    k: int = 80
-    """Neighbors kept a row, the row itself included. Raising it finds more of a large identity and costs memory."""
+    prefix: ClassVar[str] = "knn."
+
+    k: Annotated[int, Meta(ge=2)] = 80
+    """Length of a neighbor list, from 2 up; the row itself counts as one. Raising it finds more of a large identity. Memory
+    and the time of every later stage rise in proportion. The papers use 80."""
     index: Literal["auto", "exact", "ivf"] = "auto"
-    """`ivf` reads only the inverted lists that matter: faster from 100,000s of rows on, and a little recall is lost, which
-    is measured. `auto` is ivf from 200,000 rows on unless the engine is faiss; where there are GPUs, `exact` is faster."""
-    recall: float = 0.98
-    """Share of a row's k - 1 true neighbors that `ivf` has to find, below 1: how much it reads is chosen from a sample of
-    exact rows. Raising it takes longer; where it would ask for most of the rows, all are read and recall is 1."""
+    """How neighbors are searched. `exact` compares all rows. `ivf` reads only the inverted lists near a row: faster from
+    some 100,000 rows on, and the recall that it loses is measured. `auto` is ivf from 200,000 rows on unless the engine is
+    faiss. On GPUs exact is faster."""
+    recall: Annotated[float, Meta(gt=0, lt=1)] = 0.98
+    """Share of a row's k - 1 true neighbors that `ivf` must find, above 0 and below 1. The number of inverted lists read per
+    row follows from it, by a sample of rows that are searched exactly. Raising it takes longer. Where it needs most of the
+    rows, all are read and the recall is 1."""
     engine: Literal["auto", "gemm", "faiss"] = "auto"
-    """Who compares all rows: our gemm kernel, or faiss flat. `auto` is faiss on a GPU and gemm on a CPU."""
+    """What compares all rows: our matrix product kernel (`gemm`), or `faiss`. `auto` is faiss on GPUs and gemm on CPUs."""
     storage: Literal["float32", "float16"] = "float32"
-    """Precision of the searched vectors. `float16` halves their memory and moves a similarity by up to 0.001."""
-    lists: int | None = None
-    """Inverted lists of `ivf`; none means 8 times the square root of the rows. More of them cost more to train and to
-    compare with, and let a row read less."""
-    probes: int | None = None
-    """Inverted lists read a row, instead of what `recall` asks for. Raising it raises recall and time in proportion."""
-    seed: int = 0
-    """Seed of the samples: that which the inverted lists are trained on and those which recall is measured on."""
+    """Precision of the vectors during the search. `float16` halves their memory and moves a similarity by up to 0.001."""
+    lists: Count | None = None
+    """Number of inverted lists of `ivf`, from 1 up; null is 8 times the square root of the number of rows. Raising it costs
+    more in training and comparison with centroids, and a row reads fewer vectors."""
+    probes: Count | None = None
+    """Inverted lists read per row, from 1 up; null derives them from `recall`. Raising it raises recall, and time in
+    proportion."""
+    seed: Annotated[int, Meta(ge=0)] = 0
+    """Seed, from 0 up, of the rows that inverted lists are trained on and that recall is measured on."""
     source: str | None = None
-    """Folder with a `knn` table to take the neighbors from instead of searching, as jobs/import_features.py writes it."""
-
-    def __post_init__(self) -> None:
-        _require(self.k >= 2, f"knn.k is {self.k}: a row and at least one neighbor make 2.")
-        _require(
-            0 < self.recall < 1, f"knn.recall is {self.recall}: it lies between 0 and 1; knn.index exact finds all."
-        )
-        _require(self.probes is None or self.probes >= 1, f"knn.probes is {self.probes}: it must be at least 1.")
-        _require(self.lists is None or self.lists >= 1, f"knn.lists is {self.lists}: it must be at least 1.")
-        _require(self.seed >= 0, f"knn.seed is {self.seed}: it must not be negative.")
+    """Folder or URL of a `knn` table to read neighbors from, instead of a search. `jobs/import_features.py` writes one."""
 
 
 @dataclass(frozen=True)
-class TopkConfig:
-    """How many of a row's neighbors to trust."""
+class TopkConfig(Section):
+    """How many neighbors of a row to trust: its Top-K (Ada-NETS; S1 eq. 7 and 8). Without either key, all k."""
+
+    prefix: ClassVar[str] = "topk."
 
     source: str | None = None
-    """Parquet with columns `id` and `k`, a count in 1..knn.k a row, made elsewhere."""
+    """Parquet file with columns `id` and `k`: the Top-K of every row, 1 to knn.k, computed elsewhere."""
     predict: bool = False
-    """Predict the counts with the model's adaptive filter. Without either, all k neighbors are trusted."""
+    """Whether the model's adaptive filter predicts the Top-K of every row."""
 
-    def __post_init__(self) -> None:
-        _require(not (self.predict and self.source), "topk.source and topk.predict exclude each other.")
+    def conflicts(self) -> Iterator[str]:
+        """Yield a sentence where the counts have two origins."""
+        if self.predict and self.source:
+            yield "topk.source and topk.predict exclude each other."
 
 
 @dataclass(frozen=True)
-class ContextsConfig:
-    """Rows told by their context: a vector a row that holds what its nearest neighbors say of it (S3)."""
+class ContextsConfig(Section):
+    """Contexts of rows: a vector per row, computed from the row and its nearest neighbors (S3)."""
+
+    prefix: ClassVar[str] = "contexts."
 
     encode: bool = False
-    """Encode every row with the model's Relation Encoder; scores are then read from contexts, not from embeddings."""
+    """Whether the model's Relation Encoder computes a context per row, which scores then read in place of embeddings."""
 
 
 @dataclass(frozen=True)
-class RelationsConfig:
-    """A learned judge of \"same identity?\"."""
+class RelationsConfig(Section):
+    """Learned scores: the probability that a row and its neighbor are the same identity."""
+
+    prefix: ClassVar[str] = "relations."
 
     score: Literal["none", "recall", "all"] = "none"
-    """Neighbors scored by the model: none, those that the early-stop walk left out (S1's edge recall), or all."""
+    """Neighbors that the model scores. `recall` scores those that the early-stop walk left out (edge recall of FC-ESER and
+    S1), down to the lowest NEP that the model was calibrated to."""
 
 
 @dataclass(frozen=True)
-class DensityConfig:
-    """Density of every row on the transition matrix P of the neighbor lists, for rule `density-peaks` (S2)."""
+class DensityConfig(Section):
+    """Density of every row on the transition matrix P of the neighbor lists, for edges.rule density-peaks (S2)."""
+
+    prefix: ClassVar[str] = "density."
 
     kind: Literal["diffusion", "volume"] = "diffusion"
-    """`diffusion`: NDDe, density spread along P until it settles (eq. 2); `volume`: the sum of a row's similarities, the
-    standard density that grows with the size of an identity."""
+    """`diffusion` spreads density along P until it hardly changes (NDDe, S2 eq. 2). `volume` is the sum of a row's
+    similarities, the standard density, which grows with the size of an identity."""
     similarity: Literal["auto", "cosine", "probability"] = "auto"
-    """What P is made from: `auto` is the learned score where relations.score is all, else the cosine; `cosine`, cut at 0;
-    or the edge `probability` of edges.transform."""
-    nearest: int | None = None
-    """Ranks of a neighbor list that density is spread over, the row itself included; none means all knn.k."""
-    sigma: float | None = 0.5
-    """P is softmax(-(1 - s) / sigma), as in the published code; none divides similarities by their sum, as printed
-    and as edge probabilities always are. Lowering it lets only the nearest count."""
-    steps: int = 100
-    """Diffusion steps at most. 1, with nearest 20, is the published approximation."""
-
-    def __post_init__(self) -> None:
-        _require(
-            self.nearest is None or self.nearest >= 2, f"density.nearest is {self.nearest}: it must be at least 2."
-        )
-        _require(self.steps >= 1, f"density.steps is {self.steps}: it must be at least 1.")
-        _require_sharpness("density.sigma", self.sigma)
-
-
-def _require_sharpness(key: str, sigma: float | None) -> None:
-    _require(sigma is None or 0.001 <= sigma < math.inf, f"{key} is {sigma}: it must be a finite number from 0.001 up.")
+    """What P is made from: the `cosine`, cut at 0, or the edge `probability` of edges.transform. `auto` is the learned score
+    with relations.score all, else the cosine."""
+    nearest: Annotated[int, Meta(ge=2)] | None = None
+    """Ranks of a neighbor list that density is spread over, from 2 to knn.k, the row itself included; null is all. Raising
+    it spreads density farther."""
+    sigma: Sharpness | None = 0.5
+    """Temperature of P, from 0.001 up: P is softmax(-(1 - s) / sigma), as in S2's published code. Null divides similarities
+    by their sum, as printed and as edge probabilities always are. Raising it lets far neighbors count more."""
+    steps: Annotated[int, Meta(ge=1)] = 100
+    """Most steps of diffusion, from 1 up. Raising it matters only where diffusion had not converged. 1, with nearest 20, is
+    S2's published approximation."""
 
 
 @dataclass(frozen=True)
-class EdgesConfig:
-    """Which neighbor pairs become weighted edges."""
+class EdgesConfig(Section):
+    """Which pairs of neighbors become edges, and with what weight."""
+
+    prefix: ClassVar[str] = "edges."
 
     rule: Literal["threshold", "score", "early-stop", "gap", "density-peaks"] = "threshold"
-    """`threshold` on similarity or `score` on the learned score, undirected; `early-stop`: FC-ES walk on NEP, directed;
-    `gap`: FaceMap; `density-peaks`: every row to its closest denser neighbor (S2)."""
-    threshold: float | None = None
-    """Lowest similarity of an edge, for rule `threshold`; none picks it from the data. Raising it splits more."""
-    theta: float | None = 0.22
-    """NEP at which the walk of rule `early-stop` ends; none takes the model's. Raising it splits more."""
-    eta: float | None = None
-    """Lowest learned score, 0..1, of an edge; none takes the model's. Raising it splits more."""
+    """`threshold` on similarity or on the learned `score`, undirected; `early-stop`: FC-ES walk on NEP, directed (S1);
+    `gap`: cut at the first outlying gap (FaceMap); `density-peaks`: every row to its closest denser neighbor (S2)."""
+    threshold: Annotated[float, Meta(ge=-1, le=1)] | None = None
+    """Lowest cosine of an edge under rule threshold, -1 to 1; null picks it from the data. Raising it splits more."""
+    theta: Share | None = 0.22
+    """NEP, 0 to 1, below which the early-stop walk ends; null takes the model's. FC-ES publishes 0.22 for its exponential
+    transform. Raising it splits more."""
+    eta: Share | None = None
+    """Lowest learned score of an edge, 0 to 1; null takes the model's, or with `valley` the set's own. Raising it splits
+    more."""
     valley: bool = False
-    """Whether eta, where not given, is the score between those of one identity and those of two of which the set has fewest pairs
-    (`graph/valley.py`), if it shows such a valley; in a set that shows none edges must also reach the threshold of similarity
-    that its far ranks suggest (`threshold.py`)."""
+    """Whether eta, where it is null, is read from the set: the score between those of one identity and those of two. In a set
+    without such a valley edges must also reach the threshold of similarity that the far ranks suggest."""
     combine: Literal["mean", "geometric", "minimum", "maximum"] = "mean"
-    """How rule `score` joins the scores of a pair's two ends. The minimum believes in fewer edges than the mean, the maximum
-    in more: one end's word is enough (S3)."""
+    """How rule score combines the scores of a pair's two ends. The minimum keeps fewer edges than the mean; the maximum
+    keeps more, as one end is enough (S3)."""
     weight: Literal["score", "odds"] = "score"
-    """What an edge of rule `score` weighs: its score, or the odds of it, score / (1 - score), by which sure edges hold more
-    against many doubtful ones: at most 32, or 10 times those at eta where that is at the set's own valley."""
+    """Weight of an edge under rule score: its score, or its odds, score / (1 - score). Odds let a clear edge outweigh many
+    doubtful ones. They end at 32, or at 10 times the odds at the set's own valley."""
     transform: Literal["exponential", "sigmoid"] = "exponential"
-    """Edge probability before NEP: FC-ES's exponential or S1's sigmoid (eq. 6)."""
-    tau: float = 0.5
-    """Temperature of the exponential transform. Raising it makes near and far neighbors count more alike."""
+    """Transform of a similarity to an edge probability before NEP: FC-ES's `exponential` (S1 eq. 4) or S1's `sigmoid`
+    (eq. 6)."""
+    tau: Annotated[float, Meta(gt=0)] = 0.5
+    """Temperature of the exponential transform, above 0; published 0.5. Raising it lets near and far neighbors count more
+    alike."""
     delta: float = 7.5
-    """Slope of the sigmoid transform. Raising it makes the drop from near to far steeper."""
+    """Slope of the sigmoid transform; published 7.5. Raising it makes the drop from near to far neighbors steeper."""
     distance: Literal["tpdi", "cosine"] = "tpdi"
-    """How far rows lie apart in rule `density-peaks`: S2's transition-probability-based distance, or 1 - cosine."""
-    sigma: float | None = 0.05
-    """Of the transition probabilities in TPDi, as density.sigma is of the density. Lowering it splits more."""
-    closeness: float | None = 0.3
-    """What 1 - distance of a row and its closest denser neighbor must exceed to join them, 1 less S2's tau of 0.7; none
-    takes the model's. Raising it splits more."""
-    reserve: float = 0.1
-    """How far below the threshold (theta, eta, closeness) edges are still stored, so that a finished run can be swept."""
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None:
-            _require(-1 <= self.threshold <= 1, f"edges.threshold is {self.threshold}: a cosine lies in -1..1.")
-        for name in ("tau", "delta", "reserve"):
-            value = getattr(self, name)
-            _require(math.isfinite(value), f"edges.{name.replace('_', '-')} is {value}: it must be a finite number.")
-        _require(self.theta is None or 0 <= self.theta <= 1, f"edges.theta is {self.theta}: NEP lies in 0..1.")
-        _require(self.eta is None or 0 <= self.eta <= 1, f"edges.eta is {self.eta}: a score lies in 0..1.")
-        _require(
-            self.closeness is None or 0 <= self.closeness <= 1,
-            f"edges.closeness is {self.closeness}: it lies in 0..1, as 1 - distance does.",
-        )
-        _require_sharpness("edges.sigma", self.sigma)
-        _require(self.tau > 0, f"edges.tau is {self.tau}: it must be above 0.")
-        _require(self.reserve >= 0, f"edges.reserve is {self.reserve}: it must not be negative.")
+    """Distance of two rows under rule density-peaks: S2's transition-probability-based distance, or 1 - cosine."""
+    sigma: Sharpness | None = 0.05
+    """Temperature of the transition probabilities in tpdi, from 0.001 up, as density.sigma is of the density. Null uses them
+    as printed. Raising it splits less."""
+    closeness: Share | None = 0.3
+    """Closeness, 1 - distance, 0 to 1, that a row and its closest denser neighbor must exceed to be joined. It is 1 less
+    S2's tau of 0.7; null takes the model's. Raising it splits more."""
+    reserve: Annotated[float, Meta(ge=0)] = 0.1
+    """How far below the limit (threshold, theta, eta or closeness) edges are stored as well, from 0 up. A finished run can
+    be evaluated at other limits down to there. Raising it takes more storage; no label changes."""
 
     @property
     def directed(self) -> bool:
-        """Whether an edge has a direction: only the early-stop walk of one row says nothing about the other's."""
+        """Whether edges have a direction, as those of the early-stop walk have: each row walks its own list."""
         return self.rule == "early-stop"
 
 
 @dataclass(frozen=True)
-class CommunitiesConfig:
-    """Partition of the edge list: the one global step."""
+class CommunitiesConfig(Section):
+    """Partition of the weighted edges into communities, on one machine."""
+
+    prefix: ClassVar[str] = "communities."
 
     engine: Literal["auto", "infomap", "native", "components"] = "auto"
-    """Map equation, by Infomap or by our own solver (`native`: many threads, a quarter of the memory), or connected
-    components. `auto` is Infomap below a million edges and `native` from there on."""
-    seed: int = 1
-    """Random seed of the first trial; trial j uses seed + j."""
-    trials: int = 1
-    """Independent runs of the map equation; the lowest codelength wins, ties go to the lowest trial."""
+    """Map equation by `infomap` or by our own solver (`native`: many threads, a quarter of the memory), or connected
+    `components`. `auto` is infomap below a million edges and native from there on."""
+    seed: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
+    """Random seed of the first trial, 1 to 2147483647. Trial j uses seed + j."""
+    trials: Count = 1
+    """Independent runs of the map equation, from 1 up. The lowest codelength wins; ties go to the lowest trial. Raising it
+    takes in proportion longer and gives a codelength at most as high."""
     fragments: bool = False
-    """Whether communities whose neighbor lists name themselves alone are looked at again, a few rows of each as a set of its own,
-    and joined where they are pieces of one identity larger than K (`stages/fragments.py`)."""
-    memory_gib: float | None = None
-    """Memory this step may use; none means what the machine has free."""
-
-    def __post_init__(self) -> None:
-        _require(1 <= self.seed < 2**31, f"communities.seed is {self.seed}: Infomap takes seeds from 1 to 2147483647.")
-        _require(self.trials >= 1, f"communities.trials is {self.trials}: it must be at least 1.")
-        if self.memory_gib is not None:
-            _require(self.memory_gib > 0, f"communities.memory-gib is {self.memory_gib}: it must be above 0.")
+    """Whether pieces of identities larger than k are joined. K / 4 rows of every community whose neighbor lists hold
+    mostly its own rows are clustered once more as a set of their own."""
+    memory_gib: Annotated[float, Meta(gt=0)] | None = None
+    """Memory in GiB that this stage may use, above 0; null is what the machine has free. A run that needs more stops before
+    the stage starts."""
 
 
 @dataclass(frozen=True)
-class LabelsConfig:
-    """What is said of every row and cluster."""
+class LabelsConfig(Section):
+    """Which rows of the result are outliers."""
 
-    min_cluster_size: int = 2
-    """Rows in a smaller cluster are outliers. 1 makes none by size."""
-    min_strength: float = 0.0
-    """Rows whose strength (0..1) is below this are outliers: with a model that was calibrated for it, the probability that
-    the row is of its cluster's majority identity; else the share of the row's edge weight that stays in its cluster."""
+    prefix: ClassVar[str] = "labels."
 
-    def __post_init__(self) -> None:
-        _require(self.min_cluster_size >= 1, f"labels.min-cluster-size is {self.min_cluster_size}: at least 1.")
-        _require(0 <= self.min_strength <= 1, f"labels.min-strength is {self.min_strength}: it lies in 0..1.")
+    min_cluster_size: Count = 2
+    """Rows of the smallest cluster that counts, from 1 up. Rows of smaller clusters are outliers. Raising it makes more
+    outliers; 1 makes none by size."""
+    min_strength: Share = 0.0
+    """Least strength, 0 to 1, of a row that is no outlier by strength. With a calibrated model, `auto` included, strength is
+    the probability that the row is of its cluster's majority identity. Without, it is the share of the row's edge weight
+    that stays in its cluster. Raising it makes more outliers. No row changes its cluster."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """Everything that decides the labels."""
 
     recipe: str = DEFAULT_RECIPE
-    """Name of a recipe of the package or path of a YAML file: the values every other key starts from."""
+    """Recipe whose values all other keys start from: a name, as `auto` or `cosine`, or the path of a YAML file."""
     id_column: str = "id"
-    """Column with one unique id a row: integers, strings or binary."""
+    """Column of the input with ids: integers, strings or binary, each once."""
     embedding_column: str = "embedding"
-    """Column with the vectors: lists of floats, all of one length."""
+    """Column of the input with vectors: lists of numbers, all of one length."""
     model: str | None = None
-    """Model folder of jobs/train.py, for recipes with a trained network."""
+    """Trained model, for recipes with learned scores: a folder or URL of jobs/train.py, or `auto`, which is shipped."""
     model_digest: Annotated[str | None, tyro.conf.Fixed, tyro.conf.Suppress] = None
     """Internal: SHA-256 of the model's card.json, filled in when a run starts. A run that resumes refuses another model."""
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
@@ -245,45 +238,11 @@ class Config:
     communities: CommunitiesConfig = field(default_factory=CommunitiesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)
 
-    def __post_init__(self) -> None:
-        rule, score = self.edges.rule, self.relations.score
-        for name, given in (("source", self.topk.source is not None), ("predict", self.topk.predict)):
-            _require(
-                rule == "early-stop" or score != "none" or not given,
-                f"topk.{name} has no use without edges.rule early-stop or a learned score.",
-            )
-        _require(score != "recall" or rule == "early-stop", "relations.score recall needs edges.rule early-stop.")
-        _require(rule != "score" or score == "all", "edges.rule score needs relations.score all.")
-        _require(
-            rule != "score" or self.edges.threshold is None,
-            f"edges.threshold has no use in the recipe {self.recipe}, whose edges are kept by a learned score; set "
-            "edges.eta, or choose --recipe cosine.",
-        )
-        _require(
-            score != "all" or rule in ("score", "density-peaks"),
-            "relations.score all needs edges.rule score or density-peaks.",
-        )
-        _require(score == "all" or not self.contexts.encode, "contexts.encode has no use without relations.score all.")
-        _require(
-            not self.communities.fragments
-            or not (self.topk.predict or self.topk.source or self.contexts.encode or score == "recall"),
-            f"communities.fragments is not for the recipe {self.recipe}: it takes recipes without Top-K, contexts or recall.",
-        )
-        if rule == "density-peaks":
-            _require(
-                self.communities.engine == "components",
-                "edges.rule density-peaks needs communities.engine components: its trees are the clusters.",
-            )
-            _require(
-                score == "none" or self.density.similarity == "auto",
-                f"density.similarity {self.density.similarity} makes no use of the scores of relations.score {score}.",
-            )
-            _require(
-                self.density.nearest is None or self.density.nearest <= self.knn.k,
-                f"density.nearest is {self.density.nearest}: a list has only knn.k {self.knn.k} ranks.",
-            )
+    def conflicts(self) -> Iterator[str]:
+        """Yield a sentence per rule of `raycluster.config.rules` that the settings break."""
+        return rules.broken(self)
 
     @property
     def needs_model(self) -> bool:
-        """Whether a stage asks a trained network."""
+        """Whether a stage uses a trained network."""
         return self.topk.predict or self.relations.score != "none"

@@ -1,4 +1,4 @@
-"""Configurations that raycluster wrote itself: in the plan of a run and in the card of a model."""
+"""Configurations that raycluster wrote: in plans of runs and in cards of models."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,18 +18,18 @@ RETIRED: dict[str, Any] = {
 """Keys of earlier versions, and the only value of each that this version still computes with: it is a constant now."""
 
 
-def stored_config(values: dict[str, Any], source: str) -> Config:
-    """Return the configuration that `values`, stored in the file `source` as a nested mapping, describe.
+def stored_config(values: dict[str, Any], origin: str) -> Config:
+    """Return the configuration that a file of raycluster's own describes.
 
-    Keys that are constants now are left out. Raises ConfigError where one has another value than the constant, and as
-    `apply` does for keys and values that this version cannot read.
+    Keys that are constants now are left out. `values` is the nested mapping in the file, `origin` the file's name. Raises
+    ConfigError where a retired key has another value than the constant, and as `apply` does.
     """
     internal = {key: values[key] for key in INTERNAL_KEYS if key in values}
     public = {key: value for key, value in values.items() if key not in INTERNAL_KEYS}
-    return replace(apply(Config(), _without_retired(public, source), source), **internal)
+    return replace(apply(Config(), _without_retired(public, origin), origin), **internal)
 
 
-def _without_retired(values: dict[str, Any], source: str) -> dict[str, Any]:
+def _without_retired(values: dict[str, Any], origin: str) -> dict[str, Any]:
     """Return a copy of `values` without the keys of `RETIRED`."""
     kept = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
     for key, constant in RETIRED.items():
@@ -39,7 +39,7 @@ def _without_retired(values: dict[str, Any], source: str) -> dict[str, Any]:
         value = kept[section].pop(name)
         if value != constant:
             raise ConfigError(
-                f"{source} sets '{key}' to {value!r}, but this version computes with {constant!r} only; use the version "
+                f"{origin} sets '{key}' to {value!r}, but this version computes with {constant!r} only; use the version "
                 "that wrote it."
             )
     return kept

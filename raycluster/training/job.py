@@ -21,9 +21,10 @@ from torch import Tensor
 from raycluster.command_line import early_options
 from raycluster.config.execution import Execution
 from raycluster.config.fingerprint import fingerprint
-from raycluster.config.load import load_config, load_training, load_yaml
+from raycluster.config.load import load_config, load_training
 from raycluster.config.networks import TrainingConfig
 from raycluster.config.stages import Config
+from raycluster.config.yaml_files import load_yaml
 from raycluster.errors import ConfigError
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Progress

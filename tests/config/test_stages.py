@@ -69,7 +69,7 @@ def complaint(section: str, **values: Any) -> str:
 )
 def test_a_value_out_of_range_is_refused_by_name(section: str, key: str, value: float) -> None:
     said = complaint(section, **{key: value})
-    assert said.startswith(f"{section}.{key.replace('_', '-')} is {value}: ")
+    assert said.startswith(f"{section}.{key.replace('_', '-')} is {value}: it takes a ")
     assert said.endswith(".")
 
 

@@ -213,7 +213,7 @@ CASES = [
     Case("unknown key in YAML", good, ("{yaml} sets 'knn.kk', which is no key; did you mean 'knn.k'.",),
          ("--config", "{yaml}")),
     Case("value of a wrong type", good, ("--knn.k: invalid literal",), ("--knn.k", "many")),
-    Case("value out of range", good, ("edges.threshold is 2.0: a cosine lies in -1..1.",), ("--edges.threshold", "2")),
+    Case("value out of range", good, ("edges.threshold is 2.0: it takes a number from -1 to 1",), ("--edges.threshold", "2")),
     Case("K = N", good, ("knn.k is 32, but {input} has only 32 rows; choose a k below 32.",), ("--knn.k", "32")),
     Case("K > N", good, ("knn.k is 80, but {input} has only 32 rows; choose a k below 32.",), ("--knn.k", "80")),
     Case("N = 1", with_columns(lambda c: {k: v[:1] for k, v in c.items()}),

@@ -1,0 +1,59 @@
+"""Reading of YAML files: mappings of keys, numbers as YAML 1.2 writes them, and no key twice."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raycluster.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with two changes: `5e-1` is a number, and a key that occurs twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node; raise a YAMLError that names the line of a repeated key."""
+        keys = set()
+        for key_node, _ in node.value:
+            key = key_node.value.replace("-", "_") if isinstance(key_node, yaml.ScalarNode) else None
+            if key in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key_node.value}' occurs twice", key_node.start_mark
+                )
+            keys |= {key} - {None}
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1, which pyyaml reads, asks of a float with an exponent that it has a point and a sign: 5.0e-1, but not 5e-1.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def load_yaml(path: str) -> dict[str, Any]:
+    """Return the mapping in a YAML file, empty for an empty file.
+
+    Raises ConfigError where the file cannot be read or holds something else than a mapping.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not UTF-8 text.") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    """Return the mapping in YAML `text`; ConfigErrors name it by `origin`."""
+    try:
+        values = yaml.load(text, _Loader)  # a subclass of the safe loader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin} is not valid YAML: {' '.join(str(error).split())}.") from error
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin} must hold a mapping of stage names to keys.")
+    return values
