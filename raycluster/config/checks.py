@@ -30,9 +30,10 @@ class UnfitValueError(ValueError):
 
 
 def converted(value: Any, kind: Any) -> Any:
-    """Return `value` as the annotated type `kind`; raise UnfitValueError where it does not fit.
+    """Return a value as the annotated type `kind`.
 
     A whole number fits a float, a list fits a tuple, and numbers of numpy are numbers. NaN and infinity fit nothing.
+    Raises UnfitValueError for what does not fit.
     """
     plain = value.item() if isinstance(value, np.generic) else value
     try:
@@ -45,7 +46,7 @@ def converted(value: Any, kind: Any) -> Any:
 
 
 def expected(kind: Any) -> str:
-    """Return in words what fits an annotated type, as in "a whole number from 2 up, or null"."""
+    """Return in words what fits an annotated type: "a number from 0 to 1, or null"."""
     choices = [_expected(choice) for choice in _alternatives(kind) if choice is not types.NoneType]
     return " or ".join(choices) + (", or null" if types.NoneType in _alternatives(kind) else "")
 
@@ -86,7 +87,17 @@ def _nearest_choice(value: Any, kind: Any) -> str:
 
 
 def nearest(name: str, names: list[str], prefix: str = "") -> str:
-    """Return the end of a sentence about an unknown name: the nearest one there is, or all of them."""
+    """Return the end of a sentence about an unknown name.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    names
+        The names there are. The nearest is suggested; where none is near, all are listed.
+    prefix
+        What is written before the suggested name.
+    """
     near = difflib.get_close_matches(name, names, n=1, cutoff=NEAR)
     return f"; did you mean '{prefix}{near[0]}'" if near else f"; there are {', '.join(names)}"
 
@@ -104,7 +115,7 @@ def kinds(section: type) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Section:
-    """Base of the configuration's dataclasses: no instance holds a value that does not fit.
+    """Base of the configuration's dataclasses, which hold only values that fit.
 
     Raises ConfigError with one sentence that names the key, the value and what the key takes.
     """

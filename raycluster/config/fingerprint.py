@@ -10,6 +10,9 @@ DIGITS = 12
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return twelve hex digits that change when any of `parts` (JSON-ready values or dataclasses) does."""
+    """Return twelve hex digits that change when any of `parts` does.
+
+    Parts are dataclasses or values that JSON can hold. The order of keys does not count.
+    """
     plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]  # type: ignore[arg-type]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:DIGITS]

@@ -1,4 +1,4 @@
-"""Layers of configuration: the recipe's values, over them a YAML file's, over them the command line's."""
+"""Layers of configuration: recipe, then YAML file, then command line."""
 
 import dataclasses
 from importlib import resources
@@ -22,7 +22,7 @@ def recipe_names() -> list[str]:
 
 
 def _recipe_files() -> dict[str, Traversable]:
-    """Return the files of the package's recipes, those of the papers included, by name."""
+    """Return the files of the package's recipes by name, the papers' included."""
     folder = resources.files("raycluster.config") / "recipes"
     entries = [*folder.iterdir(), *(folder / "papers").iterdir()]
     return {Path(entry.name).stem: entry for entry in entries if entry.name.endswith(".yaml")}
@@ -92,7 +92,17 @@ def stages_only(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipe_values(recipe: str, origin: str, key: str = "recipe", derived: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the values of a recipe over those of its `base`; `derived` are the recipes that lead to this one."""
+    """Return the values of a recipe over those of its `base`.
+
+    Parameters
+    ----------
+    recipe
+        Name or YAML path of the recipe.
+    origin, key
+        What names the recipe, and under which key, as error sentences write them.
+    derived
+        Recipes whose bases lead to this one, to notice a circle.
+    """
     if not isinstance(recipe, str):
         raise ConfigError(f"{origin} sets '{key}' to {recipe!r}; it takes the name of a recipe or a YAML file.")
     if recipe in derived:
@@ -112,7 +122,7 @@ def _recipe_values(recipe: str, origin: str, key: str = "recipe", derived: tuple
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return nested mappings laid over each other, their keys written with underscores."""
+    """Return nested mappings laid over each other, with underscores in their keys."""
     result = {_plain(name): value for name, value in under.items()}
     for name, value in over.items():
         below = result.get(_plain(name))

@@ -1,6 +1,6 @@
-"""Settings of the networks and their training: the section `training` of a recipe, which jobs/train.py alone reads.
+"""Settings of the networks and their training: the section `training` of a recipe.
 
-The card of a trained model holds them, so that jobs/cluster.py needs only the model.
+Only jobs/train.py reads it. The card of a trained model holds them, so that jobs/cluster.py needs only the model.
 """
 
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ class FitConfig(Section):
 
 @dataclass(frozen=True)
 class FilterConfig(Section):
-    """The adaptive filter, which predicts how many neighbors of a row to trust (Ada-NETS; S1 eq. 7)."""
+    """The adaptive filter: how many neighbors of a row to trust (Ada-NETS; S1 eq. 7)."""
 
     prefix: ClassVar[str] = "filter."
 
@@ -106,7 +106,7 @@ class FilterConfig(Section):
 
 @dataclass(frozen=True)
 class PredictorConfig(Section):
-    """The relation predictor, which scores whether a row and its neighbor are the same identity."""
+    """The relation predictor: are a row and its neighbor the same identity?"""
 
     prefix: ClassVar[str] = "predictor."
 
@@ -151,7 +151,7 @@ class PredictorConfig(Section):
 
 @dataclass(frozen=True)
 class TrainingConfig(Section):
-    """Everything that decides a trained model, besides its data and the stages before it."""
+    """Everything that decides a trained model besides its data and earlier stages."""
 
     prefix: ClassVar[str] = "training."
 
@@ -187,6 +187,6 @@ class TrainingConfig(Section):
 
     @property
     def reads_vectors(self) -> bool:
-        """Whether a network reads the vectors themselves, which ties it to embeddings of one width and origin."""
+        """Whether a network reads vectors, which ties it to one width and origin."""
         of_filter = self.filter.network != "none" and self.filter.tokens != "gram"
         return of_filter or (self.predictor.form != "none" and self.predictor.tokens != "gram")

@@ -1,4 +1,7 @@
-"""Rules between settings of several stages, each a function that returns a sentence where the rule is broken."""
+"""Rules between settings of several stages.
+
+Each is a function that returns a sentence where the rule is broken, else None.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -32,7 +35,7 @@ def rule_score_has_scores(config: "Config") -> str | None:
 
 
 def threshold_is_used(config: "Config") -> str | None:
-    """Rule score keeps edges by eta, so that a threshold of similarity would do nothing."""
+    """Rule score keeps edges by eta; a threshold of similarity would do nothing."""
     if config.edges.rule == "score" and config.edges.threshold is not None:
         return (
             f"edges.threshold has no use in the recipe {config.recipe}, whose edges are kept by a learned score; set "
@@ -56,7 +59,7 @@ def contexts_are_used(config: "Config") -> str | None:
 
 
 def fragments_can_be_scored(config: "Config") -> str | None:
-    """Re-joining clusters samples of rows anew, which needs nothing that exists for whole sets only."""
+    """Re-joining scores samples of rows anew, without what only whole sets have."""
     is_whole_set = config.topk.predict or config.topk.source or config.contexts.encode
     if config.communities.fragments and (is_whole_set or config.relations.score == "recall"):
         return (

@@ -1,4 +1,4 @@
-"""Settings of the stages: one frozen dataclass per stage, and `Config`, which holds them all.
+"""Settings of the stages: a frozen dataclass per stage, and `Config` of them all.
 
 `raycluster.config.load` fills them from a recipe, a YAML file and the command line. The text below a key is its help.
 """
@@ -66,7 +66,10 @@ class KnnConfig(Section):
 
 @dataclass(frozen=True)
 class TopkConfig(Section):
-    """How many neighbors of a row to trust: its Top-K (Ada-NETS; S1 eq. 7 and 8). Without either key, all k."""
+    """Top-K of every row: how many of its neighbors to trust (Ada-NETS; S1 eq. 7).
+
+    Without either key, all k are trusted.
+    """
 
     prefix: ClassVar[str] = "topk."
 
@@ -83,7 +86,7 @@ class TopkConfig(Section):
 
 @dataclass(frozen=True)
 class ContextsConfig(Section):
-    """Contexts of rows: a vector per row, computed from the row and its nearest neighbors (S3)."""
+    """Contexts: a vector per row, computed from it and its nearest neighbors (S3)."""
 
     prefix: ClassVar[str] = "contexts."
 
@@ -93,18 +96,21 @@ class ContextsConfig(Section):
 
 @dataclass(frozen=True)
 class RelationsConfig(Section):
-    """Learned scores: the probability that a row and its neighbor are the same identity."""
+    """Learned scores: how probably a row and its neighbor are the same identity."""
 
     prefix: ClassVar[str] = "relations."
 
     score: Literal["none", "recall", "all"] = "none"
-    """Neighbors that the model scores. `recall` scores those that the early-stop walk left out (edge recall of FC-ESER and
-    S1), down to the lowest NEP that the model was calibrated to."""
+    """Neighbors that the model scores. `recall` is the edge recall of FC-ESER and S1: it scores those that the early-stop walk
+    left out, down to the lowest NEP that the model was calibrated to."""
 
 
 @dataclass(frozen=True)
 class DensityConfig(Section):
-    """Density of every row on the transition matrix P of the neighbor lists, for edges.rule density-peaks (S2)."""
+    """Density of every row on the transition matrix P of the neighbor lists (S2).
+
+    Only edges.rule density-peaks reads it.
+    """
 
     prefix: ClassVar[str] = "density."
 
@@ -173,7 +179,7 @@ class EdgesConfig(Section):
 
     @property
     def directed(self) -> bool:
-        """Whether edges have a direction, as those of the early-stop walk have: each row walks its own list."""
+        """Whether edges have a direction: in the early-stop walk rows walk apart."""
         return self.rule == "early-stop"
 
 

@@ -1,4 +1,4 @@
-"""Reading of YAML files: mappings of keys, numbers as YAML 1.2 writes them, and no key twice."""
+"""Reading of YAML files: numbers as YAML 1.2 writes them, and no key twice."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ from raycluster.errors import ConfigError
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader with two changes: `5e-1` is a number, and a key that occurs twice is an error."""
+    """The safe loader, but `5e-1` is a number and a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node; raise a YAMLError that names the line of a repeated key."""
+        """Return the mapping of a node; a YAMLError names the line of a repeated key."""
         keys = set()
         for key_node, _ in node.value:
             key = key_node.value.replace("-", "_") if isinstance(key_node, yaml.ScalarNode) else None
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1, which pyyaml reads, asks of a float with an exponent that it has a point and a sign: 5.0e-1, but not 5e-1.
+# YAML 1.1, which pyyaml reads, needs a point and a sign in a float with an exponent: 5.0e-1 is one, 5e-1 is text.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),

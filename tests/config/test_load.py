@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from raycluster.config.fingerprint import fingerprint
 from raycluster.config.load import apply, differences, load_config, load_training, recipe_names
 from raycluster.config.networks import EncoderConfig, TrainingConfig
 from raycluster.config.stages import Config, DensityConfig, KnnConfig
@@ -33,12 +30,6 @@ TRAINED = {
     "face-transformer-only-lp",
 }
 """Recipes with networks."""
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 def complaint(recipe: Any = "cosine", overrides: dict[str, Any] | None = None, source: str = "my.yaml") -> str:
@@ -413,41 +404,3 @@ def test_differences_name_every_changed_key_and_nothing_else() -> None:
 
 def test_differences_name_keys_that_only_one_side_has() -> None:
     assert differences({"a": 1}, {"b": {"c": 2}}) == ["a: 1 -> None", "b: None -> {'c': 2}"]
-
-
-@given(json_values, json_values)
-def test_the_fingerprint_is_the_same_exactly_when_the_json_is(first: Any, second: Any) -> None:
-    assert (fingerprint(first) == fingerprint(second)) == (sorted_repr(first) == sorted_repr(second))
-
-
-def sorted_repr(value: Any) -> str:
-    """Text of a value that tells 1 from 1.0 and True, but not the order of keys."""
-    if isinstance(value, dict):
-        return f"mapping {sorted((key, sorted_repr(inner)) for key, inner in value.items())}"
-    if isinstance(value, list):
-        return repr([sorted_repr(inner) for inner in value])
-    return repr(value)
-
-
-@given(st.dictionaries(st.text(max_size=3), st.integers(), min_size=2, max_size=6), st.randoms())
-def test_the_fingerprint_does_not_see_the_order_of_keys(values: dict[str, int], random: Any) -> None:
-    shuffled = list(values.items())
-    random.shuffle(shuffled)
-    assert fingerprint(dict(shuffled)) == fingerprint(values)
-
-
-def test_the_fingerprint_changes_with_every_single_key_of_the_configuration() -> None:
-    values = asdict(load_config("cosine"))
-    prints = [fingerprint(values)]
-    for name, value in values.items():
-        if isinstance(value, dict):
-            prints += [fingerprint({**values, name: {**value, key: "other"}}) for key in value]
-        else:
-            prints.append(fingerprint({**values, name: "other"}))
-    assert len(prints) > 35
-    assert len(set(prints)) == len(prints)
-
-
-def test_the_fingerprint_of_a_dataclass_is_that_of_its_mapping_and_parts_do_not_run_together() -> None:
-    assert fingerprint(Config()) == fingerprint(asdict(Config()))
-    assert fingerprint("ab", "c") != fingerprint("a", "bc")

@@ -154,7 +154,10 @@ def test_a_card_that_is_no_json(tmp_path: Path, text: bytes) -> None:
         (lambda card: card.update(training=[]), "The value of 'training' in .* has the wrong type."),
         (lambda card: card["training"].update(sed=1), "no usable training configuration: it sets 'training.sed'"),
         (lambda card: card["training"]["filter"].update(network="gru"), "no usable training configuration: it sets"),
-        (lambda card: card["training"].update(folds=1), "no usable training configuration: training.folds is 1"),
+        (
+            lambda card: card["training"].update(folds=1),
+            "no usable training configuration: it sets 'training.folds' to 1",
+        ),
         (lambda card: card["training"]["filter"].pop("beta"), "lacks keys of its training configuration."),
         (lambda card: card["networks"].update(judge=card["networks"]["filter"]), "describes a network 'judge'"),
         (lambda card: card["networks"]["filter"].pop("sha256"), "describes a network 'filter'"),
