@@ -400,6 +400,8 @@ def test_every_key_of_the_configuration_changes_what_the_stage_writes():
         "combine": "minimum",
         "transform": "sigmoid",
         "distance": "cosine",
+        "valley": True,
+        "weight": "odds",
     }
     for name in dataclasses.asdict(EdgesConfig()):
         changed = dataclasses.replace(EdgesConfig(), **{name: other.get(name, 0.77)})

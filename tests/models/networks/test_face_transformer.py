@@ -283,7 +283,7 @@ def test_another_width_is_refused():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"hop2": -1}, "predictor.hop2 is -1: it must not be negative."),
+        ({"hop2": -1}, "predictor.hop2 is -1: it takes a whole number of at least 0."),
         ({"form": "distance", "hop2": 0}, "predictor.form distance needs a predictor.hop2 of at least 1."),
         ({"tokens": "gram"}, "predictor.form linkage reads the embeddings; set predictor.tokens to embedding."),
         (

@@ -161,7 +161,7 @@ def test_it_overfits():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"tokens": "embedding"}, "reads cosines alone; set predictor.tokens to gram."),
+        ({"tokens": "embedding"}, "reads only cosines; set predictor.tokens to gram."),
         ({"encoder": EncoderConfig()}, "needs predictor.encoder.width."),
         ({"encoder": EncoderConfig(width=16, heads=2, mask="topk")}, "sees all neighbors; set encoder.mask to none."),
     ],
