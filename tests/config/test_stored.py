@@ -11,7 +11,7 @@ from raycluster.config.load import load_config, recipe_names
 from raycluster.config.stages import Config
 from raycluster.config.stored import RETIRED, stored_config
 from raycluster.errors import ConfigError
-from raycluster.kernels.edge_rules import GAP_WINDOW, GAP_Z
+from raycluster.kernels.edge_rules.gap import GAP_WINDOW, GAP_Z
 from raycluster.kernels.neighborhoods.diffusion import TOLERANCE
 from raycluster.kernels.neighborhoods.nep import EPSILON
 
