@@ -28,7 +28,8 @@ class StageWorker:
     """
 
     def __init__(self, tables: Tables, stage: Stage, session: str = "") -> None:
-        self._tables, self._stage, self._session = tables, stage, session
+        self.stage = stage
+        self._tables, self._session = tables, session
         self._function: ShardFunction | None = None
 
     def run(self, task: Task) -> TaskResult:
@@ -46,21 +47,21 @@ class StageWorker:
             return self.run(task)
         except Exception as error:
             assert isinstance(self._tables, StoredTables), "remote tasks read a run folder"
-            path = f"errors/{self._stage.name}-{task.number:05d}.txt"
+            path = f"errors/{self.stage.name}-{task.number:05d}.txt"
             self._tables.folder.store.put(path, traceback.format_exc().encode())
             what = " ".join(f"{type(error).__name__}: {error}".split())
             message = (
-                f"A worker of stage {self._stage.name} failed: {what}; {self._tables.folder.store.name(path)} has more."
+                f"A worker of stage {self.stage.name} failed: {what}; {self._tables.folder.store.name(path)} has more."
             )
             return TaskResult(task.number, len(task), "RayclusterError", message)
 
     def _count_attempt(self, task: Task) -> None:
         if self._session:
             assert isinstance(self._tables, StoredTables), "only tasks of a run folder are tried again"
-            self._tables.folder.count_attempt(self._stage.name, task.number, self._session)
+            self._tables.folder.count_attempt(self.stage.name, task.number, self._session)
 
     def _compute(self, task: Task) -> None:
-        tables, stage = self._tables, self._stage
+        tables, stage = self._tables, self.stage
         if self._function is None:
             self._function = stage.open(tables)
         began = time.perf_counter()

@@ -227,8 +227,7 @@ def foresee(tables: Tables) -> str:
 
 def announce(tables: Tables) -> str:
     """Return what the edges in force need. Raises ResourceError where that is more than there is."""
-    links = sum(facts["in_force"] for facts in tables.task_facts("edges"))
-    return require_memory(links, tables.rows, tables.config.communities)
+    return require_memory(len(edges_in_force(tables)["source"]), tables.rows, tables.config.communities)
 
 
 def headline(tables: Tables) -> Facts:

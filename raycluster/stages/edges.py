@@ -114,21 +114,23 @@ def open_edges(tables: Tables) -> ShardFunction:
     rule = RULES[config.rule]
 
     def edges(task: Task) -> Output:
-        columns = rule(tables, task, limits, limits.swept_value - config.reserve)
-        in_force = int(np.count_nonzero(passes_limits(columns, config, limits)))
-        return Output([columns], {"in_force": in_force})
+        return Output([rule(tables, task, limits, limits.swept_value - config.reserve)])
 
     return edges
 
 
 def edges_in_force(tables: Tables) -> Columns:
-    """Return all edges that pass the limits: source, target int32 and weight float32 (E,)."""
-    config, limits = tables.config.edges, limits_of(tables)
-    parts = []
-    for columns in tables.blocks("edges", [*GRAPH, "nep", "score"]):
-        keep = passes_limits(columns, config, limits)
-        parts.append({name: columns[name][keep] for name in GRAPH})
-    return {name: np.concatenate([part[name] for part in parts]) for name in GRAPH}
+    """Return all edges that pass the limits: source, target int32 and weight float32 (E,); gathered once per process."""
+
+    def gather() -> Columns:
+        config, limits = tables.config.edges, limits_of(tables)
+        parts = []
+        for columns in tables.blocks("edges", [*GRAPH, "nep", "score"]):
+            keep = passes_limits(columns, config, limits)
+            parts.append({name: columns[name][keep] for name in GRAPH})
+        return {name: np.concatenate([part[name] for part in parts]) for name in GRAPH}
+
+    return tables.shared("edges_in_force", gather)
 
 
 def edges_at_most(config: Config, rows: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ scale and by its own limit. Communities with most of their sampled rows in one c
 Shapes: N rows, K neighbors per row, M sampled rows.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numba
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from raycluster.arrays import Int32, Int64
+from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.stages.communities import communities_of, numbered_by_first_row
 from raycluster.stages.ingest import vectors_of
@@ -23,6 +24,8 @@ from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, sin
 from raycluster.storage import schemas
 from raycluster.storage.tables import Output, Tables, Task
 
+ClusterSubset = Callable[[Vectors, Config], Int32]
+"""Unit rows (M, D) and a configuration to communities (M,)."""
 INSIDE = 0.8
 """Mean share of a community's listed neighbors that are its own, from which it counts as a possible piece. Lowering it takes in
 communities whose lists reach strangers, and merges look-alikes. Chosen on the development sets."""
@@ -38,8 +41,10 @@ def open_rejoin(tables: Tables) -> ShardFunction:
     def rejoin(task: Task) -> Output:
         assert task.number == 0, "re-joining is global"
         community, _ = communities_of(tables)
-        rejoined = numbered_by_first_row(_rejoined(tables, community))
-        return Output([{"row": np.arange(tables.rows, dtype=np.int32), "community": rejoined}])
+        neighbor, config = tables.column("knn", "neighbor"), tables.config
+        whole = rejoined(community, neighbor, vectors_of(tables), config, tables.cluster_subset)
+        rows = np.arange(tables.rows, dtype=np.int32)
+        return Output([{"row": rows, "community": numbered_by_first_row(whole)}])
 
     return rejoin
 
@@ -51,17 +56,32 @@ def identities_of(tables: Tables) -> Int32:
     return communities_of(tables)[0]
 
 
-def _rejoined(tables: Tables, community: Int32) -> Int32:
-    """Return communities (N,), pieces of one identity made one; each keeps the number of its first."""
-    k, neighbor = tables.config.knn.k, tables.column("knn", "neighbor")
+def rejoined(
+    community: Int32, neighbor: Int32, vectors: Vectors, config: Config, cluster_subset: ClusterSubset
+) -> Int32:
+    """Return communities with pieces of one identity made one; each keeps the number of its first piece.
+
+    Parameters
+    ----------
+    community : int32 (N,)
+        Dense from 0.
+    neighbor : int32 (N, K)
+        Neighbors of all rows, -1 where there is none.
+    vectors : (N, D)
+        Unit rows.
+    config : Config
+        `communities.seed` draws the sample, whatever the shards.
+    cluster_subset
+        Clusters the sample as a set of its own.
+    """
+    k = config.knn.k
     size = np.bincount(community)
     per_community = max(1, k // LISTS)
     is_piece = (size >= 2 * per_community) & (_inside(community, neighbor, len(size)) >= INSIDE)
     if np.count_nonzero(is_piece) * per_community < LEAST * k:
         return community
-    rows = _sample(community, is_piece, per_community, tables.config.communities.seed)
-    sample = np.ascontiguousarray(vectors_of(tables)[rows])
-    cluster = tables.cluster_subset(sample, _config_of_sample(tables.config))
+    rows = _sample(community, is_piece, per_community, config.communities.seed)
+    cluster = cluster_subset(np.ascontiguousarray(vectors[rows]), _config_of_sample(config))
     return _joined(community, community[rows], cluster)
 
 

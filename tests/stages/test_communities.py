@@ -96,7 +96,7 @@ def test_components_equal_networkx(graph):
 def test_infomap_equals_calling_it_directly_with_the_seed(monkeypatch, seed, flow):
     *edges, rows = planted(8, 12, seed)
     expected, codelength = direct_infomap(*edges, rows, seed, flow)
-    monkeypatch.setattr(communities, "LINKS_A_CALL", 100)
+    monkeypatch.setattr(communities, "LINKS_PER_CALL", 100)
     found = partition(*edges, rows, CommunitiesConfig(seed=seed), directed=flow == "directed")
     assert found.communities.tolist() == expected.tolist()
     assert found.codelength == pytest.approx(codelength, rel=1e-12)

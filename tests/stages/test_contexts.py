@@ -16,14 +16,14 @@ from raycluster.config.execution import Execution
 from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
 from raycluster.estimate.options import EstimateOptions
+from raycluster.executors.worker import StageWorker, TaskResult
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.pipeline import run as pipeline
-from raycluster.pipeline.run import ShardWorker
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.tables import StoredTables, Task
 from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}
@@ -126,22 +126,22 @@ def test_a_run_that_died_among_the_contexts_goes_on_to_the_same_labels(
 ) -> None:
     undisturbed = finished("full", 3)
     keys = {"model": str(undisturbed.config.model)}
-    compute = ShardWorker.__call__
+    compute = StageWorker.run
 
-    def dies(worker: ShardWorker, shard: int) -> dict[str, Any]:
-        if (worker.stage, shard) == ("contexts", 1):
+    def dies(worker: StageWorker, task: Task) -> TaskResult:
+        if (worker.stage.name, task.number) == ("contexts", 1):
             raise KeyboardInterrupt
-        return compute(worker, shard)
+        return compute(worker, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ShardWorker, "__call__", dies)
+        patch.setattr(StageWorker, "run", dies)
         with pytest.raises(KeyboardInterrupt):
             tiny.run(tmp_path, "face-transformer", 3, **keys)
     halted = pipeline.open_run(str(tmp_path / "run"))
-    assert halted.done(CONTEXTS) == {0}
-    kept = halted.folder.marker("contexts", 0).facts["key"]
+    assert halted.finished("contexts") == {0}
+    kept = halted.folder.marker("contexts", 0).key
     resumed = tiny.run(tmp_path, "face-transformer", 3, **keys)
-    assert resumed.folder.marker("contexts", 0).facts["key"] == kept
+    assert resumed.folder.marker("contexts", 0).key == kept
     for stage, column in (("contexts", "context"), ("relations", "score"), ("labels", "cluster_id")):
         np.testing.assert_array_equal(tiny.column(resumed, stage, column), tiny.column(undisturbed, stage, column))
 
@@ -169,6 +169,8 @@ def test_a_dry_run_counts_the_copy_of_the_contexts(
     pq.write_table(pa.table({"id": range(rows), "embedding": vectors}), tmp_path / "rows.parquet")
     for name, width in (("full", 24), ("only LP", 0)):
         config, where = finished(name, 1).config, str(tmp_path / "rows.parquet")
+        from raycluster.estimate.forecast import dry_run
+
         told = dry_run(where, "unused", config, Execution("local"), EstimateOptions(probe_seconds=0))
         assert ("contexts" in [stage["stage"] for stage in told["stages"]]) == (width > 0)
         copies = rows * (tiny.WIDTH + width + 3 * tiny.K) * 4  # vectors, contexts; neighbor, similarity and score
@@ -180,8 +182,8 @@ def test_the_model_alone_decides_a_context() -> None:
         edges=EdgesConfig(rule="score"), relations=RelationsConfig(score="all"), contexts=ContextsConfig(encode=True),
         model="a", model_digest="1",
     )  # fmt: skip
-    assert CONTEXTS.wanted(config)
-    assert not CONTEXTS.wanted(replace(config, contexts=ContextsConfig()))
+    assert CONTEXTS.is_wanted(config)
+    assert not CONTEXTS.is_wanted(replace(config, contexts=ContextsConfig()))
     before = CONTEXTS.settings(config)
     assert CONTEXTS.settings(replace(config, model_digest="2")) != before
     assert CONTEXTS.settings(replace(config, model="elsewhere", knn=KnnConfig(k=9))) == before

@@ -22,7 +22,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.stages import density
 from raycluster.stages.density import DENSITY
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.tables import StoredTables, Task
 from support import tiny
 from support.labelled import written
 
@@ -85,14 +85,14 @@ def test_the_density_of_a_run_is_that_of_its_similarities(finished: Callable[...
         )
         expected, facts = found.density, {"steps": found.steps, "change": found.change}
     np.testing.assert_allclose(table["density"].to_numpy(), expected, rtol=1e-6)
-    assert facts.items() <= run.marker("density", 0).items()
+    assert facts.items() <= run.folder.marker("density", 0).facts.items()
 
 
 @pytest.mark.parametrize("name", KEYS)
 def test_shards_change_neither_density_nor_edges_nor_labels(finished: Callable[..., StoredTables], name: str) -> None:
     once, thrice = finished(name), finished(name, 3)
-    assert (once.shards, thrice.shards) == (1, 3)
-    assert once.folder.table("density", 0).equals(thrice.table("density", 0))
+    assert (len(once.bounds), len(thrice.bounds)) == (2, 4)
+    assert once.folder.table("density", 0).equals(thrice.folder.table("density", 0))
     for stage, column in (("edges", "source"), ("edges", "target"), ("edges", "weight"), ("labels", "cluster_id")):
         np.testing.assert_array_equal(tiny.column(once, stage, column), tiny.column(thrice, stage, column))
 
@@ -115,7 +115,7 @@ def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., St
     assert (weight > np.float32(0.3) - 0.1).all()
     denser = (height[neighbor] > height[:, None]) & (neighbor >= 0)
     assert (weight >= np.where(denser, close, 0).max(axis=1)[source] * (1 - 1e-6)).all()
-    uphill, known = density.peaks_of(run, 40, 90)
+    uphill, known = density.peaks_of(run, Task(0, 40, 90))
     np.testing.assert_allclose(known[uphill], close[40:90][uphill], rtol=1e-6)
     assert (uphill | ~denser[40:90]).all()
 
@@ -123,7 +123,7 @@ def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., St
 def test_a_run_can_be_swept_by_closeness(finished: Callable[..., StoredTables], tmp_path: Path) -> None:
     run = finished("cosine", 3)
     truth = str(tmp_path / "truth.parquet")
-    table = pq.read_table(run.plan["input"]["url"])
+    table = pq.read_table(run.name)
     pq.write_table(table.append_column("label", [[row // 6 for row in range(tiny.ROWS)]]), truth)
     swept = evaluate(EvaluateArgs(run.folder.store.url, truth, sweep=(0.2, 0.3, 0.6)))
     assert swept["sweep"][1]["clusters"] == swept["clusters"]
@@ -131,7 +131,7 @@ def test_a_run_can_be_swept_by_closeness(finished: Callable[..., StoredTables], 
 
 
 def test_the_summary_names_the_limit(finished: Callable[..., StoredTables]) -> None:
-    summary = json.loads(finished("hard-clusters").store.get("MANIFEST.json") or b"")["summary"]
+    summary = json.loads(finished("hard-clusters").folder.store.get("MANIFEST.json") or b"")["summary"]
     assert summary["closeness"] == 0.3
 
 
@@ -157,8 +157,8 @@ def test_a_run_says_how_far_diffusion_came(tmp_path: Path, capsys: Any, steps: i
 
 def test_only_density_peaks_want_the_stage_and_settings_are_what_decides_it() -> None:
     config = Config(edges=EdgesConfig(rule="density-peaks"), communities=CommunitiesConfig(engine="components"))
-    assert not DENSITY.wanted(Config())
-    assert DENSITY.wanted(config)
+    assert not DENSITY.is_wanted(Config())
+    assert DENSITY.is_wanted(config)
     before = DENSITY.settings(config)
     for other in (DensityConfig(sigma=None), DensityConfig(kind="volume"), DensityConfig(similarity="probability")):
         assert DENSITY.settings(replace(config, density=other)) != before

@@ -13,11 +13,12 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, KnnConfig
 from raycluster.estimate.options import EstimateOptions
+from raycluster.kernels.search.inverted_file import InvertedFile, assign_lists
+from raycluster.kernels.search.list_search import Probing
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.kernels.search.recall import measure
 from raycluster.pipeline import run as pipeline
-from raycluster.stages import coarse_lists as lists
-from raycluster.stages import knn
+from raycluster.stages import coarse_lists, knn
 from raycluster.storage.tables import StoredTables
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support.data import identities as make_identities
@@ -43,6 +44,12 @@ def job(identities: str, tmp_path: Path) -> Job:
         return pipeline.open_run(str(tmp_path / name)), summary
 
     return start
+
+
+def inverted_file(vectors: Any, settings: KnnConfig) -> InvertedFile:
+    """The inverted file of all rows, as the stage trains and assigns it."""
+    centroids = coarse_lists.train(vectors, settings)
+    return InvertedFile.group(centroids, assign_lists(vectors, centroids))
 
 
 def found(run: StoredTables) -> tuple[Any, Any]:
@@ -81,7 +88,7 @@ def test_a_resumed_run_keeps_its_choice_and_its_measurement(job: Job, monkeypatc
     expected = found(run)
     for name in ("MANIFEST.json", f"{run.folder.folders['knn']}/done/00002.json"):
         run.folder.store.delete(name)
-    monkeypatch.setattr(knn, "choose", lambda *given: pytest.fail("chosen twice"))
+    monkeypatch.setattr(knn, "choose_reading", lambda *given: pytest.fail("chosen twice"))
     again, later = job("run", 4, index="ivf", recall=0.9)
     assert later["knn_recall"] == summary["knn_recall"]
     for here, there in zip(found(again), expected, strict=True):
@@ -97,7 +104,7 @@ def test_a_fixed_number_of_lists_is_measured_as_well(job: Job, capsys: pytest.Ca
     run, summary = job("run", index="ivf", probes=1)
     assert run.facts("knn") == {"exact": False, "nearest": 1, "margin": None}
     assert 0 < summary["knn_recall"] < 0.95
-    assert "1 lists a row" in capsys.readouterr().err
+    assert "1 lists per row" in capsys.readouterr().err
 
 
 def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +116,7 @@ def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.
         summary = pipeline.cluster(str(source), str(tmp_path / index), keys, Execution("local", shards=2))
         runs.append(pipeline.open_run(str(tmp_path / index)))
         assert "knn_recall" not in summary
-    assert runs[0].prepared("knn")["exact"] is True
+    assert runs[0].facts("knn")["exact"] is True
     assert knn.recall_of(runs[0]) is None
     assert "all rows were compared: recall 0.99 would take reading" in capsys.readouterr().err
     for here, there in zip(found(runs[0]), found(runs[1]), strict=True):
@@ -119,7 +126,7 @@ def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.
 def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     few, summary = job("few")
     assert few.config.knn.index == "exact"
-    assert "lists" not in few.folder.folders
+    assert "coarse_lists" not in few.folder.folders
     assert "knn_recall" not in summary
     monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
     many, summary = job("many", recall=0.9)
@@ -129,27 +136,29 @@ def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkey
 
 
 def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
-    settled = knn.settled(config(source="elsewhere"), 10**9)
-    assert settled.knn.index == "exact"
-    assert knn.settled(config(engine="faiss"), 10**9).knn.index == "exact"
-    assert knn.settled(config(), 10**9).knn.index == "ivf"
-    assert knn.settled(config(index="ivf"), 3).knn.index == "ivf"
+    resolved = knn.with_index(config(source="elsewhere"), 10**9)
+    assert resolved.knn.index == "exact"
+    assert knn.with_index(config(engine="faiss"), 10**9).knn.index == "exact"
+    assert knn.with_index(config(), 10**9).knn.index == "ivf"
+    assert knn.with_index(config(index="ivf"), 3).knn.index == "ivf"
 
 
 def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
+    from raycluster.estimate.forecast import dry_run
+
     options = EstimateOptions(probe_seconds=0)
     told = dry_run(identities, str(tmp_path / "run"), config(), Execution("local"), options)
-    assert "lists" in [stage["stage"] for stage in told["stages"]]
+    assert "coarse_lists" in [stage["stage"] for stage in told["stages"]]
     assert told["config"]["knn"]["index"] == "ivf"
 
 
 def test_the_stage_and_the_estimator_build_the_same_lists(job: Job) -> None:
     run, _ = job("run", 3, index="ivf", recall=0.9)
     vectors = column(run, "embeddings", "embedding")
-    index = lists.build(vectors, run.config.knn)
+    index = inverted_file(vectors, run.config.knn)
     np.testing.assert_array_equal(index.list_of_rows(), column(run, "coarse_lists", "list"))
-    assert knn.choose(vectors, run.config.knn, index) == run.facts("knn")
+    assert knn.choose_reading(vectors, run.config.knn, index) == run.facts("knn")
 
 
 def test_clusterer_measures_its_recall() -> None:
@@ -163,11 +172,12 @@ def test_clusterer_measures_its_recall() -> None:
 def test_barely_more_rows_than_neighbors_and_more_lists_than_rows(rows: int) -> None:
     vectors = unit_rows(rows, 8, 0)
     settings = KnnConfig(k=12, index="ivf", lists=500, recall=0.9)
-    index = lists.build(vectors, settings)
+    index = inverted_file(vectors, settings)
     assert len(index.centroids) == rows
-    chosen = knn.choose(vectors, settings, index)
-    neighbor, similarity = knn.search(vectors, 0, rows, settings, 1, index, knn.probing_of(chosen))
-    assert knn.check(vectors, 0, neighbor, similarity, settings).mean >= 0.9
+    chosen = knn.choose_reading(vectors, settings, index)
+    probing = None if chosen["exact"] else Probing(chosen["nearest"], chosen["margin"])
+    neighbor, similarity = knn.search(vectors, 0, rows, settings, 1, index, probing)
+    assert knn.measure_recall(vectors, 0, neighbor, similarity, settings).mean >= 0.9
     if chosen["exact"]:
         exact = exact_top_k(vectors, np.arange(rows, dtype=np.int32), vectors, 12)
         np.testing.assert_array_equal(neighbor, exact[0])

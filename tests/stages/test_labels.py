@@ -156,7 +156,7 @@ def test_without_weights_in_the_model_strength_is_the_share(tmp_path):
     tiny.model(tmp_path / "model", "row", "none", thresholds={"eta": 0.6})
     run = tiny.run(tmp_path, "sdt-row", model=str(tmp_path / "model"), topk={"predict": False})
     expected = describe(
-        tiny.column(run, "labels", "cluster_id").astype(np.int32), **edges.load(run), config=LabelsConfig()
+        tiny.column(run, "labels", "cluster_id").astype(np.int32), **edges.edges_in_force(run), config=LabelsConfig()
     )
     np.testing.assert_array_equal(tiny.column(run, "labels", "strength"), expected.strength.astype(np.float32))
 

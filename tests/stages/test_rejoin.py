@@ -12,7 +12,8 @@ from raycluster.config.load import load_config
 from raycluster.errors import ConfigError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
-from raycluster.stages import rejoin as fragments
+from raycluster.pipeline.run import cluster_rows
+from raycluster.stages import rejoin
 from raycluster.synthetic.generator import SyntheticConfig, generate, write_parquet
 from support import runs
 
@@ -20,6 +21,11 @@ K = 20
 LARGE = SyntheticConfig(rows=3000, width=64, mean_size=150, min_size=140, max_size=160, family_share=0.0)
 OFF = {"knn": {"k": K}, "edges": {"threshold": 0.45}}
 ON = {**OFF, "communities": {"fragments": True}}
+
+
+def cluster_subset(vectors, config):
+    """Rows clustered as a set of their own, on one thread."""
+    return cluster_rows(vectors, config, 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ def test_communities_whose_lists_reach_others_stay(large):
     config = load_config("cosine", ON, "test")
     community = np.arange(len(vectors), dtype=np.int32) // 50
     neighbor = np.random.default_rng(0).integers(0, len(vectors), (len(vectors), K)).astype(np.int32)
-    assert fragments.merged(community, neighbor, vectors, config, 1) is community
+    assert rejoin.rejoined(community, neighbor, vectors, config, cluster_subset) is community
 
 
 @pytest.mark.parametrize("found", [{"index": "ivf", "lists": 300}, {"index": "ivf", "probes": 1}])
@@ -72,8 +78,10 @@ def test_the_sample_is_searched_as_suits_its_own_size(large, found):
     of_whole = load_config("cosine", {**ON, "knn": {"k": K, **found}}, "test")
     community = (2 * np.unique(truth, return_inverse=True)[1] + np.arange(len(truth)) % 2).astype(np.int32)
     neighbor = np.stack([np.resize(np.flatnonzero(community == each), K) for each in community]).astype(np.int32)
-    joined = fragments.merged(community, neighbor, vectors, of_whole, 1)
-    assert np.array_equal(joined, fragments.merged(community, neighbor, vectors, load_config("cosine", ON, "test"), 1))
+    joined = rejoin.rejoined(community, neighbor, vectors, of_whole, cluster_subset)
+    assert np.array_equal(
+        joined, rejoin.rejoined(community, neighbor, vectors, load_config("cosine", ON, "test"), cluster_subset)
+    )
     assert len(np.unique(joined)) < len(np.unique(community))
 
 
@@ -88,7 +96,7 @@ def test_too_few_to_have_strangers_among_them_stay(large):
     community = np.unique(truth[some], return_inverse=True)[1].astype(np.int32)
     neighbor = np.stack([np.resize(np.flatnonzero(community == each), K) for each in community]).astype(np.int32)
     config = load_config("cosine", ON, "test")
-    assert fragments.merged(community, neighbor, vectors[some], config, 1) is community
+    assert rejoin.rejoined(community, neighbor, vectors[some], config, cluster_subset) is community
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -101,7 +109,7 @@ def test_the_share_inside_is_that_of_a_count(seed):
         listed = neighbor[community == each, 1:]
         listed = listed[listed >= 0]
         expected.append((community[listed] == each).mean() if len(listed) else 0.0)
-    assert np.allclose(fragments._inside(community, neighbor, 4), expected)
+    assert np.allclose(rejoin._inside(community, neighbor, 4), expected)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
@@ -109,14 +117,14 @@ def test_a_sample_has_as_many_rows_of_every_possible_fragment_and_none_of_others
     rng = np.random.default_rng(seed)
     community = np.concatenate([np.repeat(np.arange(5), 6), rng.integers(0, 5, 20)]).astype(np.int32)
     possible = rng.random(5) < 0.6
-    rows = fragments._sample(community, possible, each, 1)
+    rows = rejoin._sample(community, possible, each, 1)
     assert (np.diff(rows) > 0).all()
     assert np.array_equal(np.bincount(community[rows], minlength=5), np.where(possible, each, 0))
-    assert np.array_equal(rows, fragments._sample(community, possible, each, 1))
+    assert np.array_equal(rows, rejoin._sample(community, possible, each, 1))
 
 
 def test_most_rows_of_a_community_decide_where_it_goes():
     community = np.array([0, 0, 1, 1, 2, 2, 3, 3], np.int32)
     of = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 3], np.int32)
     cluster = np.array([5, 5, 9, 5, 5, 7, 5, 8, 9, 9, 9], np.int32)
-    assert fragments._joined(community, of, cluster).tolist() == [0, 0, 0, 0, 2, 2, 3, 3]
+    assert rejoin._joined(community, of, cluster).tolist() == [0, 0, 0, 0, 2, 2, 3, 3]

@@ -1,4 +1,3 @@
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from raycluster.models.card import load_card, load_network
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import edges
-from raycluster.stages.topk import TOPK, rounded
+from raycluster.stages.topk import TOPK
 from raycluster.storage import schemas
 from raycluster.storage.tables import StoredTables
 from support import tiny
@@ -28,18 +27,9 @@ from support.paths import ROWS
 from support.runs import labels
 
 
-@pytest.mark.parametrize("k", [1, 8, 10, 75, 80, 256])
-def test_lengths_are_the_next_ten_but_no_more_than_k(k):
-    topk = np.arange(1, k + 1)
-    expected = [min(k, 10 * math.ceil(count / 10)) for count in topk.tolist()]
-    assert rounded(topk, k).tolist() == expected
-
-
-def test_lengths_are_int64_from_any_integer_type_and_never_below_the_count():
-    for dtype in (np.int16, np.uint8, np.int64):
-        found = rounded(np.array([1, 10, 11, 79, 80], dtype), 80)
-        assert found.dtype == np.int64
-        assert found.tolist() == [10, 10, 20, 80, 80]
+def lengths(topk: Any, k: int) -> Any:
+    """S1 eq. 7: the next ten, but no more than k."""
+    return np.minimum(k, -(-np.asarray(topk) // 10) * 10)
 
 
 def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) -> StoredTables:
@@ -50,7 +40,7 @@ def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) ->
         where = {"topk": {"source": str(path)}}
     config = load_config("fc-es", {"knn": {"k": 30}, **where}, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local", shards=shards))
-    return open_run(str(output))
+    return pipeline.open_run(str(output))
 
 
 def _counts(k: list[int], ids: list[int] | None = None) -> pa.Table:
@@ -69,11 +59,11 @@ def test_counts_are_found_by_id_and_truncate_the_walk_whatever_the_shards(identi
     straight = _run(identities, tmp_path / "straight", _counts(k.tolist()))
     shuffled = _run(identities, tmp_path / "shuffled", _counts(k[order].tolist(), order.tolist()), shards=4)
     assert labels(tmp_path / "straight").equals(labels(tmp_path / "shuffled"))
-    out = np.bincount(edges.load(straight)["source"], minlength=ROWS)
-    assert (out < rounded(k, 30)).all()
-    everything = np.bincount(edges.load(_run(identities, tmp_path / "all", None))["source"], minlength=ROWS)
-    assert (everything >= rounded(k, 30)).any()
-    assert shuffled.table("topk", 3)["row"].to_numpy()[-1] == ROWS - 1
+    out = np.bincount(edges.edges_in_force(straight)["source"], minlength=ROWS)
+    assert (out < lengths(k, 30)).all()
+    everything = np.bincount(edges.edges_in_force(_run(identities, tmp_path / "all", None))["source"], minlength=ROWS)
+    assert (everything >= lengths(k, 30)).any()
+    assert shuffled.folder.table("topk", 3)["row"].to_numpy()[-1] == ROWS - 1
 
 
 def test_counts_that_are_missing_or_below_one_are_refused(identities: str, tmp_path: Path) -> None:
@@ -133,7 +123,7 @@ def test_confidence_of_a_prediction_is_that_of_its_bucket(predicted: list[Stored
 
 def test_predictions_are_the_same_on_three_shards_bit_for_bit(predicted: list[StoredTables]) -> None:
     once, cut = predicted
-    assert (once.shards, cut.shards) == (1, 3)
+    assert [len(run.bounds) for run in predicted] == [2, 4]
     for run in predicted:
         assert all(run.folder.table("topk", shard).schema == schemas.TOPK for shard in range(len(run.bounds) - 1))
         assert tiny.column(run, "topk", "row").tolist() == list(range(tiny.ROWS))
@@ -160,9 +150,9 @@ def _config(topk: TopkConfig, digest: str | None = None) -> Config:
 
 
 def test_the_stage_is_wanted_where_counts_are_given_or_predicted() -> None:
-    assert not TOPK.wanted(_config(TopkConfig()))
-    assert TOPK.wanted(_config(TopkConfig(source="counts.parquet")))
-    assert TOPK.wanted(_config(TopkConfig(predict=True)))
+    assert not TOPK.is_wanted(_config(TopkConfig()))
+    assert TOPK.is_wanted(_config(TopkConfig(source="counts.parquet")))
+    assert TOPK.is_wanted(_config(TopkConfig(predict=True)))
 
 
 def test_settings_change_with_the_source_and_where_counts_are_predicted_with_the_model() -> None:
