@@ -1,0 +1,154 @@
+"""Decisions of people about pairs of rows: the same identity, or different ones.
+
+They name rows and not clusters, so they survive every new clustering. A table holds the decisions in force; an undone one
+is no longer in it. The order of a table has no meaning: `added` sorts it, so equal decisions give equal bytes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster.arrays import Bool, Int32, Int64
+from raycluster.errors import InputError
+
+COLUMNS = ("id_a", "id_b", "same", "by", "at", "note")
+ROWS_PER_CALL = 2**20
+"""Ids compared at once, 1 million: about 4 MB of positions per call. Results do not depend on it."""
+
+
+def schema(id_type: pa.DataType) -> pa.Schema:
+    """Return the columns of a decisions table; `at` is when it was made, UTC."""
+    return pa.schema(
+        [
+            pa.field("id_a", id_type, nullable=False),
+            pa.field("id_b", id_type, nullable=False),
+            pa.field("same", pa.bool_(), nullable=False),
+            ("by", pa.string()),
+            pa.field("at", pa.timestamp("us", tz="UTC"), nullable=False),
+            ("note", pa.string()),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class RowDecisions:
+    """Decisions with row numbers in place of ids; a row number is below 2^31."""
+
+    one: Int32
+    """(M,) the lower row of each pair."""
+    other: Int32
+    """(M,) the higher row."""
+    same: Bool
+    """(M,)"""
+    at: Int64
+    """(M,) microseconds since 1970."""
+    place: Int64
+    """(M,) row of each in the decisions table."""
+    num_absent: int = 0
+    """Decisions about rows that are not in the set: without effect, but kept."""
+
+    @classmethod
+    def nothing(cls) -> "RowDecisions":
+        """No decisions."""
+        rows, empty = np.empty(0, np.int32), np.empty(0, np.int64)
+        return cls(rows, rows, np.empty(0, bool), empty, empty)
+
+
+def checked(table: pa.Table, id_type: pa.DataType, path: str) -> pa.Table:
+    """Return a table of users with the columns of `schema`.
+
+    `by` and `note` may be missing.
+
+    Parameters
+    ----------
+    table : pa.Table
+        As read from a file.
+    id_type : pa.DataType
+        Type of the ids of the set.
+    path : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a value is null or of another type, or a row is decided against itself.
+    """
+    for name in ("id_a", "id_b", "same", "at"):
+        if name not in table.column_names:
+            raise InputError(f"{path} has no column {name}; decisions need the columns {', '.join(COLUMNS)}.")
+        if table[name].null_count:
+            row = int(np.flatnonzero(table[name].is_null().to_numpy())[0])
+            raise InputError(f"{path}, row {row}: {name} is null.")
+    for name in ("by", "note"):
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    try:
+        table = table.select(COLUMNS).cast(schema(id_type))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{path} does not fit the ids or columns of decisions: {error}.") from error
+    equal = np.flatnonzero(pc.equal(table["id_a"], table["id_b"]).to_numpy())
+    if len(equal):
+        raise InputError(f"{path}, row {equal[0]}: {table['id_a'][int(equal[0])]} is decided against itself.")
+    return table
+
+
+def added(table: pa.Table, more: pa.Table) -> pa.Table:
+    """Return both tables as one, sorted, with the lower id first.
+
+    Of equal decisions only the newest stays.
+    """
+    both = pa.concat_tables([table, more.cast(table.schema)])
+    swapped = pc.greater(both["id_a"], both["id_b"])
+    lower = pc.if_else(swapped, both["id_b"], both["id_a"])
+    higher = pc.if_else(swapped, both["id_a"], both["id_b"])
+    both = both.set_column(0, table.schema.field(0), lower).set_column(1, table.schema.field(1), higher)
+    order = [("id_a", "ascending"), ("id_b", "ascending"), ("same", "ascending"), ("at", "descending")]
+    both = both.sort_by([*order, ("by", "ascending"), ("note", "ascending")]).combine_chunks()
+    if both.num_rows < 2:
+        return both
+    keep = np.ones(both.num_rows, bool)
+    keep[1:] = False
+    for name in ("id_a", "id_b", "same"):
+        column = both[name].combine_chunks()
+        keep[1:] |= pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    return both.filter(pa.array(keep)).combine_chunks()
+
+
+def undone(table: pa.Table, pairs: Iterable[tuple[object, object]]) -> pa.Table:
+    """Return the table without decisions about these pairs, either way round."""
+    sides = {(one, other) for pair in pairs for one, other in (pair, pair[::-1])}
+    kept = [pair not in sides for pair in zip(table["id_a"].to_pylist(), table["id_b"].to_pylist(), strict=True)]
+    return table.filter(pa.array(kept, pa.bool_())).combine_chunks()
+
+
+def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
+    """Return the decisions with row numbers in place of ids.
+
+    `ids` (N,) are unique. Memory grows with the decisions (about 60 bytes per decision and hashed ids), not with N.
+    """
+    if table.num_rows == 0:
+        return RowDecisions.nothing()
+    named = pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks]).unique()
+    row = np.full(len(named), -1, np.int32)
+    for start in range(0, len(ids), ROWS_PER_CALL):
+        place = pc.index_in(ids.slice(start, ROWS_PER_CALL), value_set=named)
+        has = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+        row[place.take(pa.array(has)).to_numpy()] = start + has
+    sides = [row[pc.index_in(table[name], value_set=named).to_numpy()] for name in ("id_a", "id_b")]
+    there = np.flatnonzero((sides[0] >= 0) & (sides[1] >= 0))
+    one, other = sides[0][there], sides[1][there]
+    same = table["same"].to_numpy()[there].astype(bool)
+    at = table["at"].cast(pa.int64()).to_numpy()[there]
+    return RowDecisions(
+        np.minimum(one, other), np.maximum(one, other), same, at, there, num_absent=table.num_rows - len(there)
+    )
+
+
+def sentence(table: pa.Table, place: int) -> str:
+    """Return one decision in words: `17 = 23 (ann, 2026-01-05)`."""
+    row = table.slice(place, 1).to_pylist()[0]
+    by = f"{row['by']}, " if row["by"] else ""
+    return f"{row['id_a']} {'=' if row['same'] else '≠'} {row['id_b']} ({by}{row['at']:%Y-%m-%d})"

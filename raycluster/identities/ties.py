@@ -1,0 +1,76 @@
+"""Rows tied together by decisions and by columns into sets of one identity.
+
+Codes are values of a column as numbers from 0, -1 for null, which decides nothing.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from raycluster.arrays import Bool, Int32, Int64
+from raycluster.identities.decisions import RowDecisions
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Codes (N,) of the columns that decide, with their names for messages."""
+
+    exclusive: dict[str, Int32] = field(default_factory=dict)
+    same: dict[str, Int32] = field(default_factory=dict)
+    differ: dict[str, Int32] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MustLinks:
+    """Pairs (L,) of rows that are the same identity, and what decided each."""
+
+    one: Int32
+    other: Int32
+    decision: Int64
+    """Number among `RowDecisions` of what decided it, or -1 - i for the i-th same column."""
+
+
+def codes(column: pa.Array | pa.ChunkedArray) -> Int32:
+    """Return values as numbers from 0 as they come, -1 for null (N,) int32."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    unified = pa.chunked_array(chunks, column.type).dictionary_encode().unify_dictionaries()
+    numbers = [chunk.indices.fill_null(-1).to_numpy() for chunk in unified.chunks]
+    return np.concatenate(numbers).astype(np.int32) if numbers else np.empty(0, np.int32)
+
+
+def must_links(decisions: RowDecisions, same: dict[str, Int32]) -> MustLinks:
+    """Return all pairs of one identity; rows with one value of a column form a chain."""
+    chosen = np.flatnonzero(decisions.same)
+    one, other, decision = [decisions.one[chosen]], [decisions.other[chosen]], [chosen.astype(np.int64)]
+    for number, column in enumerate(same.values()):
+        rows = np.flatnonzero(column >= 0).astype(np.int32)
+        rows = rows[np.argsort(column[rows], kind="stable")]
+        linked = np.flatnonzero(column[rows[1:]] == column[rows[:-1]])
+        one.append(rows[linked])
+        other.append(rows[linked + 1])
+        decision.append(np.full(len(linked), -1 - number, np.int64))
+    return MustLinks(np.concatenate(one), np.concatenate(other), np.concatenate(decision))
+
+
+def united(links: MustLinks, kept: Bool | slice = slice(None)) -> tuple[Int32, Int32]:
+    """Return the tied rows (R,), ascending, and the lowest row (R,) of their sets."""
+    one, other = links.one[kept], links.other[kept]
+    rows = np.unique(np.concatenate([one, other]))
+    ends = (np.searchsorted(rows, one).astype(np.int32), np.searchsorted(rows, other).astype(np.int32))
+    graph = coo_array((np.ones(len(one), bool), ends), shape=(len(rows), len(rows)))
+    component = connected_components(graph, directed=False)[1] if len(rows) else np.empty(0, np.int32)
+    first = np.unique(component, return_index=True)[1]
+    return rows, rows[first][component] if len(rows) else rows
+
+
+def shared_values(column: Int32) -> tuple[Int32, Int32]:
+    """Return the rows that share a code, by code, and its number 0.. for each."""
+    size = np.bincount(column[column >= 0])
+    rows = np.flatnonzero(column >= 0).astype(np.int32)
+    rows = rows[size[column[rows]] > 1]
+    rows = rows[np.argsort(column[rows], kind="stable")]
+    number = np.cumsum(np.diff(column[rows], prepend=column[rows[:1]]) != 0)
+    return rows, number.astype(np.int32)

@@ -1,0 +1,80 @@
+"""The table of decisions."""
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raycluster.errors import InputError
+from raycluster.identities import decisions
+from support.decided import decided
+
+PAIRS = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans(), st.integers(0, 5)).filter(
+        lambda one: one[0] != one[1]
+    ),
+    max_size=12,
+)
+
+
+@given(PAIRS, st.randoms())
+def test_the_order_of_decisions_has_no_influence(pairs, random):
+    empty = decided([])
+    shuffled = [(b, a, same, at) if random.random() < 0.5 else (a, b, same, at) for a, b, same, at in pairs]
+    random.shuffle(shuffled)
+    assert decisions.added(empty, decided(pairs)).equals(decisions.added(empty, decided(shuffled)))
+
+
+@given(PAIRS, PAIRS)
+def test_adding_and_undoing_gives_the_start(pairs, more):
+    start = decisions.added(decided([]), decided(pairs))
+    there = {frozenset(pair[:2]) for pair in pairs}
+    new = [pair for pair in more if frozenset(pair[:2]) not in there]
+    after = decisions.added(start, decided(new))
+    assert after.num_rows == start.num_rows + len({(frozenset(pair[:2]), pair[2]) for pair in new})
+    assert decisions.undone(after, [(pair[1], pair[0]) for pair in new]).equals(start)
+
+
+def test_an_equal_decision_counts_once_as_the_newest():
+    table = decisions.added(decided([(3, 1, True, 5)]), decided([(1, 3, True, 7), (1, 3, False, 2)]))
+    rows = [(row["id_a"], row["id_b"], row["same"], row["at"].day) for row in table.to_pylist()]
+    assert rows == [(1, 3, False, 3), (1, 3, True, 8)]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_ids_become_rows(kind, monkeypatch):
+    monkeypatch.setattr(decisions, "ROWS_PER_CALL", 3)
+    ids = pa.array([10, 20, 30, 40, 50, 60, 70]).cast(kind)
+    table = decided([(50, 20, True, 1), (70, 10, False, 2), (10, 11, True, 3)], kind)
+    found = decisions.in_rows(table, ids)
+    assert (found.one.tolist(), found.other.tolist(), found.same.tolist()) == ([1, 0], [4, 6], [True, False])
+    assert (found.place.tolist(), found.num_absent) == ([0, 1], 1)
+    assert np.diff(found.at).tolist() == [86_400_000_000]
+
+
+def test_no_decisions():
+    assert len(decisions.in_rows(decided([]), pa.array([1, 2])).one) == 0
+
+
+def test_tables_of_users_are_checked():
+    table = decided([(1, 2, True, 0)])
+    assert decisions.checked(table.drop(["by", "note"]), pa.int64(), "d.parquet").num_rows == 1
+    with pytest.raises(InputError, match=r"d.parquet has no column same"):
+        decisions.checked(table.drop(["same"]), pa.int64(), "d.parquet")
+    with pytest.raises(InputError, match="row 0: 4 is decided against itself"):
+        decisions.checked(decided([(4, 4, True, 0)]), pa.int64(), "d.parquet")
+    with pytest.raises(InputError, match="does not fit"):
+        decisions.checked(decided([("x", "y", True, 0)], pa.string()), pa.int64(), "d.parquet")
+    holes = table.set_column(0, "id_a", pa.array([None], pa.int64()))
+    with pytest.raises(InputError, match="row 0: id_a is null"):
+        decisions.checked(holes, pa.int64(), "d.parquet")
+
+
+def test_a_decision_in_words():
+    at = datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC)
+    row = {"id_a": 17, "id_b": 23, "same": False, "by": "ann", "at": at, "note": None}
+    table = pa.Table.from_pylist([row], decisions.schema(pa.int64()))
+    assert decisions.sentence(table, 0) == "17 ≠ 23 (ann, 2026-01-05)"
