@@ -163,7 +163,7 @@ def table_3(laboratory: Laboratory, test: str) -> Table:
         row["seconds"] = sum(each for _, each in spent)
         if RELATIONS in wanted:
             row["relations seconds"] = sum(each for stage, each in spent if stage is RELATIONS)
-            row["parameters"] = load_card(str(run.config.model))[0].networks["predictor"]["parameters"]
+            row["parameters"] = load_card(str(run.config.model))[0].networks["predictor"].parameters
         return [row | limits]
 
     for method, recipe in VARIANTS.items():

@@ -1,25 +1,27 @@
-"""The folder of a trained model: weights as safetensors, and a card that says what they are and how they came about.
+"""The folder of a trained model: weights, and a card that describes them.
 
-    MODEL/card.json                all but the weights, for people and programs alike
-    MODEL/filter.safetensors       only where the model has an adaptive filter
-    MODEL/predictor.safetensors    only where the model has a relation predictor
+    MODEL/card.json                all but the weights.
+    MODEL/filter.safetensors       weights of the adaptive filter, if any.
+    MODEL/predictor.safetensors    weights of the relation predictor, if any.
 
-The card is written last, so a folder without one is no model. Reading a card takes no torch.
+The card is written last, so that a folder without one holds no model. Reading a card takes no torch.
 """
 
 import hashlib
 import json
 import platform
-import types
-import typing
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from raycluster._version import __version__
+from raycluster.config.checks import kinds
 from raycluster.config.load import apply
 from raycluster.config.networks import TrainingConfig
 from raycluster.errors import ConfigError, InputError
+from raycluster.models.calibration import Table
 from raycluster.models.strength import WEIGHTS
 from raycluster.storage.object_store import Store
 
@@ -27,68 +29,112 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
+"""Layout of the folder. It rises when versions before could not read a model; cards of another format are refused."""
 CARD = "card.json"
 SHIPPED = "pretrained"
-"""Folder of the package with the models that come with it; each goes by its name, such as `auto`."""
+"""Folder of the package with the models that come with it. Each goes by its name: `auto`."""
 NETWORKS = ("filter", "predictor")
-_ENTRY = {"file", "sha256", "parameters"}
-_PACKAGES = ("torch", "numpy", "ray", "infomap")
+THRESHOLDS = ("theta", "floor", "eta", "closeness", "slope", "intercept")
+"""What a model may be calibrated to: limits of edges, the NEP floor of edge recall, and logits to probabilities."""
+PACKAGES = ("torch", "numpy", "ray", "infomap")
+"""Packages that decide a trained model."""
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """The weights of one network."""
+
+    file: str
+    """Name of the file in the folder."""
+    sha256: str
+    """SHA-256 of its bytes, in hex."""
+    parameters: int
+    """Number of weights."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A set that a model was trained on."""
+
+    url: str
+    rows: int
+    identities: int
+    """Identities with a label."""
+    width: int
+    """Dimensions of an embedding."""
+    fingerprint: str
+    """Fingerprint of the input files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a model is: everything needed to apply it besides the weights, and everything it was made from."""
+    """Everything needed to apply a model besides its weights, and its origin."""
 
     format: int = FORMAT
-    """Layout of the folder; a number this version does not know is refused."""
     recipe: str
     """Recipe it was trained with."""
     config: dict[str, Any]
-    """Resolved configuration of the stages before it."""
+    """Resolved configuration of the stages before it, by section and key."""
     training: TrainingConfig
     k: int
-    """Neighbors a row, the row itself included."""
+    """Length of a neighbor list, the row itself included."""
     embedding_width: int | None
-    """D of the embeddings it reads; none where all tokens are gram, which fit any width."""
-    data: list[dict[str, Any]]
-    """One a training set: url, rows, identities, width, fingerprint."""
-    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`filter`, `predictor` or both: file, sha256 and number of parameters; `save` fills it."""
+    """Dimensions of the embeddings it reads; none where all tokens are gram, which fit any width."""
+    data: list[TrainingSet]
+    networks: dict[str, NetworkFile] = field(default_factory=dict)
+    """`filter`, `predictor` or both. `save` fills it."""
     thresholds: dict[str, float]
-    """Those of theta, floor, eta, closeness, slope and intercept that were calibrated."""
-    curves: dict[str, list[dict[str, Any]]]
-    """What the thresholds were read from, and how far `strength` is to be trusted."""
-    confidence: list[dict[str, Any]]
-    """How far to trust a predicted Top-K, as `calibration.topk_confidence` makes it."""
+    """Those of `THRESHOLDS` that the model was calibrated to."""
+    curves: dict[str, Table]
+    """What the thresholds were read from, and the reliability of scores and of `strength`."""
+    confidence: Table
+    """Reliability of a predicted Top-K, as `topk_confidence` returns it; empty without a filter."""
     metrics: dict[str, Any]
-    history: dict[str, Any]
+    """Quality on held-out identities, by network and metric, and the purpose of the training."""
+    history: dict[str, Table]
+    """Evaluations during the training, by network."""
     versions: dict[str, str]
-    """Of raycluster, Python and the packages that decide a model, as `versions` tells them."""
+    """Versions of raycluster, Python and `PACKAGES`."""
     seconds: float
     """Wall-clock time of the training."""
     strength: dict[str, float] = field(default_factory=dict)
-    """Weights of `models.membership`; empty where the model says nothing of strengths, as in cards of before there were any."""
+    """Weights of `raycluster.models.strength`; empty where the model was not calibrated for it, as in early cards."""
 
 
 def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
-    """Write a model, in place of one that is there; returns the card as `load_card` will, its `networks` filled.
+    """Write a model in place of an earlier one.
 
-    `tensors` maps the names of the networks it has to their state. Raises InputError where the card holds NaN or
-    infinity; nothing is written then.
+    Parameters
+    ----------
+    url
+        Folder or storage URL of the model.
+    card
+        Its card; `networks` is filled in.
+    tensors
+        State of the networks, by their names. A network without a state loses its file.
+
+    Returns
+    -------
+    Card
+        The card as `load_card` reads it.
+
+    Raises
+    ------
+    InputError
+        Where the card holds NaN or infinity, before anything is written.
     """
     from safetensors.torch import save as encode
 
     assert set(tensors) <= set(NETWORKS), f"networks are {NETWORKS}"
     store = Store(url)
-    weights: dict[str, bytes] = {}
-    networks: dict[str, dict[str, Any]] = {}
-    for name, state in tensors.items():
-        weights[name] = encode({key: value.detach().cpu().contiguous() for key, value in state.items()})
-        networks[name] = {
-            "file": f"{name}.safetensors",
-            "sha256": hashlib.sha256(weights[name]).hexdigest(),
-            "parameters": sum(value.numel() for value in state.values()),
-        }
+    weights = {
+        name: encode({key: value.detach().cpu().contiguous() for key, value in state.items()})
+        for name, state in tensors.items()
+    }
+    networks = {
+        name: NetworkFile(f"{name}.safetensors", _digest(weights[name]), sum(value.numel() for value in state.values()))
+        for name, state in tensors.items()
+    }
     try:
         data = json.dumps(asdict(replace(card, networks=networks)), indent=2, allow_nan=False).encode()
     except ValueError as error:
@@ -97,35 +143,61 @@ def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
             "leaves; lower fit.learning_rate."
         ) from error
     written = _card(data, store.name(CARD))
-    store.delete(CARD)
+    store.delete(CARD)  # first, so that no card ever describes weights that are not its own
     for name in NETWORKS:
         if name in weights:
-            store.put(networks[name]["file"], weights[name])
+            store.put(networks[name].file, weights[name])
         else:
             store.delete(f"{name}.safetensors")
     store.put(CARD, data)
     return written
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def place(url: str) -> str:
-    """Where the model `url` lies: the name of a model that comes with the package, else a folder or storage URL."""
+    """Return the folder of a model, which may be the name of a shipped one."""
     shipped = resources.files("raycluster.models") / SHIPPED / url
     return str(shipped) if url.isidentifier() and (shipped / CARD).is_file() else url
 
 
 def load_card(url: str) -> tuple[Card, str]:
-    """The card of the model at `url`, and the SHA-256 of its bytes in hex, which stands for the whole model.
+    """Return the card of a model and the SHA-256 of it, which stands for the model.
 
-    Raises InputError where there is none, or it is not one this version can read.
+    Raises InputError where there is none, or where this version cannot read it.
     """
     store = Store(place(url))
     data = store.get(CARD)
     if data is None:
         raise InputError(f"{url} holds no trained model: there is no {CARD}.")
-    return _card(data, store.name(CARD)), hashlib.sha256(data).hexdigest()
+    return _card(data, store.name(CARD)), _digest(data)
 
 
 def _card(data: bytes, name: str) -> Card:
+    """Return the card in the bytes of the file `name`."""
+    values = _readable(data, name)
+    values.setdefault("strength", {})
+    types = kinds(Card)
+    if missing := sorted(types.keys() - values.keys()):
+        raise InputError(f"{name} lacks {', '.join(missing)}.")
+    if unknown := sorted(values.keys() - types.keys()):
+        raise InputError(f"{name} has unknown keys: {', '.join(unknown)}.")
+    typed: dict[str, Any] = {"training": _training(values["training"], name)}
+    for key in [key for key in types if key not in typed]:
+        try:
+            typed[key] = msgspec.convert(values[key], types[key])
+        except msgspec.ValidationError as error:
+            raise InputError(f"The value of '{key}' in {name} has the wrong type: {error}.") from error
+    # Whole numbers stay whole where a float is allowed, so that a card reads back as it was written.
+    card = Card(**{key: typed[key] if key in ("training", "networks", "data") else values[key] for key in types})
+    _require_consistency(card, values, name)
+    return card
+
+
+def _readable(data: bytes, name: str) -> dict[str, Any]:
+    """Return the values of a card of the format that this version reads."""
     try:
         values = json.loads(data)
     except ValueError as error:
@@ -137,25 +209,27 @@ def _card(data: bytes, name: str) -> Card:
             f"{name} is of format {values['format']!r}, and raycluster {__version__} reads format {FORMAT}; "
             "use the version that trained the model."
         )
-    hints = typing.get_type_hints(Card)
-    values.setdefault("strength", {})
-    if missing := sorted(hints.keys() - values.keys()):
-        raise InputError(f"{name} lacks {', '.join(missing)}.")
-    if unknown := sorted(values.keys() - hints.keys()):
-        raise InputError(f"{name} has unknown keys: {', '.join(unknown)}.")
-    hints["training"] = dict[str, Any]
-    for key, hint in hints.items():
-        if not _fits(values[key], hint):
-            raise InputError(f"The value of '{key}' in {name} has the wrong type.")
-    for network, entry in values["networks"].items():
-        if network not in NETWORKS or entry.keys() != _ENTRY or entry["file"] != f"{network}.safetensors":
+    return values
+
+
+def _require_consistency(card: Card, values: dict[str, Any], name: str) -> None:
+    """Raise InputError where a card holds what `save` never writes."""
+    for network, entry in card.networks.items():
+        is_ours = network in NETWORKS and entry.file == f"{network}.safetensors"
+        if not is_ours or asdict(entry) != values["networks"][network]:
             raise InputError(f"{name} describes a network '{network}' that raycluster does not write.")
-    if values["strength"] and values["strength"].keys() != set(WEIGHTS):
+    if [asdict(entry) for entry in card.data] != values["data"]:
+        raise InputError(f"{name} has unknown keys in its 'data'.")
+    if unknown := sorted(card.thresholds.keys() - set(THRESHOLDS)):
+        raise InputError(f"{name} has unknown thresholds: {', '.join(unknown)}.")
+    if card.strength and card.strength.keys() != set(WEIGHTS):
         raise InputError(f"{name} does not hold the weights of strength that raycluster writes: {', '.join(WEIGHTS)}.")
-    return Card(**{**values, "training": _training(values["training"], name)})
 
 
-def _training(values: dict[str, Any], name: str) -> TrainingConfig:
+def _training(values: Any, name: str) -> TrainingConfig:
+    """Return the training configuration of a card, all of whose keys must be there."""
+    if not isinstance(values, dict):
+        raise InputError(f"The value of 'training' in {name} has the wrong type: it must be a mapping of keys.")
     try:
         training = apply(TrainingConfig(), values, "it", "training.")
     except ConfigError as error:
@@ -165,52 +239,41 @@ def _training(values: dict[str, Any], name: str) -> TrainingConfig:
     return training
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value is of the annotated type."""
-    kind, inner = typing.get_origin(hint), typing.get_args(hint)
-    if kind is types.UnionType:
-        return any(_fits(value, choice) for choice in inner)
-    if kind is dict:
-        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
-    if kind is list:
-        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
-    return hint is Any or type(value) is hint or (hint is float and type(value) is int)
-
-
 def load_network(url: str, card: Card, name: str) -> "dict[str, Tensor]":
-    """The state of network `name` of the model at `url`, on the CPU; parsed only if its bytes are those of the card.
+    """Return the state of a network of a model, on the CPU.
 
-    Raises InputError where they are missing, others, or no safetensors.
+    Bytes are parsed only if their SHA-256 is the card's.
+
+    Parameters
+    ----------
+    url
+        Folder or storage URL of the model, or the name of a shipped one.
+    card
+        Its card.
+    name
+        `filter` or `predictor`.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, was changed, or is no safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as decode
 
     store, entry = Store(place(url)), card.networks[name]
-    data = store.get(entry["file"])
+    data = store.get(entry.file)
     if data is None:
-        raise InputError(f"The model {url} is incomplete: there is no {entry['file']}.")
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise InputError(f"{store.name(entry['file'])} was changed or damaged; its SHA-256 is not the card's.")
+        raise InputError(f"The model {url} is incomplete: there is no {entry.file}.")
+    if _digest(data) != entry.sha256:
+        raise InputError(f"{store.name(entry.file)} was changed or damaged; its SHA-256 is not the card's.")
     try:
         return decode(data)
     except SafetensorError as error:
-        raise InputError(f"{store.name(entry['file'])} is no safetensors file: {error}.") from error
-
-
-def require_width(card: Card, width: int, k: int, url: str) -> None:
-    """Raise InputError unless the model at `url` fits embeddings of `width` and `k` neighbors a row."""
-    if card.embedding_width not in (None, width):
-        raise InputError(
-            f"The model {url} was trained on embeddings of width {card.embedding_width}, these have {width}; "
-            "train one with gram tokens to be free of the width."
-        )
-    if card.k != k and card.training.predictor.form != "relative":
-        raise InputError(
-            f"The model {url} was trained on {card.k} neighbors a row, and knn.k is {k}; make it {card.k}."
-        )
+        raise InputError(f"{store.name(entry.file)} is no safetensors file: {error}.") from error
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a trained model, read without importing it."""
+    """Return the versions of what decides a trained model, read without importing it."""
     own = {"raycluster": __version__, "python": platform.python_version()}
-    return own | {name: metadata.version(name) for name in _PACKAGES}
+    return own | {name: metadata.version(name) for name in PACKAGES}

@@ -27,13 +27,14 @@ from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
 from raycluster.models.blocks import CPU_BLOCK, BlockRunner, block_size
 from raycluster.models.build import Network, NetworkName, build_network
 from raycluster.models.calibration import probability
-from raycluster.models.card import Card, load_network, require_width
+from raycluster.models.card import Card, load_network
 from raycluster.models.forms import Background, ContextForm, PairForm, RelativeForm, RowForm, VectorForm, to_float32
 from raycluster.models.neighborhoods import Neighborhoods, free_bytes
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.requirements import require_width
 from raycluster.models.set_statistics import SetStatistics
 
 

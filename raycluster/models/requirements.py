@@ -1,21 +1,22 @@
-"""What a configuration asks of a model, and the model that answers."""
+"""What a configuration needs of a model, and the model that it uses."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from raycluster.config.stages import Config
 from raycluster.config.stored import stored_config
-from raycluster.errors import ConfigError
-from raycluster.models.card import load_card
+from raycluster.errors import ConfigError, InputError
+from raycluster.models.card import Card, load_card
 
 FORMS = {"recall": ("pair",), "all": ("row", "relative", "linkage", "distance")}
-"""Forms of predictor that can score what relations.score says."""
+"""Forms of predictor that compute the scores of relations.score."""
 
 
 def with_model(config: Config) -> Config:
-    """The configuration with the digest of its model filled in.
+    """Return the configuration with the digest of its model filled in.
 
-    Raises ConfigError where a recipe needs a model and none is given, where the model lacks a network or another digest
-    is pinned, and InputError where the folder holds no model.
+    A configuration that needs no model loses it. Raises InputError where the folder holds no model. Raises ConfigError
+    where a model is needed and missing, where it lacks what the configuration needs, and where another digest is pinned.
     """
     if not config.needs_model:
         return dataclasses.replace(config, model=None, model_digest=None)
@@ -23,37 +24,71 @@ def with_model(config: Config) -> Config:
         raise ConfigError(f"The recipe {config.recipe} needs a trained model: give --model, a folder of jobs/train.py.")
     card, digest = load_card(config.model)
     if config.model_digest not in (None, digest):
-        raise ConfigError(f"The model {config.model} is {digest[:12]}..., not {config.model_digest} as asked for.")
-    wanted = {"filter": config.topk.predict, "predictor": config.relations.score != "none"}
-    for name, needed in wanted.items():
-        if needed and name not in card.networks:
-            raise ConfigError(
-                f"The model {config.model}, of recipe {card.recipe}, has no {name}, but this recipe asks it."
-            )
-    predictor = card.training.predictor
-    if wanted["predictor"] and predictor.form not in FORMS[config.relations.score]:
-        forms = " or ".join(FORMS[config.relations.score])
         raise ConfigError(
-            f"relations.score {config.relations.score} asks a predictor of form {forms}, and that of the model "
-            f"{config.model} is of form {predictor.form}."
+            f"The model {config.model} is {digest[:12]}..., but the run needs {config.model_digest}; use the model that "
+            "the run started with."
         )
-    if wanted["predictor"] and predictor.encodes != config.contexts.encode:
-        raise ConfigError(
-            f"The predictor of {config.model} reads {'contexts' if predictor.encodes else 'no contexts'}; "
-            f"set contexts.encode to {str(predictor.encodes).lower()}."
-        )
-    counted = config.topk.predict or config.topk.source is not None
-    if predictor.encoder.mask != "none" and wanted["predictor"] and not counted:
-        raise ConfigError(f"The predictor of {config.model} looks at Top-K neighbors; set topk.predict or topk.source.")
+    for sentence in _missing(config, card):
+        raise ConfigError(sentence)
     return dataclasses.replace(config, model_digest=digest)
 
 
+def _missing(config: Config, card: Card) -> Iterator[str]:
+    """Yield a sentence per need of a configuration that a model does not meet."""
+    score = config.relations.score
+    needs = {"filter": config.topk.predict, "predictor": score != "none"}
+    for name, is_needed in needs.items():
+        if is_needed and name not in card.networks:
+            yield f"The model {config.model}, of recipe {card.recipe}, has no {name}, but this recipe needs one."
+    if score == "none":
+        return
+    predictor = card.training.predictor
+    if predictor.form not in FORMS[score]:
+        yield (
+            f"relations.score {score} needs a predictor of form {' or '.join(FORMS[score])}, and that of the model "
+            f"{config.model} is of form {predictor.form}."
+        )
+    if predictor.encodes != config.contexts.encode:
+        yield (
+            f"The predictor of {config.model} reads {'contexts' if predictor.encodes else 'no contexts'}; "
+            f"set contexts.encode to {str(predictor.encodes).lower()}."
+        )
+    has_topk = config.topk.predict or config.topk.source is not None
+    if predictor.encoder.mask != "none" and not has_topk:
+        yield f"The predictor of {config.model} reads Top-K neighbors; set topk.predict or topk.source."
+
+
+def require_width(card: Card, width: int, k: int, url: str) -> None:
+    """Raise InputError unless a model fits a set.
+
+    Parameters
+    ----------
+    card
+        The model's card.
+    width
+        Dimensions of the set's embeddings.
+    k
+        Length of its neighbor lists. Predictors of form relative fit any.
+    url
+        The model, as error sentences name it.
+    """
+    if card.embedding_width not in (None, width):
+        raise InputError(
+            f"The model {url} was trained on embeddings of width {card.embedding_width}, these have {width}; "
+            "train one with gram tokens to be free of the width."
+        )
+    if card.k != k and card.training.predictor.form != "relative":
+        raise InputError(
+            f"The model {url} was trained on {card.k} neighbors per row, and knn.k is {k}; make it {card.k}."
+        )
+
+
 def thresholds_of(config: Config) -> dict[str, float]:
-    """What the configuration's model was calibrated to; empty without a model."""
+    """Return what the configuration's model was calibrated to; empty without a model."""
     return {} if config.model is None else load_card(config.model)[0].thresholds
 
 
 def recipe_of(model: str) -> Config:
-    """The cluster configuration that a model was trained for."""
+    """Return the configuration that a model was trained for."""
     card, _ = load_card(model)
     return stored_config(card.config, f"{model}/card.json")

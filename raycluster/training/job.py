@@ -29,7 +29,7 @@ from raycluster.errors import ConfigError
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Progress
 from raycluster.models import card as folder
-from raycluster.models.card import Card
+from raycluster.models.card import Card, TrainingSet
 from raycluster.models.requirements import with_model
 from raycluster.pipeline import run as pipeline
 from raycluster.storage.object_store import Store
@@ -113,7 +113,7 @@ def train(args: TrainArgs) -> dict[str, Any]:
 
 
 def _summary(url: str, card: Card) -> dict[str, Any]:
-    networks = {name: entry["parameters"] for name, entry in card.networks.items()}
+    networks = {name: entry.parameters for name, entry in card.networks.items()}
     return {
         "model": url, "recipe": card.recipe, "parameters": networks, "thresholds": card.thresholds,
         "metrics": card.metrics, "seconds": card.seconds,
@@ -145,7 +145,7 @@ class Job:
         self.thresholds: dict[str, float] = {}
         self.tensors: dict[str, dict[str, Tensor]] = {}
         self.history: dict[str, Any] = {}
-        self.data: list[dict[str, Any]] = []
+        self.data: list[TrainingSet] = []
         self.inputs: list[tuple[str, str, dict[str, Any]]] = [(url, args.label_column, {}) for url in args.input]
         self.width: int | None = None
 
@@ -199,7 +199,7 @@ class Job:
                 self.thresholds |= found
                 curves |= dict.fromkeys(found, curve)
                 curves |= {"reliability": fitted_to.reliability, "edges": fitted_to.edge_curve}
-                urls = [self.data[number]["url"] for number in chosen]
+                urls = [self.data[number].url for number in chosen]
                 metrics["predictor"] = {**best, **fitted_to.metrics, "calibrated_on": urls}
                 if config.relations.score == "all":
                     calibrated = with_model(dataclasses.replace(config, model=self._interim("limited")))
@@ -261,17 +261,17 @@ class Job:
     def _describe(self, sets: list[LabelledSet]) -> None:
         """What the card says of the data; refuses sets of several widths where a network reads vectors."""
         self.data = [
-            {
-                "url": part.tables.name.removeprefix(f"{Store(self.work).url}/"),
-                "rows": part.tables.rows,
-                "identities": len(np.unique(part.identity[part.identity != UNKNOWN])),
-                "width": part.vectors.shape[1],
-                "fingerprint": fingerprint(part.tables.folder.plan.input),
-            }
+            TrainingSet(
+                url=part.tables.name.removeprefix(f"{Store(self.work).url}/"),
+                rows=part.tables.rows,
+                identities=len(np.unique(part.identity[part.identity != UNKNOWN])),
+                width=part.vectors.shape[1],
+                fingerprint=fingerprint(part.tables.folder.plan.input),
+            )
             for part in sets
         ]
         if self.args.training.reads_vectors:
-            widths = sorted({entry["width"] for entry in self.data})
+            widths = sorted({entry.width for entry in self.data})
             if len(widths) > 1:
                 raise ConfigError(
                     f"The sets are of widths {', '.join(map(str, widths))}, and recipe {self.args.settings.recipe} reads "

@@ -60,7 +60,7 @@ def test_models_hold_the_parts_of_their_recipe_and_tau_from_held_out_identities(
         assert (card.recipe, card.k, card.embedding_width) == (recipe, 16, 48)
         assert card.thresholds.keys() == {"eta", "slope", "intercept"}
         assert [look["step"] for look in card.history["predictor"]] == [40, 80, 120]
-        parameters[recipe] = card.networks["predictor"]["parameters"]
+        parameters[recipe] = card.networks["predictor"].parameters
     assert parameters["face-transformer"] == sum(parameters[recipe] for recipe in RECIPES[1:])
     assert load_card(models["face-transformer"])[0].metrics["predictor"]["average_precision"] > 0.85
     assert load_card(models["face-transformer-only-re"])[0].metrics["predictor"]["average_precision"] > 0.97

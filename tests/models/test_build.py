@@ -29,4 +29,4 @@ def test_the_shipped_model_fits_the_network_of_today():
     card, _ = load_card("auto")
     network = build_network("predictor", card)
     network.load_state_dict(load_network("auto", card, "predictor"))
-    assert sum(value.numel() for value in network.parameters()) == card.networks["predictor"]["parameters"]
+    assert sum(value.numel() for value in network.parameters()) == card.networks["predictor"].parameters

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from raycluster.config.networks import EncoderConfig, FilterConfig, FitConfig, PredictorConfig, TrainingConfig
 from raycluster.errors import InputError
 from raycluster.models import card as folder
-from raycluster.models.card import Card
+from raycluster.models.card import Card, NetworkFile, TrainingSet
 from raycluster.models.strength import WEIGHTS
 from raycluster.storage.object_store import Store
 
@@ -33,7 +33,7 @@ CARD = Card(
     training=TRAINING,
     k=80,
     embedding_width=512,
-    data=[{"url": "s3://bucket/train", "rows": 1000, "identities": 50, "width": 512, "fingerprint": "abc"}],
+    data=[TrainingSet("s3://bucket/train", rows=1000, identities=50, width=512, fingerprint="abc")],
     thresholds={"theta": 0.22, "eta": 0.9, "slope": 1, "intercept": -0.1},
     curves={"edges": [{"threshold": 0.1, "precision": 1.0, "recall": 0.3, "edges": 12}]},
     confidence=[{"low": 1, "high": 10, "count": 3, "share": 0.5, "mean_error": 1.5}],
@@ -68,7 +68,7 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     text = (tmp_path / "model" / "card.json").read_bytes()
     assert digest == sha256(text).hexdigest()
     assert text.startswith(b'{\n  "format": 1,\n  "recipe": "s1",\n')
-    assert {name: entry["parameters"] for name, entry in card.networks.items()} == {"filter": 13, "predictor": 7}
+    assert {name: entry.parameters for name, entry in card.networks.items()} == {"filter": 13, "predictor": 7}
     for name, state in tensors().items():
         read = folder.load_network(url, card, name)
         assert read.keys() == state.keys()
@@ -147,9 +147,18 @@ def test_a_card_that_is_no_json(tmp_path: Path, text: bytes) -> None:
         (lambda card: card.update(k="80"), "The value of 'k' in .* has the wrong type."),
         (lambda card: card.update(k=True), "The value of 'k' in .* has the wrong type."),
         (lambda card: card.update(embedding_width=1.5), "The value of 'embedding_width' in .* has the wrong type."),
-        (lambda card: card["thresholds"].update(eta=None), "The value of 'thresholds' in .* has the wrong type."),
+        (
+            lambda card: card["thresholds"].update(eta=None),
+            "The value of 'thresholds' in .* has the wrong type: Expected `float`, got `null`",
+        ),
         (lambda card: card.update(strength={"row": "1"}), "The value of 'strength' in .* has the wrong type."),
         (lambda card: card.update(strength={"row": 1.0}), "does not hold the weights of strength .*: intercept, row, "),
+        (lambda card: card["thresholds"].update(teta=0.1), "has unknown thresholds: teta."),
+        (lambda card: card["data"][0].update(more=1), "has unknown keys in its 'data'."),
+        (lambda card: card["data"][0].pop("width"), "The value of 'data' in .* has the wrong type: .*`width`"),
+        (lambda card: card["data"][0].update(rows="9"), "The value of 'data' in .* has the wrong type: .*rows"),
+        (lambda card: card["curves"]["edges"][0].update(recall="1"), "The value of 'curves' in .* has the wrong type"),
+        (lambda card: card["history"].update(filter=3), "The value of 'history' in .* has the wrong type"),
         (lambda card: card.update(data=[1]), "The value of 'data' in .* has the wrong type."),
         (lambda card: card.update(training=[]), "The value of 'training' in .* has the wrong type."),
         (lambda card: card["training"].update(sed=1), "no usable training configuration: it sets 'training.sed'"),
@@ -160,7 +169,11 @@ def test_a_card_that_is_no_json(tmp_path: Path, text: bytes) -> None:
         ),
         (lambda card: card["training"]["filter"].pop("beta"), "lacks keys of its training configuration."),
         (lambda card: card["networks"].update(judge=card["networks"]["filter"]), "describes a network 'judge'"),
-        (lambda card: card["networks"]["filter"].pop("sha256"), "describes a network 'filter'"),
+        (
+            lambda card: card["networks"]["filter"].pop("sha256"),
+            "The value of 'networks' in .* has the wrong type: .*`sha256`",
+        ),
+        (lambda card: card["networks"]["filter"].update(more=1), "describes a network 'filter'"),
         (lambda card: card["networks"]["filter"].update(file="../x"), "describes a network 'filter'"),
     ],
 )
@@ -220,20 +233,6 @@ def test_weights_that_are_no_safetensors_though_the_card_says_so(tmp_path: Path,
         folder.load_network(str(tmp_path), folder.load_card(str(tmp_path))[0], "filter")
 
 
-def test_a_model_fits_the_width_and_k_it_was_trained_with() -> None:
-    folder.require_width(CARD, 512, 80, "m")
-    folder.require_width(replace(CARD, embedding_width=None), 384, 80, "m")
-    with pytest.raises(InputError) as error:
-        folder.require_width(CARD, 384, 80, "m")
-    assert str(error.value) == (
-        "The model m was trained on embeddings of width 512, these have 384; "
-        "train one with gram tokens to be free of the width."
-    )
-    with pytest.raises(InputError) as error:
-        folder.require_width(CARD, 512, 40, "m")
-    assert str(error.value) == "The model m was trained on 80 neighbors a row, and knn.k is 40; make it 80."
-
-
 def test_versions_name_what_decides_a_model() -> None:
     versions = folder.versions()
     assert list(versions) == ["raycluster", "python", "torch", "numpy", "ray", "infomap"]
@@ -257,3 +256,19 @@ def test_every_training_configuration_survives_json(tmp_path: Path) -> None:
         read = folder.load_card(str(tmp_path))[0].training
         assert read == training
         assert asdict(read) == asdict(training)
+
+
+def test_entries_of_a_card_have_types(tmp_path: Path) -> None:
+    saved = folder.save(str(tmp_path), CARD, tensors())
+    entry = saved.networks["filter"]
+    assert entry == NetworkFile("filter.safetensors", sha256((tmp_path / entry.file).read_bytes()).hexdigest(), 13)
+    assert saved.data[0].rows == 1000
+
+
+def test_the_card_that_comes_with_the_package_reads_as_it_was_written() -> None:
+    card, digest = folder.load_card("auto")
+    data = Path(folder.place("auto"), "card.json").read_bytes()
+    assert digest == sha256(data).hexdigest()
+    assert json.loads(json.dumps(asdict(card))) == json.loads(data)
+    assert card.networks["predictor"].parameters == 330057
+    assert (card.data[0].rows, card.thresholds["eta"]) == (5930, 0.6)

@@ -14,7 +14,7 @@ import pytest
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.models.requirements import recipe_of, thresholds_of, with_model
+from raycluster.models.requirements import recipe_of, require_width, thresholds_of, with_model
 from support import tiny
 
 Model = Callable[..., str]
@@ -82,30 +82,30 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_another_model_than_the_pinned_one_is_refused(model: Model) -> None:
     url = model()
     digest = sha256(Path(url, "card.json").read_bytes()).hexdigest()
-    expected = f"The model {url} is {digest[:12]}..., not {'0' * 64} as asked for."
+    expected = (
+        f"The model {url} is {digest[:12]}..., but the run needs {'0' * 64}; use the model that the run started with."
+    )
     assert refusal(replace(config("sdt-row", url), model_digest="0" * 64)) == expected
 
 
 def test_a_model_that_lacks_a_network_is_refused(model: Model) -> None:
     url = model("none", recipe="fc-es-topk")
-    expected = f"The model {url}, of recipe fc-es-topk, has no predictor, but this recipe asks it."
+    expected = f"The model {url}, of recipe fc-es-topk, has no predictor, but this recipe needs one."
     assert refusal(config("sdt-row", url)) == expected
     card = Path(url, "card.json")
     values = json.loads(card.read_text())
     values["networks"] = {}
     card.write_text(json.dumps(values))
-    expected = f"The model {url}, of recipe fc-es-topk, has no filter, but this recipe asks it."
+    expected = f"The model {url}, of recipe fc-es-topk, has no filter, but this recipe needs one."
     assert refusal(config("fc-es-topk", url)) == expected
 
 
 def test_a_predictor_of_the_other_form_is_refused(model: Model) -> None:
     url = model("row")
-    expected = f"asks a predictor of form pair, and that of the model {url} is of form row."
+    expected = f"needs a predictor of form pair, and that of the model {url} is of form row."
     assert refusal(config("diff-cluster", url)) == f"relations.score recall {expected}"
     url = model("pair", recipe="diff-cluster")
-    expected = (
-        f"asks a predictor of form row or relative or linkage or distance, and that of the model {url} is of form pair."
-    )
+    expected = f"needs a predictor of form row or relative or linkage or distance, and that of the model {url} is of form pair."
     assert refusal(config("sdt-row", url)) == f"relations.score all {expected}"
 
 
@@ -123,7 +123,7 @@ def test_a_predictor_reads_contexts_exactly_where_they_are_encoded(model: Model)
 def test_a_predictor_that_looks_at_top_k_needs_them(model: Model, mask: str) -> None:
     url = model("row", mask)
     said = refusal(config("sdt-row", url, topk={"predict": False}))
-    assert said == f"The predictor of {url} looks at Top-K neighbors; set topk.predict or topk.source."
+    assert said == f"The predictor of {url} reads Top-K neighbors; set topk.predict or topk.source."
     with_model(config("sdt-row", url))
 
 
@@ -167,3 +167,22 @@ def test_resolving_a_model_imports_neither_torch_nor_ray(model: Model) -> None:
         "assert not {'torch', 'ray', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, model()], check=True)
+
+
+def test_a_model_fits_the_width_and_k_it_was_trained_with(tmp_path: Path) -> None:
+    card = tiny.model(tmp_path, "pair", recipe="diff-cluster", embedding_width=512)
+    require_width(card, 512, tiny.K, "m")
+    require_width(replace(card, embedding_width=None), 384, tiny.K, "m")
+    with pytest.raises(InputError) as error:
+        require_width(card, 384, tiny.K, "m")
+    assert str(error.value) == (
+        "The model m was trained on embeddings of width 512, these have 384; "
+        "train one with gram tokens to be free of the width."
+    )
+    with pytest.raises(InputError) as error:
+        require_width(card, 512, 40, "m")
+    assert str(error.value) == "The model m was trained on 12 neighbors per row, and knn.k is 40; make it 12."
+
+
+def test_a_predictor_of_form_relative_fits_any_k(tmp_path: Path) -> None:
+    require_width(tiny.model(tmp_path, "relative", recipe="auto"), 99, 40, "m")

@@ -157,7 +157,7 @@ def test_embeddings_of_another_width_are_refused(tmp_path: Path) -> None:
 
 def test_a_model_of_another_k_is_refused(tmp_path: Path) -> None:
     tiny.model(tmp_path / "model", "linkage", recipe="face-transformer", thresholds={"eta": 0.5})
-    with pytest.raises(InputError, match=r"was trained on 12 neighbors a row, and knn\.k is 9; make it 12"):
+    with pytest.raises(InputError, match=r"was trained on 12 neighbors per row, and knn\.k is 9; make it 12"):
         tiny.run(tmp_path, "face-transformer", knn={"k": 9}, model=str(tmp_path / "model"))
 
 

@@ -192,7 +192,7 @@ def test_limits_that_neither_configuration_nor_model_has_are_refused_by_name(tmp
 
 def test_a_model_of_another_k_is_refused(tmp_path: Path) -> None:
     tiny.model(tmp_path / "model", "row", thresholds=CALIBRATED)
-    with pytest.raises(InputError, match=r"was trained on 12 neighbors a row, and knn\.k is 9; make it 12"):
+    with pytest.raises(InputError, match=r"was trained on 12 neighbors per row, and knn\.k is 9; make it 12"):
         tiny.run(tmp_path, "sdt-row", knn={"k": 9}, model=str(tmp_path / "model"))
 
 

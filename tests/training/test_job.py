@@ -92,8 +92,8 @@ def test_a_model_is_its_weights_and_a_card_that_tells_all(model):
     assert card.thresholds["eta"] in [point["threshold"] for point in card.curves["eta"]]
     assert tuple(card.strength) == WEIGHTS
     assert sum(line["count"] for line in card.curves["strength"]) == card.metrics["strength"]["rows"] > 100
-    assert card.data[0]["rows"] == 2500
-    assert card.data[0]["identities"] > 100
+    assert card.data[0].rows == 2500
+    assert card.data[0].identities > 100
     assert [look["step"] for look in card.history["predictor"]] == [50, 100, 150]
     assert card.metrics["predictor"]["average_precision"] > 0.9
     assert card.metrics["filter"]["error"] < card.metrics["filter"]["error_of_median"]
@@ -190,8 +190,8 @@ def test_generated_identities_are_sets_beside_the_labelled_ones(identities, tmp_
     settings = dataclasses.replace(args.settings, id_column="key", embedding_column="vector")
     train(dataclasses.replace(args, settings=settings, label_column="person"))
     card, _ = load_card(str(tmp_path / "model"))
-    assert [entry["rows"] for entry in card.data] == [2500, 700, 700]
-    assert [entry["url"] for entry in card.data[1:]] == ["generated/demo", "generated/long-tail"]
+    assert [entry.rows for entry in card.data] == [2500, 700, 700]
+    assert [entry.url for entry in card.data[1:]] == ["generated/demo", "generated/long-tail"]
     assert card.training.generated == 1400
     assert card.config["id_column"] == "key"
     assert sorted(os.listdir(tmp_path / "model")) == ["card.json", "filter.safetensors", "predictor.safetensors"]
@@ -321,7 +321,7 @@ def test_a_trained_filter_serves_another_recipe(identities, tmp_path):
     args = briefly(identities, tmp_path / "model")
     chosen = dataclasses.replace(args.training, filter=dataclasses.replace(args.training.filter, source=source))
     train(dataclasses.replace(args, training=chosen))
-    networks = [load_card(url)[0].networks["filter"]["sha256"] for url in (source, str(tmp_path / "model"))]
+    networks = [load_card(url)[0].networks["filter"].sha256 for url in (source, str(tmp_path / "model"))]
     assert networks[0] == networks[1]
 
 

@@ -90,7 +90,7 @@ def test_many_labels_tune_and_calibrate_and_the_model_serves_the_main_job(
     assert card.metrics["from"] == {"model": auto, "digest": digest}
     assert card.metrics["predictor"]["calibrated_on"] == [identities]
     assert card.thresholds["eta"] in [point["threshold"] for point in card.curves["eta"]]
-    assert [entry["rows"] for entry in card.data] == [2500, 900, 900, 900]
+    assert [entry.rows for entry in card.data] == [2500, 900, 900, 900]
     assert f_of(identities, tmp_path / "run", tuned) > 0.85
     by_auto, by_tuned = (
         f_of(identities, tmp_path / name, model, alone=True) for name, model in (("a", auto), ("t", tuned))
@@ -104,8 +104,8 @@ def test_few_labels_tune_and_the_calibration_is_kept(auto: str, few: str, tmp_pa
     card, source = card_of(tuned), card_of(auto)
     assert card.thresholds == source.thresholds
     assert card.metrics["predictor"] == {"calibrated_on": [], "kept": f"the calibration of {auto}"}
-    assert card.networks["predictor"]["sha256"] != source.networks["predictor"]["sha256"]
-    assert card.data[0]["rows"] == 2500
+    assert card.networks["predictor"].sha256 != source.networks["predictor"].sha256
+    assert card.data[0].rows == 2500
 
 
 def test_few_labels_without_a_model_are_calibrated_on_varied_sets(few: str, tmp_path: Path) -> None:
