@@ -9,14 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.storage.parquet_input import describe_input, encode_ranks, input_files, make_plan, plain_ids, pool
+from raycluster.storage.parquet_input import describe_input, input_files, plain_ids, read_vectors
+from support.inputs import VECTOR, plan_of, refusal, rows
 
-VECTOR = pa.list_(pa.float32())
 Write = Callable[..., None]
 
 
@@ -25,25 +23,6 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "input"
     path.mkdir()
     return path
-
-
-def rows(ids: Any, kind: pa.DataType | None = None, width: int = 2, vector: pa.DataType = VECTOR) -> pa.Table:
-    """A table of these ids with some vectors."""
-    ids = ids if isinstance(ids, pa.Array) else pa.array(ids, kind)
-    vectors = [[1.0 + row, *[1.0] * (width - 1)] for row in range(len(ids))]
-    return pa.table({"id": ids, "embedding": pa.array(vectors, vector)})
-
-
-def plan_of(folder: Path, shards: int | None = None, config: Config | None = None) -> tuple[dict[str, Any], list[Any]]:
-    return make_plan(config or Config(), describe_input(str(folder)), shards)
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        plan_of(folder)
-    said = str(caught.value)
-    assert "\n" not in said
-    return said
 
 
 def test_files_are_found_in_nested_folders_and_sorted_and_hidden_ones_are_skipped(folder: Path) -> None:
@@ -71,7 +50,7 @@ def test_a_hidden_part_of_the_path_to_the_input_hides_nothing(tmp_path: Path) ->
 
 def test_one_file_is_an_input_whatever_its_name(folder: Path) -> None:
     pq.write_table(rows([1, 2]), folder / "faces")
-    assert plan_of(folder / "faces")[0]["input"]["rows"] == 2
+    assert plan_of(folder / "faces")[0].input.rows == 2
 
 
 def test_missing_empty_and_parquetless_inputs_are_named(folder: Path) -> None:
@@ -92,113 +71,9 @@ def test_the_description_is_equal_until_a_file_changes_or_comes(folder: Path) ->
     assert describe_input(str(folder)) != changed
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "kind"),
-    [
-        ([30, -1], [7, 2], pa.int64()),
-        ([2**64 - 1, 5], [0, 2**63], pa.uint64()),
-        (["b", "a10"], ["ä", "a2"], pa.string()),
-        (["b", "a10"], ["ä", "a2"], pa.large_string()),
-        ([b"\xff", b""], [b"\x00", b"a"], pa.binary()),
-        ([b"\xff\x00", b"ab"], [b"\x00\x00", b"b\x01"], pa.binary(2)),
-    ],
-)
-def test_ranks_follow_the_order_of_the_ids_over_all_files(
-    folder: Path, first: list[Any], second: list[Any], kind: pa.DataType
-) -> None:
-    pq.write_table(rows(first, kind), folder / "a.parquet")
-    pq.write_table(rows(second, kind), folder / "b.parquet")
-    key = (lambda text: text.encode()) if isinstance(first[0], str) else (lambda value: value)
-    order = sorted([*first, *second], key=key)
-    _, ranks = plan_of(folder)
-    assert [rank.tolist() for rank in ranks] == [[order.index(one) for one in ids] for ids in (first, second)]
-    assert all(rank.dtype == np.int64 for rank in ranks)
-
-
-def test_dictionary_ids_rank_by_value_and_not_by_code(folder: Path) -> None:
-    pq.write_table(rows(pa.array(["z", "a", "m"]).dictionary_encode()), folder / "a.parquet")
-    plan, ranks = plan_of(folder)
-    assert ranks[0].tolist() == [2, 0, 1]
-    assert plan["input"]["id_type"] == "string"
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30, unique=True), st.integers(1, 4), st.data())
-def test_the_rank_of_an_id_does_not_depend_on_how_files_and_row_groups_cut_the_rows(
-    tmp_path_factory: pytest.TempPathFactory, ids: list[int], files: int, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("cut")
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(ids)), min_size=files - 1, max_size=files - 1)))
-    parts = [ids[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
-    for number, part in enumerate(parts):
-        pq.write_table(
-            rows(part, pa.int64()), folder / f"{number}.parquet", row_group_size=data.draw(st.integers(1, 9))
-        )
-    plan, ranks = plan_of(folder)
-    found = {}
-    for piece, rank in zip(plan["pieces"], ranks, strict=True):
-        part = parts[piece["file"]][piece["first_row"] : piece["first_row"] + piece["rows"]]
-        found.update(zip(part, rank.tolist(), strict=True))
-    assert found == {one: place for place, one in enumerate(sorted(ids))}
-
-
-def test_pieces_cover_every_row_once_in_runs_of_row_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raycluster.storage.parquet_input.SHARD_BYTES", 4 * 2 * 10)
-    pq.write_table(rows(range(47)), folder / "a.parquet", row_group_size=4)
-    pq.write_table(rows(range(100, 125)), folder / "b.parquet", row_group_size=25)
-    plan, ranks = plan_of(folder)
-    assert plan["shards"] == 8
-    assert [piece["rows"] for piece in plan["pieces"]] == [8, 8, 8, 8, 8, 7, 25]
-    groups = [(piece["file"], group) for piece in plan["pieces"] for group in piece["groups"]]
-    assert groups == [(0, group) for group in range(12)] + [(1, 0)]
-    for piece, rank in zip(plan["pieces"], ranks, strict=True):
-        assert len(rank) == piece["rows"]
-        first = 47 * piece["file"] + piece["first_row"]
-        assert rank.tolist() == list(range(first, first + piece["rows"]))
-
-
-def test_empty_files_and_row_groups_yield_no_piece_and_hurt_nothing(folder: Path) -> None:
-    pq.write_table(rows([], pa.int64()), folder / "a.parquet")
-    with pq.ParquetWriter(folder / "b.parquet", rows([1]).schema) as writer:
-        for ids in ([], [5, 3], [], [4]):
-            writer.write_table(rows(ids, pa.int64()))
-    plan, ranks = plan_of(folder)
-    assert plan["input"]["rows"] == 3
-    assert np.concatenate(ranks).tolist() == [2, 0, 1]
-    assert {piece["file"] for piece in plan["pieces"]} == {1}
-
-
 def test_an_input_without_any_row_is_refused(folder: Path) -> None:
     pq.write_table(rows([], pa.int64()), folder / "a.parquet")
     assert refusal(folder) == f"The input {folder} has no rows."
-
-
-def test_there_are_never_more_shards_than_rows_and_else_as_many_as_asked_for(folder: Path) -> None:
-    pq.write_table(rows([1, 2, 3]), folder / "a.parquet")
-    assert plan_of(folder)[0]["shards"] == 1
-    assert plan_of(folder, 2)[0]["shards"] == 2
-    assert plan_of(folder, 9)[0]["shards"] == 3
-
-
-def test_an_id_twice_names_both_files_and_rows(folder: Path) -> None:
-    pq.write_table(rows([5, 6, 7]), folder / "a.parquet", row_group_size=1)
-    pq.write_table(rows([8, 6]), folder / "b.parquet")
-    assert refusal(folder) == (
-        f"Column 'id' holds the id 6 twice: in {folder}/a.parquet row 1 and in {folder}/b.parquet row 1."
-    )
-
-
-def test_an_id_twice_in_one_file_names_both_rows_in_order(folder: Path) -> None:
-    pq.write_table(rows(["x", "p", "q", "p"]), folder / "a.parquet")
-    assert refusal(folder / "a.parquet") == (
-        f"Column 'id' holds the id 'p' twice: in {folder}/a.parquet row 1 and in {folder}/a.parquet row 3."
-    )
-
-
-def test_ids_of_two_types_are_refused_with_both_files(folder: Path) -> None:
-    pq.write_table(rows([1, 2]), folder / "a.parquet")
-    pq.write_table(rows(["1", "2"]), folder / "b.parquet")
-    assert refusal(folder) == (f"{folder}/b.parquet, column 'id' is string, but in {folder}/a.parquet it is int64.")
 
 
 def test_a_null_id_names_its_row(folder: Path) -> None:
@@ -291,7 +166,7 @@ def test_the_width_is_that_of_the_first_vector_there_is(folder: Path) -> None:
     table = pa.table({"id": [1, 2, 3], "embedding": pa.array([None, None, [1.0, 2.0, 3.0]], VECTOR)})
     pq.write_table(table, folder / "b.parquet")
     pq.write_table(pa.table({"id": [4], "embedding": pa.array([None], VECTOR)}), folder / "a.parquet")
-    assert plan_of(folder)[0]["input"]["width"] == 3
+    assert plan_of(folder)[0].input.width == 3
 
 
 @pytest.mark.parametrize(
@@ -300,7 +175,7 @@ def test_the_width_is_that_of_the_first_vector_there_is(folder: Path) -> None:
 def test_every_kind_of_list_has_a_width(folder: Path, kind: pa.DataType) -> None:
     values = [np.float16(1)] * 4 if kind.value_type == pa.float16() else [1.0] * 4
     pq.write_table(pa.table({"id": [1], "embedding": pa.array([values], kind)}), folder / "a.parquet")
-    assert plan_of(folder)[0]["input"]["width"] == 4
+    assert plan_of(folder)[0].input.width == 4
 
 
 def test_a_first_vector_of_zero_length_names_its_row(folder: Path) -> None:
@@ -325,24 +200,76 @@ def test_ids_lose_their_encoding_and_keep_their_values() -> None:
     assert plain_ids(pa.chunked_array([pa.array([b"ab"], pa.binary(2))])).type == pa.binary()
 
 
-def test_ranks_are_stored_as_a_plain_array() -> None:
-    data = encode_ranks(np.array([2, 0, 1], np.int64))
-    assert data.startswith(b"\x93NUMPY")
-    assert np.frombuffer(data[-24:], np.int64).tolist() == [2, 0, 1]
+KINDS = [pa.list_, pa.large_list, lambda value: pa.list_(value, 3)]
+
+
+def read(column, width=3):
+    return read_vectors(column, width, "here", 100)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "value", [pa.float16(), pa.float32(), pa.float64(), pa.int8(), pa.uint8(), pa.int32(), pa.int64()]
+)
+def test_every_list_of_numbers_is_read_with_nulls_marked(kind, value):
+    number = np.float16 if value == pa.float16() else int
+    rows = [[1, 2, 3], None, [4, None, 6], [7, 8, 9]]
+    column = pa.array([row and [v if v is None else number(v) for v in row] for row in rows], kind(value))
+    values, null = read(column)
+    assert null.tolist() == [False, True, True, False]
+    assert values.dtype.kind == "f"
+    assert values[[0, 3]].tolist() == [[1, 2, 3], [7, 8, 9]]
+    assert values[1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slices_are_read_from_where_they_start(kind):
+    rows = [[float(i), 0.5, None if i == 6 else -1.0] if i % 4 else None for i in range(20)]
+    column = pa.array(rows, kind(pa.float32()))
+    for start, length in ((0, 20), (3, 9), (5, 1), (8, 1), (19, 1), (4, 0)):
+        values, null = read(column.slice(start, length))
+        part = rows[start : start + length]
+        assert values.shape == (length, 3)
+        assert null.tolist() == [row is None or None in row for row in part]
+        good = [row for row in part if row and None not in row]
+        assert values[~null].tolist() == good
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_only_nulls_is_all_marked(kind):
+    values, null = read(pa.array([None, None], kind(pa.float32())))
+    assert null.tolist() == [True, True]
+    assert values.tolist() == [[0, 0, 0]] * 2
+
+
+def test_double_precision_is_kept_where_the_input_has_it():
+    values, _ = read(pa.array([[1e200, 1 / 3, 1.0]], pa.list_(pa.float64())))
+    assert values.tolist() == [[1e200, 1 / 3, 1.0]]
+
+
+def test_integers_beyond_single_precision_are_read():
+    values, null = read(pa.array([[2**24 + 1, 1, -(2**30)], [2**62, 0, 1]], pa.list_(pa.int64())))
+    assert null.tolist() == [False, False]
+    assert values.tolist() == [[2**24 + 1, 1, -(2**30)], [2.0**62, 0, 1]]
 
 
 @pytest.mark.parametrize(
-    ("shards", "workers", "nodes", "room", "smallest", "expected"),
+    ("rows", "words"),
     [
-        (100, None, 4, 128, 32, (100, 1)),
-        (8, None, 4, 128, 32, (8, 16)),
-        (100, 4, 4, 128, 32, (4, 32)),
-        (100, None, 16, 16, 16, (16, 16)),
-        (3, None, 0, 0, 1, (3, 1)),
+        ([[1.0, 2, 3], None, [1.0, 2]], "here, row 102: the vector has length 2, the first one has 3"),
+        ([[1.0, 2, 3], [1.0, 2, 3, 4], []], "here, row 101: the vector has length 4, the first one has 3"),
+        ([None, []], "here, row 101: the vector has zero length, the first one has 3"),
     ],
-    ids=["a worker a core", "few shards", "a worker a node", "a worker a GPU", "no node yet"],
 )
-def test_workers_fill_the_nodes_and_share_their_cores(
-    shards: int, workers: int | None, nodes: int, room: int, smallest: int, expected: tuple[int, int]
-) -> None:
-    assert pool(shards, workers, nodes, room, smallest) == expected
+def test_a_vector_of_another_length_is_named_by_its_row(rows, words):
+    for kind in (pa.list_, pa.large_list):
+        with pytest.raises(InputError, match=words):
+            read(pa.array(rows, kind(pa.float32())))
+
+
+def test_fixed_size_lists_of_another_width_are_refused():
+    column = pa.array([None, [1.0, 2.0]], pa.list_(pa.float32(), 2))
+    with pytest.raises(InputError, match="here, row 101: the vector has length 2, the first one has 3"):
+        read(column)
+    with pytest.raises(InputError, match="row 100: the vector has zero length"):
+        read(pa.array([[], []], pa.list_(pa.float32(), 0)))

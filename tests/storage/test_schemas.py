@@ -43,14 +43,15 @@ def rows_of(schema, rows=4):
 
 SCHEMAS = {
     "ingest": schemas.ingest(pa.int64(), 5),
-    "embeddings": schemas.embeddings(pa.string(), 5),
-    "lists": schemas.LISTS,
+    "embeddings": schemas.embeddings(pa.string()),
+    "coarse_lists": schemas.COARSE_LISTS,
     "knn": schemas.knn(3),
     "topk": schemas.TOPK,
     "contexts": schemas.contexts(4),
     "relations": schemas.relations(3),
     "edges": schemas.EDGES,
     "communities": schemas.COMMUNITIES,
+    "rejoined": schemas.REJOINED,
     "labels": schemas.labels(pa.string()),
     "clusters": schemas.clusters(pa.int64()),
     "dropped": schemas.dropped(pa.int64()),
@@ -84,7 +85,7 @@ def test_ids_of_every_type_come_back(name):
     vectors = unit_rows(4, 6, 0)
     rows = np.arange(4, dtype=np.int32)
     for ids in (pa.array(values, kind), pa.chunked_array([values[:1], values[1:]], kind)):
-        table = schemas.from_columns(schemas.embeddings(kind, 6), row=rows, id=ids, embedding=vectors)
+        table = schemas.from_columns(schemas.ingest(kind, 6), rank=rows, id=ids, embedding=vectors)
         back = through_parquet(table)
         assert back["id"].type == kind
         assert back["id"].to_pylist() == values
@@ -129,8 +130,8 @@ def test_strided_and_wider_arrays_are_stored_as_the_schema_says():
 def test_a_missing_column_or_a_wrong_width_is_refused():
     rows = np.arange(4, dtype=np.int32)
     with pytest.raises(KeyError, match="list"):
-        schemas.from_columns(schemas.LISTS, row=rows)
+        schemas.from_columns(schemas.COARSE_LISTS, row=rows)
     with pytest.raises(pa.ArrowInvalid):
         schemas.from_columns(schemas.relations(4), row=rows, score=np.zeros((4, 3), np.float32))
     with pytest.raises(pa.ArrowInvalid):
-        schemas.from_columns(schemas.LISTS, row=rows, list=np.array([2**40, 0, 0, 0]))
+        schemas.from_columns(schemas.COARSE_LISTS, row=rows, list=np.array([2**40, 0, 0, 0]))
