@@ -3,21 +3,16 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
 import raycluster
 from raycluster import Clusterer
-from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, recipe_names
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.evaluation.metrics import evaluate
-from raycluster.pipeline import run as pipeline
 from raycluster.stages import communities
 from support.data import identities, unit_rows
-from support.runs import labels
 
 SMALL = {"knn": {"k": 12}, "edges": {"threshold": 0.5}}
 
@@ -55,59 +50,6 @@ def test_every_recipe_without_a_network_finds_the_identities(recipe):
     found = fitted(vectors, overrides, recipe)
     assert bcubed_f(people, found.labels_) > 0.95
     assert found.threshold_ == (0.6 if recipe in ("cosine", "components") else None)
-
-
-OWN_STAGES = ("sdt-row", "diff-cluster", "fc-eser", "fc-es-topk", "face-transformer", "face-transformer-only-re")
-
-
-@pytest.mark.parametrize("recipe", OWN_STAGES)
-@pytest.mark.parametrize("model", [{}, {"model": "somewhere"}])
-def test_a_recipe_with_more_stages_is_refused_and_pointed_to_the_job(recipe, model):
-    with pytest.raises(ConfigError) as caught:
-        fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}, **model}, recipe)
-    assert str(caught.value) == f"The recipe {recipe} has stages of its own: use jobs/cluster.py with --model."
-
-
-def test_a_recipe_that_needs_a_model_says_so():
-    with pytest.raises(ConfigError, match=r"^The recipe hard-clusters needs a trained model: give --model"):
-        fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}}, "hard-clusters")
-
-
-def test_untouched_it_judges_by_the_shipped_model_as_the_job_does(tmp_path):
-    vectors, people = identities(40, 6, spread=0.4, width=48)
-    found = Clusterer().fit(vectors)
-    assert bcubed_f(people, found.labels_) > 0.95
-    assert found.threshold_ is None
-    order = np.random.default_rng(0).permutation(len(vectors))
-    assert evaluate(found.labels_[order], Clusterer().fit(vectors[order]).labels_)["bcubed"]["f"] == 1
-    columns = {"id": range(len(vectors)), "embedding": pa.array(list(vectors), pa.list_(pa.float32()))}
-    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-    pipeline.cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), load_config(), Execution("local"))
-    of_job = labels(tmp_path / "run")["cluster_id"].to_numpy()
-    assert evaluate(of_job, found.labels_)["bcubed"]["f"] == 1
-
-
-@pytest.mark.parametrize("length", [0.5, 4.0, 20.0])
-def test_untouched_it_finds_the_same_identities_wherever_the_set_lies(length):
-    vectors, people = identities(60, 8, spread=0.7, width=48)
-    padded = np.hstack([vectors, np.full((len(vectors), 4), length / 2, np.float32)])
-    found = Clusterer().fit_predict(padded)
-    assert bcubed_f(Clusterer().fit_predict(vectors), found) > 0.995
-    assert bcubed_f(people, found) > 0.995
-
-
-def test_a_threshold_is_refused_where_a_score_decides():
-    with pytest.raises(ConfigError, match=r"^edges\.threshold has no use in the recipe auto, .*--recipe cosine\.$"):
-        Clusterer(overrides=SMALL).fit(unit_rows(30, 8, 0))
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [{"knn": {"source": "knn.parquet"}}, {"edges": {"rule": "early-stop"}, "topk": {"source": "topk.parquet"}}],
-)
-def test_tables_from_elsewhere_are_refused_and_pointed_to_the_job(overrides):
-    with pytest.raises(ConfigError, match=r"^knn\.source and topk\.source are for jobs/cluster\.py; "):
-        fitted(unit_rows(30, 8, 0), overrides)
 
 
 def test_a_limit_that_only_a_model_could_give_is_refused():

@@ -25,7 +25,7 @@ def _lfw(real_data: Path, output: Path, recipe: str, overrides: dict[str, Any]) 
     source = str(real_data / "lfw_test.parquet")
     config = load_config(recipe, overrides, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local"))
-    kept = edges.load(open_run(str(output)))
+    kept = edges.edges_in_force(pipeline.open_run(str(output)))
     return len(kept["source"]), float(kept["weight"].sum(dtype=np.float64)), evaluate(EvaluateArgs(str(output), source))
 
 
