@@ -65,7 +65,7 @@ def within(name: str, prefix: str) -> bool:
     return f"{name}.".startswith(f"{prefix}.")
 
 
-@pytest.mark.xfail(strict=True, reason="communities > rejoin > in_memory > communities, until rejoin is a stage")
+
 def test_no_circle_among_modules() -> None:
     assert circles(graph()) == []
 

@@ -38,11 +38,11 @@ def test_a_process_finds_what_another_has_compiled() -> None:
 def test_a_kernel_is_dropped_when_one_that_it_calls_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {f"raycluster.{name}": tmp_path / f"{name}.py" for name in ("below", "above", "beside")}
+    names = {f"raycluster.kernels.{name}": tmp_path / f"{name}.py" for name in ("below", "above", "beside")}
     monkeypatch.setattr(package, "modules", lambda: names)
     monkeypatch.setattr(numba_cache, "modules", lambda: names)
     for path in names.values():
-        path.write_text("from raycluster import below\n" if path.stem == "above" else "")
+        path.write_text("from raycluster.kernels import below\n" if path.stem == "above" else "")
     cached = [
         tmp_path / "__pycache__" / f"{path.stem}.kernel-1.py311.{kind}"
         for path in names.values()
@@ -53,6 +53,6 @@ def test_a_kernel_is_dropped_when_one_that_it_calls_has_changed(
         path.touch()
     assert numba_cache.drop_stale() == []
     later = cached[0].stat().st_mtime + 5
-    os.utime(names["raycluster.below"], (later, later))
+    os.utime(names["raycluster.kernels.below"], (later, later))
     assert {path.name.split(".")[0] for path in numba_cache.drop_stale()} == {"below", "above"}
     assert [path.exists() for path in cached] == [False] * 4 + [True] * 2

@@ -8,16 +8,18 @@ from pathlib import Path
 
 from support.package import imports, modules
 
+CONSTANTS = ("raycluster.kernels.", "raycluster.limits.")
+"""Where modules lie whose constants kernels use; they are compiled in."""
+
 
 def drop_stale() -> list[Path]:
-    """Delete what is cached of kernels older than a module they import; returns the deleted files."""
+    """Delete the cached files of kernels that are older than what is compiled into them; returns these files."""
     dropped = []
     for name in modules():
-        files = cached(name)
-        if files and min(path.stat().st_mtime for path in files) < max(
-            modules()[one].stat().st_mtime for one in needs(name)
-        ):
-            dropped += files
+        if files := cached(name):
+            changed = max(modules()[one].stat().st_mtime for one in compiled_in(name))
+            if min(path.stat().st_mtime for path in files) < changed:
+                dropped += files
     for path in dropped:
         path.unlink(missing_ok=True)
     return dropped
@@ -29,10 +31,14 @@ def cached(module: str) -> list[Path]:
     return [file for kind in ("nbi", "nbc") for file in path.parent.glob(f"__pycache__/{path.stem}.*.{kind}")]
 
 
-def needs(module: str) -> set[str]:
-    """A module and all of the package that it imports, directly or through others."""
+def compiled_in(module: str) -> set[str]:
+    """A module and those of kernels and of their constants that it imports, directly or through others."""
     reached, new = set(), {module}
     while new:
         reached |= new
-        new = {name for one in new for name in imports(modules()[one]) if name in modules()} - reached
+        new = {name for one in new for name in imports(modules()[one]) if _compiles(name)} - reached
     return reached
+
+
+def _compiles(name: str) -> bool:
+    return name in modules() and (name.startswith(CONSTANTS) or "numba" in imports(modules()[name]))

@@ -16,6 +16,8 @@ from support.paths import ROOT
 sys.path.append(str(ROOT / "benchmarks"))
 import comparison.isolated as isolated
 
+pytestmark = pytest.mark.process
+
 LIMITS = isolated.Limits(seconds=60, gib=4)
 
 
