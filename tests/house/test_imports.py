@@ -65,7 +65,6 @@ def within(name: str, prefix: str) -> bool:
     return f"{name}.".startswith(f"{prefix}.")
 
 
-
 def test_no_circle_among_modules() -> None:
     assert circles(graph()) == []
 
