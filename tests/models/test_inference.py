@@ -319,7 +319,7 @@ def test_threads_of_torch_are_as_before_also_after_an_error(models, rows):
 def test_a_set_that_does_not_fit_the_model_is_refused(models, rows):
     url, card = models["row", "none"]
     similarity, facts = rows.similarity(), {"background": BACKGROUND}
-    with pytest.raises(InputError, match="trained on 12 neighbors a row"):
+    with pytest.raises(InputError, match="trained on 12 neighbors per row"):
         Predictor.open(url, card, rows.neighbor[:, :10], similarity[:, :10], rows.vectors, facts)
     with pytest.raises(InputError, match="embeddings of width 99"):
         Predictor.open(url, replace(card, embedding_width=99), rows.neighbor, similarity, rows.vectors, facts)
