@@ -1,7 +1,7 @@
-"""Convert features, labels and neighbor lists of research formats to the Parquet that the other jobs read."""
+"""Convert features, labels and neighbor lists of research formats to Parquet."""
 
 from raycluster.command_line import run_job
-from raycluster.storage.feature_files import ImportArgs, import_features
+from raycluster.commands.import_features import ImportArgs, main
 
 if __name__ == "__main__":
-    run_job(ImportArgs, import_features)
+    run_job(ImportArgs, main)

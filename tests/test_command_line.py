@@ -15,10 +15,10 @@ import tyro
 
 from raycluster.command_line import early_options, parse
 from raycluster.commands.cluster import ClusterArgs, with_recipe
+from raycluster.commands.import_features import ImportArgs
 from raycluster.config.stages import INTERNAL_KEYS, Config
 from raycluster.errors import ConfigError, InputError, StorageError
 from raycluster.evaluation.evaluate import EvaluateArgs
-from raycluster.storage.feature_files import ImportArgs
 from support import tiny
 from support.command_line import Outcome, call
 from support.paths import ROOT

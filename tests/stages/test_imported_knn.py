@@ -12,7 +12,7 @@ from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.pipeline import run as pipeline
-from raycluster.storage.feature_files import ImportArgs, import_features
+from raycluster.storage.feature_import import import_features
 from support.data import identities
 from support.runs import labels
 
@@ -26,7 +26,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     neighbor, similarity = exact_top_k(vectors, np.arange(len(vectors), dtype=np.int32), vectors, K)
     vectors.tofile(folder / "x.bin")
     np.savez(folder / "knn.npz", data=np.stack([neighbor, 1 - similarity], axis=1))
-    import_features(ImportArgs(str(folder / "x.bin"), str(folder / "out"), 24, None, str(folder / "knn.npz"), None))
+    import_features(str(folder / "x.bin"), str(folder / "out"), 24, knn=str(folder / "knn.npz"))
     return folder / "out"
 
 
