@@ -38,7 +38,7 @@ lint: .venv/installed .venv/lint/installed
 	$(BIN)/python -m pytest tests/house
 
 bench: .venv/installed
-	for script in jaccard density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for name in nep density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python -m benchmarks $$name || exit 1; done
 
 clean:
 	rm -rf .venv runs

@@ -1,0 +1,46 @@
+"""The command `python -m benchmarks NAME [options]`; without a name it lists the benchmarks."""
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+from benchmarks.measuring.script import run
+
+FOLDERS = ("kernels", "systems", "papers")
+
+
+def scripts() -> dict[str, Path]:
+    """Return the file of every benchmark by its name."""
+    root = Path(__file__).parent
+    return {
+        file.stem: file
+        for folder in FOLDERS
+        for file in sorted((root / folder).glob("*.py"))
+        if not file.stem.startswith("_")
+    }
+
+
+def listing() -> str:
+    """Return one line per benchmark: its folder, its name and the first line of its docstring."""
+    lines = ["usage: python -m benchmarks NAME [options]", ""]
+    for name, file in scripts().items():
+        docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+        lines.append(f"{file.parent.name}/{name:18} {docstring.partition(chr(10))[0]}")
+    return "\n".join(lines)
+
+
+def main(words: list[str]) -> None:
+    """Run the benchmark that the first word names; the others are its options."""
+    if not words or words[0] in ("-h", "--help"):
+        print(listing())
+        return
+    name, *options = words
+    if name not in scripts():
+        sys.exit(f"error: There is no benchmark '{name}'; python -m benchmarks lists them.")
+    module = importlib.import_module(f"benchmarks.{scripts()[name].parent.name}.{name}")
+    run(name, module.BENCHMARK, options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

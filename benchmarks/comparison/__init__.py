@@ -1,9 +1,0 @@
-"""What benchmarks/compare.py sets beside each other, and how a row of its table is made.
-
-baselines.py      clustering methods by well-kept libraries, their published settings and sweeps
-rank_order.py     approximate rank order, propagation.py  CDP: kernels of ours, for no library keeps them
-recipes.py        the recipes of this package, with a model where one is given
-prepared.py       a labelled set as arrays on disk that every row reads
-isolated.py       a call in a process of its own, under limits of time and memory
-quoted.py         numbers of papers, for methods that are not run
-"""

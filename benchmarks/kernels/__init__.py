@@ -1,0 +1,1 @@
+"""One kernel against a library, on arrays in memory."""

@@ -1,0 +1,116 @@
+"""NDDe, TPDi and density peaks of 1 million rows x 80 neighbors; NDDe beside a sparse matrix product (scipy).
+
+    python -m benchmarks density
+
+The lists are generated, not searched: identities of equal size, whose rows list most of each other and some strangers,
+in a random order of rows. They and P are memory maps, as in a run.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from scipy.sparse import csr_array
+
+from benchmarks.measuring.script import Benchmark, Options
+from benchmarks.measuring.tables import Rows, Tables
+from benchmarks.measuring.timing import peak_gib, timed
+from raycluster.arrays import Float32, Int32
+from raycluster.kernels.edge_rules import denser, density_peak_edges
+from raycluster.kernels.neighborhoods.diffusion import diffuse, transition
+from raycluster.kernels.neighborhoods.tpdi import closeness
+
+BLOCK = 2**16
+"""Rows that are generated at a time; it bounds the memory of making the lists."""
+CLOSENESS = 0.3
+"""Least closeness of an edge: S2's tau of 0.7."""
+
+
+@dataclass
+class Args(Options):
+    """Size of the table."""
+
+    rows: int = 1_000_000
+    k: int = 80
+    size: int = 100
+    """Rows per identity."""
+    strangers: float = 0.3
+    """Share of a list that is of other identities."""
+    steps: int = 20
+    """Steps of diffusion, whatever they change."""
+    threads: int = 2
+    peer: bool = True
+    """Time scipy as well, which needs 16 bytes more per neighbor."""
+
+
+@contextmanager
+def lists(args: Args) -> Iterator[tuple[Int32, Float32, Float32]]:
+    """Neighbor (N, K), P (N, K) and its square roots, memory-mapped from a temporary folder."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        maps: dict[str, Any] = {
+            name: np.lib.format.open_memmap(f"{folder}/{name}.npy", mode="w+", dtype=dtype, shape=(args.rows, args.k))
+            for name, dtype in (("neighbor", "int32"), ("p", "float32"), ("root", "float32"))
+        }
+        place = rng.permutation(args.rows).astype(np.int32)  # of identity r // size, r in an order of identities
+        for start in range(0, args.rows, BLOCK):
+            own = np.arange(start, min(start + BLOCK, args.rows))
+            step = rng.permutation(np.arange(1, args.size))[: args.k - 1]
+            near = own[:, None] - own[:, None] % args.size + (own[:, None] + step) % args.size
+            stranger = rng.random(near.shape) < args.strangers
+            far = rng.integers(0, args.rows, near.shape)
+            listed = np.column_stack([own, np.where(stranger, far, np.minimum(near, args.rows - 1))])
+            similarity = rng.random(listed.shape, np.float32) * np.where(listed == own[:, None], 1, 0.9)
+            p = transition(np.sort(similarity, axis=1)[:, ::-1])
+            maps["neighbor"][place[own]] = place[listed]
+            maps["p"][place[own]], maps["root"][place[own]] = p, np.sqrt(p)
+        for array in maps.values():
+            array.flush()
+        neighbor, p, root = (np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in maps)
+        yield neighbor, p, root
+
+
+def ours(args: Args, neighbor: Int32, p: Float32, root: Float32) -> tuple[Float32, Rows]:
+    """Density (N,), and the time of each kernel."""
+    diffusion = timed(lambda: diffuse(neighbor, p, args.steps, 0.0))
+    uphill = denser(0, neighbor, diffusion.result.density)
+    distances = timed(lambda: closeness(neighbor, root, wanted=uphill, threads=args.threads))
+    peaks = timed(lambda: density_peak_edges(0, neighbor, p, uphill, distances.result, CLOSENESS))
+    table = [
+        {"kernel": "NDDe", **diffusion.columns},
+        {"kernel": "TPDi of denser neighbors", **distances.columns},
+        {"kernel": "density peaks", **peaks.columns, "edges": len(peaks.result["source"])},
+    ]
+    return diffusion.result.density, [*table, {"kernel": "all of these", "peak GiB": peak_gib()}]
+
+
+def tables(args: Args) -> Tables:
+    """Yield the times, after compiling on a few rows."""
+    numba.set_num_threads(args.threads)
+    few = replace(args, rows=10 * args.size, steps=1)
+    with lists(few) as arrays:
+        ours(few, *arrays)
+    with lists(args) as (neighbor, p, root):
+        density, table = ours(args, neighbor, p, root)
+        if args.peer:
+            starts = np.arange(0, args.rows * args.k + 1, args.k)
+            matrix = csr_array((p.ravel(), neighbor.ravel(), starts), shape=(args.rows, args.rows)).T
+
+            def product() -> Any:
+                values: Any = np.ones(args.rows)
+                for _ in range(args.steps):
+                    values = matrix @ values
+                return values
+
+            peer = timed(product)
+            assert np.allclose(peer.result, density, rtol=1e-5)
+            table.append({"kernel": "NDDe, scipy", **peer.columns})
+    yield f"{args.rows:,} rows x {args.k}, {args.steps} steps, {args.threads} threads", table
+
+
+BENCHMARK = Benchmark(Args, tables, quick=lambda _: Args(rows=3000, k=10, size=20, steps=3))

@@ -1,0 +1,53 @@
+"""The frame of a benchmark: its options, its tables on stdout, and the JSON file with their origin."""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from unittest import mock
+
+from benchmarks.measuring.machine import origin
+from benchmarks.measuring.tables import Rows, Tables, publish
+from raycluster.command_line import parse
+from raycluster.errors import RayclusterError
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What every benchmark takes."""
+
+    json: str | None = None
+    """File for the result; none means benchmarks/results/NAME.json, and no file with --quick."""
+    quick: bool = False
+    """Take the smallest sizes that run every line, on generated sets. The numbers then mean nothing."""
+
+
+A = TypeVar("A", bound=Options)
+
+
+@dataclass(frozen=True)
+class Benchmark(Generic[A]):
+    """What a script defines under the name BENCHMARK."""
+
+    args: type[A]
+    tables: Callable[[A], Tables]
+    quick: Callable[[str], A]
+    """Arguments of --quick; its parameter is a temporary folder for sets, models and runs."""
+
+
+def run(name: str, benchmark: Benchmark[Any], words: list[str]) -> dict[str, Rows]:
+    """Run a benchmark with the options `words` and return its tables; a mistake of the user's ends the process."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "argv", [f"benchmarks {name}", *words]):
+        try:
+            args = parse(benchmark.args, benchmark.quick(folder) if "--quick" in words else None)
+            target = args.json or (None if args.quick else RESULTS / f"{name}.json")
+            facts = origin(shlex.join(["python", "-m", "benchmarks", name, *words]))
+            facts = {"benchmark": name, **facts, "arguments": asdict(args)}
+            return publish(benchmark.tables(args), Path(target) if target else None, facts)
+        except RayclusterError as error:
+            sys.exit(f"error: {error}")

@@ -1,0 +1,126 @@
+"""S2's Tables 2, 3 and 5 for any labelled sets: does NDDe or TPDi help, and which identities?
+
+    python -m benchmarks hard_clusters --test labelled.parquet --folder runs [--model MODEL]
+
+M1 to M4 cluster by density peaks on the same similarities, a model's or cosines: with the standard density (a row's summed
+similarity) or NDDe, and with cosine distance or TPDi. Each is scored at S2's tau 0.7 and at its best tau on the test labels
+themselves (BCubed F of a sweep), a bound no one reaches. Groups are fifths of the identities, sz-1 the largest, sp-1 the least
+sparse of those with two rows or more; F, precision and recall are of a group's identities, where wrong merges with others
+count (`metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All methods share a run
+folder: neighbors and scores are made once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring.runs import evaluated
+from benchmarks.measuring.scores import best, scores
+from benchmarks.measuring.script import Benchmark, Options
+from benchmarks.measuring.sets import small
+from benchmarks.measuring.tables import Row, Rows, Tables
+from raycluster.config.load import apply, load_config
+from raycluster.config.stages import Config
+from raycluster.models.requirements import recipe_of
+
+METHODS = {
+    "M1 standard": ("volume", "cosine"),
+    "M2 TPDi": ("volume", "tpdi"),
+    "M3 NDDe": ("diffusion", "cosine"),
+    "M4 NDDe + TPDi": ("diffusion", "tpdi"),
+}
+"""S2's names, with kind of density and distance."""
+TAU = 0.7
+"""S2's largest distance of an edge."""
+CLOSENESS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Sweep of the least closeness of an edge, 1 - tau."""
+GROUPED = {"F_P": ("pairwise", "f"), "R_P": ("pairwise", "recall"), "F_B": ("bcubed", "f"), "R_B": ("bcubed", "recall")}
+
+
+@dataclass
+class Args(Options):
+    """Labelled Parquets (id, embedding, label), and a folder for runs."""
+
+    test: tuple[str, ...]
+    folder: str
+    model: str | None = None
+    """Model of jobs/train.py that scores all neighbors of a row, and has not seen the sets; none takes the cosines."""
+    knn_k: int = 80
+    """Neighbors a row without a model, the row itself included."""
+    density_sigma: float | None = 0.5
+    tpdi_sigma: float | None = 0.05
+    """Sharpness of P in the density and in TPDi, as density.sigma and edges.sigma; none has P as printed."""
+
+
+def recipe(args: Args) -> Config:
+    """Return the configuration whose similarities are used."""
+    if args.model is None:
+        return load_config("cosine", {"knn": {"k": args.knn_k}}, "hard_clusters")
+    return apply(recipe_of(args.model), {"model": args.model}, args.model)
+
+
+def config_of(args: Args, kind: str, distance: str, closeness: float) -> Config:
+    """Return density peaks over those similarities, with all edges stored for a sweep."""
+    peaks = {"rule": "density-peaks", "distance": distance, "sigma": args.tpdi_sigma}
+    values = {
+        "density": {"kind": kind, "sigma": args.density_sigma},
+        "edges": {**peaks, "closeness": closeness, "reserve": 1.0},
+        "communities": {"engine": "components"},
+    }
+    return apply(recipe(args), values, "hard_clusters")
+
+
+def scored(test: str, url: str, config: Config, sweep: tuple[float, ...] = ()) -> dict[str, Any]:
+    """Return the result of `evaluate` for a set clustered by `config`."""
+    return evaluated(test, url, config, sweep, replan=True, hard_clusters=True)[0]
+
+
+def groups(method: str, found: dict[str, Any]) -> Rows:
+    """Return one row per score, with one column per group."""
+    table = found["hard_clusters"]
+    return [
+        {"method": method, "score": name, **{group: 100 * each[kind][part] for group, each in table.items()}}
+        | {"all": 100 * found[kind][part]}
+        for name, (kind, part) in GROUPED.items()
+    ]
+
+
+def whole(method: str, tau: float | str, found: dict[str, Any]) -> Row:
+    """Return the scores of the whole set."""
+    return {"method": method, "tau": tau, **scores(found), "clusters": found["clusters"]}
+
+
+def tables_of(test: str, args: Args) -> Tables:
+    """Yield the ablation of one set, then its groups at tau 0.7 and at each method's best."""
+    name = Path(test).stem
+    url = f"{args.folder}/{name}-{Path(args.model).name if args.model else 'cosine'}"
+    ablation: Rows = []
+    grouped: tuple[Rows, Rows] = ([], [])
+    found: dict[str, Any] = {}
+    for method, (kind, distance) in METHODS.items():
+        found = scored(test, url, config_of(args, kind, distance, round(1 - TAU, 2)), CLOSENESS)
+        top = best(found["sweep"])
+        tuned = scored(test, url, config_of(args, kind, distance, top["threshold"]))
+        ablation += [whole(method, TAU, found), whole(method, f"{1 - top['threshold']:.2f}, best", tuned)]
+        grouped[0].extend(groups(method, found))
+        grouped[1].extend(groups(method, tuned))
+    own = recipe(args)
+    if own.edges.rule != "density-peaks":
+        plain = scored(test, f"{url}-own", own)
+        ablation.append(whole(own.recipe, "its own edges", plain))
+        for rows in grouped:
+            rows.extend(groups(own.recipe, plain))
+    counts = {group: each["identities"] for group, each in found["hard_clusters"].items()}
+    yield f"{name}: M1 to M4", ablation
+    for rows, where in zip(grouped, (f"tau {TAU}", "each method's best tau"), strict=True):
+        sizes = {"method": "", "score": "identities", **counts, "all": found["identities"]}
+        yield f"{name}: by size and sparsity, at {where}", [*rows, sizes]
+
+
+def tables(args: Args) -> Tables:
+    """Yield every set's tables."""
+    for test in args.test:
+        yield from tables_of(test, args)
+
+
+BENCHMARK = Benchmark(Args, tables, quick=lambda folder: Args((small(folder, rows=200),), f"{folder}/runs", knn_k=12))

@@ -1,0 +1,1 @@
+"""Whole jobs: against other systems, against their estimates, and on harder sets."""

@@ -1,0 +1,104 @@
+"""A labelled set as arrays on disk: read and checked once as any run reads it, its neighbors searched once."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring.machine import cores
+from benchmarks.measuring.runs import labelled_rows
+from benchmarks.measuring.timing import peak_gib, timed
+from raycluster.arrays import Float32, Int32, Int64
+from raycluster.config.stages import Config
+from raycluster.evaluation import metrics
+from raycluster.evaluation.truth import UNKNOWN
+from raycluster.kernels.search.self_join import self_top_k
+
+WARM_UP_ROWS = 500
+"""Rows on which kernels are compiled before the clock starts: enough for every method to find clusters."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The input of a method; the arrays of N rows are memory maps."""
+
+    vectors: Float32
+    """(N, D) unit rows in the order of their ids, those without a label included."""
+    neighbor: Int32
+    """(N, K) the K nearest rows by cosine, exact, the row itself first."""
+    similarity: Float32
+    """(N, K) their cosines."""
+    identities: int
+    """Number of true identities, for methods that need the number of clusters."""
+    memory_gib: float
+    """Memory a method may take."""
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.vectors)
+
+    def head(self, rows: int) -> "Prepared":
+        """Return the first `rows` rows alone, for a warm-up: compiling and importing are not timed."""
+        vectors = np.ascontiguousarray(self.vectors[:rows])
+        k = min(self.neighbor.shape[1], len(vectors) - 1)
+        identities = max(2, self.identities * len(vectors) // self.rows)
+        return Prepared(vectors, *self_top_k(vectors, k), identities, self.memory_gib)
+
+
+def read(source: str, folder: Path, config: Config, label_column: str) -> None:
+    """Write vectors.npy and identity.npy of a labelled Parquet to `folder`, as a run with `config` reads it.
+
+    Identities are numbers from 0, or UNKNOWN where the label is null. Raises InputError for an input that a run refuses.
+    """
+    vectors, identity = labelled_rows(source, str(folder / "read"), config, label_column)
+    np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "identity.npy", identity)
+
+
+def search(folder: str, k: int) -> dict[str, float]:
+    """Write the K nearest neighbors of every row, exact, beside the vectors; returns the time and the peak memory."""
+    vectors, threads = np.load(Path(folder) / "vectors.npy", mmap_mode="r"), cores()
+    self_top_k(np.ascontiguousarray(vectors[:WARM_UP_ROWS]), 2, threads)
+    run = timed(lambda: self_top_k(vectors, k, threads))
+    save_neighbors(folder, k, *run.result)
+    return {"seconds": run.wall, "peak_gib": peak_gib()}
+
+
+def save_neighbors(folder: str, k: int, neighbor: Int32, similarity: Float32) -> None:
+    """Write neighbor (N, K) and similarity (N, K) where `load` reads them."""
+    np.save(Path(folder) / f"neighbor-{k}.npy", neighbor)
+    np.save(Path(folder) / f"similarity-{k}.npy", similarity)
+
+
+def load(folder: str, k: int, memory_gib: float) -> tuple[Prepared, Int64]:
+    """Return the set, and the true identity (N,) of every row."""
+    place = Path(folder)
+    vectors, neighbor, similarity = (
+        np.load(place / f"{name}.npy", mmap_mode="r") for name in ("vectors", f"neighbor-{k}", f"similarity-{k}")
+    )
+    identity = np.load(place / "identity.npy")
+    identities = len(np.unique(identity[identity != UNKNOWN]))
+    return Prepared(vectors, neighbor, similarity, identities, memory_gib), identity
+
+
+def scored(folder: str, k: int, memory_gib: float, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of a baseline, its seconds without neighbors and imports, and its peak memory."""
+    from benchmarks.systems.comparison.baselines import BASELINES
+
+    data, identity = load(folder, k, memory_gib)
+    method = BASELINES[name].labels
+    with contextlib.suppress(Exception):
+        method(data.head(WARM_UP_ROWS), **settings)
+    return measured(lambda: method(data, **settings), identity)
+
+
+def measured(method: Callable[[], Int64], identity: Int64) -> dict[str, Any]:
+    """Return the scores of the labels (N,) that a method returns, of labelled rows, its seconds and its peak memory."""
+    run = timed(method)
+    peak, has_label = peak_gib(), identity != UNKNOWN
+    found = metrics.evaluate(identity[has_label], run.result[has_label])
+    return {"scores": found, "seconds": run.wall, "peak_gib": peak}
