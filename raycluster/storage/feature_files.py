@@ -50,7 +50,8 @@ class StoredLists:
 def open_array(path: Path, name: str) -> Array:
     """Return the numbers in an .npy file, memory-mapped.
 
-    `name` is the file's in error sentences. Raises InputError where the file is missing, is no plain array, or holds pickled objects, which are never loaded.
+    `name` is the file's in error sentences. Raises InputError where the file is missing, is no plain array, or holds
+    pickled objects, which are never loaded.
     """
     try:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Write a generated set: python -m raycluster.synthetic --preset demo --output FOLDER."""
+"""Write a generated set: python -m raycluster.synthetic --output FOLDER."""
 
 from raycluster.command_line import run_job
 from raycluster.commands.generate import SyntheticArgs, main
