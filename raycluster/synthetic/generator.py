@@ -3,7 +3,7 @@
 Every random number is a hash of (seed, purpose, index), so that any row can be computed alone. The result depends neither
 on the size of blocks nor on the rows per file, and one block bounds the memory. An embedding is put together in steps:
 
-    identity center (lookalikes lean on a family's) -> mode (age, pose) -> picture (spread around the mode)
+    center (lookalikes lean on a family's) -> mode -> picture (spread around the mode)
         -> bad pictures lean on a few common directions.
 
 `python -m raycluster.synthetic --output FOLDER --preset demo` writes Parquet files that `jobs/cluster.py` reads.
@@ -103,7 +103,8 @@ def write_parquet(config: SyntheticConfig, directory: str | Path, rows_per_file:
 def size_counts(config: SyntheticConfig) -> tuple[Int64, Int64]:
     """Return sizes 1 to max_size, and how many identities have each.
 
-    sizes @ counts is the number of rows.     Rounding the cumulative counts makes the sizes the quantiles of the distribution rather than a random draw.
+    sizes @ counts is the number of rows. Rounding the cumulative counts makes the sizes the quantiles of the
+    distribution rather than a random draw.
     """
     sizes = np.arange(1, config.max_size + 1, dtype=np.int64)
     logits = np.where(sizes >= config.min_size, -config.tail_exponent * np.log(sizes), -np.inf)
