@@ -1,15 +1,21 @@
-"""A community that holds what must be apart, cut where its links are lightest."""
+"""Communities that hold what must be apart, cut where their links are lightest.
+
+All of them are cut at once, each between its first two nodes that must be apart, until none is left: a flow from one
+source to the first nodes, and from the second nodes to one sink, is the flow of each community by itself.
+"""
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from raycluster.arrays import Bool, Float64, Int32
+from raycluster.arrays import Bool, Int32, Int64
 from raycluster.kernels.map_equation.apart import Apart, broken_communities, ranges
 from raycluster.kernels.map_equation.flow import Network
 
-HEAVIEST = 2**30
-"""Capacities are integers that sum to at most this (int32 flows); links 2^30 times lighter than all together count as 1."""
+HEAVIEST = 2**20
+"""Integer capacities of a community sum to about this. Links a million times lighter than all together count as 1."""
+COMMUNITIES_PER_CALL = 1_000
+"""Communities of one flow, so that all capacities together stay below 2^31 (int32). Results do not depend on it."""
 
 
 def cut_violations(network: Network, membership: Int32, apart: Apart) -> Int32:
@@ -26,66 +32,82 @@ def cut_violations(network: Network, membership: Int32, apart: Apart) -> Int32:
 
     Notes
     -----
-    A community is cut between two nodes at a time. Of equal cuts the one nearest the lower node is taken. It does not
-    depend on how the flow was found.
+    Of equal cuts the one nearest the lower node is taken. It does not depend on how the flow was found.
     """
     result, next_number = membership.copy(), int(membership.max(initial=-1)) + 1
-    todo = broken_communities(membership, apart)
-    while len(todo):
-        for community in todo:
-            nodes = np.flatnonzero(result == community).astype(np.int32)
-            one, other = _first_pair(nodes, apart)
-            far = ~_near_side(network, nodes, one, other)
-            result[nodes[far]] = next_number
-            next_number += 1
-        todo = broken_communities(result, apart)
+    broken = broken_communities(result, apart)
+    while len(broken):
+        for begin in range(0, len(broken), COMMUNITIES_PER_CALL):
+            some = broken[begin : begin + COMMUNITIES_PER_CALL]
+            nodes = np.flatnonzero(np.isin(result, some)).astype(np.int32)
+            number = np.searchsorted(some, result[nodes])
+            far = ~_near_sides(network, nodes, number, *_first_pairs(nodes, number, apart))
+            result[nodes[far]] = next_number + number[far]
+            next_number += len(some)
+        broken = broken_communities(result, apart)
     return result
 
 
-def _first_pair(nodes: Int32, apart: Apart) -> tuple[int, int]:
-    """Return the ranks of the first two of `nodes`, ascending, that must be apart."""
-    pairs = []
+def _first_pairs(nodes: Int32, number: Int64, apart: Apart) -> tuple[Int64, Int64]:
+    """Ranks of the first two of `nodes` that must be apart in each community.
+
+    `nodes` (R,) are ascending, `number` (R,) names the community of each from 0 without gaps.
+    """
     start, group = apart.memberships(nodes)
     owner = np.repeat(np.arange(len(nodes)), np.diff(start))
-    order = np.lexsort((owner, group))
-    same = np.flatnonzero(group[order][1:] == group[order][:-1])
-    if len(same):
-        ends = np.stack([owner[order][same], owner[order][same + 1]])
-        first = np.lexsort((ends[1], ends[0]))[0]
-        pairs.append((int(ends[0, first]), int(ends[1, first])))
+    order = np.lexsort((owner, group, number[owner]))
+    owner, group = owner[order], group[order]
+    same = np.flatnonzero((group[1:] == group[:-1]) & (number[owner[1:]] == number[owner[:-1]]))
+    ones, others = [owner[same]], [owner[same + 1]]
     for column in apart.value[nodes].T:
         has = np.flatnonzero(column >= 0)
-        differs = has[column[has] != column[has[0]]] if len(has) else has
-        if len(differs):
-            pairs.append((int(has[0]), int(differs[0])))
-    return min(pairs)
+        first = has[np.unique(number[has], return_index=True)[1]]
+        lowest = np.full(int(number.max()) + 1, -1)
+        lowest[number[first]] = first
+        differs = has[column[has] != column[lowest[number[has]]]]
+        ones.append(lowest[number[differs]])
+        others.append(differs)
+    one, other = np.concatenate(ones), np.concatenate(others)
+    order = np.lexsort((other, one, number[one]))
+    at = order[np.unique(number[one[order]], return_index=True)[1]]
+    return one[at], other[at]
 
 
-def _near_side(network: Network, nodes: Int32, one: int, other: int) -> Bool:
-    """Return which of `nodes` stay with rank `one` where it is cut from rank `other`."""
-    graph, weight = _inside(network, nodes)
-    if len(weight) == 0:
-        return np.arange(len(nodes)) != other
-    whole = np.maximum(1, np.floor(weight * (HEAVIEST / weight.sum()) / 2)).astype(np.int32)
-    capacity = csr_array((whole, graph.indices, graph.indptr), graph.shape)
-    flow = maximum_flow(capacity, one, other).flow
-    left = (capacity - flow).tocsr()
+def _near_sides(network: Network, nodes: Int32, number: Int64, one: Int64, other: Int64) -> Bool:
+    """Which of `nodes` stay with rank `one` of their community, cut from rank `other`."""
+    size, count = len(nodes), len(one)
+    graph = _inside(network, nodes, number)
+    # Half of the capacities: each link stands in the matrix twice.
+    heavy = HEAVIEST / np.maximum(np.bincount(number[graph.row], graph.data, count), 1e-30) / 2
+    whole = np.maximum(1, np.floor(graph.data * heavy[number[graph.row]]))
+    most = np.full(count, HEAVIEST + size)
+    capacity = coo_array(
+        (
+            np.concatenate([whole, most, most]).astype(np.int32),
+            (
+                np.concatenate([graph.row, np.full(count, size), other]),
+                np.concatenate([graph.col, one, np.full(count, size + 1)]),
+            ),
+        ),
+        (size + 2, size + 2),
+    ).tocsr()
+    flow = maximum_flow(capacity, size, size + 1).flow
+    left = csr_array(capacity - flow)
     left.eliminate_zeros()
-    near = np.zeros(len(nodes), bool)
-    near[breadth_first_order(left, one, return_predecessors=False)] = True
-    return near
+    near = np.zeros(size + 2, bool)
+    near[breadth_first_order(left, size, return_predecessors=False)] = True
+    return near[:size]
 
 
-def _inside(network: Network, nodes: Int32) -> tuple[csr_array, Float64]:
-    """Links between `nodes` as a symmetric matrix, and its values."""
+def _inside(network: Network, nodes: Int32, number: Int64) -> coo_array:
+    """Links within communities between `nodes`, as a symmetric matrix."""
     rows = network.rows
     begin, end = rows.start[nodes], rows.start[nodes + 1]
     at = ranges(begin, end)
     owner = np.repeat(np.arange(len(nodes), dtype=np.int32), end - begin)
     rank = np.minimum(np.searchsorted(nodes, rows.neighbor[at]), len(nodes) - 1)
-    kept = (nodes[rank] == rows.neighbor[at]) & (rows.weight[at] > 0)
-    graph = coo_array(
-        (rows.weight[at][kept].astype(np.float64), (owner[kept], rank[kept])), (len(nodes), len(nodes))
-    ).tocsr()
+    kept = (nodes[rank] == rows.neighbor[at]) & (number[rank] == number[owner]) & (rows.weight[at] > 0)
+    weight = rows.weight[at][kept].astype(np.float64)
+    graph = coo_array((weight, (owner[kept], rank[kept])), (len(nodes), len(nodes)))
     graph.sum_duplicates()
-    return graph, graph.data
+    return graph

@@ -26,6 +26,7 @@ from raycluster.kernels.map_equation.local_splits import split, whole_components
 from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import community_flows
 from raycluster.kernels.map_equation.region import condense
+from raycluster.kernels.threads import at_most
 
 ROUNDS = 5
 """Regions solved one after the other, each reached by the one before. Updates of 1 % of the rows need two or three."""
@@ -90,17 +91,19 @@ def solve(
     """
     state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
     region = state.members(np.unique(state.membership[np.unique(touched)]))
-    region, solved = _settle_small(state, region, mu, largest_exact)
+    region, solved = _solve_small(state, region, mu, largest_exact)
     done = 0
-    while len(region) and (rounds is None or done < rounds):
-        solved, done = solved + len(region), done + 1
-        region = _solve_region(state, region, mu, is_first=done == 1)
+    # Regions are small: a second thread costs more than it gains.
+    with at_most(1):
+        while len(region) and (rounds is None or done < rounds):
+            solved, done = solved + len(region), done + 1
+            region = _solve_region(state, region, mu, is_first=done == 1)
     kept = numbered(state.membership)
     after = Flows(*(column[kept] for column in state.flows))
     return LocalSolution(state.membership, after, done, len(region) == 0, solved)
 
 
-def _settle_small(state: State, region: Int32, mu: float, largest: int) -> tuple[Int32, int]:
+def _solve_small(state: State, region: Int32, mu: float, largest: int) -> tuple[Int32, int]:
     """Solve small components; returns the rest of the region, and the nodes solved.
 
     The rest is whole communities.

@@ -45,7 +45,7 @@ def test_other_communities_keep_their_numbers():
 def test_values_are_parted():
     """Two pairs of equal values, tied to each other more than to the rest."""
     value = np.array([[0], [0], [-1], [1], [1], [2]], np.int32)
-    links = {(a, b): 1.0 if (a, b) in ((0, 1), (3, 4)) else 0.25 for a, b in pairs_of(6)}
+    links = {(a, b): 1.0 if (a, b) in ((0, 1), (3, 4)) else 0.1 for a, b in pairs_of(6)}
     found = cut_violations(network_of(links, 6), np.zeros(6, np.int32), apart_of([], 6, value))
     assert found[0] == found[1]
     assert found[3] == found[4]
