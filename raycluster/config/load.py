@@ -1,6 +1,7 @@
 """Layers of configuration: recipe, then YAML file, then command line."""
 
 import dataclasses
+from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -161,7 +162,8 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
     for key, value in values.items():
         name = _plain(key)
         if name not in keys:
-            raise ConfigError(f"{origin} sets '{prefix}{key}', which is no key{nearest(name, list(keys), prefix)}.")
+            hint = _elsewhere(name) or nearest(name, list(keys), prefix)
+            raise ConfigError(f"{origin} sets '{prefix}{key}', which is no key{hint}.")
         if dataclasses.is_dataclass(keys[name]):
             if not isinstance(value, dict):
                 raise ConfigError(f"{origin} sets '{prefix}{key}' to {value!r}; it takes a mapping of keys.")
@@ -172,6 +174,21 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
         except UnfitValueError as error:
             raise ConfigError(f"{origin} sets '{prefix}{key}' to {value!r}; {error}") from error
     return dataclasses.replace(config, **changes)
+
+
+def _elsewhere(name: str) -> str:
+    """Return the end of a sentence about a key that other sections have, empty where none has it."""
+    keys = [key for key in (*_dotted(Config, ""), *_dotted(TrainingConfig, "training.")) if key.endswith(f".{name}")]
+    return f"; did you mean '{keys[0]}'" if len(keys) == 1 else ""
+
+
+def _dotted(section: type, prefix: str) -> Iterator[str]:
+    """Yield every key of a section and of those in it, with what leads to it."""
+    for name, kind in kinds(section).items():
+        if dataclasses.is_dataclass(kind):
+            yield from _dotted(kind, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            yield f"{prefix}{name}"
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -1,15 +1,17 @@
 """Recipes, layers of configuration, and the sentences that a wrong key or value gets."""
 
 from dataclasses import asdict, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raycluster.config.load import apply, differences, load_config, load_training, recipe_names
+from raycluster.config.load import _recipe_files, apply, differences, load_config, load_training, recipe_names
 from raycluster.config.networks import EncoderConfig, TrainingConfig
 from raycluster.config.stages import Config, DensityConfig, KnnConfig
 from raycluster.config.stored import RETIRED, stored_config
+from raycluster.config.yaml_files import parse_yaml
 from raycluster.errors import ConfigError
 
 TRAINED = {
@@ -76,6 +78,19 @@ def test_a_recipe_has_the_networks_that_its_stages_ask_for(name: str) -> None:
     forms = {"none": {"none"}, "recall": {"pair"}, "all": {"row", "relative", "linkage", "distance"}}
     assert training.predictor.form in forms[config.relations.score]
     assert training.predictor.encodes == config.contexts.encode
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_has_a_description_of_whole_sentences(name: str) -> None:
+    text = parse_yaml(_recipe_files()[name].read_text("utf-8"), name)["description"]
+    assert text[0].isupper()
+    assert text.endswith(".")
+
+
+def test_recipes_of_papers_lie_in_a_folder_of_their_own() -> None:
+    folder = resources.files("raycluster.config") / "recipes"
+    own = {entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    assert own == {"auto.yaml", "auto-tuned.yaml", "components.yaml", "cosine.yaml", "sdt-row.yaml"}
 
 
 def test_recipes_set_what_their_descriptions_promise() -> None:
@@ -270,6 +285,25 @@ def test_an_unknown_key_names_its_file_and_suggests_the_nearest() -> None:
     said = complaint(overrides={"edges": {"treshold": 0.5}})
     assert said == "my.yaml sets 'edges.treshold', which is no key; did you mean 'edges.threshold'."
     assert complaint(overrides={"edgs": {}}) == "my.yaml sets 'edgs', which is no key; did you mean 'edges'."
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "meant"),
+    [
+        ({"threshold": 0.5}, "threshold", "edges.threshold"),
+        ({"knn": {"threshold": 0.5}}, "knn.threshold", "edges.threshold"),
+        ({"labels": {"fragments": True}}, "labels.fragments", "communities.fragments"),
+        ({"edges": {"lstm-width": 3}}, "edges.lstm-width", "training.filter.lstm_width"),
+    ],
+)
+def test_a_key_of_another_section_is_suggested_there(overrides: dict[str, Any], key: str, meant: str) -> None:
+    assert complaint(overrides=overrides) == f"my.yaml sets '{key}', which is no key; did you mean '{meant}'."
+
+
+def test_a_key_of_several_sections_is_no_suggestion() -> None:
+    assert complaint(overrides={"labels": {"seed": 3}}).startswith(
+        "my.yaml sets 'labels.seed', which is no key; there are"
+    )
 
 
 @pytest.mark.parametrize("key", [*RETIRED, "model_digest"])
