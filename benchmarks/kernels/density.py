@@ -10,14 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from scipy.sparse import csr_array
 
+from benchmarks.measuring.isolation import call
 from benchmarks.measuring.script import Benchmark, Options
+from benchmarks.measuring.sets import planted_neighbors
 from benchmarks.measuring.tables import Rows, Tables
 from benchmarks.measuring.timing import peak_gib, timed
 from raycluster.arrays import Float32, Int32
@@ -25,8 +26,6 @@ from raycluster.kernels.edge_rules import denser, density_peak_edges
 from raycluster.kernels.neighborhoods.diffusion import diffuse, transition
 from raycluster.kernels.neighborhoods.tpdi import closeness
 
-BLOCK = 2**16
-"""Rows that are generated at a time; it bounds the memory of making the lists."""
 CLOSENESS = 0.3
 """Least closeness of an edge: S2's tau of 0.7."""
 
@@ -48,30 +47,20 @@ class Args(Options):
     """Time scipy as well, which needs 16 bytes more per neighbor."""
 
 
+def write_lists(args: Args, folder: str) -> None:
+    """Write neighbor (N, K), P (N, K) and its square roots to a folder."""
+    neighbor, similarity = planted_neighbors(args.rows, args.k, args.size, args.strangers)
+    p = transition(similarity)
+    for name, values in (("neighbor", neighbor), ("p", p), ("root", np.sqrt(p))):
+        np.save(f"{folder}/{name}.npy", values)
+
+
 @contextmanager
 def lists(args: Args) -> Iterator[tuple[Int32, Float32, Float32]]:
-    """Neighbor (N, K), P (N, K) and its square roots, memory-mapped from a temporary folder."""
-    rng = np.random.default_rng(0)
+    """Return neighbor, P and its square roots as memory maps; another process made them, whose memory does not count."""
     with tempfile.TemporaryDirectory() as folder:
-        maps: dict[str, Any] = {
-            name: np.lib.format.open_memmap(f"{folder}/{name}.npy", mode="w+", dtype=dtype, shape=(args.rows, args.k))
-            for name, dtype in (("neighbor", "int32"), ("p", "float32"), ("root", "float32"))
-        }
-        place = rng.permutation(args.rows).astype(np.int32)  # of identity r // size, r in an order of identities
-        for start in range(0, args.rows, BLOCK):
-            own = np.arange(start, min(start + BLOCK, args.rows))
-            step = rng.permutation(np.arange(1, args.size))[: args.k - 1]
-            near = own[:, None] - own[:, None] % args.size + (own[:, None] + step) % args.size
-            stranger = rng.random(near.shape) < args.strangers
-            far = rng.integers(0, args.rows, near.shape)
-            listed = np.column_stack([own, np.where(stranger, far, np.minimum(near, args.rows - 1))])
-            similarity = rng.random(listed.shape, np.float32) * np.where(listed == own[:, None], 1, 0.9)
-            p = transition(np.sort(similarity, axis=1)[:, ::-1])
-            maps["neighbor"][place[own]] = place[listed]
-            maps["p"][place[own]], maps["root"][place[own]] = p, np.sqrt(p)
-        for array in maps.values():
-            array.flush()
-        neighbor, p, root = (np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in maps)
+        call(write_lists, args, folder)
+        neighbor, p, root = (np.load(f"{folder}/{name}.npy", mmap_mode="r") for name in ("neighbor", "p", "root"))
         yield neighbor, p, root
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from benchmarks.measuring.isolation import Failed, ResourceLimits, call
+from benchmarks.measuring.isolation import Failed, call
 from benchmarks.measuring.machine import cores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import unit_rows
@@ -38,8 +38,6 @@ class Args(Options):
     rounds: int = 2
     core_types: tuple[str, ...] = ("", "Haswell", "Zen", "SkylakeX")
     """Values of OPENBLAS_CORETYPE; an empty one leaves it as it is."""
-    minutes: float = 30.0
-    """Time for one core type."""
 
 
 def of_core_type(args: Args) -> Rows:
@@ -77,9 +75,8 @@ def tables(args: Args) -> Tables:
     for core in args.core_types:
         core_type = {"OPENBLAS_CORETYPE": core or "as it is"}
         environment = {"OPENBLAS_CORETYPE": core} if core else {}
-        limits = ResourceLimits(60 * args.minutes, float("inf"))
         try:
-            rows += [core_type | row for row in call(of_core_type, args, limits=limits, environment=environment)]
+            rows += [core_type | row for row in call(of_core_type, args, environment=environment)]
         except Failed as error:
             rows.append(core_type | {"failed": str(error)})
     yield f"exact kNN, {args.rows:,} x {args.width}, K {args.k}", rows

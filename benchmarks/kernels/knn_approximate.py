@@ -14,7 +14,7 @@ from typing import Any, Literal
 import faiss
 import numpy as np
 
-from benchmarks.measuring.isolation import ResourceLimits, call
+from benchmarks.measuring.isolation import call
 from benchmarks.measuring.machine import cores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import generated
@@ -51,8 +51,6 @@ class Args(Options):
     """Largest size that is searched exactly in full."""
     faiss_rows: int = 8192
     """Queries of faiss; 0 leaves it out."""
-    minutes: float = 120.0
-    """Time for one size."""
 
 
 def gemm(vectors: Vectors) -> Row:
@@ -153,7 +151,7 @@ def tables(args: Args) -> Tables:
     lists: dict[int, Row] = {}
     reference: tuple[int, Row] | None = None
     for rows in args.rows:
-        table = call(of_size, args, rows, limits=ResourceLimits(60 * args.minutes, float("inf")))
+        table = call(of_size, args, rows)
         made: dict[str, Any] = {row["method"]: row for row in table}
         lists[rows] = made["inverted lists"]
         if "exact" in made:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from benchmarks.measuring.isolation import ResourceLimits, call
+from benchmarks.measuring.isolation import call
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import embeddings
 from benchmarks.measuring.tables import Row, Rows, Tables
@@ -51,8 +51,6 @@ class Args(Options):
     """Share of the links that join any two nodes."""
     trials: int = 3
     threads: int = 2
-    minutes: float = 60.0
-    """Time for one run."""
 
 
 def faces(args: Args) -> Graph:
@@ -141,8 +139,7 @@ def tables(args: Args) -> Tables:
         for seed in range(1, args.trials + 1):
             for engine, threads in sides:
                 environment = {"NUMBA_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-                limits = ResourceLimits(60 * args.minutes, float("inf"))
-                runs.append(call(solved, folder, nodes, engine, seed, threads, limits=limits, environment=environment))
+                runs.append(call(solved, folder, nodes, engine, seed, threads, environment=environment))
         yield title, runs
         yield f"{title}, compared", [compared(runs, args.threads) | agreement(runs, folder)]
 
@@ -178,4 +175,4 @@ def agreement(runs: Rows, folder: Path) -> Row:
     }
 
 
-BENCHMARK = Benchmark(Args, tables, quick=lambda _: replace(Args(), nodes=900, links=9000, trials=2))
+BENCHMARK = Benchmark(Args, tables, quick=lambda _: replace(Args(), nodes=900, links=9000, trials=1))

@@ -3,7 +3,7 @@
     python -m benchmarks per_shard
 
 The shard keeps its size, so both should stay as they are. The table has planted identities in a random order of rows, as
-blocks of `window` rows that know nothing of each other: so a shard reaches the same number of rows in a set of any size.
+blocks of `window` rows that do not list each other: so a shard reaches the same number of rows in a set of any size.
 With `--window 0` neighbors lie anywhere. Then a shard of 1,000 rows and 80 neighbors reaches 24,000 different rows of a set
 of 25,000, 55,000 of 100,000 and never more than 80,000, and what misses the caches grows as long. Each number is the median of
 several shards, on one thread.
@@ -20,6 +20,7 @@ import numba
 import numpy as np
 
 from benchmarks.measuring.script import Benchmark, Options
+from benchmarks.measuring.sets import planted_neighbors
 from benchmarks.measuring.tables import Tables
 from benchmarks.measuring.timing import peak_bytes, timed
 from raycluster.arrays import Float32, Int32, Int64
@@ -35,14 +36,8 @@ from raycluster.kernels.neighborhoods.tpdi import closeness
 
 Work = Callable[[int, int], Any]
 """What is measured: a function of the first row of a shard and the row after its last."""
-IDENTITY = 100
-"""Rows per identity. With strangers as below, most pairs of an identity list each other."""
-STRANGERS = 0.3
-"""Share of a row's neighbors that belong to other identities."""
 EVICTED_BYTES = 2**27
 """Written before every measurement, so that a small table is no more in the caches than a large one."""
-BLOCK = 2**14
-"""Rows that are generated at once."""
 
 
 @dataclass
@@ -87,26 +82,10 @@ def root_of(similarity: Float32) -> Float32:
 
 
 def lists(rows: int, k: int, window: int = 0) -> Lists:
-    """Generate the table of a set: random members of a row's identity among strangers, all within a row's window."""
-    rng = np.random.default_rng(0)
-    neighbor = np.empty((rows, k), np.int32)
-    similarity, p_hat, root = (np.empty((rows, k), np.float32) for _ in range(3))
-    window = window or rows
-    firsts = range(0, rows, window)
-    place = np.concatenate([first + rng.permutation(min(window, rows - first)) for first in firsts]).astype(np.int32)
-    for start in range(0, rows, BLOCK):
-        own = np.arange(start, min(start + BLOCK, rows))
-        step = np.argsort(rng.random((len(own), IDENTITY - 1)), axis=1)[:, : k - 1] + 1
-        near = np.minimum(own[:, None] - own[:, None] % IDENTITY + (own[:, None] + step) % IDENTITY, rows - 1)
-        first = (own - own % window)[:, None]
-        last = np.minimum(first + window, rows)
-        listed = np.where(rng.random(near.shape) < STRANGERS, rng.integers(first, last, near.shape), near)
-        neighbor[place[own]] = place[np.column_stack([own, listed])]
-        similarity[place[own], 0] = 1
-        similarity[place[own], 1:] = np.sort(rng.random(near.shape, np.float32), axis=1)[:, ::-1]
-    for start in range(0, rows, BLOCK):
-        block = slice(start, start + BLOCK)
-        p_hat[block], root[block] = p_hat_of(similarity[block]), root_of(similarity[block])
+    """Generate what the kernels read of a set."""
+    rng = np.random.default_rng(1)
+    neighbor, similarity = planted_neighbors(rows, k, window=window)
+    p_hat, root = p_hat_of(similarity), root_of(similarity)
     return Lists(neighbor, similarity, p_hat, root, rng.random(rows, np.float32), rng.integers(1, k + 1, rows))
 
 

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring.machine import cores
 from benchmarks.measuring.script import Benchmark, Options
@@ -95,44 +97,19 @@ class Data:
             return Predictor.open(url, card, self.neighbor, similarity, self.vectors, facts, topk=topk, threads=threads)
 
 
-def layer_flop(encoder: EncoderConfig, width: int, queries: float, keys: float) -> float:
-    """FLOP of the matrix products (2 m n k each) of one layer, for one sample."""
-    maps = encoder.heads * (2 if encoder.attention == "differential" else 1)
-    projections, ffn = 2 * (queries + keys) * width**2, 2 * queries * width * encoder.hidden
-    attention = queries * keys * (2 * width + (6 * maps if encoder.mask == "mixture" else 0))
-    return 2 * (projections + attention + ffn)
+def flop(scorer: Predictor, work: Callable[[], Any]) -> int:
+    """Return the FLOP of the matrix products that the scorer's network does in `work`."""
+    forward, counts = scorer.network.forward, []
 
+    def counting(*inputs: Any) -> Any:
+        with FlopCounterMode(display=False) as counter:  # it sees its own thread alone
+            logits = forward(*inputs)
+        counts.append(counter.get_total_flops())
+        return logits
 
-def row_flop(encoder: EncoderConfig, k: int, embedding_width: int, keys: Int64) -> float:
-    """FLOP per row of the row form with Gram tokens; `keys` are visible in each block."""
-    width = encoder.width or k
-    once = k * k * embedding_width + k * k * width + (k + 1) * width**2 + k * width
-    return 2 * once + encoder.layers * layer_flop(encoder, width, k, float(keys.mean()))
-
-
-def pair_flop(encoder: EncoderConfig, k: int, embedding_width: int, tokens: Int64) -> float:
-    """FLOP per pair of the pair form; `tokens` are visible in each batch, and the others dropped."""
-    token_width = embedding_width + 2 * k
-    width = encoder.width or token_width
-    embed = 0 if width == token_width else token_width * width
-    once = (2 * k) ** 2 * embedding_width + (tokens.mean() + 2) * embed + 4 * width**2 + 2 * width
-    layers = [
-        (encoder.layers - 1) * layer_flop(encoder, width, each, each) + layer_flop(encoder, width, 2, each)
-        for each in tokens.tolist()
-    ]
-    return float(2 * once + np.mean(layers))
-
-
-def visible(encoder: EncoderConfig, topk: Int64, k: int) -> Int64:
-    """Return the number of visible keys of each row."""
-    if encoder.mask == "none":
-        return np.full(len(topk), k)
-    return np.minimum(topk + (encoder.mask_step if encoder.mask == "mixture" else 0), k)
-
-
-def most(counts: Int64, block: int) -> Int64:
-    """Return the largest count of each block."""
-    return np.maximum.reduceat(counts, np.arange(0, len(counts), block))
+    with mock.patch.object(scorer.network, "forward", counting):
+        work()
+    return sum(counts)
 
 
 class Peer(nn.Module):
@@ -198,27 +175,21 @@ def tables(args: Args) -> Tables:
     data = Data.of(args)
     works: dict[str, Callable[[], Any]] = {}
     samples: dict[str, int] = {}
-    flop: dict[str, float] = {}
+    flops: dict[str, int] = {}
     for name, (encoder, topk) in row_networks(args, data).items():
         scorer = data.scorer(PredictorConfig(form="row", tokens="gram", encoder=encoder), topk)
-        keys = most(visible(encoder, topk[: args.rows], args.k), scorer.form.block)
         works[name], samples[name] = partial(scorer.logits, 0, args.rows), args.rows
-        flop[name] = row_flop(encoder, args.k, args.width, keys)
+        flops[name] = flop(scorer, works[name])
         if encoder is VANILLA:
-            works[PEER], samples[PEER], flop[PEER] = peer(scorer, args.rows), args.rows, flop[name]
-            assert np.allclose(
-                works[PEER]()[:, 1:], works[name]()[:, 1:], atol=0.1 if scorer.runner.is_bfloat16 else 1e-4
-            )
+            works[PEER], samples[PEER], flops[PEER] = peer(scorer, args.rows), args.rows, flops[name]
+            error = 0.1 if scorer.runner.is_bfloat16 else 1e-4
+            assert np.allclose(works[PEER]()[:, 1:], works[name]()[:, 1:], atol=error)
     for name, encoder, pairs in (("pair, published", PUBLISHED, args.pairs), ("pair, small", SMALL, 8 * args.pairs)):
         scorer = data.scorer(PredictorConfig(form="pair", encoder=encoder), data.topk)
-        wanted = np.zeros((pairs // PAIRS_PER_ROW, args.k), np.bool_)
-        wanted[:, 1 : 1 + PAIRS_PER_ROW] = True
-        works[name], samples[name] = partial(scorer.logits_of_pairs, 0, len(wanted), wanted), int(wanted.sum())
-        shown = visible(encoder, data.topk, args.k)
-        of_i, of_j = shown[: len(wanted)].repeat(PAIRS_PER_ROW), shown[data.neighbor[: len(wanted)][wanted]]
-        flop[name] = pair_flop(
-            encoder, args.k, args.width, most(of_i, scorer.form.block) + most(of_j, scorer.form.block)
-        )
+        chosen = np.zeros((pairs // PAIRS_PER_ROW, args.k), np.bool_)
+        chosen[:, 1 : 1 + PAIRS_PER_ROW] = True
+        works[name], samples[name] = partial(scorer.logits_of_pairs, 0, len(chosen), chosen), int(chosen.sum())
+        flops[name] = flop(scorer, works[name])
     products = {"gemm float32": torch.float32}
     if fast_bfloat16(scorer.near.device):
         products["gemm bfloat16"] = torch.bfloat16
@@ -227,17 +198,16 @@ def tables(args: Args) -> Tables:
     peaks = {name: 2e-9 * GEMM**3 / min(times[name]) for name in products}
     title = f"{10 * args.rows:,} rows x {args.width}, K {args.k}, mean Top-K {data.topk.mean():.1f}"
     yield title, [
-        *(rate_of(name, times[name], count, flop[name], peaks) for name, count in samples.items()),
+        *(rate_of(name, times[name], count, flops[name], peaks) for name, count in samples.items()),
         *({"network": name, "seconds": times[name], "GFLOP/s": rate} for name, rate in peaks.items()),
     ]  # fmt: skip
 
 
-def rate_of(name: str, seconds: list[float], count: int, flop: float, peaks: dict[str, float]) -> Row:
+def rate_of(name: str, seconds: list[float], count: int, flop: int, peaks: dict[str, float]) -> Row:
     """Return a row of the table: the rate of a network, and its share of the rates of plain matrix products."""
-    rate = count / min(seconds)
-    gflops = 1e-9 * flop * rate
+    gflops = 1e-9 * flop / min(seconds)
     return {
-        "network": name, "seconds": seconds, "per second": round(rate), "MFLOP": round(flop / 1e6, 1),
+        "network": name, "seconds": seconds, "per second": round(count / min(seconds)), "MFLOP": round(flop / count / 1e6, 1),
         "GFLOP/s": round(gflops, 1), **{f"share of {peak}": round(gflops / best, 2) for peak, best in peaks.items()},
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,10 +29,13 @@ PARENT_SECONDS = 1.0
 class ResourceLimits:
     """What one call may take."""
 
-    seconds: float
-    """Wall time, imports included."""
-    gib: float
-    """Resident memory of the process and of all that it starts."""
+    seconds: float | None = None
+    """Wall time, imports included; none means no limit."""
+    gib: float | None = None
+    """Resident memory of the process and of all that it starts; none means no limit."""
+
+
+UNLIMITED = ResourceLimits()
 
 
 class Failed(Exception):
@@ -40,7 +43,10 @@ class Failed(Exception):
 
 
 def call(
-    work: Callable[..., Any], *args: Any, limits: ResourceLimits, environment: dict[str, str] | None = None
+    work: Callable[..., Any],
+    *args: Any,
+    limits: ResourceLimits = UNLIMITED,
+    environment: Mapping[str, str] | None = None,
 ) -> Any:
     """Return what `work(*args)` returns in another process.
 
@@ -64,7 +70,7 @@ def call(
         spawn = multiprocessing.get_context("spawn")
         # Annotated as `mp_context`, but read as `context`: under the other name the process would be a fork.
         start: Any = pebble.process(name=name, daemon=False, timeout=limits.seconds, context=spawn)  # type: ignore[call-overload]
-        future = start(_child)(pickle.dumps((work, args)), log.name, environment or {})
+        future = start(_child)(pickle.dumps((work, args)), log.name, dict(environment or {}))
         process = next((each.pid for each in multiprocessing.active_children() if each.name == name), None)
         try:
             _watch(future, process, limits)
@@ -84,7 +90,7 @@ def call(
 def _watch(future: "concurrent.futures.Future[Any]", process: int | None, limits: ResourceLimits) -> None:
     """Wait for a call; raises Failed where it takes too much memory."""
     while not concurrent.futures.wait([future], POLL_SECONDS).done:
-        if process and _resident(process) > limits.gib * 2**30:
+        if process and limits.gib and _resident(process) > limits.gib * 2**30:
             raise Failed(f"took more than {limits.gib:.3g} GiB of memory")
 
 

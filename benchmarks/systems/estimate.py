@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks.measuring.isolation import ResourceLimits, call
+from benchmarks.measuring.isolation import call
 from benchmarks.measuring.runs import clustered, stored_bytes, stored_edges
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
@@ -33,8 +33,6 @@ class Args(Options):
     executor: Literal["local", "ray"] = "local"
     probe_seconds: float = 50.0
     mean_size: float = 70.0
-    hours: float = 6.0
-    """Time for one run."""
     folder: str | None = None
     """Folder of sets and runs; none means the temporary folder. A million rows need 6 GiB."""
 
@@ -53,7 +51,7 @@ def compare(args: Args, rows: int, folder: str) -> tuple[Rows, Row]:
     options = EstimateOptions(probe_seconds=args.probe_seconds)
     execution = Execution(executor=args.executor)
     told = dry_run(f"{folder}/input", f"{folder}/run", load_config(args.recipe), execution, options)
-    run = call(measured, args, folder, limits=ResourceLimits(3600 * args.hours, float("inf")))
+    run = call(measured, args, folder)
     stages = {stage["stage"]: stage for stage in told["stages"] if stage["stage"] in run["seconds"]}
     by_stage = [
         {"stage": name, "estimated s": stage["seconds"], "measured s": run["seconds"][name],

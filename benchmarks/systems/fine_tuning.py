@@ -100,7 +100,9 @@ def tables(args: Args) -> Tables:
 
 def _quick(folder: str) -> Args:
     config = Path(folder) / "short.yaml"
-    config.write_text("training: {predictor: {fit: {steps: 4, warmup-steps: 1, evaluate-every: 2}}}\n", "utf-8")
+    config.write_text(
+        "training: {varied: 1, predictor: {fit: {steps: 4, warmup-steps: 1, evaluate-every: 2}}}\n", "utf-8"
+    )
     return Args(
         small(folder, seed=1), small(folder), f"{folder}/work", labels=(200,), scratch=False, config=str(config)
     )

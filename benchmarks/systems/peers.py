@@ -18,7 +18,7 @@ from benchmarks.measuring.isolation import Failed, ResourceLimits, call
 from benchmarks.measuring.scores import short_scores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Rows, Tables
-from benchmarks.systems.comparison import flat, prepared, recipes
+from benchmarks.systems.comparison import prepared, recipes
 from benchmarks.systems.comparison.baselines import BASELINES
 from raycluster.config.stages import Config
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
@@ -32,7 +32,7 @@ class Args(Options):
     width: int = 256
     mean_size: float = 70.0
     recipes: tuple[str, ...] = ("cosine", "auto")
-    baselines: tuple[str, ...] = ("HDBSCAN", "EVoC")
+    baselines: tuple[str, ...] = ("components", "HDBSCAN", "EVoC")
     k: int = 80
     minutes: float = 15.0
     memory_gib: float = 20.0
@@ -49,7 +49,6 @@ def methods(args: Args, source: str, folder: str, limits: ResourceLimits) -> dic
     return {
         **{name: (False, partial(call, recipes.scored, source, "label", config, f"{folder}/run", limits=limits))
            for name, config in configs.items()},
-        "faiss flat, connected components": (True, partial(call, flat.linked, *shared, limits=limits)),
         **{name: (BASELINES[name].neighbors,
                   partial(call, prepared.scored, *shared, name, BASELINES[name].published, limits=limits))
            for name in args.baselines},
@@ -61,7 +60,7 @@ def rows_of(args: Args, rows: int, folder: str) -> Rows:
     source, limits = f"{folder}/input", ResourceLimits(60 * args.minutes, args.memory_gib)
     write_parquet(SyntheticConfig(rows=rows, width=args.width, mean_size=args.mean_size), source)
     prepared.read(source, Path(folder), Config(), "label")
-    search = call(flat.search, folder, args.k, limits=limits)
+    search = call(prepared.search, folder, args.k, "faiss", limits=limits)
     table: Rows = []
     for name, (searched, method) in methods(args, source, folder, limits).items():
         try:
@@ -83,5 +82,7 @@ def tables(args: Args) -> Tables:
 
 
 BENCHMARK = Benchmark(
-    Args, tables, quick=lambda _: Args(rows=(1500,), width=32, mean_size=10, recipes=("cosine",), k=20)
+    Args,
+    tables,
+    quick=lambda _: Args(rows=(1500,), width=32, mean_size=10, recipes=("cosine",), baselines=("components",), k=20),
 )

@@ -18,6 +18,7 @@ from benchmarks.systems.comparison.prepared import Prepared
 from raycluster.arrays import Int64
 from raycluster.errors import ResourceError
 from raycluster.kernels import edge_rules
+from raycluster.kernels.components import components
 from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 
 Settings = dict[str, Any]
@@ -156,6 +157,12 @@ def cdp(data: Prepared, threshold: float, max_size: int) -> Int64:
     return propagate(data.neighbor, data.similarity, threshold, max_size)
 
 
+def linked(data: Prepared, threshold: float | None) -> Int64:
+    """Connected components of the edges of recipe cosine: what many build by hand."""
+    edges = cosine_edges(data, threshold)
+    return components(edges["source"], edges["target"], data.rows)
+
+
 def louvain(data: Prepared, threshold: float | None) -> Int64:
     """Louvain (modularity, resolution 1) on the edges of recipe cosine (igraph)."""
     graph, weights = cosine_graph(data, threshold)
@@ -199,14 +206,19 @@ def neighbor_graph(data: Prepared, neighbors: int | None = None) -> Any:
     return graph.maximum(graph.T).tocsr()
 
 
-def cosine_graph(data: Prepared, threshold: float | None) -> tuple[Any, Any]:
-    """The igraph of the pairs with a cosine of `threshold` or more, none for the one picked from the data; and weights."""
-    import igraph
-
+def cosine_edges(data: Prepared, threshold: float | None) -> edge_rules.Columns:
+    """The pairs with a cosine of `threshold` or more, none for the one picked from the data."""
     if threshold is None:
         threshold = pick_threshold(data.similarity, sample_pairs(data.vectors))[0]
-    edges = edge_rules.threshold_edges(0, data.rows, data.neighbor, data.similarity, threshold)
-    random.seed(0)  # the source of igraph's random numbers
+    return edge_rules.threshold_edges(0, data.rows, data.neighbor, data.similarity, threshold)
+
+
+def cosine_graph(data: Prepared, threshold: float | None) -> tuple[Any, Any]:
+    """The igraph of `cosine_edges`, and its weights."""
+    import igraph
+
+    edges = cosine_edges(data, threshold)
+    random.seed(0)  # igraph draws its random numbers from here
     return igraph.Graph(data.rows, np.column_stack([edges["source"], edges["target"]])), edges["weight"].tolist()
 
 
@@ -244,6 +256,7 @@ BASELINES = {
     "CDP": Baseline(
         cdp, {"threshold": 0.7, "max_size": 300}, LTC, grid(threshold=LOW + COSINES, max_size=(300,)), ("scipy",)
     ),
+    "components": Baseline(linked, {"threshold": None}, "threshold of recipe cosine", grid(threshold=LOW + COSINES)),
     "Louvain": Baseline(
         louvain, {"threshold": None}, "threshold of recipe cosine", grid(threshold=LOW + COSINES), ("igraph",)
     ),

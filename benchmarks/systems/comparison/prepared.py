@@ -1,10 +1,9 @@
 """A labelled set as arrays on disk: read and checked once as any run reads it, its neighbors searched once."""
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,19 +58,30 @@ def read(source: str, folder: Path, config: Config, label_column: str) -> None:
     np.save(folder / "identity.npy", identity)
 
 
-def search(folder: str, k: int) -> dict[str, float]:
+def search(folder: str, k: int, engine: Literal["ours", "faiss"] = "ours") -> dict[str, float]:
     """Write the K nearest neighbors of every row, exact, beside the vectors; returns the time and the peak memory."""
-    vectors, threads = np.load(Path(folder) / "vectors.npy", mmap_mode="r"), cores()
-    self_top_k(np.ascontiguousarray(vectors[:WARM_UP_ROWS]), 2, threads)
-    run = timed(lambda: self_top_k(vectors, k, threads))
-    save_neighbors(folder, k, *run.result)
+    vectors = np.ascontiguousarray(np.load(Path(folder) / "vectors.npy", mmap_mode="r"))
+    method = {"ours": _by_our_search, "faiss": _by_faiss}[engine]
+    method(vectors[:WARM_UP_ROWS], 2)
+    run = timed(lambda: method(vectors, k))
+    for name, values in zip(("neighbor", "similarity"), run.result, strict=True):
+        np.save(Path(folder) / f"{name}-{k}.npy", values)
     return {"seconds": run.wall, "peak_gib": peak_gib()}
 
 
-def save_neighbors(folder: str, k: int, neighbor: Int32, similarity: Float32) -> None:
-    """Write neighbor (N, K) and similarity (N, K) where `load` reads them."""
-    np.save(Path(folder) / f"neighbor-{k}.npy", neighbor)
-    np.save(Path(folder) / f"similarity-{k}.npy", similarity)
+def _by_our_search(vectors: Float32, k: int) -> tuple[Int32, Float32]:
+    return self_top_k(vectors, k, cores())
+
+
+def _by_faiss(vectors: Float32, k: int) -> tuple[Int32, Float32]:
+    """The flat index of faiss, which is built in the time of a search."""
+    import faiss
+
+    faiss.omp_set_num_threads(cores())
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    similarity, neighbor = index.search(vectors, k)
+    return neighbor.astype(np.int32), similarity
 
 
 def load(folder: str, k: int, memory_gib: float) -> tuple[Prepared, Int64]:
@@ -93,12 +103,7 @@ def scored(folder: str, k: int, memory_gib: float, name: str, settings: dict[str
     method = BASELINES[name].labels
     with contextlib.suppress(Exception):
         method(data.head(WARM_UP_ROWS), **settings)
-    return measured(lambda: method(data, **settings), identity)
-
-
-def measured(method: Callable[[], Int64], identity: Int64) -> dict[str, Any]:
-    """Return the scores of the labels (N,) that a method returns, of labelled rows, its seconds and its peak memory."""
-    run = timed(method)
+    run = timed(lambda: method(data, **settings))
     peak, has_label = peak_gib(), identity != UNKNOWN
     found = metrics.evaluate(identity[has_label], run.result[has_label])
     return {"scores": found, "seconds": run.wall, "peak_gib": peak}
