@@ -19,6 +19,10 @@ from support.processes import process_starters
 # threads that spin while they wait slow a busy machine down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Read when Ray is first imported and when its processes start; the first two as raycluster.executors.ray_data sets them.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
 
 # A busy machine makes an example slow.

@@ -11,15 +11,17 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from ray.autoscaler._private.util import prepare_config, validate_config
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.paths import ROOT
+
 TEXT = (ROOT / "cluster.yaml").read_text()
 
 
 @pytest.fixture(scope="module")
 def config() -> dict[str, Any]:
     """The launcher's view: defaults filled in, setup commands merged, validated as `ray up` does."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
     prepared: dict[str, Any] = prepare_config(yaml.safe_load(TEXT))
     validate_config(prepared)
     return prepared
@@ -36,6 +38,8 @@ def setup_of(config: dict[str, Any], name: str) -> list[str]:
 
 
 def test_validation_would_notice_a_mistake(config: dict[str, Any]) -> None:
+    from ray.autoscaler._private.util import validate_config
+
     broken = copy.deepcopy(config) | {"max_worker": 3}
     with pytest.raises(jsonschema.ValidationError):
         validate_config(broken)

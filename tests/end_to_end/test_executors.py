@@ -1,15 +1,11 @@
 """Shards, executors, workers and the order of rows change no label. All tests on Ray share one cluster of this process."""
 
-import contextlib
 import shutil
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +14,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.pipeline import run as pipeline
+from support.dying import TASK, attempts, open_dying, sent_by_value
 from support.runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
@@ -41,9 +38,14 @@ def test_the_number_of_shards_changes_no_label(
     assert _labels(identities, tmp_path / "run", executor="local", shards=shards).equals(expected)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ray_and_its_workers_change_no_label(identities: str, expected: pa.Table, tmp_path: Path, workers: int) -> None:
-    assert _labels(identities, tmp_path / "run", executor="ray", shards=4, workers=workers).equals(expected)
+def test_ray_its_workers_and_their_deaths_change_no_label(
+    identities: str, expected: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "open_run", open_dying)
+    with sent_by_value():
+        found = _labels(identities, tmp_path / "run", executor="ray", shards=4, workers=2)
+    assert found.equals(expected)
+    assert attempts(tmp_path / "run")[TASK] == 2
 
 
 @pytest.mark.parametrize("recipe", ["fc-es", "facemap", "components"])
@@ -83,27 +85,3 @@ def test_the_order_of_rows_changes_no_label(identities: str, tmp_path: Path, con
     shuffled = _labels(str(tmp_path / "shuffled"), tmp_path / "run", config, executor="local", shards=4)
     straight = _labels(identities, tmp_path / "straight", config, executor="local")
     assert shuffled.equals(straight)
-
-
-def test_a_killed_worker_is_replaced(identities: str, expected: pa.Table, tmp_path: Path) -> None:
-    killed: list[int] = []
-
-    def kill_one() -> None:
-        deadline = time.monotonic() + 120
-        while not killed and time.monotonic() < deadline:
-            if any((tmp_path / "run").glob("stages/knn/*/attempts/*")):
-                for process in psutil.Process().children(recursive=True):
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        words = " ".join(process.cmdline())
-                        if words.startswith("ray::") and "ShardActor" in words:
-                            process.kill()
-                            killed.append(process.pid)
-                            return
-            time.sleep(0.001)
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    found = _labels(identities, tmp_path / "run", executor="ray", shards=6)
-    killer.join()
-    assert killed, "no worker was found to kill"
-    assert found.equals(expected)

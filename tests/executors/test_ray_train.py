@@ -16,6 +16,7 @@ from raycluster.errors import RayclusterError, ResourceError, StorageError
 from raycluster.storage.object_store import Store
 from raycluster.training import checkpoint
 from support import toy as toys
+from support.dying import sent_by_value
 from support.toy import CONFIG, Toy, fitted
 
 if TYPE_CHECKING:
@@ -24,14 +25,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def _workers_need_not_find_these_modules() -> Iterator[None]:
-    from ray.cloudpickle import register_pickle_by_value, unregister_pickle_by_value
-
-    modules = (sys.modules[__name__], toys)
-    for module in modules:
-        register_pickle_by_value(module)
-    yield
-    for module in modules:
-        unregister_pickle_by_value(module)
+    with sent_by_value(sys.modules[__name__], toys):
+        yield
 
 
 def toy(arguments: dict[str, Any], rank: int, world: int, device: torch.device, report: Report) -> None:

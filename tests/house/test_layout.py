@@ -18,7 +18,6 @@ LONGER: set[str] = {
 
 UNTESTED: set[str] = {
     "commands/cluster.py",
-    "commands/generate.py",
     "config/execution.py",
     "errors.py",
     "estimate/costs.py",
@@ -27,13 +26,6 @@ UNTESTED: set[str] = {
     "estimate/report.py",
     "estimate/stored.py",
     "estimate/verdict.py",
-    "executors/ray_data.py",
-    "executors/worker.py",
-    "kernels/map_equation/aggregate.py",
-    "kernels/map_equation/flow.py",
-    "kernels/map_equation/links.py",
-    "kernels/map_equation/moves.py",
-    "kernels/map_equation/search.py",
     "pipeline/publish.py",
     "stages/coarse_lists.py",
     "stages/embeddings.py",

@@ -1,0 +1,123 @@
+"""A stage's tasks on Ray: pools that fit the cluster, workers that die, and failures as one sentence."""
+
+from __future__ import annotations  # Ray is imported when a test runs: the fast tests do without it
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raycluster.config.execution import Execution
+from raycluster.config.load import load_config
+from raycluster.errors import RayclusterError
+from raycluster.executors.progress import Silence
+from raycluster.pipeline.run import open_run, opened, run_stages
+from raycluster.stages import stage_named
+from raycluster.storage.tables import Output, StoredTables, Task
+from support import labelled
+from support.dying import TASK, attempts, open_dying, sent_by_value
+
+CONFIG = load_config("cosine", {"knn": {"k": 5}}, "test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_need_not_find_this_module() -> Iterator[None]:
+    with sent_by_value(sys.modules[__name__]):
+        yield
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A run folder of four shards whose neighbors are about to be searched."""
+    execution = Execution("local", shards=4)
+    with opened(labelled.written(tmp_path), str(tmp_path / "run"), CONFIG, execution, Silence()) as tables:
+        run_stages(tables, execution, Silence(), until="embeddings")
+        knn = stage_named("knn")
+        assert knn.once is not None
+        tables.put_facts("knn", knn.once(tables))
+    return str(tmp_path / "run")
+
+
+class BrokenTables(StoredTables):
+    """Tables that refuse to store task 1, as a mistake of ours would."""
+
+    def commit(self, stage: str, task: Task, output: Output, schema: Any) -> None:
+        if task.number == 1:
+            raise KeyError("lost")
+        super().commit(stage, task, output, schema)
+
+
+def broken(url: str, threads: int) -> StoredTables:
+    run = open_run(url, threads)
+    return BrokenTables(run.folder, threads, run.cluster_subset)
+
+
+def results(url: str, open_tables: Any, workers: int) -> dict[int, Any]:
+    """Results of the search's four tasks by number."""
+    from raycluster.executors.ray_data import run_on_ray
+
+    tasks = list(stage_named("knn").tasks(open_run(url)))
+    assert len(tasks) == 4
+    return {result.number: result for result in run_on_ray("knn", tasks, open_tables, url, workers, "cpu")}
+
+
+def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_again(url: str) -> None:
+    found = results(url, open_dying, 1)
+    assert (Path(url) / "killed").exists()
+    assert sorted(found) == [0, 1, 2, 3]
+    assert not any(result.error for result in found.values())
+    assert open_run(url).finished("knn") == {0, 1, 2, 3}
+    assert attempts(url)[TASK] == 2
+
+
+def test_an_unexpected_failure_is_a_sentence_that_names_a_file_and_other_tasks_are_done(url: str) -> None:
+    found = results(url, broken, 1)
+    path = f"{url}/errors/knn-00001.txt"
+    assert found[1].message == f"A worker of stage knn failed: KeyError: 'lost'; {path} has more."
+    assert "Traceback" in Path(path).read_text()
+    assert open_run(url).finished("knn") == {0, 2, 3}
+
+
+def node(cpu: int, gpu: int = 0, alive: bool = True) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": {"CPU": cpu} | ({"GPU": gpu} if gpu else {})}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "gpu", "expected"),
+    [
+        ([node(0), node(8), node(8)], None, False, (10, 1)),
+        ([node(0), node(8), node(4)], 2, False, (2, 4)),
+        ([node(0), node(8, gpu=1), node(8)], None, True, (1, 8)),
+        ([node(0), node(8, alive=False)], None, False, (10, 1)),
+        ([node(0)], 3, False, (3, 1)),
+    ],
+    ids=["a worker per task", "few workers share the smallest node", "a worker per GPU", "dead nodes", "no node yet"],
+)
+def test_a_pool_fills_the_cluster_of_this_moment(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[Any], workers: int | None, gpu: bool, expected: tuple[int, int]
+) -> None:
+    import ray
+
+    from raycluster.executors.ray_data import pool_size
+
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert pool_size(10, workers, gpu) == expected
+
+
+def test_a_cluster_that_cannot_be_reached_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from raycluster.executors.ray_data import connect
+
+    def refuse(**options: Any) -> None:
+        assert "num_cpus" not in options, "a cluster of its own is asked for"
+        raise ConnectionError("no such\nhost Traceback (most recent call last): ...")
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(RayclusterError) as caught:
+        connect()
+    assert str(caught.value) == "The Ray cluster at 10.0.0.1:6379: no such host"
