@@ -97,6 +97,11 @@ def nearest(name: str, names: list[str], prefix: str = "") -> str:
         The names there are. The nearest is suggested; where none is near, all are listed.
     prefix
         What is written before the suggested name.
+
+    Returns
+    -------
+    str
+        Begins with a semicolon and has no full stop.
     """
     near = difflib.get_close_matches(name, names, n=1, cutoff=NEAR)
     return f"; did you mean '{prefix}{near[0]}'" if near else f"; there are {', '.join(names)}"

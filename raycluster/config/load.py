@@ -41,6 +41,11 @@ def load_config(recipe: str = DEFAULT_RECIPE, overrides: dict[str, Any] | None =
     origin
         What holds the overrides, as error sentences name it: the path of a file.
 
+    Returns
+    -------
+    Config
+        All of its values fit each other.
+
     Raises
     ------
     ConfigError
@@ -63,6 +68,11 @@ def load_training(recipe: str, overrides: dict[str, Any] | None = None, origin: 
         Values by section and key, of which the section `training` is laid over the recipe's.
     origin
         What holds the overrides, as error sentences name it: the path of a file.
+
+    Returns
+    -------
+    TrainingConfig
+        With a network to train at least.
 
     Raises
     ------
@@ -99,10 +109,17 @@ def _recipe_values(recipe: str, origin: str, key: str = "recipe", derived: tuple
     ----------
     recipe
         Name or YAML path of the recipe.
-    origin, key
-        What names the recipe, and under which key, as error sentences write them.
+    origin
+        What names the recipe, as error sentences write it.
+    key
+        The key that names it.
     derived
         Recipes whose bases lead to this one, to notice a circle.
+
+    Returns
+    -------
+    dict
+        Values by section and key.
     """
     if not isinstance(recipe, str):
         raise ConfigError(f"{origin} sets '{key}' to {recipe!r}; it takes the name of a recipe or a YAML file.")
@@ -151,6 +168,11 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
     prefix
         What leads to the keys, as error sentences write it before them: "knn." for those of `KnnConfig`.
 
+    Returns
+    -------
+    Section
+        Of the class of `config`.
+
     Raises
     ------
     ConfigError
@@ -177,7 +199,7 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
 
 
 def _elsewhere(name: str) -> str:
-    """Return the end of a sentence about a key that other sections have, empty where none has it."""
+    """Return a suggestion of the only section that has a key, empty if there is none."""
     keys = [key for key in (*_dotted(Config, ""), *_dotted(TrainingConfig, "training.")) if key.endswith(f".{name}")]
     return f"; did you mean '{keys[0]}'" if len(keys) == 1 else ""
 
@@ -196,10 +218,17 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 
     Parameters
     ----------
-    old, new
+    old
+        Values by key, nested.
+    new
         Values by key, nested.
     prefix
         What is written before every key.
+
+    Returns
+    -------
+    list
+        One line per key that only one side has or that has two values.
     """
     lines = []
     for name in sorted(old.keys() | new.keys()):

@@ -253,6 +253,11 @@ def load_network(url: str, card: Card, name: str) -> "dict[str, Tensor]":
     name
         `filter` or `predictor`.
 
+    Returns
+    -------
+    dict
+        Tensors by name, as `save` received them.
+
     Raises
     ------
     InputError

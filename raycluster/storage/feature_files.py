@@ -140,6 +140,11 @@ def open_lists(path: str, distances: str | None, rows: int, folder: Path) -> Sto
     folder
         Temporary folder that an .npz file is unpacked to, since its arrays are compressed.
 
+    Returns
+    -------
+    StoredLists
+        The lists; their ids are checked when they are read.
+
     Raises
     ------
     InputError

@@ -19,7 +19,7 @@ from raycluster.arrays import Float32, Int64
 from raycluster.errors import InputError
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
-from raycluster.synthetic.hashed import directions, permute
+from raycluster.synthetic.hashed import Hashed
 from raycluster.synthetic.settings import PRESETS, SyntheticConfig
 from raycluster.synthetic.vectors import HALVINGS, embed, spectrum
 
@@ -54,14 +54,14 @@ def generate(config: SyntheticConfig, rows_per_block: int = 65536) -> Iterator[t
     identity_start = np.concatenate([[0], np.cumsum(counts)])
     identities = int(identity_start[-1])
     scale = spectrum(config.width, config.effective_dimension)
-    common = directions(config.seed, "common", np.arange(config.low_quality_directions), scale)
+    common = Hashed(config.seed, "common").directions(np.arange(config.low_quality_directions), scale)
     for start in range(0, config.rows, rows_per_block):
         ids = np.arange(start, min(start + rows_per_block, config.rows), dtype=np.int64)
         # A row's place among all rows by size decides its identity; two permutations scatter rows and labels.
-        position = permute(config.seed, "row order", ids, config.rows)
+        position = Hashed(config.seed, "row order").permute(ids, config.rows)
         size_class = np.searchsorted(row_start, position, side="right") - 1
         identity = identity_start[size_class] + (position - row_start[size_class]) // sizes[size_class]
-        labels = permute(config.seed, "identity order", identity, identities)
+        labels = Hashed(config.seed, "identity order").permute(identity, identities)
         embeddings = np.empty((len(ids), config.width), np.float32)
         for first in range(0, len(ids), CHUNK):
             part = slice(first, first + CHUNK)
@@ -70,7 +70,7 @@ def generate(config: SyntheticConfig, rows_per_block: int = 65536) -> Iterator[t
 
 
 def write_parquet(config: SyntheticConfig, directory: str | Path, rows_per_file: int = 131_072) -> list[str]:
-    """Write a set as Parquet files and return their names, in the order of the ids.
+    """Write a set as Parquet files.
 
     Columns are id int64, embedding fixed_size_list<float32 not null>[width] and label int64.
 
@@ -82,6 +82,11 @@ def write_parquet(config: SyntheticConfig, directory: str | Path, rows_per_file:
         Local folder or storage URL, made if missing.
     rows_per_file
         Rows of a file. Raising it gives fewer, larger files and takes more memory.
+
+    Returns
+    -------
+    list
+        Names of the files, in the order of the ids.
 
     Raises
     ------

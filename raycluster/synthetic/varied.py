@@ -52,7 +52,7 @@ WIDTHS = [64, 96, 128, 192, 256, 384, 512]
 
 
 def write(url: str, rows: int, seed: int) -> list[str]:
-    """Write one set per preset in `KINDS` and return their URLs.
+    """Write one set per preset in `KINDS`.
 
     What an earlier start wrote is kept.
 
@@ -64,6 +64,11 @@ def write(url: str, rows: int, seed: int) -> list[str]:
         Rows of all sets together.
     seed
         From 0 up. Another seed gives other identities.
+
+    Returns
+    -------
+    list
+        URLs of the sets.
     """
     chosen = {
         kind: PRESETS[kind] | {"rows": rows // len(KINDS), "seed": FIRST_SEED + len(KINDS) * seed + number}
@@ -73,7 +78,7 @@ def write(url: str, rows: int, seed: int) -> list[str]:
 
 
 def write_varied(url: str, sets: int, seed: int) -> list[str]:
-    """Write sets of many kinds, as `varied` draws them, and return their URLs.
+    """Write sets of many kinds, as `varied` draws them.
 
     What an earlier start wrote is kept.
 
@@ -85,6 +90,11 @@ def write_varied(url: str, sets: int, seed: int) -> list[str]:
         Number of sets.
     seed
         From 0 up. Another seed gives other sets.
+
+    Returns
+    -------
+    list
+        URLs of the sets.
     """
     return _write(url, ((f"varied-{number:04d}", varied(seed, number)) for number in range(sets)))
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from raycluster.arrays import Float32, Float64, Int64
-from raycluster.synthetic.hashed import bits, directions, uniform
+from raycluster.synthetic.hashed import Hashed
 from raycluster.synthetic.settings import SyntheticConfig
 
 UNIFORM = math.sqrt(12)
@@ -39,9 +39,14 @@ def embed(
         (D,), standard deviation per dimension, as `spectrum` returns it.
     common
         (low_quality_directions, D), the directions that bad pictures lean on.
+
+    Returns
+    -------
+    Float32
+        (B, D). A row is the same whatever rows are computed with it.
     """
     alike = np.flatnonzero(labels < round(config.family_share * identities))
-    mode = bits(config.seed, "mode", ids) % (1 + bits(config.seed, "modes", labels) % config.modes)
+    mode = Hashed(config.seed, "mode").bits(ids) % (1 + Hashed(config.seed, "modes").bits(labels) % config.modes)
     x = _with_modes(config, _centers(config, labels, alike, scale), labels, mode, scale)
     picture = _pictures(config, ids, labels, mode, alike, scale)
     x = _mix(picture, x, np.sqrt(_tightness(config, ids, labels)))
@@ -55,12 +60,12 @@ def _centers(config: SyntheticConfig, labels: Int64, alike: Int64, scale: Float3
 
     Those of the rows `alike` lean on their family's.
     """
-    x = directions(config.seed, "identity", labels, scale)
-    family = directions(config.seed, "family", labels[alike] // config.family_size, scale)
+    x = Hashed(config.seed, "identity").directions(labels, scale)
+    family = Hashed(config.seed, "family").directions(labels[alike] // config.family_size, scale)
     if config.clan_cosine > 0:
-        clan = directions(config.seed, "clan", labels[alike] // config.family_size // config.clan_size, scale)
+        clan = Hashed(config.seed, "clan").directions(labels[alike] // config.family_size // config.clan_size, scale)
         family = _mix(family, clan, np.full(len(alike), math.sqrt(config.clan_cosine)))
-    lean = UNIFORM * config.family_spread * (uniform(config.seed, "lean", labels[alike]) - 0.5)
+    lean = UNIFORM * config.family_spread * (Hashed(config.seed, "lean").uniform(labels[alike]) - 0.5)
     x[alike] = _mix(x[alike], family, np.sqrt(np.clip(config.family_cosine + lean, 0.0, 1.0)))
     return x
 
@@ -68,16 +73,16 @@ def _centers(config: SyntheticConfig, labels: Int64, alike: Int64, scale: Float3
 def _with_modes(config: SyntheticConfig, x: Float32, labels: Int64, mode: Int64, scale: Float32) -> Float32:
     """Return centers (B, D) shifted to the mode (B,) of their row; 0 is no shift."""
     shifted = np.flatnonzero(mode)
-    shift = directions(config.seed, "shift", labels[shifted] * config.modes + mode[shifted], scale)
+    shift = Hashed(config.seed, "shift").directions(labels[shifted] * config.modes + mode[shifted], scale)
     x[shifted] = _mix(shift, x[shifted], np.full(len(shifted), config.mode_cosine))
     return x
 
 
 def _tightness(config: SyntheticConfig, ids: Int64, labels: Int64) -> Float64:
     """Return the cosine (B,) of two pictures of a row's identity and mode, 0 to 1."""
-    spread = UNIFORM * config.same_cosine_spread * (uniform(config.seed, "tightness", labels) - 0.5)
+    spread = UNIFORM * config.same_cosine_spread * (Hashed(config.seed, "tightness").uniform(labels) - 0.5)
     if config.picture_spread > 0:
-        spread = spread + UNIFORM * config.picture_spread * (uniform(config.seed, "clarity", ids) - 0.5)
+        spread = spread + UNIFORM * config.picture_spread * (Hashed(config.seed, "clarity").uniform(ids) - 0.5)
     return np.clip(config.same_cosine + spread, 0.0, 1.0)
 
 
@@ -87,31 +92,33 @@ def _pictures(config: SyntheticConfig, ids: Int64, labels: Int64, mode: Int64, a
     Near copies have most of it in common, and so have rows of one style.
     """
     seed = config.seed
-    picture = directions(seed, "picture", ids, scale)
-    copies = np.flatnonzero(uniform(seed, "copy", ids) < config.copy_share)
-    original = bits(seed, "original", ids[copies]) % ORIGINALS
+    picture = Hashed(seed, "picture").directions(ids, scale)
+    copies = np.flatnonzero(Hashed(seed, "copy").uniform(ids) < config.copy_share)
+    original = Hashed(seed, "original").bits(ids[copies]) % ORIGINALS
     original += (labels[copies] * config.modes + mode[copies]) * ORIGINALS
-    copied = directions(seed, "copied", original, scale)
+    copied = Hashed(seed, "copied").directions(original, scale)
     picture[copies] = _mix(picture[copies], copied, np.full(len(copies), math.sqrt(config.copy_cosine)))
-    styled = alike[uniform(seed, "styled", ids[alike]) < config.style_share]
-    style = labels[styled] // config.family_size * config.styles + bits(seed, "style", ids[styled]) % config.styles
-    worded = directions(seed, "wording", style, scale)
+    styled = alike[Hashed(seed, "styled").uniform(ids[alike]) < config.style_share]
+    style = (
+        labels[styled] // config.family_size * config.styles + Hashed(seed, "style").bits(ids[styled]) % config.styles
+    )
+    worded = Hashed(seed, "wording").directions(style, scale)
     picture[styled] = _mix(picture[styled], worded, np.full(len(styled), math.sqrt(config.style_cosine)))
     return picture
 
 
 def _with_bad_pictures(config: SyntheticConfig, x: Float32, ids: Int64, common: Float32) -> Float32:
     """Return embeddings (B, D), those of bad pictures mixed with a common direction."""
-    bad = np.flatnonzero(uniform(config.seed, "bad", ids) < config.low_quality_share)
-    strength = config.low_quality_strength * (0.5 + 0.5 * uniform(config.seed, "strength", ids[bad]))
-    x[bad] = _mix(x[bad], common[bits(config.seed, "kind", ids[bad]) % config.low_quality_directions], strength)
+    bad = np.flatnonzero(Hashed(config.seed, "bad").uniform(ids) < config.low_quality_share)
+    strength = config.low_quality_strength * (0.5 + 0.5 * Hashed(config.seed, "strength").uniform(ids[bad]))
+    x[bad] = _mix(x[bad], common[Hashed(config.seed, "kind").bits(ids[bad]) % config.low_quality_directions], strength)
     return x
 
 
 def _with_offset(config: SyntheticConfig, x: Float32) -> Float32:
     """Return unit vectors (B, D) moved along the direction that all rows share."""
     level = np.full(x.shape[1], x.shape[1] ** -0.5, np.float32)
-    middle = directions(config.seed, "middle", np.zeros(1, np.int64), level)
+    middle = Hashed(config.seed, "middle").directions(np.zeros(1, np.int64), level)
     middle /= np.linalg.norm(middle)
     x = x * np.float32(math.sqrt(1 - config.offset)) + middle * np.float32(math.sqrt(config.offset))
     return x / np.linalg.norm(x, axis=1, keepdims=True)

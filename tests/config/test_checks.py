@@ -77,7 +77,7 @@ def test_what_fits_is_converted(value: Any, kind: Any, result: Any) -> None:
         (1, Annotated[float, Meta(gt=0, lt=1)], "it takes a number above 0 and below 1."),
         (1, Annotated[float, Meta(ge=0, lt=1)], "it takes a number of at least 0 and below 1."),
         (2**31, Annotated[int, Meta(ge=1, le=2**31 - 1)], "it takes a whole number from 1 to 2147483647."),
-        ("exat", Kind, "it takes one of exact, ivf; did you mean 'exact'."),
+        ("exactly", Kind, "it takes one of exact, ivf; did you mean 'exact'."),
         ("hnsw", Kind, "it takes one of exact, ivf."),
         (3, Kind | None, "it takes one of exact, ivf, or null."),
         ([], Kind, "it takes one of exact, ivf."),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raycluster.synthetic.hashed import directions
+from raycluster.synthetic.hashed import Hashed
 from raycluster.synthetic.settings import SyntheticConfig
 from raycluster.synthetic.vectors import embed, spectrum
 
@@ -18,7 +18,7 @@ LABELS = IDS // 5
 
 def embedded(config: SyntheticConfig, rows: slice = slice(None)) -> np.ndarray:
     scale = spectrum(config.width, config.effective_dimension)
-    common = directions(config.seed, "common", np.arange(config.low_quality_directions), scale)
+    common = Hashed(config.seed, "common").directions(np.arange(config.low_quality_directions), scale)
     return embed(config, IDS[rows], LABELS[rows], 80, scale, common)
 
 
