@@ -26,7 +26,7 @@ def listing() -> str:
     lines = ["usage: python -m benchmarks NAME [options]", ""]
     for name, file in scripts().items():
         docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-        lines.append(f"{file.parent.name}/{name:18} {docstring.partition(chr(10))[0]}")
+        lines.append(f"{file.parent.name:8} {name:17} {docstring.partition(chr(10))[0]}")
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,6 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _gpu() -> str | None:
-    """The first CUDA device, or none."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    """The first CUDA device, of benchmarks that use torch; none for others, whose memory torch would add to."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None

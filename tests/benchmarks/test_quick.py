@@ -60,7 +60,7 @@ def test_an_unknown_name_and_a_wrong_option_are_one_sentence_each(capsys: pytest
     with pytest.raises(SystemExit, match="error: Unrecognized options: --row; did you mean --rows"):
         main(["metrics", "--row", "3"])
     main([])
-    assert "kernels/metrics" in capsys.readouterr().out
+    assert "kernels  metrics" in capsys.readouterr().out
 
 
 def test_benchmarks_import_no_private_name_of_the_package() -> None:
