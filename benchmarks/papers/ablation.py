@@ -33,7 +33,7 @@ from raycluster.evaluation.truth import UNKNOWN
 from raycluster.kernels.neighborhoods import nep
 from raycluster.models.card import load_card
 from raycluster.models.networks import tokens
-from raycluster.training.job import TrainArgs, train
+from raycluster.commands.train import TrainArgs, train
 
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 """Methods, and the calls that make their rows."""

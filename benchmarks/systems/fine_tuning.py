@@ -25,7 +25,7 @@ from raycluster.config.load import apply, load_config, load_training
 from raycluster.config.yaml_files import load_yaml
 from raycluster.models.card import load_card
 from raycluster.models.requirements import recipe_of
-from raycluster.training.job import TUNING_RECIPE, TrainArgs, train
+from raycluster.commands.train import TUNING_RECIPE, TrainArgs, train
 
 
 @dataclass

@@ -24,7 +24,7 @@ import ray.train
 import ray.train.torch
 
 Report = Callable[[dict[str, float]], None]
-Work = Callable[[dict[str, Any], int, int, torch.device, Report], Any]
+Work = Callable[[Any, int, int, torch.device, Report], Any]
 FOLDER = "training/ray"
 RESTARTS = 3
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a relative path means to a worker what it means here
@@ -32,7 +32,7 @@ os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a relative path means to
 
 def fit_on_ray(
     work: Work,
-    arguments: dict[str, Any],
+    arguments: Any,
     *,
     workers: int,
     accelerator: Literal["auto", "gpu", "cpu"],

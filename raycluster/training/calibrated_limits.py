@@ -1,11 +1,13 @@
-"""What no user should have to guess: limits and probabilities chosen on held-out identities, with the curves behind them.
+"""Limits chosen on held-out identities, with the curves behind them.
 
-A limit is chosen by what it does in the end: the BCubed F of held-out identities after Infomap, in the graph of all rows of
-their set, averaged over sets.
+A limit is chosen by its final effect: the BCubed F of held-out identities in the partition of all rows of their set, averaged
+over sets. Edges, communities and re-joining are computed by the stages that runs use.
+
+Shapes: N rows of a set, K neighbors per row with the row itself at rank 0.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,197 +15,235 @@ import numpy as np
 from raycluster.arrays import Array, Float32, Int32
 from raycluster.config.stages import Config
 from raycluster.evaluation import metrics
-from raycluster.evaluation.reliability import average_precision, expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Silence
 from raycluster.kernels import edge_rules
 from raycluster.limits import valley
 from raycluster.limits.in_force import EdgeLimits, similarity_floor
-from raycluster.models.calibration import platt, probability, topk_confidence
+from raycluster.models.calibration import Table, topk_confidence
 from raycluster.pipeline.run import LOCAL, fork, run_stages
 from raycluster.pipeline.sweep import communities_at
 from raycluster.stages.nep import nep_of
 from raycluster.stages.stage import row_shards
-from raycluster.storage.tables import ArrayTables
+from raycluster.storage.tables import ArrayTables, Facts
 from raycluster.training import calibration
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.objectives import true_topk
 
 GRID = [*(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.99]
-ABOVE_0 = float(np.finfo(np.float32).tiny)
-CERTAIN = 1e-7
+"""Limits that are tried, in 0..1: steps of 0.05, finer near 1, where scores of one identity gather."""
+ABOVE_ZERO = float(np.finfo(np.float32).tiny)
+"""Least NEP of a pair for recall: any above 0."""
+MIDDLE = 0.5
+"""Score about which a set's valley is searched before the model has a limit of its own."""
 LEAST_PAIRS = 500
+"""Held-out pairs of a set from which probabilities can be read. Raising it keeps a base model's calibration more often."""
 LEAST_IDENTITIES = 20
-LEAST_KNOWN = 0.5
+"""Held-out identities of a set from which its F can be read. Raising it keeps a base model's calibration more often."""
+LEAST_LABELLED = 0.5
+"""Least share of labelled neighbors, in 0..1. Below it strangers are missing among the pairs: probabilities would be read too
+high and eta too low."""
 Say = Callable[[str], None]
-Curve = list[dict[str, Any]]
+Calibrated = tuple[dict[str, float], Table, Facts]
+"""Limits by name, the curve that they were read from, and the quality at the chosen point."""
 
 
-def tells(part: LabelledSet) -> bool:
-    """Whether a set's held-out identities are enough to calibrate on: `LEAST_IDENTITIES` of them, with `LEAST_PAIRS` pairs of
-    a row and a neighbor whose label is known, which are `LEAST_KNOWN` (0..1) of all. Where most neighbors have no label,
-    those of other identities are not counted, and probabilities would be read too high and eta too low."""
-    rows = part.anchors(held_out=True)
-    judged, listed = np.count_nonzero(part.known(rows, held_out=True)), np.count_nonzero(part.others(rows))
-    identities = len(np.unique(part.identity[rows]))
-    return identities >= LEAST_IDENTITIES and bool(judged >= max(LEAST_PAIRS, LEAST_KNOWN * listed))
+def can_calibrate(labelled: LabelledSet) -> bool:
+    """Return whether a set's held-out identities are enough to calibrate on."""
+    rows = labelled.anchors(held_out=True)
+    num_usable = np.count_nonzero(labelled.usable(rows, held_out=True))
+    num_listed = np.count_nonzero(labelled.others(rows))
+    num_identities = len(np.unique(labelled.identity[rows]))
+    has_pairs = num_usable >= max(LEAST_PAIRS, LEAST_LABELLED * num_listed)
+    return num_identities >= LEAST_IDENTITIES and bool(has_pairs)
 
 
-def of_filter(sets: Sequence[LabelledSet], beta: float) -> tuple[Curve, dict[str, float]]:
-    """How sure a predicted Top-K is, and its mean error on held-out rows, beside that of the best constant."""
-    found = []
-    for part in sets:
-        assert part.topk is not None
-        rows = part.anchors(held_out=True)
-        found.append((part.topk[rows], true_topk(part, rows, beta)))
-    predicted, true = (np.concatenate(each) for each in zip(*found, strict=True))
-    error = np.abs(predicted - true).mean()
-    constant = np.abs(np.median(true) - true).mean()
-    quality = {"error": float(error), "error_of_median": float(constant), "rows": len(true)}
-    return topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality
+def filter_confidence(sets: Sequence[LabelledSet], beta: float) -> tuple[Table, Facts]:
+    """Return how near a predicted Top-K is to the true one on held-out rows.
+
+    The first value is the table of `topk_confidence`. The second holds the mean error, and that of the best constant.
+    """
+    pairs = []
+    for labelled in sets:
+        assert labelled.topk is not None, "the filter has predicted Top-K"
+        rows = labelled.anchors(held_out=True)
+        pairs.append((labelled.topk[rows], true_topk(labelled, rows, beta)))
+    predicted, true = (np.concatenate(values) for values in zip(*pairs, strict=True))
+    error, constant = np.abs(predicted - true).mean(), np.abs(np.median(true) - true).mean()
+    quality_of_filter = {"error": float(error), "error_of_median": float(constant), "rows": len(true)}
+    return topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality_of_filter
 
 
-def of_early_stop(
-    sets: Sequence[LabelledSet], config: Config, say: Say
-) -> tuple[dict[str, float], Curve, dict[str, Any]]:
-    """Return theta at which the walk ends and the NEP floor that keeps 95 % of the true pairs left to recall.
+def early_stop_limits(sets: Sequence[LabelledSet], config: Config, say: Say) -> Calibrated:
+    """Return theta, at which the walk ends, and the NEP floor of edge recall.
 
-    With them come the curve over theta and its best point. Pairs of NEP 0 share no trusted neighbor and are not for recall:
-    under predicted Top-K they are most of what is left, and few are true: a floor of 0 would score ten times as many pairs.
+    Theta is chosen on the walk alone, the recipe without its predictor. The floor keeps 95 % of the true pairs that the walk
+    leaves. Pairs of NEP 0 share no trusted neighbor and are not for recall: they are most of what a walk under predicted
+    Top-K leaves, few of them are true, and a floor of 0 would score ten times as many pairs.
+
+    Parameters
+    ----------
+    sets
+        The labelled sets, with Top-K where the recipe has one.
+    config
+        The recipe, of rule early-stop.
+    say
+        Gets a line on what was chosen.
+
+    Returns
+    -------
+    tuple
+        theta and floor, the curve over theta, and its best point.
     """
     walk = replace(
         config, relations=replace(config.relations, score="none"), contexts=replace(config.contexts, encode=False)
     )
-    walks = [clustered(part, walk, EdgeLimits(theta=GRID[0])) for part in sets]
+    walks = [edges_down_to(labelled, walk, EdgeLimits(theta=GRID[0])) for labelled in sets]
     curve = limit_curve(sets, walks)
     best = calibration.best(curve)
-    theta = best["threshold"]
-    left, same = [], []
-    for part, tables in zip(sets, walks, strict=True):
-        nep, rows = np.concatenate([nep_of(tables, task) for task in row_shards(tables)]), part.anchors(held_out=True)
-        beyond = edge_rules.recallable(part.neighbor[rows], nep[rows], theta, ABOVE_0) & part.known(rows, held_out=True)
-        left.append(nep[rows][beyond])
-        same.append(part.same(rows)[beyond])
-    recalled = np.concatenate(same)
-    floor = calibration.floor_for_recall(np.concatenate(left), recalled) if recalled.any() else 1.0
-    say(f"theta {theta}, floor {floor:.4f}: BCubed F {best['f']:.4f} of held-out identities by the walk alone")
-    return {"theta": theta, "floor": floor}, curve, best
+    floor = _recall_floor(sets, walks, best["threshold"])
+    say(
+        f"theta {best['threshold']}, floor {floor:.4f}: BCubed F {best['f']:.4f} of held-out identities by the walk alone"
+    )
+    return {"theta": best["threshold"], "floor": floor}, curve, best
 
 
-@dataclass(frozen=True)
-class Probabilities:
-    """Scores of the sets turned into probabilities, and how good these are."""
-
-    slope: float
-    intercept: float
-    scores: list[Float32]
-    """Probabilities (N, K) of every set."""
-    reliability: Curve
-    edge_curve: Curve
-    metrics: dict[str, Any]
-
-
-def probabilities_of(sets: Sequence[LabelledSet]) -> Probabilities:
-    """Fit the slope and intercept that make the raw scores in the sets' `relations` probabilities of one identity."""
-    raw = [_logit(part) for part in sets]
-    logits, same = [], []
-    for part, logit in zip(sets, raw, strict=True):
-        rows = part.anchors(held_out=True)
-        scored = part.known(rows, held_out=True) & ~np.isnan(logit[rows])
-        logits.append(logit[rows][scored])
-        same.append(part.same(rows)[scored])
-    logit, truth = np.concatenate(logits), np.concatenate(same)
-    slope, intercept = platt(logit, truth)
-    fitted = probability(logit, slope, intercept)
-    before = reliability(probability(logit, 1.0, 0.0), truth)
-    after = reliability(fitted, truth)
-    quality_of_pairs = {
-        "average_precision": average_precision(logit, truth),
-        "calibration_error": expected_calibration_error(after),
-        "calibration_error_before": expected_calibration_error(before),
-        "pairs": len(truth),
-    }
-    scores = [np.asarray(probability(values, slope, intercept), np.float32) for values in raw]
-    curve = calibration.edge_curve(fitted, truth, GRID)
-    return Probabilities(slope, intercept, scores, after, curve, quality_of_pairs)
+def _recall_floor(sets: Sequence[LabelledSet], walks: Sequence[ArrayTables], theta: float) -> float:
+    """Return the NEP floor of the held-out pairs that walks to theta leave; 1 where none is true."""
+    neps, truths = [], []
+    for labelled, tables in zip(sets, walks, strict=True):
+        rows = labelled.anchors(held_out=True)
+        nep = np.concatenate([nep_of(tables, task) for task in row_shards(tables)])[rows]
+        is_left = edge_rules.recallable(labelled.neighbor[rows], nep, theta, ABOVE_ZERO)
+        is_left &= labelled.usable(rows, held_out=True)
+        neps.append(nep[is_left])
+        truths.append(labelled.same(rows)[is_left])
+    same = np.concatenate(truths)
+    return calibration.floor_for_recall(np.concatenate(neps), same) if same.any() else 1.0
 
 
-def of_scores(
+def score_limit(
     sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, theta: float | None, say: Say
-) -> tuple[dict[str, float], Curve, dict[str, Any]]:
-    """Return the limit by which edges are kept: closeness for rule density-peaks, else eta.
+) -> Calibrated:
+    """Return the limit by which edges are kept: closeness for density peaks, else eta.
 
-    Where a run reads its limit from its own valley, the limit is chosen on the sets that show no valley. `config.model` is the
-    model with its probabilities calibrated, because re-joining scores rows again.
+    Where runs read the limit from a set's own valley, it is chosen on the sets without one: the others never use it.
+
+    Parameters
+    ----------
+    sets
+        The labelled sets.
+    scores
+        Their probabilities, float32 (N, K) each.
+    config
+        The recipe, with the model whose probabilities are calibrated: re-joining scores rows again.
+    theta
+        NEP at which the walk ends, for rule early-stop.
+    say
+        Gets a line on what was chosen.
+
+    Returns
+    -------
+    tuple
+        The limit, the curve over it, and its best point with the number of sets.
     """
     name = "closeness" if config.edges.rule == "density-peaks" else "eta"
     used = list(zip(sets, scores, strict=True))
     floors: list[float | None] = [None for _ in used]
     if name == "eta" and config.edges.valley and (without := _without_valley(used, config)):
         used = without
-        floors = [similarity_floor(part.similarity, part.vectors) for part, _ in used]
+        floors = [similarity_floor(labelled.similarity, labelled.vectors) for labelled, _ in used]
     lowest: dict[str, Any] = {name: GRID[0], "theta": theta}
     built = [
-        clustered(part, config, EdgeLimits(**lowest, similarity=floor), score)
-        for (part, score), floor in zip(used, floors, strict=True)
+        edges_down_to(labelled, config, EdgeLimits(**lowest, similarity=floor), score)
+        for (labelled, score), floor in zip(used, floors, strict=True)
     ]
-    curve = limit_curve([part for part, _ in used], built)
+    curve = limit_curve([labelled for labelled, _ in used], built)
     best = calibration.best(curve)
     say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
     return {name: best["threshold"]}, curve, {**best, "sets": len(used)}
 
 
 def _without_valley(scored: list[tuple[LabelledSet, Float32]], config: Config) -> list[tuple[LabelledSet, Float32]]:
-    """Return the sets, with their scores, that show no limit of their own and need a calibrated one."""
+    """Return the sets, with their scores, that show no limit of their own."""
     combine = config.edges.combine
-    return [(part, score) for part, score in scored if valley.eta_of(part.neighbor, score, combine, 0.5) is None]
+    return [
+        (labelled, score)
+        for labelled, score in scored
+        if valley.eta_of(labelled.neighbor, score, combine, MIDDLE) is None
+    ]
 
 
-def clustered(
-    part: LabelledSet, config: Config, limits: EdgeLimits, score: Float32 | None = None, until: str = "edges"
-) -> ArrayTables:
-    """Return tables of a set on which the stages of a run have built edges down to `limits`, and gone on to stage `until`.
+def scored_tables(labelled: LabelledSet, config: Config, score: Float32 | None, facts: dict[str, Facts]) -> ArrayTables:
+    """Return tables of a set whose pairs are scored, for the stages from edges on.
 
-    `score` (N, K) are the scores of its pairs; none for a recipe without.
+    Parameters
+    ----------
+    labelled
+        The set.
+    config
+        The recipe to go on with.
+    score
+        float32 (N, K) in 0..1; None for a recipe without a predictor.
+    facts
+        Facts of stages that are not to be computed.
+
+    Returns
+    -------
+    ArrayTables
+        With neighbors, Top-K and scores.
     """
-    neighbors: dict[str, Array] = {"neighbor": part.neighbor, "similarity": part.similarity}
-    columns: dict[str, dict[str, Array]] = {"knn": neighbors}
-    if part.topk is not None:
-        columns["topk"] = {"k": part.topk}
+    columns: dict[str, dict[str, Array]] = {"knn": {"neighbor": labelled.neighbor, "similarity": labelled.similarity}}
+    if labelled.topk is not None:
+        columns["topk"] = {"k": labelled.topk}
     if score is not None:
         columns["relations"] = {"score": score}
+    return fork(labelled.tables, config, columns, facts)
+
+
+def edges_down_to(
+    labelled: LabelledSet, config: Config, limits: EdgeLimits, score: Float32 | None = None
+) -> ArrayTables:
+    """Return tables of a set with the edges of a run, down to some limits.
+
+    Parameters
+    ----------
+    labelled
+        The set.
+    config
+        The recipe.
+    limits
+        The lowest that are tried.
+    score
+        float32 (N, K) in 0..1; None for a recipe without a predictor.
+
+    Returns
+    -------
+    ArrayTables
+        Ready for `communities_at` any higher limit.
+    """
     exact = replace(config, edges=replace(config.edges, reserve=0.0))
-    tables = fork(part.tables, exact, columns, {"edges": limits.to_json()})
-    run_stages(tables, LOCAL, Silence(), until=until)
+    tables = scored_tables(labelled, exact, score, {"edges": limits.to_json()})
+    run_stages(tables, LOCAL, Silence(), until="edges")
     return tables
 
 
-def limit_curve(sets: Sequence[LabelledSet], built: Sequence[ArrayTables]) -> Curve:
+def limit_curve(sets: Sequence[LabelledSet], built: Sequence[ArrayTables]) -> Table:
     """Return the mean quality of the sets' held-out identities at every limit of `GRID`."""
     curve = []
     for limit in GRID:
         points = []
-        for part, tables in zip(sets, built, strict=True):
+        for labelled, tables in zip(sets, built, strict=True):
             cluster, num_edges = communities_at(tables, limit)
-            points.append(quality(part, cluster, num_edges))
+            points.append({**quality(labelled, cluster), "edges": num_edges})
         means = {name: float(np.mean([point[name] for point in points])) for name in points[0]}
         curve.append({"threshold": limit, **means})
     return curve
 
 
-def quality(part: LabelledSet, cluster: Int32, num_edges: int) -> dict[str, float]:
-    """Return BCubed (f, precision, recall) and pairwise F of held-out identities in a partition (N,) of the whole set."""
-    labelled = part.identity != UNKNOWN
-    score = metrics.evaluate_part(part.identity[labelled], cluster[labelled], part.held_out[labelled])
+def quality(labelled: LabelledSet, cluster: Int32) -> dict[str, float]:
+    """Return BCubed and pairwise F of held-out identities in a partition (N,)."""
+    is_labelled = labelled.identity != UNKNOWN
+    score = metrics.evaluate_part(labelled.identity[is_labelled], cluster[is_labelled], labelled.held_out[is_labelled])
     bcubed = score["bcubed"]
-    return {
-        "f": bcubed.f, "precision": bcubed.precision, "recall": bcubed.recall, "pairwise_f": score["pairwise"].f,
-        "edges": num_edges,
-    }  # fmt: skip
-
-
-def _logit(part: LabelledSet) -> Float32:
-    """Return the logits that a set's raw scores (N, K) came from, as far as float32 has them; NaN stays."""
-    score = part.tables.column("relations", "score")
-    clipped = np.clip(score.astype(np.float64), CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)
+    return {"f": bcubed.f, "precision": bcubed.precision, "recall": bcubed.recall, "pairwise_f": score["pairwise"].f}

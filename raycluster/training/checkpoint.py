@@ -1,9 +1,10 @@
-"""What a fit needs to go on where it stood: tensors in one safetensors object, and a marker that names it.
+"""Checkpoints: what a fit needs to go on where it stood.
 
     FOLDER/step-00000500.safetensors    module, optimizer and best module, by the prefix of a tensor's name
+
     FOLDER/latest.json                  key and sha256 of that object, and the rest of the state
 
-The marker is put last and only then is the step before deleted, so a fit killed at any moment leaves a whole checkpoint.
+The marker is put last, and only then is the step before deleted. So a fit killed at any moment leaves a whole checkpoint.
 """
 
 import hashlib
@@ -31,11 +32,11 @@ class State:
     best_step: int = 0
     best_score: float = -math.inf
     stale: int = 0
-    """Looks at the held-out identities since the best one."""
+    """Evaluations on held-out identities since the best one."""
     finished: bool = False
-    """Nothing is left to do: all steps are done, or it stopped early."""
+    """Nothing is left to do: all steps are done, or the fit stopped early."""
     history: list[dict[str, float]] = field(default_factory=list)
-    """One entry a look."""
+    """One entry per evaluation."""
     module: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -43,13 +44,23 @@ class State:
 
 
 def save(store: Store, folder: str, state: State) -> None:
-    """Make `state` the checkpoint of `folder`, in place of the one before; its tensors may be on any device."""
+    """Make a state the checkpoint of a folder, in place of the one before.
+
+    Parameters
+    ----------
+    store
+        The training's storage.
+    folder
+        Path within it.
+    state
+        Its tensors may lie on any device.
+    """
     tensors = {f"{group}.{name}": tensor for group in _GROUPS for name, tensor in getattr(state, group).items()}
     data = encode({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     key = f"{_STEP}{state.step:08}.safetensors"
     store.put(f"{folder}/{key}", data)
-    said = {name: value for name, value in vars(state).items() if name not in _GROUPS}
-    marker = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), **said}
+    plain = {name: value for name, value in vars(state).items() if name not in _GROUPS}
+    marker = {"key": key, "sha256": hashlib.sha256(data).hexdigest(), **plain}
     store.put(f"{folder}/{MARKER}", json.dumps(marker, indent=2).encode())
     for path in store.files(folder):
         if path.startswith(f"{folder}/{_STEP}") and path != f"{folder}/{key}":
@@ -57,9 +68,9 @@ def save(store: Store, folder: str, state: State) -> None:
 
 
 def load(store: Store, folder: str) -> State | None:
-    """The checkpoint of `folder`, its tensors on the CPU; none where there is none yet.
+    """Return the checkpoint of a folder, its tensors on the CPU; None without one.
 
-    Raises StorageError where the marker is damaged, or what it names is missing or another.
+    Raises StorageError where the marker is damaged, or its object is missing or changed.
     """
     text = store.get(f"{folder}/{MARKER}")
     if text is None:

@@ -1,118 +1,117 @@
-"""The training job: labelled sets in, a model folder out. Its steps, each of which a killed job takes up where it was:
+"""The training job: labelled sets in, a model folder out.
 
-generated sets beside the labelled  ->  neighbors of every set (the stages of the main job)  ->  adaptive filter
-->  Top-K of every row  ->  theta, floor  ->  relation predictor  ->  scores of every pair  ->  probabilities, eta
-->  strengths  ->  card
+`Job.run` takes these steps, and a killed job goes on at the one where it was:
+
+    1  write the generated sets                       6  fit the relation predictor
+
+    2  search the neighbors of every set              7  score the neighbors of the calibration sets
+
+    3  fit the adaptive filter, or take another's     8  calibrate probabilities: slope and intercept
+
+    4  measure how near its Top-K is                  9  calibrate the limit of edges: eta or closeness
+
+    5  calibrate the walk: theta and floor           10  fit the weights of strength
+
+Neighbors, Top-K, scores, edges, communities and re-joining come from the stages that runs use.
 """
 
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-import tyro
-from torch import Tensor
 
-from raycluster.command_line import early_options
 from raycluster.config.execution import Execution
 from raycluster.config.fingerprint import fingerprint
-from raycluster.config.load import load_config, load_training
 from raycluster.config.networks import TrainingConfig
 from raycluster.config.stages import Config
-from raycluster.config.yaml_files import load_yaml
 from raycluster.errors import ConfigError
-from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Progress
 from raycluster.models import card as folder
-from raycluster.models.card import Card, TrainingSet
-from raycluster.models.requirements import with_model
-from raycluster.pipeline import run as pipeline
+from raycluster.models.build import NetworkName
+from raycluster.models.card import Card, TrainingSet, load_card
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import describe_input
-from raycluster.synthetic import varied as generated
-from raycluster.training import calibrated_limits as limits
-from raycluster.training import fit_strength as strength
-from raycluster.training.base_model import Source
-from raycluster.training.labelled_set import LabelledSet, open_set
-from raycluster.training.worker import fitted, learn, told
-
-DEFAULT_RECIPE = "sdt-row"
-TUNING_RECIPE = "auto-tuned"
-MOST_CALIBRATION_SETS = 48
-"""Varied sets that limits are read from: each takes a partition for every limit that is tried."""
+from raycluster.storage.tables import Facts
+from raycluster.training.base_model import BaseModel
+from raycluster.training.calibrated_limits import early_stop_limits, filter_confidence, score_limit
+from raycluster.training.draft import Draft
+from raycluster.training.fit_strength import fit_strength
+from raycluster.training.probabilities import fit_probabilities
+from raycluster.training.sets import SetRuns, write_sets
+from raycluster.training.worker import FitRequest, best_state, fit_network, progress_line
 
 
 @dataclass(frozen=True)
-class TrainArgs:
-    """Train the networks of a recipe on labelled sets and write the model folder `--output`.
-
-    The same command goes on where an interrupted one stopped. Values come from the recipe, then from the file given as
-    `--config`, then from the command line.
-    """
+class TrainingRequest:
+    """What to train, and where to write it."""
 
     input: tuple[str, ...]
-    """Labelled sets, each a Parquet file or a folder of them, on disk or as s3://bucket/path. Every set has a kNN graph
-    of its own; sets of different width need a recipe with Gram tokens. Recipes that generate their own sets need none."""
+    """URLs of the labelled sets."""
     output: str
-    """Model folder, on disk or as s3://bucket/path."""
-    settings: Annotated[Config, tyro.conf.arg(name="")]
+    """Model folder."""
+    config: Config
+    """The recipe that the model is for."""
     training: TrainingConfig
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    """How its networks are built and fitted."""
+    execution: Execution = field(default_factory=Execution)
     label_column: str = "label"
-    """Column with the true identity, integers or strings; rows whose label is null are neighbors, never samples."""
-    from_model: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Model to start from, a folder of jobs/train.py or the name of one that comes with the package, such as auto; the recipe
-    is then auto-tuned unless given, and must build the networks as the model has them. Few labels are enough to make it fit
-    one's own data; where they are too few to calibrate on, its probabilities and eta are kept."""
-    config: str | None = None
-    """YAML file with keys laid over the recipe's, those of training under `training`."""
+    """Column with the true identity."""
+    base_model: str | None = None
+    """Model to start from."""
 
 
-def with_recipe() -> TrainArgs:
-    """The arguments' defaults: what `--recipe` and `--config` of this command line say."""
-    recipe, source, model = early_options("--recipe", "--config", "--from")
-    overrides: dict[str, Any] = load_yaml(source) if source else {}
-    recipe = recipe or overrides.pop("recipe", TUNING_RECIPE if model else DEFAULT_RECIPE)
-    overrides.pop("recipe", None)
-    settings = load_config(recipe, overrides, source or "")
-    training = load_training(recipe, overrides, source or "")
-    return TrainArgs((), tyro.MISSING, settings, training, config=source)
+def train_model(request: TrainingRequest) -> Facts:
+    """Train, calibrate and write a model; return its metrics, thresholds and time.
 
-
-def train(args: TrainArgs) -> dict[str, Any]:
-    """Train, calibrate and write the model; returns what is printed: its metrics, thresholds and time.
-
-    Raises InputError and ConfigError for what the user can mend, RayclusterError where the loss is not finite.
+    Raises InputError and ConfigError for what the user can mend, and RayclusterError where the loss is not finite.
     """
     progress = Progress()
-    predictor, k = args.training.predictor, args.settings.knn.k
-    if not args.input and (args.from_model or not args.training.varied):
-        raise ConfigError(f"The recipe {args.settings.recipe} learns from labelled sets: give --input.")
+    _check(request)
+    base = _base_model(request)
+    purpose = _purpose(request, base)
+    store = Store(request.output)
+    if store.get(folder.CARD) is not None:
+        card, _ = load_card(request.output)
+        if card.metrics.get("purpose") != purpose:
+            raise ConfigError(f"{request.output} holds a model of another training; choose another --output.")
+        progress.say(f"{request.output} is complete")
+        return _summary(request.output, card)
+    card = Job(request, base, purpose, progress).run()
+    store.delete("work")
+    return _summary(request.output, card)
+
+
+def _check(request: TrainingRequest) -> None:
+    """Refuse what cannot be trained before anything is written."""
+    predictor, k = request.training.predictor, request.config.knn.k
+    if not request.input and (request.base_model or not request.training.varied):
+        raise ConfigError(f"The recipe {request.config.recipe} learns from labelled sets: give --input.")
     if predictor.encodes and predictor.hop2 >= k:
         raise ConfigError(f"training.predictor.hop2 is {predictor.hop2}: it must be below knn.k, which is {k}.")
-    start = _start(args)
-    described = [describe_input(url) for url in args.input]
-    started = [] if start is None else [start.digest]
-    purpose = fingerprint([asdict(one) for one in described], args.settings, args.training, args.label_column, *started)
-    store = Store(args.output)
-    if store.get(folder.CARD) is not None:
-        card, _ = folder.load_card(args.output)
-        if card.metrics.get("purpose") != purpose:
-            raise ConfigError(f"{args.output} holds a model of another training; choose another --output.")
-        progress.say(f"{args.output} is complete")
-        return _summary(args.output, card)
-    job = Job(args, start, f"{args.output}/work/{purpose}", progress)
-    card = job.run(purpose)
-    store.delete("work")
-    return _summary(args.output, card)
 
 
-def _summary(url: str, card: Card) -> dict[str, Any]:
+def _base_model(request: TrainingRequest) -> BaseModel | None:
+    """Return the model to start from, if any, whose networks must be built alike."""
+    if request.base_model is None:
+        return None
+    base, training = BaseModel.open(request.base_model), request.training
+    if training.filter.network != "none" and training.filter.source is None:
+        base.require("filter", training, request.config.knn.k)
+    if training.predictor.form != "none":
+        base.require("predictor", training, request.config.knn.k)
+    return base
+
+
+def _purpose(request: TrainingRequest, base: BaseModel | None) -> str:
+    """Return the fingerprint of everything that decides the model."""
+    described = [asdict(describe_input(url)) for url in request.input]
+    started = [] if base is None else [base.digest]
+    return fingerprint(described, request.config, request.training, request.label_column, *started)
+
+
+def _summary(url: str, card: Card) -> Facts:
     networks = {name: entry.parameters for name, entry in card.networks.items()}
     return {
         "model": url, "recipe": card.recipe, "parameters": networks, "thresholds": card.thresholds,
@@ -120,207 +119,144 @@ def _summary(url: str, card: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _start(args: TrainArgs) -> Source | None:
-    """The model to start from, if any; refuses one whose networks are built otherwise."""
-    if args.from_model is None:
-        return None
-    start, training = Source.of(args.from_model), args.training
-    if training.filter.network != "none" and training.filter.source is None:
-        start.require("filter", training, args.settings.knn.k)
-    if training.predictor.form != "none":
-        start.require("predictor", training, args.settings.knn.k)
-    return start
-
-
 class Job:
-    """One training: its sets, and the model as far as it has come.
+    """One training.
 
-    `inputs` are the sets' URLs, their label columns, and what their other columns are called where not as configured.
+    Parameters
+    ----------
+    request
+        What to train.
+    base
+        The model to start from, if any.
+    purpose
+        Fingerprint of the training, which names its work folder.
+    progress
+        What people see.
     """
 
-    def __init__(self, args: TrainArgs, start: Source | None, work: str, progress: Progress) -> None:
-        self.args, self.start, self.work, self.progress = args, start, work, progress
-        self.began = time.perf_counter()
-        self.stack = ExitStack()
-        self.thresholds: dict[str, float] = {}
-        self.tensors: dict[str, dict[str, Tensor]] = {}
-        self.history: dict[str, Any] = {}
-        self.data: list[TrainingSet] = []
-        self.inputs: list[tuple[str, str, dict[str, Any]]] = [(url, args.label_column, {}) for url in args.input]
-        self.width: int | None = None
+    def __init__(self, request: TrainingRequest, base: BaseModel | None, purpose: str, progress: Progress) -> None:
+        self.request, self.base, self.purpose, self.progress = request, base, purpose, progress
+        self.config, self.training = request.config, request.training
+        self.work = f"{request.output}/work/{purpose}"
 
-    def run(self, purpose: str) -> Card:
-        """All steps; the finished card, written."""
-        with self.stack:
-            return self._run(purpose)
+    def run(self) -> Card:
+        """Take all steps; return the card of the written model."""
+        began = time.perf_counter()
+        sets = write_sets(self.request.input, self.request.label_column, self.training, self.work)
+        with SetRuns(sets, self.training, self.work, self.request.execution, self.progress) as runs:
+            draft = self._trained(runs)
+        return draft.save(self.request.output, round(time.perf_counter() - began, 1))
 
-    def _run(self, purpose: str) -> Card:
-        config, training = self.args.settings, self.args.training
-        columns = {"id_column": "id", "embedding_column": "embedding"}
-        if training.generated:
-            urls = generated.write(f"{self.work}/generated", training.generated, training.seed)
-            self.inputs += [(url, "label", columns) for url in urls]
-        if training.varied:
-            urls = generated.write_varied(f"{self.work}/varied", training.varied, training.seed)
-            self.inputs += [(url, "label", columns) for url in urls]
-        curves: dict[str, Any] = {}
-        metrics: dict[str, Any] = {"purpose": purpose}
-        if self.start:
-            metrics["from"] = {"model": self.start.url, "digest": self.start.digest}
-        confidence: list[dict[str, Any]] = []
-        weights: dict[str, float] = {}
-        bare = dataclasses.replace(
-            config,
-            topk=dataclasses.replace(config.topk, predict=False),
-            contexts=dataclasses.replace(config.contexts, encode=False),
-            relations=dataclasses.replace(config.relations, score="none"),
-            edges=dataclasses.replace(config.edges, rule="early-stop"),
-        )
-        sets = self._sets(bare, "knn")
-        self._describe(sets)
-        if training.filter.network != "none":
-            bare = dataclasses.replace(bare, topk=config.topk, model=self._filter())
-            sets = self._sets(bare, "topk")
-            confidence, metrics["filter"] = limits.of_filter(sets, training.filter.beta)
-        if config.edges.rule == "early-stop":
-            found, curves["early_stop"], metrics["early_stop"] = limits.of_early_stop(sets, config, self.progress.say)
-            self.thresholds |= found
-        if training.predictor.form != "none":
-            chosen = self._to_calibrate_on(sets)
-            model = self._fit("predictor")
-            if chosen:
-                sets = self._sets(dataclasses.replace(config, model=model), "relations", chosen)
-                fitted_to = limits.probabilities_of(sets)
-                self.thresholds |= {"slope": fitted_to.slope, "intercept": fitted_to.intercept}
-                calibrated = with_model(dataclasses.replace(config, model=self._interim("calibrated")))
-                found, curve, best = limits.of_scores(
-                    sets, fitted_to.scores, calibrated, self.thresholds.get("theta"), self.progress.say
-                )
-                self.thresholds |= found
-                curves |= dict.fromkeys(found, curve)
-                curves |= {"reliability": fitted_to.reliability, "edges": fitted_to.edge_curve}
-                urls = [self.data[number].url for number in chosen]
-                metrics["predictor"] = {**best, **fitted_to.metrics, "calibrated_on": urls}
-                if config.relations.score == "all":
-                    calibrated = with_model(dataclasses.replace(config, model=self._interim("limited")))
-                    weights, curves["strength"], metrics["strength"] = strength.of_clusters(
-                        sets, fitted_to.scores, calibrated, self.thresholds, self.progress.say
-                    )
-            else:
-                assert self.start is not None, "without a source some sets are chosen"
-                self.thresholds, weights = self.start.card.thresholds | self.thresholds, self.start.card.strength
-                metrics["predictor"] = {"calibrated_on": [], "kept": f"the calibration of {self.start.url}"}
-                self.progress.say(f"held-out identities are too few to tell: {metrics['predictor']['kept']} is kept")
-        seconds = round(time.perf_counter() - self.began, 1)
-        known: dict[str, Any] = {
-            "curves": curves,
-            "confidence": confidence,
-            "metrics": metrics,
-            "history": self.history,
-        }
-        card = self._card(**known, strength=weights, seconds=seconds)
-        return folder.save(self.args.output, card, self.tensors)
+    def _trained(self, runs: SetRuns) -> Draft:
+        """Return the finished model: steps 2 to 10."""
+        say, sets = self.progress.say, runs.run_until("knn", _without_model(self.config))
+        draft = self._begun(runs.describe(sets))
+        if self.training.filter.network != "none":
+            draft = self._with_filter(draft, runs)
+            sets = runs.run_until("topk", self._with_model(draft, "filter"))
+            confidence, quality = filter_confidence(sets, self.training.filter.beta)
+            draft = draft.adding(confidence=confidence, metrics={"filter": quality})
+        if self.config.edges.rule == "early-stop":
+            limits, curve, quality = early_stop_limits(sets, self.config, say)
+            draft = draft.adding(thresholds=limits, curves={"early_stop": curve}, metrics={"early_stop": quality})
+        if self.training.predictor.form == "none":
+            return draft
+        chosen = runs.to_calibrate_on(sets, has_base=self.base is not None)
+        draft = self._fitted("predictor", draft, runs)
+        return self._calibrated(draft, runs, chosen) if chosen else self._with_base_calibration(draft)
 
-    def _card(self, **known: Any) -> Card:
-        config, training = self.args.settings, self.args.training
-        empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}
-        return Card(
-            recipe=config.recipe, config=asdict(config), training=training, k=config.knn.k, embedding_width=self.width,
-            data=self.data, thresholds=self.thresholds, versions=folder.versions(), **{**empty, **known},
-        )  # fmt: skip
-
-    def _interim(self, name: str) -> str:
-        """Write the model as far as it has come; returns its URL."""
-        url = f"{self.work}/{name}-model"
-        folder.save(url, self._card(), self.tensors)
-        return url
-
-    def _sets(self, config: Config, last: str, chosen: Sequence[int] | None = None) -> list[LabelledSet]:
-        """The run of every input, or of the `chosen`, brought as far as stage `last`, with its labels."""
-        execution = dataclasses.replace(self.args.execution, replan=True)
-        found = []
-        for number in range(len(self.inputs)) if chosen is None else chosen:
-            url, label_column, columns = self.inputs[number]
-            of_set = dataclasses.replace(with_model(config), **columns)
-            context = pipeline.opened(url, f"{self.work}/set-{number}", of_set, execution, self.progress)
-            tables = self.stack.enter_context(context)
-            pipeline.run_stages(tables, execution, self.progress, until=last)
-            found.append(open_set(tables, label_column, self.args.training.seed, self.args.training.folds))
-        return found
-
-    def _to_calibrate_on(self, sets: list[LabelledSet]) -> list[int]:
-        """Numbers of the sets that limits are read from: those that are not varied, where labels may be few only those that
-        tell enough; else none if there is a model whose limits can be kept, and some varied ones, evenly chosen, if not."""
-        few = self.start is not None or self.args.training.varied > 0
-        others = len(self.inputs) - self.args.training.varied
-        chosen = [number for number in range(others) if not few or limits.tells(sets[number])]
-        if chosen or self.start:
-            return chosen
-        return list(range(others, len(sets), -(-(len(sets) - others) // MOST_CALIBRATION_SETS)))
-
-    def _describe(self, sets: list[LabelledSet]) -> None:
-        """What the card says of the data; refuses sets of several widths where a network reads vectors."""
-        self.data = [
-            TrainingSet(
-                url=part.tables.name.removeprefix(f"{Store(self.work).url}/"),
-                rows=part.tables.rows,
-                identities=len(np.unique(part.identity[part.identity != UNKNOWN])),
-                width=part.vectors.shape[1],
-                fingerprint=fingerprint(part.tables.folder.plan.input),
+    def _begun(self, data: list[TrainingSet]) -> Draft:
+        """Return a draft of the data alone; refuse sets of several widths where a network reads vectors."""
+        metrics: Facts = {"purpose": self.purpose}
+        if self.base:
+            metrics["from"] = {"model": self.base.url, "digest": self.base.digest}
+        draft = Draft(self.config, self.training, data=data, metrics=metrics)
+        if not self.training.reads_vectors:
+            return draft
+        widths = sorted({entry.width for entry in data})
+        if len(widths) > 1:
+            raise ConfigError(
+                f"The sets are of widths {', '.join(map(str, widths))}, and recipe {self.config.recipe} reads "
+                "vectors; train on sets of one width, or a recipe with gram tokens."
             )
-            for part in sets
-        ]
-        if self.args.training.reads_vectors:
-            widths = sorted({entry.width for entry in self.data})
-            if len(widths) > 1:
-                raise ConfigError(
-                    f"The sets are of widths {', '.join(map(str, widths))}, and recipe {self.args.settings.recipe} reads "
-                    "vectors; train on sets of one width, or a recipe with gram tokens."
-                )
-            self.width = widths[0]
-            if self.start:
-                self.start.require_width(self.width)
+        if self.base:
+            self.base.require_width(widths[0])
+        return dataclasses.replace(draft, embedding_width=widths[0])
 
-    def _filter(self) -> str:
-        """The adaptive filter: another model's, or fitted; the URL of an interim model."""
-        source = self.args.training.filter.source
-        if source is None:
-            return self._fit("filter")
-        other = Source.of(source)
-        other.require("filter", self.args.training, self.args.settings.knn.k)
-        other.require_width(self.width)
-        self.tensors["filter"] = other.weights("filter")
-        folder.save(f"{self.work}/filter-model", self._card(), self.tensors)
-        return f"{self.work}/filter-model"
+    def _with_filter(self, draft: Draft, runs: SetRuns) -> Draft:
+        """Return the draft with an adaptive filter: another model's, or a fitted one."""
+        if self.training.filter.source is None:
+            return self._fitted("filter", draft, runs)
+        other = BaseModel.open(self.training.filter.source)
+        other.require("filter", self.training, self.config.knn.k)
+        other.require_width(draft.embedding_width)
+        return draft.adding(tensors={"filter": other.weights("filter")})
 
-    def _fit(self, network: Literal["filter", "predictor"]) -> str:
-        """Fit a network, or go on with it; the URL of an interim model with all there is so far."""
-        interim = f"{self.work}/{network}-model"
-        weights: dict[str, dict[str, Tensor]] = {network: self.start.weights(network)} if self.start else {}
-        folder.save(f"{self.work}/{network}-start", self._card(), weights)
-        arguments = {
-            "network": network,
-            "sets": [
-                (f"{self.work}/set-{number}", column, number >= len(self.inputs) - self.args.training.varied)
-                for number, (_, column, _) in enumerate(self.inputs)
-            ],
-            "model": f"{self.work}/{network}-start",
-            "folder": self.work,
-        }
-        workers = self.args.execution.workers or 1
-        if self.args.execution.executor == "ray" or (
-            self.args.execution.executor == "auto" and (workers > 1 or os.environ.get("RAY_ADDRESS"))
-        ):
+    def _fitted(self, network: NetworkName, draft: Draft, runs: SetRuns) -> Draft:
+        """Return the draft with a network that is fitted, or fitted on from its checkpoint."""
+        start = f"{self.work}/{network}-start"
+        weights = self.base.weights(network) if self.base else None
+        dataclasses.replace(draft, tensors={} if weights is None else {network: weights}).save(start)
+        request = FitRequest(network, runs.folders(), start, self.work)
+        execution = self.request.execution
+        workers = execution.workers or 1
+        is_cluster = workers > 1 or bool(os.environ.get("RAY_ADDRESS"))
+        if execution.executor == "ray" or (execution.executor == "auto" and is_cluster):
             from raycluster.executors.ray_train import fit_on_ray
 
-            accelerator = self.args.execution.accelerator
-            fit_on_ray(learn, arguments, workers=workers, accelerator=accelerator, store=Store(self.work), name=network)
+            accelerator = execution.accelerator
+            fit_on_ray(
+                fit_network, request, workers=workers, accelerator=accelerator, store=Store(self.work), name=network
+            )
         else:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            learn(arguments, 0, 1, device, lambda entry: self.progress.say(told(network, entry)))
-        self.tensors[network], self.history[network] = fitted(self.work, network)
-        self.progress.say(
-            f"{network} fitted; {told(network, max(self.history[network], key=lambda look: look['score']))}"
+            fit_network(request, 0, 1, device, lambda entry: self.progress.say(progress_line(network, entry)))
+        tensors, history = best_state(self.work, network)
+        best = max(history, key=lambda entry: entry["score"])
+        self.progress.say(f"{network} fitted; {progress_line(network, best)}")
+        return draft.adding(tensors={network: tensors}, history={network: history})
+
+    def _calibrated(self, draft: Draft, runs: SetRuns, chosen: list[int]) -> Draft:
+        """Return the draft with probabilities, limit and strength from the chosen sets."""
+        say = self.progress.say
+        sets = runs.run_until("relations", self._with_model(draft, "predictor"), chosen)
+        fitted = fit_probabilities(sets)
+        draft = draft.adding(
+            thresholds={"slope": fitted.slope, "intercept": fitted.intercept},
+            curves={"reliability": fitted.reliability, "edges": fitted.edge_curve},
         )
-        folder.save(interim, self._card(), self.tensors)
-        return interim
+        config, theta = self._with_model(draft, "calibrated"), draft.thresholds.get("theta")
+        limit, curve, quality = score_limit(sets, fitted.scores, config, theta, say)
+        urls = [draft.data[number].url for number in chosen]
+        draft = draft.adding(
+            thresholds=limit,
+            curves=dict.fromkeys(limit, curve),
+            metrics={"predictor": {**quality, **fitted.metrics, "calibrated_on": urls}},
+        )
+        if self.config.relations.score != "all":
+            return draft
+        weights, table, quality = fit_strength(sets, fitted.scores, self._with_model(draft, "limited"), say)
+        return draft.adding(strength=weights, curves={"strength": table}, metrics={"strength": quality})
+
+    def _with_base_calibration(self, draft: Draft) -> Draft:
+        """Return the draft with the calibration of the base model, for labels too few."""
+        assert self.base is not None, "without a base model some sets are chosen"
+        kept = f"the calibration of {self.base.url}"
+        self.progress.say(f"held-out identities are too few to calibrate on: {kept} is kept")
+        return draft.adding(
+            thresholds=self.base.card.thresholds | draft.thresholds,
+            strength=self.base.card.strength,
+            metrics={"predictor": {"calibrated_on": [], "kept": kept}},
+        )
+
+    def _with_model(self, draft: Draft, name: str) -> Config:
+        """Write a draft as a model of its own; return the recipe with that model."""
+        url = f"{self.work}/{name}-model"
+        draft.save(url)
+        _, digest = load_card(url)
+        return dataclasses.replace(self.config, model=url, model_digest=digest)
+
+
+def _without_model(config: Config) -> Config:
+    """Return the recipe for the stages before any model."""
+    return dataclasses.replace(config, model=None, model_digest=None)

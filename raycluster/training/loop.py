@@ -1,8 +1,10 @@
-"""The loop that fits one network, in one worker of `world`.
+"""The loop that fits one network, in one of several workers.
 
-Every worker holds the whole network and a part of each batch. What a step computes follows from the seed and the step
-alone, so a fit that was killed goes on from its checkpoint to the very same weights, and the number of workers changes
-only dropout and the order of sums.
+Every worker holds the whole network and a share of each batch. A step follows from the seed and its number alone. So a fit
+that was killed goes on from its checkpoint to the very same weights. The number of workers changes only dropout and the
+order of sums.
+
+Shapes: B samples of a batch.
 """
 
 import math
@@ -19,7 +21,6 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, AdamW, Optimizer
 
 from raycluster.arrays import Int64
 from raycluster.config.networks import FitConfig
@@ -28,18 +29,19 @@ from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.storage.object_store import Store
 from raycluster.training import checkpoint
 from raycluster.training.checkpoint import State
+from raycluster.training.schedule import Order, learning_rate, make_optimizer, share
 
 LARGEST_GRADIENT = 1.0
-"""Gradient norm that AdamW's gradients are cut to; SGD's are left as they are, as in the papers."""
+"""Gradient norm that AdamW's gradients are cut to, the usual bound for Transformers. SGD's stay as they are, as in the papers."""
 
 
-class Task(Protocol):
-    """One network with its samples, as a worker sees it."""
+class Objective(Protocol):
+    """One network with its samples, loss and held-out metrics."""
 
     name: str
     """For messages: filter or predictor."""
     groups: Sequence[int]
-    """Training samples there are, numbered through some groups; every batch draws on each group equally."""
+    """Training samples per group, numbered through. Every batch draws on the groups equally."""
 
     @property
     def module(self) -> nn.Module:
@@ -47,85 +49,35 @@ class Task(Protocol):
         ...
 
     def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
-        """Mean loss () of the samples `chosen` (B,); `module` is that of the task, or stands for it."""
+        """Return the mean loss, a scalar, of samples (B,).
+
+        `module` is the objective's own, or one that stands for it.
+        """
         ...
 
     def describe(self, chosen: Int64) -> str:
-        """Which rows or pairs the samples are, for messages."""
+        """Return the rows or pairs of samples (B,) in words, for messages."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """Metrics of the module, in evaluation mode, on held-out identities; early stopping maximizes `score`."""
+        """Return metrics of the module, in evaluation mode, on held-out identities.
+
+        Early stopping maximizes `score`.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best module a fit has seen, and how it came there."""
+    """The best module of a fit, and the history of the fit."""
 
     tensors: dict[str, Tensor]
     """State of the module at `step`, on the CPU."""
     step: int
     steps: int
-    """Steps that were done."""
+    """Optimizer steps that were done."""
     history: list[dict[str, float]]
-    """One entry a look: step, loss (mean since the look before), learning_rate, seconds, and the metrics."""
-
-
-class Order:
-    """The order samples are taken in: of each group in turn, which has epochs of its own. A batch may lie across borders."""
-
-    def __init__(self, seed: int, *groups: int) -> None:
-        assert groups, "there is nothing to learn from"
-        assert min(groups) > 0, "a group without samples has no turn"
-        self.seed, self.groups = seed, groups
-        self._known: dict[int, tuple[int, Int64]] = {}
-
-    def batch(self, number: int, size: int) -> Int64:
-        """Samples (size,) of batch `number` from 0: a function of seed, groups, number and size alone."""
-        turn, group = np.divmod(np.arange(number * size, (number + 1) * size), len(self.groups))
-        found = np.empty(size, np.int64)
-        for one in np.unique(group).tolist():
-            epoch, place = np.divmod(turn[group == one], self.groups[one])
-            epochs = range(int(epoch[0]), int(epoch[-1]) + 1)
-            taken = np.concatenate([self._of(one, each)[place[epoch == each]] for each in epochs])
-            found[group == one] = sum(self.groups[:one]) + taken
-        return found
-
-    def _of(self, group: int, epoch: int) -> Int64:
-        if group not in self._known or self._known[group][0] != epoch:
-            seed = [self.seed, epoch, group] if group else [self.seed, epoch]
-            self._known[group] = epoch, np.random.default_rng(seed).permutation(self.groups[group])
-        return self._known[group][1]
-
-
-def share(batch: Int64, rank: int, world: int) -> tuple[Int64, float]:
-    """A worker's samples of a batch, and the weight of their mean loss.
-
-    Weighted so, the mean over the workers is the mean loss of the whole batch, whatever the sizes of their shares.
-    """
-    mine = batch[rank::world]
-    return mine, len(mine) * world / len(batch)
-
-
-def learning_rate(step: int, config: FitConfig) -> float:
-    """Of the update after `step` others: linear up to the peak at update `warmup_steps`, then cosine to zero at `steps`."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / (config.steps - config.warmup_steps)
-    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def make_optimizer(module: nn.Module, config: FitConfig) -> Optimizer:
-    """SGD or AdamW over all parameters; those of two dimensions or more decay, biases, gains and scalars do not."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [one for one in parameters if one.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
-    ]
-    if config.optimizer == "sgd":
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
-    return AdamW(groups, lr=config.learning_rate)
+    """One entry per evaluation: step, loss (mean since the one before), learning_rate, seconds, and the metrics."""
 
 
 class _Worker:
@@ -133,7 +85,7 @@ class _Worker:
 
     def __init__(
         self,
-        task: Task,
+        objective: Objective,
         config: FitConfig,
         seed: int,
         precision: str,
@@ -141,11 +93,11 @@ class _Worker:
         world: int,
         device: torch.device | None,
     ) -> None:
-        self.task, self.config, self.seed, self.rank, self.world = task, config, seed, rank, world
+        self.objective, self.config, self.seed, self.rank, self.world = objective, config, seed, rank, world
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.module = task.module.to(self.device).train()
+        self.module = objective.module.to(self.device).train()
         self.optimizer = make_optimizer(self.module, config)
-        self.order = Order(seed, *task.groups)
+        self.order = Order(seed, *objective.groups)
         self.model = DistributedDataParallel(self.module) if world > 1 else self.module
         bfloat16 = precision == "bfloat16" or (precision == "auto" and fast_bfloat16(self.device))
         self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16, enabled=bfloat16)
@@ -160,22 +112,24 @@ class _Worker:
         self.optimizer.load_state_dict(whole)
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
-        """What the optimizer remembers of each parameter, by `number.kind`."""
-        known = self.optimizer.state_dict()["state"].items()
-        return {f"{number}.{kind}": tensor for number, kinds in known for kind, tensor in kinds.items()}
+        """Return the optimizer's state of every parameter, by `number.kind`."""
+        state = self.optimizer.state_dict()["state"].items()
+        return {f"{number}.{kind}": tensor for number, kinds in state for kind, tensor in kinds.items()}
 
     def update(self, step: int) -> float:
-        """One optimizer step, after `step` others; returns the loss of the whole batch, the same on all workers."""
+        """Take one optimizer step, after `step` others; return the batch's loss.
+
+        The loss is that of the whole batch, the same on all workers.
+        """
         mine, weight = share(self.order.batch(step, self.config.batch), self.rank, self.world)
         torch.manual_seed(int(np.random.SeedSequence([self.seed, step, self.rank]).generate_state(1, np.uint64)[0]))
         with self.autocast():
-            loss = weight * self.task.loss(self.model, mine)
+            loss = weight * self.objective.loss(self.model, mine)
         whole = loss.detach().double()
         if self.world > 1:
             dist.all_reduce(whole)
-        value = (
-            whole.item() / self.world
-        )  # waits for the forward pass only: a GPU goes backward as the next batch is made
+        # waits for the forward pass only: a GPU computes the backward pass while the next batch is made
+        value = whole.item() / self.world
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         if self.config.optimizer == "adamw":
@@ -185,13 +139,13 @@ class _Worker:
         self.optimizer.step()
         return value
 
-    def look(self) -> dict[str, float]:
-        """Held-out metrics as worker 0 finds them; the others learn only the score."""
+    def evaluate(self) -> dict[str, float]:
+        """Return the held-out metrics, computed by worker 0; others get only the score."""
         metrics = {"score": 0.0}
         if self.rank == 0:
             self.module.eval()
             with torch.no_grad(), self.autocast():
-                metrics = dict(self.task.validate())
+                metrics = dict(self.objective.validate())
             self.module.train()
         if self.world > 1:
             score = torch.tensor(metrics["score"], dtype=torch.float64, device=self.device)
@@ -200,12 +154,12 @@ class _Worker:
         return metrics
 
     def describe(self, step: int) -> str:
-        """The samples of a step."""
-        return self.task.describe(self.order.batch(step, self.config.batch))
+        """Return the samples of a step in words."""
+        return self.objective.describe(self.order.batch(step, self.config.batch))
 
 
 def fit(
-    task: Task,
+    objective: Objective,
     config: FitConfig,
     store: Store,
     folder: str,
@@ -217,21 +171,54 @@ def fit(
     device: torch.device | None = None,
     report: Callable[[dict[str, float]], None] = lambda entry: None,
 ) -> Fitted:
-    """Fit the task's module, from the checkpoint in `folder` where there is one; a finished fit returns at once.
+    """Fit an objective's module, from the checkpoint in `folder` where there is one.
 
-    `folder` belongs to this task, configuration and seed alone; worker 0 writes it, at every look. All workers call
-    `report` at every look, with the entry of the history; of the metrics, those but worker 0 know only the score. With
-    several workers torch.distributed is initialized. None for `device` is a GPU where there is one.
+    A finished fit returns at once.
 
-    Raises RayclusterError on every worker where the loss or the score is NaN or infinite, ConfigError where a batch is
-    smaller than `world`, and StorageError where the checkpoint is damaged.
+    Parameters
+    ----------
+    objective
+        The network and its samples.
+    config
+        Optimizer, batch and schedule.
+    store
+        Storage of the checkpoints.
+    folder
+        Path within it, for this objective, configuration and seed alone. Worker 0 writes it, at every evaluation.
+    seed
+        Of the order of samples and of dropout.
+    precision
+        Of matrix products; `auto` is bfloat16 where the hardware has it.
+    rank
+        Number of this worker.
+    world
+        Workers. Several need an initialized torch.distributed.
+    device
+        None is a GPU where there is one.
+    report
+        Called by every worker at every evaluation with the entry of the history. Workers other than 0 have no metrics but
+        the score.
+
+    Returns
+    -------
+    Fitted
+        The best module.
+
+    Raises
+    ------
+    RayclusterError
+        On every worker, where the loss or the score is NaN or infinite.
+    ConfigError
+        Where a batch is smaller than `world`.
+    StorageError
+        Where the checkpoint is damaged.
     """
     if config.batch < world:
-        raise ConfigError(f"{task.name}.fit.batch is {config.batch}: it must be at least {world}, one a worker.")
+        raise ConfigError(f"{objective.name}.fit.batch is {config.batch}: it must be at least {world}, one per worker.")
     assert world == 1 or dist.get_world_size() == world, "workers that cannot reach each other"
     state = checkpoint.load(store, folder) or State()
     if not state.finished:
-        worker = _Worker(task, config, seed, precision, rank, world, device)
+        worker = _Worker(objective, config, seed, precision, rank, world, device)
         if state.step:
             worker.load(state)
         _go_on(worker, state, store, folder, report)
@@ -252,7 +239,7 @@ def _go_on(
             raise _stopped(worker, state.step, kept, f"loss is {losses[-1]} on {worker.describe(state.step - 1)}")
         if state.step % config.evaluate_every and state.step < config.steps:
             continue
-        metrics = worker.look()
+        metrics = worker.evaluate()
         if not math.isfinite(metrics["score"]):
             raise _stopped(worker, state.step, kept, f"held-out score is {metrics['score']}")
         entry = {
@@ -262,7 +249,7 @@ def _go_on(
             "seconds": round(time.monotonic() - began, 3),
             **metrics,
         }
-        _note(state, entry, worker)
+        _record(state, entry, worker)
         if worker.rank == 0:
             checkpoint.save(store, folder, state)
         kept = state.step
@@ -270,8 +257,8 @@ def _go_on(
         report(entry)
 
 
-def _note(state: State, entry: dict[str, float], worker: _Worker) -> None:
-    """Bring the state up to a look."""
+def _record(state: State, entry: dict[str, float], worker: _Worker) -> None:
+    """Bring the state up to an evaluation."""
     config = worker.config
     state.history.append(entry)
     state.module, state.optimizer = worker.module.state_dict(), worker.optimizer_tensors()
@@ -284,4 +271,4 @@ def _note(state: State, entry: dict[str, float], worker: _Worker) -> None:
 
 def _stopped(worker: _Worker, step: int, kept: int, why: str) -> RayclusterError:
     left = f"the last checkpoint (step {kept}) is kept" if kept else "there is no checkpoint yet"
-    return RayclusterError(f"Training {worker.task.name} stopped at step {step}: the {why}; {left}.")
+    return RayclusterError(f"Training {worker.objective.name} stopped at step {step}: the {why}; {left}.")

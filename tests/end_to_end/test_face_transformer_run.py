@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from raycluster.commands.train import TrainArgs, train
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 from raycluster.models.card import load_card
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
-from raycluster.training.job import TrainArgs, train
 from support.runs import command, here, interrupted, labels, looks_finished, run
 
 LOCAL = Execution(executor="local")

@@ -1,6 +1,5 @@
-"""Limits read from held-out identities: what the walk and the scores are calibrated to, checked against brute force."""
+"""Limits read from held-out identities, against brute force, and on the stages that runs use."""
 
-import copy
 import dataclasses
 from typing import Any
 from unittest import mock
@@ -8,123 +7,135 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from raycluster.arrays import Bool, Float32, Int32
 from raycluster.config.load import load_config
 from raycluster.kernels import edge_rules
-from raycluster.models.calibration import platt
-from raycluster.stages import edges
-from raycluster.storage import node_cache as scratch
+from raycluster.kernels.components import components
+from raycluster.limits.in_force import EdgeLimits
+from raycluster.pipeline.sweep import communities_at
+from raycluster.stages.edges import edges_in_force
+from raycluster.stages.nep import nep_of
+from raycluster.stages.stage import row_shards
 from raycluster.training import calibrated_limits as limits
 from raycluster.training import calibration
 from raycluster.training.labelled_set import LabelledSet
-from support.labelled import K, opened
+from support.labelled import ROWS, K, opened
 
-SAID: list[str] = []
+LINES: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
     return opened(tmp_path_factory.mktemp("set"), noise=0.9)
 
 
-def columns(part: LabelledSet, wanted: Any) -> edge_rules.Columns:
-    """Undirected edges of the wanted pairs (N, K)."""
-    row, rank = np.nonzero(wanted)
-    target = part.neighbor[row, rank]
-    return {"source": row.astype(np.int32), "target": target, "weight": np.ones(len(row), np.float32)}
+def clusters_of(labelled: LabelledSet, is_edge: Bool) -> Int32:
+    """Connected components of pairs (N, K)."""
+    row, rank = np.nonzero(is_edge)
+    return components(row.astype(np.int32), labelled.neighbor[row, rank], ROWS).astype(np.int32)
 
 
-def test_true_edges_are_perfect_and_no_edges_have_no_recall_beyond_a_row_itself(part: LabelledSet) -> None:
-    every = np.arange(part.run.rows)
-    true = part.same(every) & (np.arange(K) > 0) & (part.identity >= 0)[:, None]
-    config = load_config("cosine", {"knn": {"k": K}}, "test")
-    assert limits.quality(part, columns(part, true), config)["f"] == pytest.approx(1.0)
-    alone = limits.quality(part, columns(part, np.zeros_like(true)), config)
-    held_out = part.anchors(held_out=True)
+def test_true_clusters_are_perfect_and_singletons_have_no_recall_beyond_a_row_itself(labelled: LabelledSet) -> None:
+    _, true = np.unique(labelled.identity, return_inverse=True)
+    assert limits.quality(labelled, true.astype(np.int32))["f"] == pytest.approx(1.0)
+    alone = limits.quality(labelled, np.arange(ROWS, dtype=np.int32))
+    held_out = labelled.anchors(held_out=True)
     assert alone["precision"] == 1.0
-    assert alone["recall"] == pytest.approx((1 / part.size[held_out]).mean())
-    assert alone["edges"] == 0
+    assert alone["recall"] == pytest.approx((1 / labelled.size[held_out]).mean())
 
 
-def test_theta_is_the_best_of_its_curve_and_the_floor_keeps_nearly_all_true_pairs(part: LabelledSet) -> None:
+def test_theta_is_the_best_of_its_curve_and_the_floor_keeps_nearly_all_true_pairs(labelled: LabelledSet) -> None:
     config = load_config("fc-es", {"knn": {"k": K}}, "test")
-    found, curve, best = limits.of_early_stop([part], config, SAID.append)
+    chosen, curve, best = limits.early_stop_limits([labelled], config, LINES.append)
     assert [point["threshold"] for point in curve] == limits.GRID
-    assert found["theta"] == best["threshold"] == calibration.best(curve)["threshold"]
+    assert chosen["theta"] == best["threshold"] == calibration.best(curve)["threshold"]
     assert best["f"] >= max(point["f"] for point in curve) - 0.001
-    nep = edges.nep_of(part.run, 0, part.run.rows)
-    at = edge_rules.early_stop_edges(0, part.neighbor, part.similarity, nep, found["theta"], None, np.inf)
-    assert limits.quality(part, at, config)["f"] == pytest.approx(best["f"])
-    rows = part.anchors(held_out=True)
-    left = edge_rules.recallable(part.neighbor[rows], nep[rows], found["theta"], 0.0)
-    true = nep[rows][left & (nep[rows] > 0) & part.known(rows, held_out=True) & part.same(rows)]
-    assert found["floor"] > 0
-    assert (true >= found["floor"]).mean() >= 0.95
-    assert str(found["theta"]) in SAID[-1]
+    nep = np.concatenate([nep_of(labelled.tables, task) for task in row_shards(labelled.tables)])
+    edges = edge_rules.early_stop_edges(0, labelled.neighbor, labelled.similarity, nep, chosen["theta"], None, np.inf)
+    assert best["edges"] == len(edges["source"])
+    rows = labelled.anchors(held_out=True)
+    left = edge_rules.recallable(labelled.neighbor[rows], nep[rows], chosen["theta"], 0.0)
+    true = nep[rows][left & (nep[rows] > 0) & labelled.usable(rows, held_out=True) & labelled.same(rows)]
+    assert chosen["floor"] > 0
+    assert (true >= chosen["floor"]).mean() >= 0.95
+    assert str(chosen["theta"]) in LINES[-1]
 
 
-def test_probabilities_and_eta_come_from_held_out_pairs(part: LabelledSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config("sdt-row", {"knn": {"k": K}}, "test")
-    every = np.arange(part.run.rows)
-    rng = np.random.default_rng(0)
-    logit = np.where(part.same(every), 2.0, -2.0) + rng.standard_normal((part.run.rows, K))
-    raw = (1 / (1 + np.exp(-2 * logit))).astype(np.float32)  # twice too sure
-    raw[:, 0] = np.nan
-    plain = scratch.joined
-    monkeypatch.setattr(
-        scratch, "joined", lambda run, stage, *rest: raw if stage == "relations" else plain(run, stage, *rest)
-    )
-    found, curves, quality = limits.of_scores([part], config, {}, SAID.append)
-    rows = part.anchors(held_out=True)
-    judged = part.known(rows, held_out=True)
-    assert quality["pairs"] == np.count_nonzero(judged)
-    slope, intercept = platt(2 * logit[rows][judged], part.same(rows)[judged])
-    assert (found["slope"], found["intercept"]) == pytest.approx((slope, intercept), abs=1e-3)
-    assert quality["calibration_error"] <= quality["calibration_error_before"] + 0.01
-    assert found["eta"] == calibration.best(curves["eta"])["threshold"]
-    assert curves.keys() == {"eta", "reliability", "edges"}
+def test_the_quality_at_a_limit_is_that_of_a_run_at_that_limit(labelled: LabelledSet) -> None:
+    """The curve is of the stages' partition: edges down to the lowest limit, then read at every other."""
+    config = load_config("components", {"knn": {"k": K}}, "test")
+    tables = limits.edges_down_to(labelled, config, EdgeLimits(threshold=limits.GRID[0]))
+    for at in (0.3, 0.5, 0.7):
+        cluster, num_edges = communities_at(tables, at)
+        direct = limits.edges_down_to(labelled, config, EdgeLimits(threshold=at))
+        assert num_edges == len(edges_in_force(direct)["source"])
+        is_edge = (labelled.similarity >= np.float32(at)) & labelled.others(np.arange(ROWS))
+        expected = clusters_of(labelled, is_edge)
+        assert limits.quality(labelled, cluster) == pytest.approx(limits.quality(labelled, expected))
 
 
-def test_a_set_tells_where_its_held_out_identities_are_many_and_most_neighbors_labelled(
-    part: LabelledSet, monkeypatch: pytest.MonkeyPatch
+def test_a_set_is_enough_where_its_held_out_identities_are_many_and_most_neighbors_labelled(
+    labelled: LabelledSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = part.anchors(held_out=True)
-    identities, pairs = len(np.unique(part.identity[rows])), np.count_nonzero(part.known(rows, held_out=True))
+    rows = labelled.anchors(held_out=True)
+    identities = len(np.unique(labelled.identity[rows]))
+    pairs = np.count_nonzero(labelled.usable(rows, held_out=True))
     share = pairs / (len(rows) * (K - 1))
 
-    def told(least: int, of_pairs: int, known: float) -> bool:
-        for name, value in (("IDENTITIES", least), ("PAIRS", of_pairs), ("KNOWN", known)):
-            monkeypatch.setattr(limits, f"LEAST_{name}", value)
-        return limits.tells(part)
+    def can(least_identities: int, least_pairs: int, least_labelled: float) -> bool:
+        monkeypatch.setattr(limits, "LEAST_IDENTITIES", least_identities)
+        monkeypatch.setattr(limits, "LEAST_PAIRS", least_pairs)
+        monkeypatch.setattr(limits, "LEAST_LABELLED", least_labelled)
+        return limits.can_calibrate(labelled)
 
-    assert told(identities, pairs, share - 0.01)
-    assert not told(identities + 1, pairs, share - 0.01)
-    assert not told(identities, pairs + 1, share - 0.01)
-    assert not told(identities, pairs, share + 0.01)
+    assert can(identities, pairs, share - 0.01)
+    assert not can(identities + 1, pairs, share - 0.01)
+    assert not can(identities, pairs + 1, share - 0.01)
+    assert not can(identities, pairs, share + 0.01)
 
 
-def test_a_limit_of_the_model_is_read_from_the_sets_that_show_none_of_their_own(
-    part: LabelledSet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def scores_of_two_kinds(labelled: LabelledSet) -> tuple[Float32, Float32]:
+    """Scores (N, K) with a valley between pairs of one identity and of two, and scores without one."""
     rng = np.random.default_rng(0)
-    same = part.same(np.arange(part.run.rows))
+    same = labelled.same(np.arange(ROWS))
     apart = np.where(same, rng.beta(9, 2, same.shape), rng.beta(1, 20, same.shape)).astype(np.float32)
-    alike = rng.beta(1, 5, same.shape).astype(np.float32)
+    alike = (0.19 * rng.beta(1, 5, same.shape)).astype(np.float32)  # below the lowest valley
     apart[:, 0] = alike[:, 0] = np.nan
-    raw = {"apart": apart, "alike": alike}
-    plain, of_run = scratch.joined, dataclasses.replace(part, run=copy.copy(part.run))
+    return apart, alike
 
-    def joined(run: Any, stage: str, *rest: Any) -> Any:
-        return raw["apart" if run is part.run else "alike"] if stage == "relations" else plain(run, stage, *rest)
 
-    monkeypatch.setattr(scratch, "joined", joined)
-    opinion = mock.Mock(return_value={"similarity": 0.99})
-    monkeypatch.setattr(edges, "second_opinion", opinion)
-    cases = ((True, "score", "infomap", 1), (False, "score", "infomap", 2), (True, "density-peaks", "components", 2))
-    most = {}
-    for valley, rule, engine, used in cases:
-        keys = {"knn": {"k": K}, "edges": {"valley": valley, "rule": rule}, "communities": {"engine": engine}}
-        _, curves, found = limits.of_scores([part, of_run], load_config("auto", keys, "test"), {}, SAID.append)
-        assert found["sets"] == used
-        most[valley, rule] = curves["closeness" if rule == "density-peaks" else "eta"][0]["edges"]
-    assert opinion.call_args_list == [mock.call(part.similarity, part.vectors)]
-    assert most[True, "score"] < most[False, "score"] / 5
+@pytest.mark.parametrize(
+    ("valley", "rule", "engine", "num_sets"),
+    [(True, "score", "infomap", 1), (False, "score", "infomap", 2), (True, "density-peaks", "components", 2)],
+)
+def test_a_limit_is_read_from_the_sets_that_show_none_of_their_own(
+    labelled: LabelledSet, monkeypatch: pytest.MonkeyPatch, valley: bool, rule: str, engine: str, num_sets: int
+) -> None:
+    floor = mock.Mock(return_value=0.99)
+    monkeypatch.setattr(limits, "similarity_floor", floor)
+    keys: dict[str, Any] = {
+        "knn": {"k": K}, "edges": {"valley": valley, "rule": rule}, "communities": {"engine": engine, "fragments": False},
+    }  # fmt: skip
+    sets, scores = [labelled, dataclasses.replace(labelled)], scores_of_two_kinds(labelled)
+    config = load_config("auto", keys, "test")
+    limit, curve, quality = limits.score_limit(sets, scores, config, None, LINES.append)
+    name = "closeness" if rule == "density-peaks" else "eta"
+    assert quality["sets"] == num_sets
+    assert limit == {name: calibration.best(curve)["threshold"]}
+    assert len(floor.call_args_list) == (1 if valley and rule == "score" else 0)
+    if num_sets == 1:
+        # only edges of nearly equal rows pass the floor of similarity
+        close = labelled.similarity >= np.float32(0.99)
+        assert curve[0]["edges"] <= np.count_nonzero(close & labelled.others(np.arange(ROWS)))
+
+
+def test_the_filters_confidence_is_its_error_on_held_out_rows(labelled: LabelledSet) -> None:
+    rows = labelled.anchors(held_out=True)
+    true = limits.true_topk(labelled, rows, 0.5)
+    topk = np.full(ROWS, K, np.int64)
+    topk[rows] = np.clip(true + 2, 1, K)
+    with_topk = dataclasses.replace(labelled, topk=topk)
+    table, quality = limits.filter_confidence([with_topk, with_topk], 0.5)
+    assert quality["rows"] == sum(line["count"] for line in table) == 2 * len(rows)
+    assert quality["error"] == pytest.approx(np.abs(topk[rows] - true).mean())
+    assert quality["error_of_median"] == pytest.approx(np.abs(np.median(true) - true).mean())

@@ -1,5 +1,6 @@
 """Weights of strength: against scikit-learn, what they must do whatever the data, and probabilities on generated clusters."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,14 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from raycluster.config.load import load_config
-from raycluster.evaluation import metrics
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.models.strength import WEIGHTS, Evidence, probability
-from raycluster.storage import node_cache as scratch
 from raycluster.training import fit_strength as strength
 from raycluster.training.labelled_set import LabelledSet
-from support.labelled import K, opened
+from support.labelled import ROWS, K, opened
 
 TRUE = {"intercept": 0.4, "row": 1.1, "pairs": -0.7, "inside": 0.5, "alone": 1.5}
-SAID: list[str] = []
+LINES: list[str] = []
 
 
 def rows(seed: int, size: int = 3000) -> tuple[Any, Any]:
@@ -57,59 +56,55 @@ def test_weights_are_finite_and_a_higher_mean_score_never_makes_a_row_less_sure(
 
 
 @pytest.fixture(scope="module")
-def part(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> LabelledSet:
     return opened(tmp_path_factory.mktemp("set"), noise=0.9)
 
 
-def test_rows_of_held_out_identities_are_judged_by_the_majority_of_all(
-    part: LabelledSet, monkeypatch: pytest.MonkeyPatch
+def test_rows_of_held_out_identities_are_right_where_theirs_is_the_majority_of_the_cluster(
+    labelled: LabelledSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = load_config("sdt-row", {"knn": {"k": K}}, "test")
-    logit = np.where(part.same(np.arange(part.run.rows)), 2.0, -2.0)
+    config = load_config("sdt-row", {"knn": {"k": K}, "edges": {"eta": 0.5}}, "test")
+    logit = np.where(labelled.same(np.arange(ROWS)), 2.0, -2.0)
     logit += 2 * np.random.default_rng(0).standard_normal(logit.shape)
-    raw = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    raw[:, 0] = np.nan
-    plain = scratch.joined
-    monkeypatch.setattr(
-        scratch, "joined", lambda run, stage, *rest: raw if stage == "relations" else plain(run, stage, *rest)
-    )
-    known = {"slope": 1.0, "intercept": 0.0, "eta": 0.5}
-    partitions: list[Any] = []
-    partition = strength.limits.partition
-    monkeypatch.setattr(
-        strength.limits, "partition", lambda *given: partitions.append(partition(*given)) or partitions[-1]
-    )
-    weights, table, found = strength.of_clusters([part], config, known, SAID.append)
-    cluster = partitions[0]
-    evidence = Evidence.of(cluster, [(0, part.neighbor, raw)])
-    right, judged = [], []
-    for row in np.flatnonzero(part.held_out & (part.identity != UNKNOWN)):
-        others = part.identity[(cluster == cluster[row]) & (part.identity != UNKNOWN)]
+    score = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    score[:, 0] = np.nan
+    has_topk = dataclasses.replace(labelled, topk=np.full(ROWS, K))
+    clusters: list[Any] = []
+    plain = strength.identities_of
+    monkeypatch.setattr(strength, "identities_of", lambda tables: clusters.append(plain(tables)) or clusters[-1])
+    weights, table, quality = strength.fit_strength([has_topk], [score], config, LINES.append)
+    cluster = clusters[0]
+    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score)])
+    right, used = [], []
+    for row in np.flatnonzero(labelled.held_out & (labelled.identity != UNKNOWN)):
+        others = labelled.identity[(cluster == cluster[row]) & (labelled.identity != UNKNOWN)]
         values, counts = np.unique(others, return_counts=True)
         if len(others) > 1:
-            judged.append(row)
+            used.append(row)
             top = values[counts == counts.max()]
-            right.append(1 / len(top) if part.identity[row] in top else 0.0)
-    assert found["rows"] == len(judged) == sum(line["count"] for line in table) > 20
-    assert found["share_right"] == pytest.approx(np.mean(right))
-    assert 0 < found["share_right"] < 1
-    assert weights == pytest.approx(strength.fit(evidence.features[judged], np.array(right)), rel=1e-3, abs=1e-3)
-    assert f"{len(judged):,} held-out rows" in SAID[-1]
-    assert metrics.majority(part.identity, cluster)[0].mean() > 0
+            right.append(1 / len(top) if labelled.identity[row] in top else 0.0)
+    assert quality["rows"] == len(used) == sum(line["count"] for line in table) > 20
+    assert quality["share_right"] == pytest.approx(np.mean(right))
+    assert 0 < quality["share_right"] < 1
+    assert weights == pytest.approx(strength.fit(evidence.features[used], np.array(right)), rel=1e-3, abs=1e-3)
+    assert f"{len(used):,} held-out rows" in LINES[-1]
 
 
 def test_reliability_is_of_sets_the_fit_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    sets = [rows(seed, 40) for seed in range(6)]
-    monkeypatch.setattr(strength, "_judged", lambda part, *_: sets[part])
+    samples: Any = [rows(seed, 40) for seed in range(6)]
+    monkeypatch.setattr(strength, "_sample", lambda number, *_: samples[number])
     seen: list[int] = []
     plain = strength.fit
     monkeypatch.setattr(strength, "fit", lambda features, right: seen.append(len(right)) or plain(features, right))
-    weights, table, _ = strength.of_clusters(list(range(6)), None, {}, SAID.append)  # type: ignore[arg-type]
+    numbers: Any = list(range(6))
+    config: Any = None
+    weights, table, _ = strength.fit_strength(numbers, numbers, config, LINES.append)
     assert seen == [240, 160, 200, 200, 200, 200, 160]
     assert sum(line["count"] for line in table) == 240
-    assert weights == plain(*(np.concatenate(each) for each in zip(*sets, strict=True)))
+    assert weights == plain(*(np.concatenate(values) for values in zip(*samples, strict=True)))
 
 
 def test_no_weights_where_no_held_out_row_shares_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strength, "_judged", lambda *_: (np.empty((0, 4)), np.empty(0)))
-    assert strength.of_clusters([None], None, {}, SAID.append) == ({}, [], {})  # type: ignore[arg-type, list-item]
+    monkeypatch.setattr(strength, "_sample", lambda *_: (np.empty((0, 4)), np.empty(0)))
+    nothing: Any = [None]
+    assert strength.fit_strength(nothing, nothing, nothing, LINES.append) == ({}, [], {})

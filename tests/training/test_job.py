@@ -16,6 +16,7 @@ import pytest
 
 from raycluster.commands.cluster import ClusterArgs, with_recipe
 from raycluster.commands.cluster import cluster as cluster_job
+from raycluster.commands.train import TrainArgs, train
 from raycluster.config import networks as config
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError, RayclusterError
@@ -26,7 +27,6 @@ from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from raycluster.training import calibration
-from raycluster.training.job import TrainArgs, train
 from support.command_line import call
 from support.paths import ROOT
 from support.runs import interrupted, labels, run

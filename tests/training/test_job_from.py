@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from raycluster.commands.train import TrainArgs, train, with_recipe
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
@@ -20,7 +21,6 @@ from raycluster.models.requirements import recipe_of
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.training import job
-from raycluster.training.job import TrainArgs, train, with_recipe
 from support.paths import ROOT
 from support.runs import run
 
