@@ -17,60 +17,27 @@
 Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, D width of the vectors.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
-from raycluster.models.blocks import CPU_BLOCK, BlockRunner, block_size
-from raycluster.models.build import Network, NetworkName, build_network
+from raycluster.models.blocks import CPU_BLOCK
 from raycluster.models.calibration import probability
-from raycluster.models.card import Card, load_network
+from raycluster.models.card import Card
 from raycluster.models.forms import Background, ContextForm, PairForm, RelativeForm, RowForm, VectorForm, to_float32
-from raycluster.models.neighborhoods import Neighborhoods, free_bytes
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
-from raycluster.models.requirements import require_width
+from raycluster.models.opened import OpenedNetwork, open_network
 from raycluster.models.set_statistics import SetStatistics
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A network with its weights, and the set it is applied to, on one device."""
-
-    network: Network
-    near: Neighborhoods
-    runner: BlockRunner
-    block: int
-    """Rows or pairs computed at once."""
-
-
-def _open(
-    url: str, card: Card, name: NetworkName, neighbor: Int32, vectors: Vectors, gathered: Vectors, threads: int
-) -> _Opened:
-    """Open the network `name` on a set; `gathered` (N, ...) is what it reads.
-
-    Raises InputError where the set does not fit the model.
-    """
-    require_width(card, vectors.shape[1], neighbor.shape[1], url)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_network(name, card)
-    network.load_state_dict(load_network(url, card, name))
-    network.to(device).eval()
-    near = Neighborhoods(neighbor, gathered, device)
-    # after the upload, which takes its share of a GPU's memory
-    block = block_size(network, device.type, free_bytes(device), vectors.shape[1])
-    return _Opened(network, near, BlockRunner(device, threads), block)
 
 
 class TopkFilter:
     """The adaptive filter of a model, on one set; made by `open`."""
 
-    def __init__(self, opened: _Opened, background: Background) -> None:
+    def __init__(self, opened: OpenedNetwork, background: Background) -> None:
         self.near, self.runner, self.block, self.background = opened.near, opened.runner, opened.block, background
         assert isinstance(opened.network, AdaptiveFilter)
         self.network = opened.network
@@ -106,7 +73,7 @@ class TopkFilter:
         InputError
             Where the set does not fit the model, or the weights are missing or damaged.
         """
-        return cls(_open(url, card, "filter", neighbor, vectors, vectors, threads), background)
+        return cls(open_network(url, card, "filter", neighbor, vectors, vectors, threads), background)
 
     def topk(self, start: int, stop: int) -> Int64:
         """Return the predicted Top-K (stop - start,) of rows start..stop, in 1..K."""
@@ -121,7 +88,7 @@ class TopkFilter:
 class ContextEncoder:
     """The Relation Encoder of a Face Transformer (S3), on one set; made by `open`."""
 
-    def __init__(self, opened: _Opened) -> None:
+    def __init__(self, opened: OpenedNetwork) -> None:
         self.near, self.runner = opened.near, opened.runner
         assert isinstance(opened.network, FaceTransformer)
         self.network = opened.network
@@ -154,7 +121,7 @@ class ContextEncoder:
         InputError
             Where the set does not fit the model, or the weights are missing or damaged.
         """
-        return cls(_open(url, card, "predictor", neighbor, vectors, vectors, threads))
+        return cls(open_network(url, card, "predictor", neighbor, vectors, vectors, threads))
 
     def contexts(self, start: int, stop: int) -> Float32:
         """Return the contexts (stop - start, width) of rows start..stop."""
@@ -169,7 +136,7 @@ class ContextEncoder:
 class Predictor:
     """The relation predictor of a model, on one set; made by `open`."""
 
-    def __init__(self, card: Card, opened: _Opened, form: RowForm | PairForm) -> None:
+    def __init__(self, card: Card, opened: OpenedNetwork, form: RowForm | PairForm) -> None:
         self.card, self.network, self.form = card, opened.network, form
         self.near, self.runner = opened.near, opened.runner
 
@@ -221,7 +188,7 @@ class Predictor:
             Where the set does not fit the model, or the weights are missing or damaged.
         """
         gathered = vectors if contexts is None else contexts
-        opened = _open(url, card, "predictor", neighbor, vectors, gathered, threads)
+        opened = open_network(url, card, "predictor", neighbor, vectors, gathered, threads)
         return cls(card, opened, _form(opened, similarity, facts, topk))
 
     def logits(self, start: int, stop: int) -> Float32:
@@ -298,7 +265,7 @@ class Predictor:
         return calibrated(self.card, self.logits_of_pairs(start, stop, chosen))
 
 
-def _form(opened: _Opened, similarity: Float32, facts: dict[str, Any], topk: Ints | None) -> RowForm | PairForm:
+def _form(opened: OpenedNetwork, similarity: Float32, facts: dict[str, Any], topk: Ints | None) -> RowForm | PairForm:
     """What the network reads of the set."""
     network, near, block = opened.network, opened.near, opened.block
     assert not isinstance(network, AdaptiveFilter), "the filter predicts Top-K"

@@ -1,4 +1,4 @@
-"""The model that a training starts from: the weights of its networks, and a calibration to keep."""
+"""The model that a training starts from: weights, and a calibration to keep."""
 
 import dataclasses
 from dataclasses import asdict, dataclass

@@ -43,7 +43,7 @@ LEAST_IDENTITIES = 20
 LEAST_LABELLED = 0.5
 """Least share of labelled neighbors, in 0..1. Below it strangers are missing among the pairs: probabilities would be read too
 high and eta too low."""
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Calibrated = tuple[dict[str, float], Table, Facts]
 """Limits by name, the curve that they were read from, and the quality at the chosen point."""
 
@@ -74,12 +74,12 @@ def filter_confidence(sets: Sequence[LabelledSet], beta: float) -> tuple[Table, 
     return topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality_of_filter
 
 
-def early_stop_limits(sets: Sequence[LabelledSet], config: Config, say: Say) -> Calibrated:
+def early_stop_limits(sets: Sequence[LabelledSet], config: Config, report: Report) -> Calibrated:
     """Return theta, at which the walk ends, and the NEP floor of edge recall.
 
     Theta is chosen on the walk alone, the recipe without its predictor. The floor keeps 95 % of the true pairs that the walk
-    leaves. Pairs of NEP 0 share no trusted neighbor and are not for recall: they are most of what a walk under predicted
-    Top-K leaves, few of them are true, and a floor of 0 would score ten times as many pairs.
+    leaves. Pairs of NEP 0 share no trusted neighbor and are not for recall. They are most of what a walk under predicted
+    Top-K leaves, and few of them are true: a floor of 0 would score ten times as many pairs.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def early_stop_limits(sets: Sequence[LabelledSet], config: Config, say: Say) -> 
         The labelled sets, with Top-K where the recipe has one.
     config
         The recipe, of rule early-stop.
-    say
-        Gets a line on what was chosen.
+    report
+        Called with a line on what was chosen.
 
     Returns
     -------
@@ -102,14 +102,14 @@ def early_stop_limits(sets: Sequence[LabelledSet], config: Config, say: Say) -> 
     curve = limit_curve(sets, walks)
     best = calibration.best(curve)
     floor = _recall_floor(sets, walks, best["threshold"])
-    say(
+    report(
         f"theta {best['threshold']}, floor {floor:.4f}: BCubed F {best['f']:.4f} of held-out identities by the walk alone"
     )
     return {"theta": best["threshold"], "floor": floor}, curve, best
 
 
 def _recall_floor(sets: Sequence[LabelledSet], walks: Sequence[ArrayTables], theta: float) -> float:
-    """Return the NEP floor of the held-out pairs that walks to theta leave; 1 where none is true."""
+    """Return the NEP floor of pairs that walks to theta leave; 1 if none is true."""
     neps, truths = [], []
     for labelled, tables in zip(sets, walks, strict=True):
         rows = labelled.anchors(held_out=True)
@@ -123,7 +123,7 @@ def _recall_floor(sets: Sequence[LabelledSet], walks: Sequence[ArrayTables], the
 
 
 def score_limit(
-    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, theta: float | None, say: Say
+    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, theta: float | None, report: Report
 ) -> Calibrated:
     """Return the limit by which edges are kept: closeness for density peaks, else eta.
 
@@ -139,8 +139,8 @@ def score_limit(
         The recipe, with the model whose probabilities are calibrated: re-joining scores rows again.
     theta
         NEP at which the walk ends, for rule early-stop.
-    say
-        Gets a line on what was chosen.
+    report
+        Called with a line on what was chosen.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def score_limit(
     ]
     curve = limit_curve([labelled for labelled, _ in used], built)
     best = calibration.best(curve)
-    say(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
+    report(f"{name} {best['threshold']}: BCubed F {best['f']:.4f} of held-out identities of {len(used)} sets")
     return {name: best["threshold"]}, curve, {**best, "sets": len(used)}
 
 
@@ -229,7 +229,7 @@ def edges_down_to(
 
 
 def limit_curve(sets: Sequence[LabelledSet], built: Sequence[ArrayTables]) -> Table:
-    """Return the mean quality of the sets' held-out identities at every limit of `GRID`."""
+    """Return the mean quality of held-out identities at every limit of `GRID`."""
     curve = []
     for limit in GRID:
         points = []

@@ -1,4 +1,4 @@
-"""Weights of strength: a logistic model of a row's evidence, fitted on held-out rows.
+"""Weights of strength: a logistic model of evidence, fitted on held-out rows.
 
 A row of a held-out identity is right where that is the majority identity of its cluster (`metrics.majority`). Rows that are
 alone in their cluster are right by definition and left out. Sets differ more than rows do. So the reliability of the card is
@@ -39,7 +39,7 @@ Sample = tuple[Float64, Float64]
 
 
 def fit_strength(
-    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, say: Callable[[str], None]
+    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, report: Callable[[str], None]
 ) -> tuple[Weights, Table, Facts]:
     """Fit the weights of strength on the clusters that a model makes of some sets.
 
@@ -51,8 +51,8 @@ def fit_strength(
         Their probabilities, float32 (N, K) each.
     config
         The recipe, with the model whose probabilities and limits are calibrated.
-    say
-        Gets a line on how good they are.
+    report
+        Called with a line on how good they are.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def fit_strength(
     weights = fit(features, right)
     table = reliability(_unseen_probability(samples), right)
     error = expected_calibration_error(table)
-    say(f"strength: {len(right):,} held-out rows, {right.mean():.3f} of them right, calibration error {error:.4f}")
+    report(f"strength: {len(right):,} held-out rows, {right.mean():.3f} of them right, calibration error {error:.4f}")
     return weights, table, {"rows": len(right), "share_right": float(right.mean()), "calibration_error": error}
 
 

@@ -166,7 +166,10 @@ class Job:
         return self._calibrated(draft, runs, chosen) if chosen else self._with_base_calibration(draft)
 
     def _begun(self, data: list[TrainingSet]) -> Draft:
-        """Return a draft of the data alone; refuse sets of several widths where a network reads vectors."""
+        """Return a draft of the data alone.
+
+        Raises ConfigError for sets of several widths where a network reads vectors.
+        """
         metrics: Facts = {"purpose": self.purpose}
         if self.base:
             metrics["from"] = {"model": self.base.url, "digest": self.base.digest}
@@ -193,7 +196,7 @@ class Job:
         return draft.adding(tensors={"filter": other.weights("filter")})
 
     def _fitted(self, network: NetworkName, draft: Draft, runs: SetRuns) -> Draft:
-        """Return the draft with a network that is fitted, or fitted on from its checkpoint."""
+        """Return the draft with a fitted network; a killed fit goes on."""
         start = f"{self.work}/{network}-start"
         weights = self.base.weights(network) if self.base else None
         dataclasses.replace(draft, tensors={} if weights is None else {network: weights}).save(start)

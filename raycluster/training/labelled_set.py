@@ -1,4 +1,4 @@
-"""A labelled set: its neighbor table, true identities, and which identities are held out.
+"""A labelled set: its neighbors, true identities, and which are held out.
 
 Shapes: N rows, K neighbors per row with the row itself at rank 0, D width of the vectors, B some rows.
 """
@@ -27,7 +27,10 @@ CHUNK_ROWS = 65_536
 
 @dataclass
 class LabelledSet:
-    """All rows of one training set. Arrays with N x K or N x D entries are memory maps."""
+    """All rows of one training set.
+
+    Arrays with N x K or N x D entries are memory maps.
+    """
 
     tables: StoredTables
     """The run that searched the neighbors."""
@@ -98,7 +101,7 @@ def open_set(tables: StoredTables, label_column: str, seed: int, folds: int, is_
     tables
         The run.
     label_column
-        Column of the input with the true identity; null where it is not known.
+        Column of the input with the true identity; null where there is none.
     seed
         Seed of the split by identity.
     folds

@@ -72,7 +72,10 @@ class FilterObjective:
         return describe_rows(self.sampler, [(number, self.rows[False][number][some]) for number, some in split])
 
     def validate(self) -> dict[str, float]:
-        """Return the mean error on held-out rows, in neighbors, and that of the best constant."""
+        """Return the mean error on held-out rows, and that of the best constant.
+
+        Both are in neighbors.
+        """
         chosen = self.held_out.spread(VALIDATION_ROWS)
         predicted, truths = [], []
         for start in range(0, len(chosen), VALIDATION_BATCH):

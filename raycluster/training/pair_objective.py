@@ -1,4 +1,4 @@
-"""The objective of the form pair: pairs that edge recall would score (S1, FC-ESER).
+"""The objective of the form pair: pairs that edge recall scores (S1, FC-ESER).
 
 Shapes: N rows of a set, B pairs of a batch, K neighbors per row with the row itself at rank 0.
 """

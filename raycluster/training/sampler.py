@@ -86,6 +86,11 @@ class MultiSetSampler:
 
         Vectors of a narrower set are filled up with zeros, which changes no cosine: only Gram tokens mix widths.
 
+        Parameters
+        ----------
+        rows
+            The rows of a batch.
+
         Returns
         -------
         tuple

@@ -1,4 +1,4 @@
-"""What every step of a fit takes: its samples, their shares, its learning rate, its optimizer.
+"""The schedule of a fit: samples per step, shares of workers, learning rate.
 
 Shapes: B samples of a batch.
 """
@@ -22,7 +22,7 @@ class Order:
     ----------
     seed
         Of the permutations.
-    groups
+    *groups
         Samples per group, each at least 1.
     """
 

@@ -1,4 +1,4 @@
-"""The sets of a training: the labelled ones and those generated beside them, each with a run of its own."""
+"""The sets of a training, labelled and generated, each with a run of its own."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -68,7 +68,9 @@ def write_sets(urls: Sequence[str], label_column: str, training: TrainingConfig,
 
 
 class SetRuns:
-    """The runs of a training's sets, which the stages of the main job bring as far as a step needs.
+    """The runs of a training's sets, as far as its steps need them.
+
+    The stages are those of the main job.
 
     Parameters
     ----------

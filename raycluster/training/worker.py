@@ -1,4 +1,4 @@
-"""One worker's share in fitting one network: open the sets, make the objective, run the loop."""
+"""One worker's share in a fit: open the sets, make the objective, run the loop."""
 
 import copy
 from collections.abc import Callable, Sequence

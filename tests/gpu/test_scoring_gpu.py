@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from raycluster.models import blocks, inference, neighborhoods
+from raycluster.models import blocks, neighborhoods, opened
 from raycluster.models.inference import Predictor, TopkFilter
 from support import tiny
 from support.data import unit_rows
@@ -52,7 +52,7 @@ def test_float32_scores_are_those_of_the_cpu(on_cpu, tmp_path, monkeypatch, resi
     form, expected = on_cpu
     monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
     if not resident:
-        for module in (neighborhoods, inference):
+        for module in (neighborhoods, opened):
             monkeypatch.setattr(module, "free_bytes", lambda device: VECTORS.nbytes * 2 - 2)
     device, found = scores(tmp_path, form)
     assert device.type == "cuda"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raycluster.errors import InputError
 from raycluster.kernels.search.nearest import exact_top_k
-from raycluster.models import blocks, forms, inference
+from raycluster.models import blocks, forms, opened
 from raycluster.models.build import build_network
 from raycluster.models.card import load_network
 from raycluster.models.inference import ContextEncoder, Predictor, TopkFilter
@@ -331,13 +331,13 @@ def test_a_set_that_does_not_fit_the_model_is_refused(models, rows):
 def test_a_model_is_loaded_and_vectors_are_taken_once_for_any_number_of_shards(models, rows, form, mask, monkeypatch):
     calls = []
     for name in ("load_network", "Neighborhoods", "build_network"):
-        original = getattr(inference, name)
+        original = getattr(opened, name)
 
         def counted(*arguments, name=name, original=original):
             calls.append(name)
             return original(*arguments)
 
-        monkeypatch.setattr(inference, name, counted)
+        monkeypatch.setattr(opened, name, counted)
     predictor = rows.predictor(*models[form, mask])
     for start in range(0, ROWS, 25):
         if form == "pair":

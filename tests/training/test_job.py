@@ -114,7 +114,7 @@ def test_the_pair_model_scores_what_the_walk_left_out(pair_model, identities, tm
     assert card.embedding_width == 48
     assert f_of(identities, tmp_path / "run", pair_model, "diff-cluster") > 0.85
     markers = list((tmp_path / "run" / "stages" / "relations").rglob("done/*.json"))
-    assert json.loads(markers[0].read_text())["scored"] > 0
+    assert json.loads(markers[0].read_text())["facts"]["scored"] > 0
 
 
 def test_hard_clusters_learns_from_labels_some_of_them_unknown_and_finds_the_identities(identities, tmp_path):
@@ -175,7 +175,7 @@ def test_sets_of_two_widths_are_for_gram_tokens(identities, tmp_path):
     write_parquet(SyntheticConfig(rows=600, width=24, effective_dimension=24, mean_size=6, same_cosine=0.85), narrow)
     both = dataclasses.replace(briefly(identities, tmp_path / "row"), input=(identities, narrow))
     train(both)
-    assert [entry["width"] for entry in load_card(str(tmp_path / "row"))[0].data] == [48, 24]
+    assert [entry.width for entry in load_card(str(tmp_path / "row"))[0].data] == [48, 24]
     pairs = briefly(identities, tmp_path / "pair", "diff-cluster")
     with pytest.raises(ConfigError, match="of widths 24, 48"):
         train(dataclasses.replace(pairs, input=(identities, narrow)))
@@ -330,4 +330,4 @@ def test_rows_without_a_label_are_neighbors_and_never_samples(identities, tmp_pa
     source = relabelled(identities, tmp_path / "rows", lambda row: None if row % 4 == 0 else int(truth[row]))
     train(briefly(source, tmp_path / "model"))
     kept = np.unique(truth[np.arange(len(truth)) % 4 != 0])
-    assert load_card(str(tmp_path / "model"))[0].data[0]["identities"] == len(kept)
+    assert load_card(str(tmp_path / "model"))[0].data[0].identities == len(kept)

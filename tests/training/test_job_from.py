@@ -1,7 +1,6 @@
 """Training that starts from another model: fine-tuned on few labels or many, calibrated where these tell, resumed, refused."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raycluster.commands.train import TrainArgs, train, with_recipe
+from raycluster.commands.train import TrainArgs, train
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
@@ -21,8 +20,6 @@ from raycluster.models.requirements import recipe_of
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.training import job
-from support.paths import ROOT
-from support.runs import run
 
 LOCAL = Execution(executor="local")
 FEW_ROWS: dict[str, Any] = {"rows": 900, "min_size": 1, "mean_size": 6.0, "max_size": 40}
@@ -122,11 +119,11 @@ def test_it_starts_from_the_weights_of_the_model(auto: str, few: str, tmp_path: 
         torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-9)
 
 
-def test_killed_at_a_look_it_goes_on_to_the_same_weights(
+def test_killed_at_an_evaluation_it_goes_on_to_the_same_weights(
     auto: str, few: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(arguments(few, tmp_path / "straight", start=auto))
-    plain = job.learn
+    plain = job.fit_network
 
     def killed(*given: Any) -> Any:
         def report(_: dict[str, float]) -> None:
@@ -134,10 +131,10 @@ def test_killed_at_a_look_it_goes_on_to_the_same_weights(
 
         return plain(*given[:-1], report)
 
-    monkeypatch.setattr(job, "learn", killed)
+    monkeypatch.setattr(job, "fit_network", killed)
     with pytest.raises(KeyboardInterrupt):
         train(arguments(few, tmp_path / "killed", start=auto))
-    monkeypatch.setattr(job, "learn", plain)
+    monkeypatch.setattr(job, "fit_network", plain)
     train(arguments(few, tmp_path / "killed", start=auto))
     assert card_of(tmp_path / "killed").networks == card_of(tmp_path / "straight").networks
 
@@ -153,31 +150,10 @@ def test_a_model_tuned_from_one_is_not_that_tuned_from_another(auto: str, few: s
 def test_networks_of_another_shape_are_refused_before_anything_is_written(auto: str, few: str, tmp_path: Path) -> None:
     args = arguments(few, tmp_path / "tuned", start=auto)
     values = {"knn": {"k": 16}, "training": {"predictor": {"encoder": {**SMALL, "layers": 2}}}}
-    with pytest.raises(ConfigError, match=r"built otherwise than is asked for \(encoder.layers: 1 -> 2\)"):
+    with pytest.raises(ConfigError, match=r"differs from the one to train \(encoder.layers: 1 -> 2\)"):
         train(dataclasses.replace(args, training=load_training("auto-tuned", values)))
     with pytest.raises(ConfigError, match="of recipe auto, has no filter to take"):
         train(dataclasses.replace(args, training=load_training("sdt-row"), settings=load_config("sdt-row")))
     with pytest.raises(ConfigError, match=r"^The recipe auto-tuned learns from labelled sets: give --input\.$"):
         train(dataclasses.replace(args, input=()))
     assert not (tmp_path / "tuned").exists()
-
-
-def test_the_command_line_takes_the_recipe_that_tunes(
-    few: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = [
-        str(ROOT / "jobs" / "train.py"),
-        "--from",
-        str(tmp_path / "nowhere"),
-        "--input",
-        few,
-        "--output",
-        "model",
-    ]
-    monkeypatch.setattr(sys, "argv", command)
-    assert with_recipe().settings.recipe == "auto-tuned"
-    monkeypatch.setattr(sys, "argv", [*command, "--recipe", "sdt-row"])
-    assert with_recipe().settings.recipe == "sdt-row"
-    done = run([sys.executable, *command])
-    assert done.returncode == 2
-    assert done.stderr.strip() == f"error: {tmp_path / 'nowhere'} holds no trained model: there is no card.json."
