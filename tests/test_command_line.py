@@ -81,7 +81,7 @@ GOOD = ("--input", "a", "--output", "b")
             "invalid choice 'hnsw' for argument '--knn.index'; expected one of ('auto', 'exact', 'ivf').",
         ),
         ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: it takes a number from -1 to 1, or null."),
-        ((*GOOD, "--shards", "0"), "--shards is 0: it must be at least 1."),
+        ((*GOOD, "--shards", "0"), "--shards is 0: it takes a whole number of at least 1, or null."),
     ],
 )
 def test_a_wrong_command_line_gets_one_short_sentence(
@@ -185,6 +185,14 @@ def test_a_model_may_be_named_in_the_file_and_the_file_lies_over_its_recipe(
     path.write_text(f"model: {model}\nedges:\n  eta: 0.7\n")
     settings = settings_of(monkeypatch, "--config", str(path))
     assert (settings.model, settings.recipe, settings.edges.eta, settings.knn.k) == (model, "sdt-row", 0.7, 12)
+
+
+def test_a_model_in_the_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: 3\n")
+    with pytest.raises(ConfigError) as caught:
+        settings_of(monkeypatch, "--config", str(path))
+    assert str(caught.value) == f"{path} sets 'model' to 3; it takes text, or null."
 
 
 def test_a_file_with_a_training_section_serves_the_main_job_too(

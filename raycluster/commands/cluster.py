@@ -1,4 +1,4 @@
-"""The command line of `jobs/cluster.py`: where to read and write, how to run, and every key of the configuration."""
+"""The command line of `jobs/cluster.py`."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -17,10 +17,10 @@ from raycluster.pipeline import run as pipeline
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """Find identities among the embeddings of `--input` and write them to the run folder `--output`.
+    """Find identities among embeddings and write them to a run folder.
 
-    The same command goes on where an interrupted run stopped. Values come from the recipe, then from the file given as
-    `--config`, then from the command line.
+    The same command continues an interrupted run. Values come from the recipe, then from the file of `--config`, then
+    from the command line.
     """
 
     input: str
@@ -32,23 +32,26 @@ class ClusterArgs:
     config: str | None = None
     """YAML file with keys laid over the recipe's."""
     dry_run: bool = False
-    """Say what the run would take and what will not fit, and write nothing."""
+    """Print what the run would take and what would not fit, and write nothing."""
     estimate: EstimateOptions = field(default_factory=EstimateOptions)
-    """What `--dry-run` is to assume."""
+    """What `--dry-run` assumes."""
 
 
 def with_recipe() -> ClusterArgs:
-    """The arguments' defaults: what `--recipe` (or else the recipe of `--model`) and `--config` of this command line say."""
-    recipe, source, model = early_options("--recipe", "--config", "--model")
-    overrides: dict[str, Any] = load_yaml(source) if source else {}
+    """Return the defaults of all options on this command line.
+
+    They are those of `--recipe`, or else of the recipe of `--model`, under those of `--config`.
+    """
+    recipe, path, model = early_options("--recipe", "--config", "--model")
+    overrides: dict[str, Any] = load_yaml(path) if path else {}
     named = recipe or overrides.pop("recipe", None)
     overrides.pop("recipe", None)
     model = model or overrides.get("model")
-    if named is None and model is not None:
-        settings = apply(recipe_of(model), stages_only(overrides), source or "")
+    if named is None and isinstance(model, str):
+        settings = apply(recipe_of(model), stages_only(overrides), path or "")
     else:
-        settings = load_config(named or DEFAULT_RECIPE, overrides, source or "")
-    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=source)
+        settings = load_config(named or DEFAULT_RECIPE, overrides, path or "")
+    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=path)
 
 
 def cluster(args: ClusterArgs) -> dict[str, Any]:
