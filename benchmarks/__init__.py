@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m benchmarks` lists them, `python -m benchmarks NAME --help` shows the options of one.
+"""Benchmarks; `python -m benchmarks` lists them.
 
 measuring/   timing, peak memory, limits for peers, tables and JSON with their origin
 kernels/     one kernel against a library, on arrays

@@ -1,4 +1,4 @@
-"""The command `python -m benchmarks NAME [options]`; without a name it lists the benchmarks."""
+"""The command `python -m benchmarks NAME [options]`."""
 
 import ast
 import importlib
@@ -22,7 +22,7 @@ def scripts() -> dict[str, Path]:
 
 
 def listing() -> str:
-    """Return one line per benchmark: its folder, its name and the first line of its docstring."""
+    """Return one line per benchmark: folder, name and what it measures."""
     lines = ["usage: python -m benchmarks NAME [options]", ""]
     for name, file in scripts().items():
         docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""

@@ -1,4 +1,4 @@
-"""NDDe, TPDi and density peaks of 1 million rows x 80 neighbors; NDDe beside a sparse matrix product (scipy).
+"""NDDe, TPDi and density peaks: 1 million rows x 80 neighbors.
 
     python -m benchmarks density
 
@@ -57,7 +57,10 @@ def write_lists(args: Args, folder: str) -> None:
 
 @contextmanager
 def lists(args: Args) -> Iterator[tuple[Int32, Float32, Float32]]:
-    """Return neighbor, P and its square roots as memory maps; another process made them, whose memory does not count."""
+    """Yield neighbor, P and its square roots (N, K) as memory maps.
+
+    Another process makes them, so that its memory does not count.
+    """
     with tempfile.TemporaryDirectory() as folder:
         call(write_lists, args, folder)
         neighbor, p, root = (np.load(f"{folder}/{name}.npy", mmap_mode="r") for name in ("neighbor", "p", "root"))
@@ -65,7 +68,7 @@ def lists(args: Args) -> Iterator[tuple[Int32, Float32, Float32]]:
 
 
 def ours(args: Args, neighbor: Int32, p: Float32, root: Float32) -> tuple[Float32, Rows]:
-    """Density (N,), and the time of each kernel."""
+    """Return the density (N,) and the time of each kernel."""
     diffusion = timed(lambda: diffuse(neighbor, p, args.steps, 0.0))
     uphill = denser(0, neighbor, diffusion.result.density)
     distances = timed(lambda: closeness(neighbor, root, wanted=uphill, threads=args.threads))

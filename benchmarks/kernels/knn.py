@@ -1,4 +1,4 @@
-"""Exact kNN of all rows, as one shard: our search, the best faiss flat call of this machine, and plain matrix products.
+"""Exact kNN of all rows: our search, faiss's flat index, matrix products.
 
     python -m benchmarks knn
 
@@ -41,7 +41,7 @@ class Args(Options):
 
 
 def of_core_type(args: Args) -> Rows:
-    """Time this process's core type."""
+    """Return a row per method, timed with the BLAS kernels of this process."""
     vectors = unit_rows(args.rows, args.width)
     own, threads = np.arange(args.rows, dtype=np.int32), cores()
     tile = np.empty((args.rows, TILE), np.float32)

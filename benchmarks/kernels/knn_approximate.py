@@ -1,4 +1,4 @@
-"""kNN at a target recall: our inverted lists, our exact search, faiss IVF at the same recall, and plain matrix products.
+"""kNN at a target recall: our inverted lists, our exact search, faiss IVF.
 
     python -m benchmarks knn_approximate
 
@@ -54,7 +54,7 @@ class Args(Options):
 
 
 def gemm(vectors: Vectors) -> Row:
-    """GFLOP per second and per CPU second of plain matrix products; the best of five."""
+    """Return the rate of plain matrix products, the best of five runs."""
     head, tile = vectors[:GEMM_ROWS], np.empty((min(GEMM_ROWS, len(vectors)), GEMM_TILE), np.float32)
     ends = range(GEMM_TILE, len(head) + 1, GEMM_TILE)
 
@@ -69,12 +69,12 @@ def gemm(vectors: Vectors) -> Row:
 
 
 def total(steps: dict[str, Timed]) -> Row:
-    """Times of several steps, added up."""
+    """Return the times of several steps, added up."""
     return Timed(None, sum(step.wall for step in steps.values()), sum(step.cpu for step in steps.values())).columns
 
 
 def by_lists(vectors: Vectors, config: KnnConfig, threads: int) -> Rows:
-    """The whole approximate search, from training the lists to measuring recall."""
+    """Return the rows of the whole approximate search and of its steps."""
     own = np.arange(len(vectors), dtype=np.int32)
 
     def build() -> InvertedFile:
@@ -98,7 +98,10 @@ def by_lists(vectors: Vectors, config: KnnConfig, threads: int) -> Rows:
 
 
 def by_faiss(vectors: Float32, args: Args, lists: int, threads: int) -> Row:
-    """faiss IVF with as many lists and the fewest probes (doubling) that reach the recall."""
+    """Return the row of faiss IVF with as many lists.
+
+    Probes are doubled until they reach the recall.
+    """
     faiss.omp_set_num_threads(threads)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(args.width), args.width, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.niter, index.cp.max_points_per_centroid = 5, coarse_lists.SAMPLE_PER_LIST
@@ -126,7 +129,7 @@ def by_faiss(vectors: Float32, args: Args, lists: int, threads: int) -> Row:
 
 
 def of_size(args: Args, rows: int) -> Rows:
-    """The table of one size."""
+    """Return the table of one size."""
     threads = cores()
     vectors, _ = generated(SyntheticConfig(**{**PRESETS[args.preset], "rows": rows, "width": args.width}))
     config = KnnConfig(k=args.k, recall=args.recall, index="ivf", engine="gemm")

@@ -1,4 +1,4 @@
-"""Our map-equation solver against Infomap on one graph: codelength, time and memory.
+"""Our map-equation solver against Infomap: codelength, time and memory.
 
     python -m benchmarks map_equation
 
@@ -54,7 +54,7 @@ class Args(Options):
 
 
 def faces(args: Args) -> Graph:
-    """The links of rule `threshold` between the nearest neighbors of real vectors."""
+    """Return the links of rule `threshold` between neighbors of real vectors."""
     assert args.data, "--graph faces needs --data"
     vectors = embeddings(args.data).astype(np.float32)
     neighbor, similarity = self_top_k(vectors, args.k, args.threads)
@@ -63,7 +63,10 @@ def faces(args: Args) -> Graph:
 
 
 def planted(args: Args) -> Graph:
-    """Links within planted groups and, `noise` of them, anywhere; node numbers are shuffled."""
+    """Return links within planted groups and, a share `noise`, anywhere.
+
+    Node numbers are shuffled.
+    """
     rng = np.random.default_rng(0)
     if args.graph == "identities":
         sizes, degree = rng.integers(30, 71, args.nodes // 30), np.ones(args.nodes)
@@ -90,20 +93,23 @@ def planted(args: Args) -> Graph:
 
 
 def _draw(rng: np.random.Generator, share: Any, low: Any, high: Any) -> npt.NDArray[np.int64]:
-    """Nodes by their share of the degrees between `low` and `high`."""
+    """Draw nodes by their share of the degrees between `low` and `high`."""
     drawn: npt.NDArray[np.int64] = np.searchsorted(share, low + rng.random(len(low)) * (high - low), side="right") - 1
     return drawn.clip(max=len(share) - 2)
 
 
 def solve(engine: Engine, graph: Graph, nodes: int, seed: int, threads: int) -> Any:
-    """The solver's own result."""
+    """Return the solver's own result."""
     if engine == "native":
         return map_equation.solve(*graph, nodes, seed=seed, threads=threads)
     return infomap_result(*graph, seed, False)
 
 
 def solved(folder: Path, nodes: int, engine: Engine, seed: int, threads: int) -> Row:
-    """One run on the graph in `folder`; its communities are saved there."""
+    """Return the row of one run on the graph in `folder`.
+
+    The communities are saved there.
+    """
     ring = np.arange(20, dtype=np.int32)
     solve(engine, (ring, (ring + 1) % 20, np.ones(20, np.float32)), 20, seed, threads)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
@@ -145,7 +151,10 @@ def tables(args: Args) -> Tables:
 
 
 def compared(runs: Rows, threads: int) -> Row:
-    """Codelength of ours above the best of Infomap, and medians of Infomap's times over those of ours."""
+    """Return codelengths and times of ours relative to Infomap.
+
+    Times are medians.
+    """
     native, peer = ([run for run in runs if run["engine"] == engine] for engine in ("native", "infomap"))
     lengths, shortest = [run["codelength"] for run in native], min(run["codelength"] for run in peer)
 
@@ -163,7 +172,10 @@ def compared(runs: Rows, threads: int) -> Row:
 
 
 def agreement(runs: Rows, folder: Path) -> Row:
-    """NMI (arithmetic) of the best partition of each engine, and of two seeds of Infomap."""
+    """Return the NMI (arithmetic) of both engines' best partitions.
+
+    The NMI of two seeds of Infomap stands beside it.
+    """
     best = [min((run for run in runs if run["engine"] == engine), key=lambda run: run["codelength"])
             for engine in ("native", "infomap")]  # fmt: skip
     names = [f"{run['engine']}-{run['seed']}" for run in best]

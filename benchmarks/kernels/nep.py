@@ -1,4 +1,4 @@
-"""NEP of 100,000 rows x 80 neighbors: our kernel against a sparse matrix product (scipy).
+"""NEP of 100,000 rows x 80 neighbors, against a sparse product (scipy).
 
     python -m benchmarks nep
 

@@ -1,4 +1,6 @@
-"""CPU time and peak memory of one shard while the set grows: every edge rule, NEP, TPDi and density peaks.
+"""CPU time and peak memory of one shard while the set grows.
+
+Measured are every edge rule, NEP, TPDi and density peaks.
 
     python -m benchmarks per_shard
 
@@ -82,7 +84,7 @@ def root_of(similarity: Float32) -> Float32:
 
 
 def lists(rows: int, k: int, window: int = 0) -> Lists:
-    """Generate what the kernels read of a set."""
+    """Return a generated set, as the kernels read it."""
     rng = np.random.default_rng(1)
     neighbor, similarity = planted_neighbors(rows, k, window=window)
     p_hat, root = p_hat_of(similarity), root_of(similarity)
@@ -90,7 +92,7 @@ def lists(rows: int, k: int, window: int = 0) -> Lists:
 
 
 def works(table: Lists) -> dict[str, Work]:
-    """The kernels, each as a function of a shard."""
+    """Return the kernels as functions of a shard."""
     neighbor, similarity = table.neighbor, table.similarity
 
     def early_stop(start: int, stop: int) -> Any:
@@ -128,7 +130,10 @@ def works(table: Lists) -> dict[str, Work]:
 
 
 def measured(work: Work, rows: int, shard: int, shards: int) -> tuple[float, float]:
-    """Return the median CPU milliseconds per shard, and the most MiB that a shard added to the process."""
+    """Return the CPU milliseconds and the MiB that one shard takes.
+
+    The time is the median of the shards, the memory the most that one of them added to the process.
+    """
     starts = np.linspace(0, rows - shard, shards + 1).astype(int).tolist()
     work(starts[0], starts[0] + shard)
     milliseconds, most = [], 0
@@ -150,14 +155,17 @@ def reach(neighbor: Int32, shard: int) -> int:
 
 
 def slope(rows: tuple[int, ...], values: list[float]) -> float | None:
-    """Return d log(value) / d log(rows) by least squares: 0 for what does not grow, 1 for what grows with the set."""
+    """Return d log(value) / d log(rows) by least squares.
+
+    It is 0 for values that stay the same, and 1 for values that grow with the set.
+    """
     if len(rows) < 2:
         return None
     return round(float(np.polyfit(np.log(rows), np.log(np.maximum(values, 1e-3)), 1)[0]), 3)
 
 
 def tables(args: Args) -> Tables:
-    """Yield what a shard reads of each set, then CPU time and memory of every kernel on every set."""
+    """Yield how far a shard reaches, then time and memory of every kernel."""
     numba.set_num_threads(1)
     milliseconds: dict[str, list[float]] = {}
     mebibytes: dict[str, list[float]] = {}

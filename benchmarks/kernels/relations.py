@@ -1,4 +1,4 @@
-"""The relation predictor: rows per second of the row form, pairs per second of the pair form, beside PyTorch's encoder.
+"""The relation predictor: rows and pairs per second, beside PyTorch's encoder.
 
     python -m benchmarks relations
 
@@ -66,7 +66,10 @@ class Args(Options):
 
 @dataclass
 class Data:
-    """Rows of synthetic identities, their neighbors, and as Top-K the size of a row's identity."""
+    """Rows of generated identities, their neighbors and their Top-K.
+
+    Top-K is the size of a row's identity.
+    """
 
     vectors: Float32
     neighbor: Int32
@@ -74,7 +77,7 @@ class Data:
 
     @classmethod
     def of(cls, args: Args) -> "Data":
-        """Generate the set; the same for the same arguments."""
+        """Return the generated set, the same for the same arguments."""
         vectors, labels = generated(SyntheticConfig(rows=10 * args.rows, width=args.width, mean_size=args.mean_size))
         neighbor, _ = self_top_k(vectors, args.k, 2)
         return cls(vectors, neighbor, np.minimum(np.bincount(labels)[labels], args.k))
@@ -133,13 +136,13 @@ class Peer(nn.Module):
             theirs.load_state_dict(state)
 
     def forward(self, tokens: Tensor, visible: Tensor, position: Tensor) -> Any:
-        """As Encoder, where all keys are visible."""
+        """Return what Encoder returns where all keys are visible."""
         assert visible.all()
         return self.encoder(self.embed(tokens) + position)
 
 
 def peer(scorer: Predictor, rows: int) -> Callable[[], npt.NDArray[np.float32]]:
-    """Scores the first rows with the scorer's vanilla network in one batch, its encoder replaced."""
+    """Return a call that scores the first rows by PyTorch's encoder, in one batch."""
     network: Any = copy.deepcopy(scorer.network)
     network.encoder = Peer(network.encoder, VANILLA).to(scorer.near.device).eval()
 
@@ -155,7 +158,7 @@ def peer(scorer: Predictor, rows: int) -> Callable[[], npt.NDArray[np.float32]]:
 
 
 def gemm(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
-    """A matrix product of 2 GEMM^3 FLOP with torch's own threads."""
+    """Return a call of a matrix product of 2 GEMM^3 FLOP, with torch's own threads."""
     a = torch.randn(GEMM, GEMM, device=device).to(dtype)
     return lambda: float((a @ a)[0, 0])
 
@@ -204,7 +207,7 @@ def tables(args: Args) -> Tables:
 
 
 def rate_of(name: str, seconds: list[float], count: int, flop: int, peaks: dict[str, float]) -> Row:
-    """Return a row of the table: the rate of a network, and its share of the rates of plain matrix products."""
+    """Return a network's rate, and its share of the rates of matrix products."""
     gflops = 1e-9 * flop / min(seconds)
     return {
         "network": name, "seconds": seconds, "per second": round(count / min(seconds)), "MFLOP": round(flop / count / 1e6, 1),

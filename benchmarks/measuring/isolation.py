@@ -95,7 +95,7 @@ def _watch(future: "concurrent.futures.Future[Any]", process: int | None, limits
 
 
 def _resident(process: int) -> int:
-    """Bytes that a process and its children hold; 0 once they are gone."""
+    """Return the bytes that a process and its children hold; 0 once they are gone."""
     try:
         parent = psutil.Process(process)
         return sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True)))
@@ -104,7 +104,10 @@ def _resident(process: int) -> int:
 
 
 def _kill(process: int | None, future: "concurrent.futures.Future[Any]") -> None:
-    """End what is left of a call: it leads a group, to which all that it started belongs."""
+    """End what is left of a call and of all that it started.
+
+    The call's process leads a group, to which they belong.
+    """
     if process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
@@ -119,7 +122,10 @@ def _ending(status: int) -> str:
 
 
 def _child(pickled: bytes, log: str, environment: dict[str, str]) -> tuple[bool, Any]:
-    """Whether the call returned, and its result or why not. Output goes to a file: tables are printed to stdout."""
+    """Return whether the call returned, and its result or the reason why not.
+
+    Its output goes to a file, because tables are printed to stdout.
+    """
     os.setsid()
     with open(log, "ab") as output:
         os.dup2(output.fileno(), 1)

@@ -22,14 +22,17 @@ def origin(command: str) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """Return the commit of this checkout, with "-dirty" where files differ from it; none outside a checkout."""
+    """Return the commit of this checkout; none outside a checkout.
+
+    It ends in "-dirty" where files differ from it.
+    """
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor, its cores and memory, how busy it is, and the kernels that the BLAS libraries chose.
+    """Return the processor, cores, memory, load and BLAS kernels of this machine.
 
     `avx512` and `bfloat16` say whether the processor has instructions for them: they decide the rate of matrix products.
     """
@@ -54,13 +57,16 @@ def cores() -> int:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The facts of the first processor; none where the system does not list them."""
+    """Return the facts of the first processor; none where they are not listed."""
     first = CPUINFO.read_text("utf-8").partition("\n\n")[0] if CPUINFO.exists() else ""
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _gpu() -> str | None:
-    """The first CUDA device, of benchmarks that use torch; none for others, whose memory torch would add to."""
+    """Return the first CUDA device; none without one, or without torch.
+
+    Torch is not imported for it, because that would add to the memory of benchmarks that do without.
+    """
     torch = sys.modules.get("torch")
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None

@@ -1,4 +1,7 @@
-"""Jobs, their scores, and what their run folders hold: the only module that reads a run folder."""
+"""Jobs, their scores, and the contents of their run folders.
+
+No other module of the benchmarks opens a run folder.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -23,10 +26,10 @@ from raycluster.storage import node_cache, schemas
 
 
 def clustered(source: str, url: str, config: Config, **execution: Any) -> dict[str, Any]:
-    """Cluster a set to the run folder `url` and return the summary; what is finished there is only read.
+    """Cluster a set to the run folder `url` and return the summary.
 
-    `execution` are fields of Execution; without any, the job runs in this process. `replan` allows another configuration
-    than the folder's: stages that it does not change are kept.
+    Finished stages are only read. `execution` are fields of Execution; without any, the job runs in this process.
+    `replan` allows another configuration than the folder's: stages that it does not change are kept.
     """
     return pipeline.cluster(source, url, config, Execution(**{"executor": "local", **execution}))
 
@@ -34,9 +37,9 @@ def clustered(source: str, url: str, config: Config, **execution: Any) -> dict[s
 def evaluated(
     source: str, url: str, config: Config, sweep: tuple[float, ...] = (), *, replan: bool = False, **options: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Cluster a labelled set and return the result of `evaluate`, with a sweep over its limit, and the run's summary.
+    """Cluster a labelled set; return the result of `evaluate` and the summary.
 
-    `options` are other fields of EvaluateArgs.
+    `sweep` are values of the run's limit, which `evaluate` scores as well. `options` are other fields of EvaluateArgs.
     """
     summary = clustered(source, url, config, replan=replan)
     return evaluate(EvaluateArgs(url, source, sweep=sweep, **options)), summary
@@ -70,7 +73,7 @@ def numeric_limits(url: str) -> dict[str, float]:
 
 
 def graph(url: str, limit: float | None = None) -> tuple[Int32, Int32, Int32, Int64]:
-    """Return the neighbors (N, K) of a labelled run, source and target of its edges (E,), and the identity (N,) of each row.
+    """Return neighbors (N, K), source and target (E,) of edges, and identities (N,).
 
     `limit` takes the place of the run's own.
     """
@@ -87,9 +90,10 @@ def graph(url: str, limit: float | None = None) -> tuple[Int32, Int32, Int32, In
 
 
 def labelled_rows(source: str, url: str, config: Config, label_column: str) -> tuple[Float32, Int64]:
-    """Return the unit vectors (N, D) of a labelled Parquet in the order of their ids, and the identity (N,) of each row.
+    """Return unit vectors (N, D) and identities (N,) of a labelled Parquet.
 
-    The stages up to the vectors run to the folder `url`. Identities are numbers from 0, or UNKNOWN where the label is null.
+    Rows are in the order of their ids. The stages up to the vectors run to the folder `url`. Identities are numbers
+    from 0, or UNKNOWN where the label is null.
     """
     execution, progress = Execution("local"), Progress()
     with pipeline.opened(source, url, config, execution, progress) as tables:
@@ -105,7 +109,10 @@ def _identities(tables: Any, label_column: str) -> Int64:
 
 
 def model_seconds(recipe: str, rows: Any, k: int, threads: int) -> float:
-    """Return the seconds in which the model of a recipe scores the `k` nearest neighbors of all rows (N, D)."""
+    """Return the seconds in which a recipe's model scores all rows (N, D).
+
+    Every row is scored with its `k` nearest neighbors.
+    """
     unit = np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
     tables = pipeline.in_memory(unit, with_model(load_config(recipe, {"knn": {"k": k}}, "benchmark")), threads)
     pipeline.run_stages(tables, pipeline.LOCAL, Silence(), until="knn")

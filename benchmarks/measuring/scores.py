@@ -15,7 +15,10 @@ FAINT_COSINES = (*(round(0.025 * step, 3) for step in range(4, 12)), *COSINES)
 
 
 def scores(found: dict[str, Any]) -> dict[str, float]:
-    """Return P, R and F, pairwise and BCubed, in percent, and NMI (geometric), of a result of `evaluate`."""
+    """Return the scores of a result of `evaluate`.
+
+    They are P, R and F, pairwise and BCubed, in percent, and NMI (geometric).
+    """
     kinds = (("P", found["pairwise"]), ("B", found["bcubed"]))
     percent = {f"{name[0].upper()}_{kind}": 100 * values[name] for kind, values in kinds for name in values}
     return {**percent, "NMI": found["nmi"]["geometric"]}
@@ -27,5 +30,8 @@ def short_scores(found: dict[str, Any]) -> dict[str, float]:
 
 
 def best(sweep: Rows) -> dict[str, Any]:
-    """Return the point of a sweep with the highest BCubed F, of equals the one with the highest threshold."""
+    """Return the point of a sweep with the highest BCubed F.
+
+    Of equal points it is the one with the highest threshold.
+    """
     return max(sweep, key=lambda point: (point["bcubed"]["f"], point["threshold"]))

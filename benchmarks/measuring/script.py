@@ -1,4 +1,4 @@
-"""The frame of a benchmark: its options, its tables on stdout, and the JSON file with their origin."""
+"""The frame of a benchmark: options, tables on stdout, a JSON file."""
 
 import shlex
 import sys
@@ -41,7 +41,10 @@ class Benchmark(Generic[A]):
 
 
 def run(name: str, benchmark: Benchmark[Any], words: list[str]) -> dict[str, Rows]:
-    """Run a benchmark with the options `words` and return its tables; a mistake of the user's ends the process."""
+    """Run a benchmark with the options `words` and return its tables.
+
+    A mistake of the user's ends the process with one sentence.
+    """
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "argv", [f"benchmarks {name}", *words]):
         try:
             args = parse(benchmark.args, benchmark.quick(folder) if "--quick" in words else None)

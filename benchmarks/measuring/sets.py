@@ -30,7 +30,9 @@ def generated(config: SyntheticConfig) -> tuple[Float32, Int64]:
 def planted_neighbors(
     rows: int, k: int, identity: int = 100, strangers: float = 0.3, window: int = 0
 ) -> tuple[Int32, Float32]:
-    """Return neighbor lists without a search: random members of a row's identity, with strangers between them.
+    """Return neighbor lists without a search.
+
+    They hold random members of a row's identity, with strangers between them.
 
     Parameters
     ----------
@@ -72,7 +74,10 @@ def embeddings(path: str) -> Any:
 
 
 def labelled(path: str) -> tuple[Any, Int64]:
-    """Return the vectors (N, D) of a labelled Parquet and its labels (N,) as numbers from 0; every row has one."""
+    """Return vectors (N, D) and labels (N,) of a labelled Parquet.
+
+    Labels are numbers from 0; every row must have one.
+    """
     codes = pq.read_table(path, columns=["label"])["label"].combine_chunks().dictionary_encode().indices
     return embeddings(path), np.asarray(codes.to_numpy(), np.int64)
 

@@ -25,7 +25,10 @@ def _cell(value: Any) -> str:
 
 
 def publish(tables: Tables, path: Path | None, facts: dict[str, Any]) -> dict[str, Rows]:
-    """Print each table as soon as it is complete, and write the tables so far, after `facts`, as JSON to `path`."""
+    """Print every table as soon as it is complete, and return all.
+
+    After each, `facts` and the tables so far are written to `path` as JSON.
+    """
     finished: dict[str, Rows] = {}
     for title, rows in tables:
         finished[title] = rows

@@ -16,7 +16,7 @@ class Timed(NamedTuple):
 
     @property
     def columns(self) -> dict[str, float]:
-        """Both times as columns of a table."""
+        """Return both times as columns of a table."""
         return {"wall s": round(self.wall, 3), "CPU s": round(self.cpu, 3)}
 
 
@@ -33,9 +33,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def interleaved(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each work, called in turn, A B A B ..., after one warm-up each.
+    """Return the seconds of every work, called in turn after one warm-up.
 
-    A machine that slows down then slows down for all.
+    Turns are A B A B ... A machine that slows down then slows down for all.
     """
     for work in works.values():
         work()

@@ -1,4 +1,4 @@
-"""S1's Tables 2, 3 and 4 and the noise test of its figure 5, for any labelled sets.
+"""S1's Tables 2, 3 and 4 and its figure 5, for any labelled sets.
 
     python -m benchmarks ablation --train train.parquet --test test.parquet --folder work
 
@@ -57,7 +57,10 @@ SCORED: Values = {"reserve": 0.5}  # eta is at most 0.99
 
 @dataclass
 class Args(Options):
-    """Labelled Parquets (id, embedding, label), and a folder of its own for every scale and number of steps."""
+    """Labelled Parquets (id, embedding, label), and a folder.
+
+    Every scale and number of steps needs a folder of its own.
+    """
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -81,7 +84,7 @@ class Laboratory:
     args: Args
 
     def overrides(self, recipe: str, k: int) -> Values:
-        """Return what is laid over a recipe: k and, where it has networks, their scale and form."""
+        """Return what is laid over a recipe: k, and scale and form of its networks."""
         training: Values = {"filter": {}, "predictor": {}}
         values: Values = {"knn": {"k": k}, "edges": {}, "training": training}
         if self.args.scale == "small" and load_config(recipe).needs_model:
@@ -96,7 +99,10 @@ class Laboratory:
         return values
 
     def model(self, recipe: str, k: int) -> str:
-        """Return the URL of a trained model; all models of one k that are trained on the same sets share FILTER's filter."""
+        """Return the URL of a trained model.
+
+        All models of one k that are trained on the same sets share FILTER's filter.
+        """
         url, values = f"{self.args.folder}/models/{self._name(recipe, k)}", self.overrides(recipe, k)
         plain = load_training(recipe)
         if recipe != FILTER and plain.filter.network != "none" and not plain.generated:
@@ -106,7 +112,10 @@ class Laboratory:
         return url
 
     def run(self, test: str, recipe: str, k: int, limits: Values, suffix: str = "") -> str:
-        """Return the URL of a finished run of a recipe on a test set; `limits` are laid over its edges."""
+        """Return the URL of a finished run of a recipe on a test set.
+
+        `limits` are laid over its edges.
+        """
         values = self.overrides(recipe, k)
         values["edges"] |= limits
         if load_config(recipe).needs_model:
@@ -123,7 +132,7 @@ class Laboratory:
 
 
 def table_2(laboratory: Laboratory, test: str) -> Table:
-    """FC-ES by transform and, last, by Top-K: at the published theta and at the best."""
+    """Yield FC-ES by transform and by Top-K, at the published theta and the best."""
 
     def rows(recipe: str, delta: Values) -> Rows:
         suffix = "".join(f"-delta-{value}" for value in delta.values())
@@ -139,9 +148,9 @@ def table_2(laboratory: Laboratory, test: str) -> Table:
 
 
 def table_3(laboratory: Laboratory, test: str) -> Table:
-    """The five attentions, the last also without embeddings, FC-ESER, FC-ES as published and the best cosine threshold.
+    """Yield the five attentions, FC-ESER, FC-ES and the best cosine threshold.
 
-    With what their edges are like.
+    The last attention is there without embeddings as well. With what their edges are like.
     """
 
     def rows(recipe: str, limits: Values, sweep: tuple[float, ...] = ()) -> Rows:
@@ -167,7 +176,7 @@ def table_3(laboratory: Laboratory, test: str) -> Table:
 
 
 def table_4(laboratory: Laboratory, test: str) -> Table:
-    """MoE-SDT by eta, from the stored edges, for every k; theta stays the model's."""
+    """Yield MoE-SDT by eta, from stored edges, for every k; theta is the model's."""
 
     def rows(k: int) -> Rows:
         url = laboratory.run(test, "diff-cluster", k, SCORED)
@@ -179,7 +188,10 @@ def table_4(laboratory: Laboratory, test: str) -> Table:
 
 
 def figure_5(laboratory: Laboratory, test: str) -> Table:
-    """Vanilla against differential attention, trained on clean data, under noise at inference."""
+    """Yield vanilla and differential attention under noise at inference.
+
+    Both are trained on clean data.
+    """
 
     def rows(recipe: str, share: float) -> Rows:
         laboratory.model(recipe, laboratory.args.knn_k)  # trained before there is any noise
@@ -193,7 +205,7 @@ def figure_5(laboratory: Laboratory, test: str) -> Table:
 
 @contextlib.contextmanager
 def noise(share: float, seed: int = 0) -> Iterator[None]:
-    """Raise a share of the cosines that networks read and that NEP is made from, in this process.
+    """Raise a share of the cosines that networks and NEP read, in this process.
 
     S1 says only that a share of the similarity matrix is raised at random by 0 to 1 and "normalized between 0 and 1".
     Taken here: the amount is uniform and what exceeds 1 is cut; neighbor lists keep members and order; the adaptive filter
@@ -218,24 +230,31 @@ def noise(share: float, seed: int = 0) -> Iterator[None]:
 
 
 def raised(cosine: torch.Tensor, key: torch.Tensor, share: float, seed: int = 0) -> torch.Tensor:
-    """Cosines of any shape, a `share` of them raised by 0..1, at most to 1; int64 `key` of that shape decides which."""
+    """Return cosines of any shape, a `share` of them raised by 0..1, at most to 1.
+
+    The int64 `key`, of the same shape, decides which.
+    """
     bits, low = hashed(key + hashed(torch.tensor(seed + 1))), 2**24 - 1
     amount = ((bits >> 40) & low) / (low + 1)
     return torch.where((bits & low) < share * (low + 1), (cosine + amount.to(cosine.dtype)).clamp(max=1), cosine)
 
 
 def hashed(key: torch.Tensor) -> torch.Tensor:
-    """The finalizer of splitmix64 on int64, whose products wrap; shifts are logical."""
+    """Return the finalizer of splitmix64 on int64.
+
+    Products wrap, and shifts are logical.
+    """
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         key = (key ^ ((key >> shift) & (2 ** (64 - shift) - 1))) * factor
     return key ^ ((key >> 31) & (2**33 - 1))
 
 
 def edge_quality(neighbor: Int32, source: Int32, target: Int32, identity: Int64) -> dict[str, float]:
-    """Return precision and recall in percent of edges (E,), as unordered pairs of labelled rows, of identity (N,).
+    """Return precision and recall of edges (E,) in percent.
 
-    Precision is the share of them that join one identity; recall the share of the pairs of one identity in the neighbor
-    lists (N, K), listed by either end, that are edges.
+    Edges count as unordered pairs of labelled rows, whose true identity is `identity` (N,). Precision is the share of
+    them that join one identity; recall the share of the pairs of one identity in the neighbor lists (N, K), listed by
+    either end, that are edges.
     """
     rows = len(identity)
 

@@ -1,4 +1,4 @@
-"""S2's Tables 2, 3 and 5 for any labelled sets: does NDDe or TPDi help, and which identities?
+"""S2's Tables 2, 3 and 5: do NDDe and TPDi help, and which identities?
 
     python -m benchmarks hard_clusters --test labelled.parquet --folder runs [--model MODEL]
 
@@ -91,7 +91,7 @@ def whole(method: str, tau: float | str, found: dict[str, Any]) -> Row:
 
 
 def tables_of(test: str, args: Args) -> Tables:
-    """Yield the ablation of one set, then its groups at tau 0.7 and at each method's best."""
+    """Yield the ablation of one set, then its groups at tau 0.7 and at the best."""
     name = Path(test).stem
     url = f"{args.folder}/{name}-{Path(args.model).name if args.model else 'cosine'}"
     ablation: Rows = []

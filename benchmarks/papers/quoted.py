@@ -1,6 +1,8 @@
-"""Numbers of papers, for methods whose code needs libraries that are no longer kept: quoted, not measured here.
+"""Numbers of papers for methods that are not run: quoted, not measured here.
 
-python -m benchmarks quoted
+The code of these methods needs libraries that are no longer maintained.
+
+    python -m benchmarks quoted
 """
 
 from benchmarks.measuring.script import Benchmark, Options

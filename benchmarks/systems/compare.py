@@ -1,4 +1,4 @@
-"""Recipes and baselines in one table, for any labelled sets: Markdown on stdout, JSON and a chart in files.
+"""Recipes and baselines in one table and one chart, for any labelled sets.
 
     python -m benchmarks compare --test labelled.parquet --folder kept --chart table.svg [--model RECIPE=MODEL]
 
@@ -41,7 +41,7 @@ from raycluster.storage.parquet_input import describe_input
 
 @dataclass
 class Args(Options):
-    """Labelled Parquets, a folder for finished rows, and what to set beside each other."""
+    """Labelled Parquets, a folder for finished rows, and what to compare."""
 
     test: tuple[str, ...]
     folder: str
@@ -72,17 +72,20 @@ class Laboratory:
 
     @cached_property
     def described(self) -> str:
-        """Twelve hex digits that change with the input."""
+        """Return twelve hex digits that change with the input."""
         columns = (self.args.id_column, self.args.embedding_column, self.args.label_column)
         return fingerprint(describe_input(self.test), *columns)
 
     @property
     def arrays(self) -> Path:
-        """Where the prepared set lies."""
+        """Return the folder of the prepared set."""
         return Path(self.args.folder) / f"set-{self.described}"
 
     def kept(self, what: Row, packages: tuple[str, ...], points: int, work: Callable[..., Any], *args: Any) -> Any:
-        """Return what `work` returns in a process of its own, as JSON keeps it; `what` and `packages` identify the row."""
+        """Return what `work` returns in a process of its own, as JSON keeps it.
+
+        `what` and the versions of `packages` identify the row.
+        """
         versions = {name: version(name) for name in ("raycluster", "numpy", *packages)}
         path = Path(self.args.folder) / "rows" / f"{fingerprint(self.described, what, versions)}.json"
         label = " ".join(f"{value}" for value in what.values() if value)[:120]
@@ -107,12 +110,12 @@ class Laboratory:
             prepared.read(self.test, self.arrays, config, self.args.label_column)
 
     def neighbors(self) -> Row:
-        """Seconds and peak of the search that all baselines share."""
+        """Return seconds and peak of the search that all baselines share."""
         k, folder = self.args.k, str(self.arrays)
         return dict(self.kept({"neighbors": k}, ("numba",), 1, prepared.search, folder, k))
 
     def baseline(self, name: str, settings: Settings) -> Row:
-        """One setting of a baseline."""
+        """Return the result of one setting of a baseline."""
         search, k, method = self.neighbors(), self.args.k, BASELINES[name]
         arguments = (str(self.arrays), k, self.args.memory_gib, name, settings)
         found = self.kept(
@@ -124,28 +127,31 @@ class Laboratory:
         return dict(found)
 
     def recipe(self, config: Config) -> Row:
-        """A recipe as it is."""
+        """Return the result of a recipe as it is."""
         return dict(self.kept(_identifying(config), recipes.PACKAGES, 1, recipes.scored, *self._run_of(config)))
 
     def recipe_sweep(self, config: Config) -> Rows:
-        """A recipe at every limit of its sweep."""
+        """Return the results of a recipe at every limit of its sweep."""
         points = recipes.swept(config)
         what = {"sweep": points, **_identifying(config)}
         return list(self.kept(what, recipes.PACKAGES, len(points), recipes.sweep, *self._run_of(config)))
 
     def _run_of(self, config: Config) -> tuple[str, str, Config, str]:
-        """What a recipe's rows are made of, and the run folder they share."""
+        """Return what a recipe's rows are made from, and the run folder they share."""
         name = fingerprint(self.described, _identifying(config))
         return self.test, self.args.label_column, config, str(Path(self.args.folder) / "runs" / name)
 
 
 def _identifying(config: Config) -> Row:
-    """A configuration as what identifies a row; the model counts by its digest, wherever it lies."""
+    """Return the part of a configuration that identifies a row.
+
+    The model counts by its digest, wherever it lies.
+    """
     return {"recipe": config.recipe, "config": {**asdict(config), "model": None}}
 
 
 def attempted(row: Row, work: Callable[[], Row]) -> Row:
-    """Return a line of a table: the row with the result of `work`, or with the reason why there is none."""
+    """Return the row with the columns of `work`, or with the reason of its failure."""
     try:
         return row | line(work())
     except Failed as error:
@@ -164,7 +170,7 @@ def line(found: Row) -> Row:
 
 
 def best(rows: Rows) -> Row | None:
-    """Return the line of a sweep with the highest BCubed F, of equals the first; none where all failed."""
+    """Return the first line of a sweep with the highest BCubed F, if any has one."""
     return max((row for row in rows if "F_B" in row), key=lambda row: row["F_B"], default=None)
 
 
@@ -175,7 +181,7 @@ def written(settings: Row) -> str:
 
 
 def of_baseline(laboratory: Laboratory, name: str, method: Baseline) -> tuple[Rows, Rows]:
-    """Return the lines of a baseline in the table, published and best, and all of its sweep."""
+    """Return the two lines of a baseline, published and best, and its sweep."""
     points = (method.published, *(settings for settings in method.sweep if settings != method.published))
     sweep = [
         attempted({"method": name, "setting": written(each)}, lambda each=each: laboratory.baseline(name, each))  # type: ignore[misc]
@@ -186,7 +192,7 @@ def of_baseline(laboratory: Laboratory, name: str, method: Baseline) -> tuple[Ro
 
 
 def of_recipe(laboratory: Laboratory, recipe: str, model: str | None) -> tuple[Rows, Rows]:
-    """Return the lines of a recipe, as it is and best, and all of its sweep."""
+    """Return the two lines of a recipe, as it is and best, and its sweep."""
     args = laboratory.args
     columns = {"id_column": args.id_column, "embedding_column": args.embedding_column}
     try:
@@ -240,12 +246,12 @@ def compared(args: Args) -> Tables:
 
 
 def ordered(row: Row) -> Row:
-    """Return the row with `at` right after the method, so that the table reads from left to right."""
+    """Return the row with `at` right after the method."""
     return {"method": row["method"], "at": row["at"], **row}
 
 
 def with_chart(titled: Tables, path: str | None) -> Tables:
-    """Yield the tables and draw F_P and F_B of every method, as published or label-free and at its best."""
+    """Yield the tables and draw F_P and F_B of every method."""
     points: Rows = []
     for title, rows in titled:
         yield title, rows
@@ -259,7 +265,10 @@ def with_chart(titled: Tables, path: str | None) -> Tables:
 
 
 def draw(points: Rows, path: str) -> None:
-    """Write the chart in the format of the suffix; HTML holds its scripts and needs no network."""
+    """Write the chart in the format of the suffix.
+
+    HTML holds its scripts and needs no network.
+    """
     import altair as alt
 
     methods = list(dict.fromkeys(point["method"] for point in points))

@@ -1,4 +1,6 @@
-"""The whole job on local Ray, from Parquet to labels: the share of its time outside kNN, edges and communities.
+"""The whole job on local Ray: the share of its time outside its kernels.
+
+The kernels are kNN, edges and communities.
 
     python -m benchmarks end_to_end
 

@@ -1,4 +1,4 @@
-"""What `--dry-run` estimates against what the run then takes: seconds and stored bytes per stage, edges, peak memory.
+"""Estimates of `--dry-run` against the run: seconds, bytes, edges, memory.
 
     python -m benchmarks estimate
 
@@ -46,7 +46,10 @@ def measured(args: Args, folder: str) -> dict[str, Any]:
 
 
 def compare(args: Args, rows: int, folder: str) -> tuple[Rows, Row]:
-    """Return a row per stage of one size, and the row of the whole run; ratios are estimated over measured."""
+    """Return a row per stage of one size, and the row of the whole run.
+
+    Ratios are estimated over measured.
+    """
     write_parquet(SyntheticConfig(rows=rows, width=args.width, mean_size=args.mean_size), f"{folder}/input")
     options = EstimateOptions(probe_seconds=args.probe_seconds)
     execution = Execution(executor=args.executor)

@@ -1,4 +1,4 @@
-"""What some labels are worth: a model as it is, fine-tuned on them, and trained on them from scratch.
+"""The worth of some labels: a model as it is, fine-tuned, and from scratch.
 
     python -m benchmarks fine_tuning --train train.parquet --test test.parquet --folder work
 
@@ -30,7 +30,7 @@ from raycluster.commands.train import TUNING_RECIPE, TrainArgs, train
 
 @dataclass
 class Args(Options):
-    """Labelled Parquets (id, embedding, label) to train and to test on, and a folder for models and runs."""
+    """Labelled Parquets (id, embedding, label) to train and test on, and a folder."""
 
     train: str
     test: str
@@ -48,7 +48,10 @@ class Args(Options):
 
 
 def few_labels(table: pa.Table, rows: int, seed: int) -> pa.Table:
-    """Return the table with the labels of random identities: the fewest that have `rows` rows, or all."""
+    """Return the table with the labels of random identities alone.
+
+    They are the fewest that have `rows` rows, or all.
+    """
     code = table["label"].combine_chunks().dictionary_encode()
     size = np.bincount(code.indices.to_numpy(), minlength=len(code.dictionary))
     order = np.random.default_rng(seed).permutation(len(size))
@@ -59,7 +62,10 @@ def few_labels(table: pa.Table, rows: int, seed: int) -> pa.Table:
 
 
 def trained(args: Args, labels: int, name: str, start: str | None) -> str:
-    """Return the URL of a model trained on `labels` labels, from the model `start` or from scratch."""
+    """Return the URL of a model trained on `labels` labels.
+
+    It starts from the model `start`, or from scratch.
+    """
     folder = Path(args.folder) / str(labels)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "labelled.parquet").exists():

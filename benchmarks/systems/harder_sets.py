@@ -1,4 +1,4 @@
-"""Harder sets from a labelled one: noise, few components, other sizes of identities; a Parquet file per set.
+"""Harder sets from a labelled one: noise, few components, other sizes.
 
 python -m benchmarks harder_sets --input labelled.parquet --output FOLDER
 python -m benchmarks learned --model auto --test FOLDER/*.parquet --folder runs
@@ -36,7 +36,10 @@ class Args(Options):
 
 
 def noisy(unit: Floats, label: Ints, random: Random, length: float, even: bool = True) -> Made:  # noqa: ARG001
-    """Return every row with noise of `length` times its own length, or, uneven, of a random share of that."""
+    """Return every row with noise of `length` times its own length.
+
+    Uneven noise has a random share of that.
+    """
     share = 1.0 if even else random.random((len(unit), 1))
     noise, _ = normalize(random.standard_normal(unit.shape))
     return normalize(unit + length * share * noise)[0], np.arange(len(unit))
@@ -50,7 +53,10 @@ def compressed(unit: Floats, label: Ints, random: Random, components: int) -> Ma
 
 
 def sized(unit: Floats, label: Ints, random: Random, least: int = 1, most: int = 2**31) -> Made:
-    """Return rows of identities of `least` rows or more, at most `most` of each, drawn at random."""
+    """Return rows of identities of `least` rows or more, at most `most` per identity.
+
+    They are drawn at random.
+    """
     order = random.permutation(len(label))
     of = label[order]
     by_label = np.argsort(of, kind="stable")

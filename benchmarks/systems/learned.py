@@ -21,7 +21,10 @@ from raycluster.training.calibrated_limits import GRID
 
 @dataclass
 class Args(Options):
-    """A model of jobs/train.py, labelled Parquets (id, embedding, label) it has not seen, and a folder for runs."""
+    """A model, labelled Parquets (id, embedding, label), and a folder for runs.
+
+    The sets must not be those that the model was trained on.
+    """
 
     model: str
     test: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The whole job against other systems on large generated sets, in one run: F, seconds and peak memory of each.
+"""The whole job against other systems on large generated sets.
 
     python -m benchmarks peers
 
@@ -41,7 +41,7 @@ class Args(Options):
 
 
 def methods(args: Args, source: str, folder: str, limits: ResourceLimits) -> dict[str, tuple[bool, Callable[[], Any]]]:
-    """Return for every method whether the search by faiss counts, and the call that measures it."""
+    """Return whether the search by faiss counts, and the measuring call, by method."""
     configs = {f"`{name}`": recipes.configured(name, None, args.k, {}) for name in args.recipes}
     cosine = recipes.configured("cosine", None, args.k, {})
     configs["`cosine`, Infomap"] = replace(cosine, communities=replace(cosine.communities, engine="infomap"))

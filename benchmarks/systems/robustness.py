@@ -1,4 +1,4 @@
-"""`auto` as it comes, when a set comes in another guise: BCubed and pairwise F of each, as a table.
+"""`auto` as it comes, on sets in another guise.
 
     python -m benchmarks robustness --test labelled.parquet
 
@@ -65,7 +65,7 @@ def scaled(rows: Floats, random: Random) -> tuple[Floats, Ints]:
 
 
 def padded(length: float, rows: Floats, random: Random) -> tuple[Floats, Ints]:
-    """Append constant dimensions whose length together is `length`, that of a row being 1; no such set is centered."""
+    """Return the rows with constant dimensions, `length` times as long as a row."""
     constant = random.standard_normal(CONSTANT)
     constant *= length / np.linalg.norm(constant)
     return np.hstack([rows, np.tile(constant, (len(rows), 1))]).astype(np.float32), _all(rows)

@@ -1,6 +1,8 @@
-"""Split a labelled Parquet by identity: no identity of one half occurs in the other. A hash of the label decides.
+"""Split a labelled Parquet by identity, as a hash of the label decides.
 
-python -m benchmarks split_identities --input labelled.parquet --folder halves
+No identity of one half occurs in the other.
+
+    python -m benchmarks split_identities --input labelled.parquet --folder halves
 """
 
 import hashlib
@@ -28,7 +30,10 @@ class Args(Options):
 
 
 def in_test(labels: list[object], share: float) -> list[bool]:
-    """Return which labels belong to the test half, about `share` (0..1) of them, always the same for one label."""
+    """Return which labels belong to the test half, about `share` (0..1) of them.
+
+    The same label always falls into the same half.
+    """
     digests = (hashlib.blake2b(str(label).encode(), digest_size=8).digest() for label in labels)
     return [int.from_bytes(digest, "big") < share * 2**64 for digest in digests]
 

@@ -1,8 +1,9 @@
-"""Clustering methods that the papers compare with: for each a function, its published setting and a sweep.
+"""Clustering methods that the papers compare with.
 
-A function takes a `Prepared` set and settings and returns labels int64 (N,). Rows that a method leaves as noise are
-singletons. Published settings of traditional methods are those of the learn-to-cluster repository (scripts/baseline), whose
-rows the papers quote; elsewhere they are the library's defaults. Random methods have seed 0.
+Every method is a function, its published setting and a sweep. A function takes a `Prepared` set and settings and
+returns labels int64 (N,). Rows that a method leaves as noise are singletons. Published settings of traditional methods
+are those of the learn-to-cluster repository (scripts/baseline), whose rows the papers quote; elsewhere they are the
+library's defaults. Random methods have seed 0.
 """
 
 import itertools
@@ -44,12 +45,12 @@ class Baseline:
 
 
 def grid(**choices: tuple[Any, ...]) -> tuple[Settings, ...]:
-    """Every combination of the values of each setting."""
+    """Return every combination of the values of the settings."""
     return tuple(dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
 
 
 def alone(labels: npt.ArrayLike) -> Int64:
-    """Labels (N,) in which every row of noise (-1) is a cluster of its own."""
+    """Return labels (N,) in which every row of noise (-1) is its own cluster."""
     found = np.array(labels, np.int64)
     noise = found < 0
     found[noise] = found.max() + 1 + np.arange(noise.sum())
@@ -65,12 +66,15 @@ def require_memory(data: Prepared, needed: float, what: str) -> None:
 
 
 def clusters(data: Prepared, share: float) -> int:
-    """A number of clusters as a share of the true number of identities."""
+    """Return a number of clusters as a share of the true number of identities."""
     return min(max(round(share * data.identities), 1), data.rows)
 
 
 def k_means(data: Prepared, share: float) -> Int64:
-    """Lloyd's algorithm on all rows from a k-means++ start (faiss), 25 rounds; faiss takes no sample of them."""
+    """Return the labels of k-means on all rows from a k-means++ start (faiss).
+
+    Lloyd's algorithm takes 25 rounds; faiss would otherwise take a sample of the rows.
+    """
     import faiss
 
     model = faiss.Kmeans(
@@ -83,7 +87,10 @@ def k_means(data: Prepared, share: float) -> Int64:
 
 
 def mini_batch_k_means(data: Prepared, share: float, batch: int) -> Int64:
-    """Mini-batch k-means from random rows (scikit-learn): faiss has none, and k-means++ takes minutes for 3,000 clusters."""
+    """Return the labels of mini-batch k-means from random rows (scikit-learn).
+
+    A start by k-means++ takes minutes for 3,000 clusters.
+    """
     from sklearn.cluster import MiniBatchKMeans
 
     model = MiniBatchKMeans(clusters(data, share), init="random", batch_size=batch, random_state=0, n_init=1)
@@ -91,7 +98,10 @@ def mini_batch_k_means(data: Prepared, share: float, batch: int) -> Int64:
 
 
 def hierarchical(data: Prepared, linkage: Literal["average", "single"], distance: float) -> Int64:
-    """HAC on cosine distance, the tree cut at `distance` (scipy); all pairs are held twice, 16 bytes each."""
+    """Return the labels of HAC on cosine distance, cut at `distance` (scipy).
+
+    All pairs are held twice, 16 bytes per pair.
+    """
     from scipy.cluster.hierarchy import fcluster
     from scipy.cluster.hierarchy import linkage as tree
 
@@ -109,7 +119,7 @@ def hierarchical(data: Prepared, linkage: Literal["average", "single"], distance
 
 
 def dbscan(data: Prepared, eps: float, min_samples: int) -> Int64:
-    """DBSCAN on the cosine distances of the neighbor lists, made symmetric (scikit-learn)."""
+    """Return the labels of DBSCAN on the symmetric neighbor lists (scikit-learn)."""
     from sklearn.cluster import DBSCAN
 
     graph = neighbor_graph(data)
@@ -118,7 +128,7 @@ def dbscan(data: Prepared, eps: float, min_samples: int) -> Int64:
 
 
 def hdbscan(data: Prepared, min_cluster_size: int, min_samples: int | None) -> Int64:
-    """HDBSCAN* on the Euclidean distances of the exact neighbor lists (fast_hdbscan).
+    """Return the labels of HDBSCAN* on the exact neighbor lists (fast_hdbscan).
 
     Given vectors of more than 30 dimensions it searches neighbors by itself, approximately and unseeded.
     """
@@ -132,7 +142,10 @@ def hdbscan(data: Prepared, min_cluster_size: int, min_samples: int | None) -> I
 
 
 def spectral(data: Prepared, neighbors: int) -> Int64:
-    """Spectral clustering of the graph of the nearest `neighbors`, self included, into the true number of identities."""
+    """Return the labels of spectral clustering into the true number of identities.
+
+    The graph has the nearest `neighbors` of every row, itself included.
+    """
     from sklearn.cluster import SpectralClustering
 
     count = clusters(data, 1)
@@ -144,40 +157,49 @@ def spectral(data: Prepared, neighbors: int) -> Int64:
 
 
 def approximate_rank_order(data: Prepared, threshold: float) -> Int64:
-    """ARO, see `rank_order`."""
+    """Return the labels of ARO, see `rank_order`."""
     from benchmarks.systems.comparison.rank_order import rank_order
 
     return rank_order(np.asarray(data.neighbor), threshold)
 
 
 def cdp(data: Prepared, threshold: float, max_size: int) -> Int64:
-    """CDP of a single model, see `propagation`."""
+    """Return the labels of CDP of a single model, see `propagation`."""
     from benchmarks.systems.comparison.propagation import propagate
 
     return propagate(data.neighbor, data.similarity, threshold, max_size)
 
 
 def linked(data: Prepared, threshold: float | None) -> Int64:
-    """Connected components of the edges of recipe cosine: what many build by hand."""
+    """Return the connected components of the edges of recipe cosine."""
     edges = cosine_edges(data, threshold)
     return components(edges["source"], edges["target"], data.rows)
 
 
 def louvain(data: Prepared, threshold: float | None) -> Int64:
-    """Louvain (modularity, resolution 1) on the edges of recipe cosine (igraph)."""
+    """Return the labels of Louvain on the edges of recipe cosine (igraph).
+
+    Modularity at resolution 1.
+    """
     graph, weights = cosine_graph(data, threshold)
     return np.asarray(graph.community_multilevel(weights).membership, np.int64)
 
 
 def leiden(data: Prepared, threshold: float | None) -> Int64:
-    """Leiden (modularity, resolution 1, to convergence) on the edges of recipe cosine (igraph)."""
+    """Return the labels of Leiden on the edges of recipe cosine (igraph).
+
+    Modularity at resolution 1, to convergence.
+    """
     graph, weights = cosine_graph(data, threshold)
     found = graph.community_leiden("modularity", weights, n_iterations=-1)
     return np.asarray(found.membership, np.int64)
 
 
 def evoc(data: Prepared, layer: int | None, min_cluster_size: int, noise_level: float) -> Int64:
-    """EVoC; `layer` 0 is the finest, none what it calls most persistent, and one it has not is its coarsest."""
+    """Return the labels of EVoC.
+
+    Layer 0 is the finest, none the one that it calls most persistent. Beyond its layers it is the coarsest.
+    """
     from evoc import EVoC
 
     model = EVoC(base_min_cluster_size=min_cluster_size, noise_level=noise_level, random_state=0)
@@ -187,7 +209,10 @@ def evoc(data: Prepared, layer: int | None, min_cluster_size: int, noise_level: 
 
 
 def finch(data: Prepared, layer: int) -> Int64:
-    """FINCH; `layer` 0 is the finest partition, and one it has not is its coarsest. Holds all pairs of rows."""
+    """Return the labels of FINCH, which holds all pairs of rows.
+
+    Layer 0 is the finest. Beyond its layers it is the coarsest.
+    """
     from finch import FINCH
 
     require_memory(data, 12.0 * data.rows**2, "distances of all pairs")
@@ -196,7 +221,10 @@ def finch(data: Prepared, layer: int) -> Int64:
 
 
 def neighbor_graph(data: Prepared, neighbors: int | None = None) -> Any:
-    """The lists as a symmetric scipy matrix (N, N) of the positive cosines, self left out."""
+    """Return the lists as a symmetric matrix (N, N) of the positive cosines.
+
+    The row itself is left out.
+    """
     from scipy.sparse import csr_array
 
     neighbor, similarity = data.neighbor[:, 1:neighbors], data.similarity[:, 1:neighbors]
@@ -207,14 +235,17 @@ def neighbor_graph(data: Prepared, neighbors: int | None = None) -> Any:
 
 
 def cosine_edges(data: Prepared, threshold: float | None) -> edge_rules.Columns:
-    """The pairs with a cosine of `threshold` or more, none for the one picked from the data."""
+    """Return the pairs whose cosine is `threshold` or more.
+
+    None takes the threshold that is picked from the data.
+    """
     if threshold is None:
         threshold = pick_threshold(data.similarity, sample_pairs(data.vectors))[0]
     return edge_rules.threshold_edges(0, data.rows, data.neighbor, data.similarity, threshold)
 
 
 def cosine_graph(data: Prepared, threshold: float | None) -> tuple[Any, Any]:
-    """The igraph of `cosine_edges`, and its weights."""
+    """Return the igraph of `cosine_edges`, and its weights."""
     import igraph
 
     edges = cosine_edges(data, threshold)

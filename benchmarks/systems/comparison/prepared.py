@@ -1,4 +1,7 @@
-"""A labelled set as arrays on disk: read and checked once as any run reads it, its neighbors searched once."""
+"""A labelled set as arrays on disk, read once and searched once.
+
+It is read and checked as any run reads it.
+"""
 
 import contextlib
 from dataclasses import dataclass
@@ -37,11 +40,11 @@ class Prepared:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Return the number of rows, N."""
         return len(self.vectors)
 
     def head(self, rows: int) -> "Prepared":
-        """Return the first `rows` rows alone, for a warm-up: compiling and importing are not timed."""
+        """Return the first rows as a set, for a warm-up that compiles and imports."""
         vectors = np.ascontiguousarray(self.vectors[:rows])
         k = min(self.neighbor.shape[1], len(vectors) - 1)
         identities = max(2, self.identities * len(vectors) // self.rows)
@@ -49,9 +52,10 @@ class Prepared:
 
 
 def read(source: str, folder: Path, config: Config, label_column: str) -> None:
-    """Write vectors.npy and identity.npy of a labelled Parquet to `folder`, as a run with `config` reads it.
+    """Write vectors.npy and identity.npy of a labelled Parquet to `folder`.
 
-    Identities are numbers from 0, or UNKNOWN where the label is null. Raises InputError for an input that a run refuses.
+    They are what a run with `config` reads. Identities are numbers from 0, or UNKNOWN where the label is null. Raises
+    InputError for an input that a run refuses.
     """
     vectors, identity = labelled_rows(source, str(folder / "read"), config, label_column)
     np.save(folder / "vectors.npy", vectors)
@@ -59,7 +63,7 @@ def read(source: str, folder: Path, config: Config, label_column: str) -> None:
 
 
 def search(folder: str, k: int, engine: Literal["ours", "faiss"] = "ours") -> dict[str, float]:
-    """Write the K nearest neighbors of every row, exact, beside the vectors; returns the time and the peak memory."""
+    """Write the exact K nearest neighbors beside the vectors; return time and peak."""
     vectors = np.ascontiguousarray(np.load(Path(folder) / "vectors.npy", mmap_mode="r"))
     method = {"ours": _by_our_search, "faiss": _by_faiss}[engine]
     method(vectors[:WARM_UP_ROWS], 2)
@@ -74,7 +78,7 @@ def _by_our_search(vectors: Float32, k: int) -> tuple[Int32, Float32]:
 
 
 def _by_faiss(vectors: Float32, k: int) -> tuple[Int32, Float32]:
-    """The flat index of faiss, which is built in the time of a search."""
+    """Return the neighbors by faiss's flat index; building it counts as search."""
     import faiss
 
     faiss.omp_set_num_threads(cores())
@@ -96,7 +100,10 @@ def load(folder: str, k: int, memory_gib: float) -> tuple[Prepared, Int64]:
 
 
 def scored(folder: str, k: int, memory_gib: float, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the scores of a baseline, its seconds without neighbors and imports, and its peak memory."""
+    """Return the scores of a baseline, its seconds and its peak memory.
+
+    Seconds leave out the neighbors and imports.
+    """
     from benchmarks.systems.comparison.baselines import BASELINES
 
     data, identity = load(folder, k, memory_gib)

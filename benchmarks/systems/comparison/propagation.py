@@ -1,4 +1,7 @@
-"""CDP with a single model (Zhan et al. 2018, "Consensus-Driven Propagation"): its vote is the similarity threshold alone."""
+"""CDP with a single model (Zhan et al. 2018, "Consensus-Driven Propagation").
+
+The vote of its committee is the similarity threshold alone.
+"""
 
 import numpy as np
 
@@ -10,7 +13,7 @@ ROUNDS = 100
 
 
 def propagate(neighbor: Int32, similarity: Float32, threshold: float, max_size: int, step: float = 0.05) -> Int64:
-    """Labels (N,): components of the neighbor pairs above `threshold`, those larger than `max_size` rows cut again.
+    """Return labels (N,): components above `threshold`, the large ones cut again.
 
     neighbor, similarity: (N, K), self first. As in the authors' code: components of at most `max_size` rows are final;
     the rows of the others lose the edges below a limit that starts at the lowest similarity there is and closes a share

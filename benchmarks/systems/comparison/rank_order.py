@@ -1,4 +1,7 @@
-"""Approximate rank order (Otto, Wang and Jain 2017, "Clustering Millions of Faces by Identity", section 3.2)."""
+"""Approximate rank order (Otto, Wang and Jain 2017, section 3.2).
+
+The paper is "Clustering Millions of Faces by Identity".
+"""
 
 import numba
 import numpy as np
@@ -8,7 +11,7 @@ from raycluster.kernels.components import components
 
 
 def rank_order(neighbor: Int32, threshold: float) -> Int64:
-    """Labels (N,) of the rows joined, transitively, by pairs whose distance is at most `threshold`.
+    """Return labels (N,) of rows joined by pairs of distance `threshold` or less.
 
     neighbor (N, K): exact lists, self first. With O_a(b) the rank of b in a's list (self at 0; K where b is not in it),
     d(a, b) counts those of a's neighbors at ranks 1..O_a(b) that are not in b's list, and
@@ -24,7 +27,10 @@ def rank_order(neighbor: Int32, threshold: float) -> Int64:
 
 @numba.njit(nogil=True, cache=True)
 def pair_distances(neighbor, ordered):  # type: ignore[no-untyped-def]
-    """Source, target int32 and D float64 (E,) of every pair of which one lists the other, once; `ordered`: sorted lists."""
+    """Return source, target int32 and D float64 (E,) of every listed pair, once.
+
+    `ordered` are the sorted lists.
+    """
     rows, k = neighbor.shape
     source, target = np.empty(rows * k, np.int32), np.empty(rows * k, np.int32)
     distance = np.empty(rows * k)
@@ -45,7 +51,10 @@ def pair_distances(neighbor, ordered):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _missing(listed, last, ordered):  # type: ignore[no-untyped-def]
-    """How many of a list's ranks 1..last (at most to its end) are not in another list, sorted."""
+    """Return how many of a list's ranks 1..last another, sorted list lacks.
+
+    `last` may lie past the end of the list.
+    """
     count = 0
     for rank in range(1, min(last + 1, listed.shape[0])):
         at = np.searchsorted(ordered, listed[rank])

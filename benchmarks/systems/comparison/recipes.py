@@ -1,6 +1,7 @@
-"""Recipes of this package as rows of the table: the whole job, Parquet to labels, and a sweep over its stored edges.
+"""Recipes of this package as rows of the table.
 
-The sweep takes over the run of the whole job, so that it computes edges and communities alone.
+A row is the whole job, Parquet to labels, and a sweep over its stored edges. The sweep takes over the run of the whole
+job, so that it computes edges and communities alone.
 """
 
 import shutil
@@ -26,7 +27,7 @@ PACKAGES = ("raycluster", "infomap", "torch")
 
 
 def configured(recipe: str, model: str | None, k: int, columns: dict[str, str]) -> Config:
-    """A recipe with `k` neighbors unless it asks for a number of its own, or as its model was trained.
+    """Return a recipe with `k` neighbors, or with its own or its model's number.
 
     columns: values of id_column and embedding_column. Raises ConfigError and InputError as a run does.
     """
@@ -39,14 +40,17 @@ def configured(recipe: str, model: str | None, k: int, columns: dict[str, str]) 
 
 
 def swept(config: Config) -> tuple[float, ...]:
-    """What the recipe's own limit is swept over: eta, a similarity threshold or theta; nothing where it has none."""
+    """Return the values over which the recipe's own limit is swept, if it has one.
+
+    The limit is eta, a similarity threshold or theta.
+    """
     if config.relations.score != "none":
         return tuple(GRID)
     return {"threshold": COSINES, "early-stop": THETAS}.get(config.edges.rule, ())
 
 
 def scored(source: str, label_column: str, config: Config, run: str) -> dict[str, Any]:
-    """Return the scores of a run, its limits, the seconds of the whole job and its peak memory.
+    """Return the scores of a run, its limits, the job's seconds and its peak.
 
     Kernels are compiled and libraries imported before. The run stays in the local folder `run` for a sweep, where the
     recipe has one; what lay there is deleted first.
@@ -64,7 +68,7 @@ def scored(source: str, label_column: str, config: Config, run: str) -> dict[str
 
 
 def sweep(source: str, label_column: str, config: Config, run: str) -> list[dict[str, Any]]:
-    """Return the scores at every limit of `swept`, from the edges of one run that stored all of them.
+    """Return the scores at every limit of `swept`, from the edges of one run.
 
     It continues the run in `run`, left by `scored` or by a sweep that was ended, and deletes it when done.
     """
@@ -76,7 +80,10 @@ def sweep(source: str, label_column: str, config: Config, run: str) -> list[dict
 
 
 def _warm_up(folder: str, config: Config) -> None:
-    """A small run of the recipe, on rows of the width its model takes; what it cannot cluster stays cold."""
+    """Compile and import, by a small run of the recipe on rows of its model's width.
+
+    A recipe that cannot cluster them stays cold.
+    """
     width = (load_card(config.model)[0].embedding_width if config.model else None) or 64
     rows = 2 * config.knn.k + 100
     write_parquet(SyntheticConfig(rows, width, mean_size=5, max_size=50), f"{folder}/warm")
