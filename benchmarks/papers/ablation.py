@@ -26,6 +26,7 @@ from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Rows, Tables
 from raycluster.arrays import Float32, Int32, Int64
+from raycluster.commands.train import TrainArgs, train
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, load_training
 from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
@@ -33,7 +34,6 @@ from raycluster.evaluation.truth import UNKNOWN
 from raycluster.kernels.neighborhoods import nep
 from raycluster.models.card import load_card
 from raycluster.models.networks import tokens
-from raycluster.commands.train import TrainArgs, train
 
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 """Methods, and the calls that make their rows."""

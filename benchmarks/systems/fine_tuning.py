@@ -20,12 +20,12 @@ from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Row, Rows, Tables
 from benchmarks.measuring.timing import timed
+from raycluster.commands.train import TUNING_RECIPE, TrainArgs, train
 from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, load_training
 from raycluster.config.yaml_files import load_yaml
 from raycluster.models.card import load_card
 from raycluster.models.requirements import recipe_of
-from raycluster.commands.train import TUNING_RECIPE, TrainArgs, train
 
 
 @dataclass
