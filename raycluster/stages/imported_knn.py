@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.errors import InputError
-from raycluster.kernels.search.nearest import rank_candidates
+from raycluster.kernels.search.ordering import rank_candidates
 from raycluster.stages.stage import row_shards
 from raycluster.storage import schemas
 from raycluster.storage.parquet_input import input_files

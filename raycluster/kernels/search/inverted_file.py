@@ -1,7 +1,9 @@
 """Inverted file (IVF): k-means centroids, and the rows grouped by the nearest of them.
 
-Every step is deterministic: centroids start from a seeded sample of rows in canonical order, sums are float64 in row
-order, and every assignment goes through the exact top-K of `nearest`, whose result no tile or thread layout can change.
+Every step is deterministic. Centroids start from a seeded sample of rows in canonical order, sums are float64 in row order, and
+rows are assigned by the exact top-K of `nearest`, whose result no tile or thread layout changes.
+
+Shapes: N rows, S rows of the training sample, D dimensions, L lists.
 """
 
 from dataclasses import dataclass
@@ -12,43 +14,59 @@ from raycluster.arrays import Float32, Int32, Int64, Vectors
 from raycluster.kernels.search.nearest import exact_top_k
 
 ITERATIONS = 5
+"""Rounds of k-means. The search measures its recall and reads more lists where centroids are worse, so that more rounds save
+little reading for their time."""
+_SMALLEST_NORM = 1e-12
+"""Lower bound of a centroid's norm before it is made unit: a list whose rows cancel out keeps a centroid near 0."""
 
 
 @dataclass(frozen=True)
 class InvertedFile:
-    """Database rows grouped by list: `members[offsets[c]:offsets[c + 1]]` are the rows of centroid `c`, ascending."""
+    """Database rows grouped by list."""
 
     centroids: Float32
+    """(L, D), unit."""
     members: Int32
+    """(N,): the rows of list c are members[offsets[c]:offsets[c + 1]], ascending."""
     offsets: Int64
+    """(L + 1,)."""
 
     @classmethod
     def group(cls, centroids: Float32, lists: Int32) -> "InvertedFile":
-        """Group rows by `lists` (N,), the list of each database row."""
+        """Group rows by `lists` (N,), the list of each."""
         sizes = np.bincount(lists, minlength=len(centroids))
         members = np.argsort(lists, kind="stable").astype(np.int32)
         return cls(centroids, members, np.concatenate([[0], np.cumsum(sizes)]))
 
     @property
     def sizes(self) -> Int64:
-        """Rows of each list (lists,)."""
+        """Rows of each list (L,)."""
         return np.diff(self.offsets)
 
     def rows_of(self, number: int) -> Int32:
-        """The rows of one list, ascending."""
+        """Return the rows of one list, ascending."""
         return self.members[self.offsets[number] : self.offsets[number + 1]]
 
     def list_of_rows(self) -> Int32:
-        """The list (N,) of each row."""
+        """Return the list (N,) of each row."""
         lists = np.empty(len(self.members), np.int32)
         lists[self.members] = np.repeat(np.arange(len(self.centroids), dtype=np.int32), self.sizes)
         return lists
 
 
 def train_centroids(sample: Float32, lists: int, seed: int, threads: int = 1) -> Float32:
-    """Spherical k-means: `lists` unit centroids (lists, D) float32 from unit rows `sample` (S, D), S >= lists.
+    """Return the centroids (lists, D) of spherical k-means, unit float32 rows.
 
-    A list that empties is restarted at the sample row farthest from its centroid.
+    Parameters
+    ----------
+    sample : float32 (S, D)
+        Unit rows, at least as many as lists.
+    lists : int
+        Number of centroids.
+    seed : int
+        Decides the rows that centroids start from.
+    threads : int
+        Threads of the assignments. The result does not depend on it.
     """
     start = np.sort(np.random.default_rng(seed).choice(len(sample), lists, replace=False))
     centroids = np.array(sample[start], np.float32)
@@ -59,18 +77,30 @@ def train_centroids(sample: Float32, lists: int, seed: int, threads: int = 1) ->
         filled = np.flatnonzero(sizes)
         starts = np.concatenate([[0], np.cumsum(sizes[filled])[:-1]])
         sums = np.add.reduceat(sample[order].astype(np.float64), starts, axis=0)
-        centroids[filled] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        centroids[filled] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _SMALLEST_NORM)
+        # A list that has emptied starts again at a row far from its centroid; of equally far rows, the lowest.
         farthest = np.argsort(similarity, kind="stable")[: lists - len(filled)]
         centroids[np.flatnonzero(sizes == 0)] = sample[farthest]
     return centroids
 
 
 def assign_lists(embeddings: Vectors, centroids: Float32, threads: int = 1) -> Int32:
-    """The list (N,) of each row: its nearest centroid, ties to the lowest."""
+    """Return the list (N,) of each row: its nearest centroid, ties to the lowest.
+
+    Parameters
+    ----------
+    embeddings : float32 or float16 (N, D)
+        Unit rows.
+    centroids : float32 (L, D)
+        Unit rows.
+    threads : int
+        The result does not depend on it.
+    """
     return _nearest_list(embeddings, centroids, threads)[0]
 
 
 def _nearest_list(embeddings: Vectors, centroids: Float32, threads: int) -> tuple[Int32, Float32]:
+    """Return the nearest centroid (N,) of each row and its similarity (N,)."""
     none = np.full(len(embeddings), -1, np.int32)
     nearest, similarity = exact_top_k(embeddings, none, centroids, 1, threads)
     return nearest[:, 0], similarity[:, 0]

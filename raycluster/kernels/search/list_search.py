@@ -1,8 +1,10 @@
-"""Approximate top-K over an inverted file: first the lists nearest to a query, then those that may still hold neighbors.
+"""Approximate top-K over an inverted file, in two passes.
 
-A query's k-th best similarity in its nearest lists tells how hard it is: in the middle of an identity it is high and few
-other lists can beat it, among strangers it is low and many can. So the second pass reads the lists whose centroid comes
-within a margin of it. Both passes are list-major: all queries that read a list meet its rows in one gemm.
+The first pass reads the lists nearest to a query. Its k-th best similarity shows how hard the query is. In the middle of an
+identity it is high, and few other lists can beat it; among strangers it is low, and many can. So the second pass reads the lists
+whose centroid comes within a margin of it. In both passes all queries that read a list meet its rows in one matrix product.
+
+Shapes: Q queries, R queries of a block, N database rows, D dimensions, L lists, P lists of the first pass, k neighbors.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,21 +13,25 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.arrays import Float32, Int32, Int64, Ints, Vectors
+from raycluster.kernels.search.candidates import Candidates
 from raycluster.kernels.search.inverted_file import InvertedFile
-from raycluster.kernels.search.nearest import (
-    Candidates,
+from raycluster.kernels.search.nearest import exact_top_k, map_blocks
+from raycluster.kernels.search.ordering import (
     canonical_order,
     dot_float64,
     exact_similarities,
-    exact_top_k,
-    map_blocks,
     rank_crowded,
     rounding_band,
 )
 
 QUERY_BLOCK = 16384
+"""Queries of a block at most. Raising it lets more of them meet a list at once and takes memory. Results do not depend on it."""
 CENTROID_TILE = 256
+"""Centroids compared with a block at once: 16 MiB of scores. Results do not depend on it."""
+
+Visits = Iterator[tuple[int, Int64]]
+"""Lists, each with those queries of a block that read it."""
 
 
 @dataclass(frozen=True)
@@ -36,42 +42,14 @@ class Probing:
     """Lists of the first pass, those of nearest centroid. Raising it raises recall and time in proportion."""
     margin: float | None = None
     """The second pass reads lists whose centroid's similarity to the query is at least this much above the k-th best of
-    the first pass (mostly below: then it is negative). Lowering it raises recall and time; none means no second pass."""
-
-
-@numba.njit(nogil=True, cache=True)
-def _reached(scores, limits, band, queries, centroid, read, number, out):  # type: ignore[no-untyped-def]
-    """Queries whose exact similarity to a centroid reaches their limit and that have not read its list; how many."""
-    found = 0
-    for row in range(scores.shape[0]):
-        limit = limits[row]
-        if scores[row] < limit - band:
-            continue
-        if scores[row] < limit + band and min(np.float32(dot_float64(queries[row], centroid)), np.float32(1)) < limit:
-            continue
-        new = True
-        for already in read[row]:
-            new = new and already != number
-        if new:
-            out[found] = row
-            found += 1
-    return found
-
-
-@numba.njit(nogil=True, cache=True)
-def _merge(own, neighbor, similarity, more_neighbor, more_similarity):  # type: ignore[no-untyped-def]
-    """Put the best of two canonical lists a row, which share no row, into the first."""
-    for row in range(neighbor.shape[0]):
-        one = np.sum(neighbor[row] >= 0)
-        more = np.sum(more_neighbor[row] >= 0)
-        if more > 0:
-            ids = np.concatenate((neighbor[row, :one], more_neighbor[row, :more]))
-            scores = np.concatenate((similarity[row, :one], more_similarity[row, :more]))
-            canonical_order(ids, scores, own[row], neighbor[row], similarity[row])
+    the first pass (mostly below: then it is negative). Lowering it raises recall and time. None: there is no second pass."""
 
 
 def second_limits(kth: Float32, margin: float) -> Float32:
-    """Similarity to a centroid from which its list is read in the second pass, for k-th best similarities `kth`."""
+    """Return the similarity to a centroid from which its list is read in the second pass.
+
+    `kth` (R,) is the k-th best similarity of the first pass. The sum is float64, rounded to float32 once.
+    """
     limits: Float32 = (kth.astype(np.float64) + margin).astype(np.float32)
     return limits
 
@@ -79,79 +57,174 @@ def second_limits(kth: Float32, margin: float) -> Float32:
 def list_top_k(
     queries: Vectors, own: Int32, database: Vectors, index: InvertedFile, probing: Probing, k: int, threads: int = 1
 ) -> tuple[Int32, Float32]:
-    """Approximate top-`k`: like `nearest.exact_top_k`, over the lists of `probing` only.
+    """Return approximate top-`k` neighbors: exact ones among the rows of the lists that are read.
 
-    Where these hold fewer than `k` rows, the last ranks are filled with neighbor -1 and similarity -1. The result depends
-    neither on how the queries are cut nor on `threads`.
+    Parameters
+    ----------
+    queries, database : float32 or float16 (Q, D) and (N, D)
+        Unit rows.
+    own : int32 (Q,)
+        Each query's own database row, forced to rank 0 with similarity 1; -1 for a query that is none.
+    index : InvertedFile
+        The database rows by list.
+    probing : Probing
+        Which lists a query reads.
+    k : int
+        Neighbors per query.
+    threads : int
+        Blocks of queries that run at once. The result depends neither on it nor on how the queries are cut.
+
+    Returns
+    -------
+    neighbor, similarity : int32 and float32 (Q, k)
+        As of `exact_top_k`; -1 in both where the lists hold fewer than `k` rows.
     """
     none = np.full(len(queries), -1, np.int32)
     nearest, _ = exact_top_k(queries, none, index.centroids, min(probing.nearest, len(index.centroids)), threads)
-    order = np.argsort(nearest[:, 0], kind="stable")  # queries of one list share neighbors: these stay in the cache
-    band = np.float32(rounding_band(queries.shape[1]))
-
-    def scan(
-        part: Float32,
-        ids: Int32,
-        visits: Iterator[tuple[int, Int64]],
-        lists_of: Callable[[int], Int64 | Int32],
-        floor: Float32 | None = None,
-    ) -> tuple[Int32, Float32]:
-        """Top-k of a block over its `visits`, each a list and the block's rows that read it."""
-        candidates = Candidates(len(part), part.shape[1], k, floor)
-        for number, rows in visits:
-            members = index.rows_of(number)
-            if len(members):
-                vectors = np.asarray(database[members], np.float32)
-                candidates.push(part[rows] @ vectors.T, members, rows)
-        neighbor, similarity, crowded = candidates.finish(part, ids, database)
-
-        def near(row: int) -> Int32:
-            return np.concatenate([index.rows_of(number) for number in lists_of(row)])
-
-        rank_crowded(part, ids, database, crowded, near, neighbor, similarity)
-        return neighbor, similarity
-
-    def first_visits(read: Int32) -> Iterator[tuple[int, Int64]]:
-        by_list = np.argsort(read.ravel(), kind="stable")
-        bounds = np.searchsorted(read.ravel()[by_list], np.arange(len(index.centroids) + 1))
-        for number in np.flatnonzero(np.diff(bounds)):
-            yield int(number), by_list[bounds[number] : bounds[number + 1]] // read.shape[1]
-
-    def second_visits(part: Float32, limits: Float32, read: Int32) -> Iterator[tuple[int, Int64]]:
-        out = np.empty(len(part), np.int64)
-        for start in range(0, len(index.centroids), CENTROID_TILE):
-            tile = index.centroids[start : start + CENTROID_TILE]
-            for line, scores in enumerate(tile @ part.T):
-                found = _reached(scores, limits, band, part, tile[line], read, start + line, out)
-                if found:
-                    yield start + line, out[:found]
-
-    def second_lists(query: Float32, limit: float, read: Int32) -> Int64:
-        scores = np.empty(len(index.centroids), np.float32)
-        exact_similarities(query, index.centroids, np.arange(len(scores)), scores)
-        return np.setdiff1d(np.flatnonzero(scores >= limit), read)
+    # Queries of one list share neighbors, which stay in the cache.
+    order = np.argsort(nearest[:, 0], kind="stable")
 
     def block(start: int) -> tuple[Int32, Float32]:
-        chosen = order[start : start + size]
-        part = np.ascontiguousarray(queries[chosen], np.float32)
-        ids, read = own[chosen], nearest[chosen]
-        neighbor, similarity = scan(part, ids, first_visits(read), lambda row: read[row])
+        rows = order[start : start + size]
+        wide = np.ascontiguousarray(queries[rows], np.float32)
+        one = _Block(wide, own[rows], nearest[rows], database, index, k)
+        neighbor, similarity = one.first_pass()
         if probing.margin is not None:
-            kth = similarity[:, -1].copy()
-            limits = second_limits(kth, probing.margin)
-            more = scan(
-                part,
-                none[: len(part)],
-                second_visits(part, limits, read),
-                lambda row: second_lists(part[row], limits[row], read[row]),
-                kth,
-            )
-            _merge(ids, neighbor, similarity, *more)
+            _merge(own[rows], neighbor, similarity, *one.second_pass(similarity[:, -1].copy(), probing.margin))
         return neighbor, similarity
 
+    # As few rounds as the block size allows, and in each as many equal blocks as there are threads.
     rounds = -(-len(queries) // (QUERY_BLOCK * threads))
     size = -(-len(queries) // (rounds * threads))
     by_list = map_blocks(block, len(queries), size, threads)
     neighbor, similarity = np.empty_like(by_list[0]), np.empty_like(by_list[1])
     neighbor[order], similarity[order] = by_list
     return neighbor, similarity
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of queries, and what they read."""
+
+    queries: Float32
+    """(R, D)."""
+    own: Int32
+    """(R,)."""
+    nearest: Int32
+    """(R, P): the lists of the first pass."""
+    database: Vectors
+    """(N, D)."""
+    index: InvertedFile
+    k: int
+
+    def first_pass(self) -> tuple[Int32, Float32]:
+        """Return the best of the nearest lists; the query's own row takes rank 0."""
+        visits = _visits_of(self.nearest, len(self.index.centroids))
+        return self._scan(self.own, visits, lambda row: self.nearest[row])
+
+    def second_pass(self, kth: Float32, margin: float) -> tuple[Int32, Float32]:
+        """Return the best of the lists within the margin of the k-th best (R,) so far.
+
+        Lists of the first pass are left out, so the two results share no row.
+        """
+        limits = second_limits(kth, margin)
+        none = np.full(len(self.queries), -1, np.int32)
+        visits = _visits_within(self.queries, limits, self.nearest, self.index.centroids)
+        return self._scan(none, visits, lambda row: self._lists_within(row, limits[row]), kth)
+
+    def _scan(
+        self, own: Int32, visits: Visits, lists_of: Callable[[int], Ints], floor: Float32 | None = None
+    ) -> tuple[Int32, Float32]:
+        """Return the top-k (R, k) of the visited lists; `lists_of` names those of a crowded query."""
+        candidates = Candidates(len(self.queries), self.queries.shape[1], self.k, floor)
+        for number, rows in visits:
+            members = self.index.rows_of(number)
+            if len(members):
+                vectors = np.asarray(self.database[members], np.float32)
+                candidates.push(self.queries[rows] @ vectors.T, members, rows)
+        neighbor, similarity, crowded = candidates.finish(self.queries, own, self.database)
+
+        def candidates_of(row: int) -> Int32:
+            return np.concatenate([self.index.rows_of(int(number)) for number in lists_of(row)])
+
+        rank_crowded(self.queries, own, self.database, crowded, candidates_of, neighbor, similarity)
+        return neighbor, similarity
+
+    def _lists_within(self, row: int, limit: float) -> Ints:
+        """Return the lists of the second pass of one query, ascending."""
+        scores = np.empty(len(self.index.centroids), np.float32)
+        exact_similarities(self.queries[row], self.index.centroids, np.arange(len(scores)), scores)
+        return np.setdiff1d(np.flatnonzero(scores >= limit), self.nearest[row])
+
+
+def _visits_of(nearest: Int32, num_lists: int) -> Visits:
+    """Yield the lists among `nearest` (R, P) in ascending order, with their queries."""
+    by_list = np.argsort(nearest.ravel(), kind="stable")
+    bounds = np.searchsorted(nearest.ravel()[by_list], np.arange(num_lists + 1))
+    for number in np.flatnonzero(np.diff(bounds)):
+        yield int(number), by_list[bounds[number] : bounds[number + 1]] // nearest.shape[1]
+
+
+def _visits_within(queries: Float32, limits: Float32, nearest: Int32, centroids: Float32) -> Visits:
+    """Yield the lists whose centroid reaches the limit (R,) of a query, with these queries.
+
+    Lists that a query has among `nearest` (R, P) are left out.
+    """
+    band = np.float32(rounding_band(queries.shape[1]))
+    rows = np.empty(len(queries), np.int64)
+    for start in range(0, len(centroids), CENTROID_TILE):
+        tile = centroids[start : start + CENTROID_TILE]
+        for line, scores in enumerate(tile @ queries.T):
+            count = _reached(scores, limits, band, queries, tile[line], nearest, start + line, rows)
+            if count:
+                yield start + line, rows[:count]
+
+
+@numba.njit(nogil=True, cache=True)
+def _reached(scores, limits, band, queries, centroid, nearest, number, out):  # type: ignore[no-untyped-def]
+    """Write the queries that read a list in the second pass; return how many.
+
+    Parameters
+    ----------
+    scores : float32 (R,)
+        Inner products of the queries and the centroid, each off by at most `band`.
+    limits : float32 (R,)
+        Similarity that each query asks of a centroid.
+    band : float32
+        Rounding band of the scores.
+    queries, centroid : float32 (R, D) and (D,)
+        For scores within the band of a limit, which are computed again.
+    nearest : int32 (R, P)
+        Lists that each query has read.
+    number : int
+        The list.
+    out : int64 (R,)
+        Written.
+    """
+    count = 0
+    for row in range(scores.shape[0]):
+        limit = limits[row]
+        if scores[row] < limit - band:
+            continue
+        # Near the limit the fixed float64 sum decides, so that no tile layout does.
+        if scores[row] < limit + band and min(np.float32(dot_float64(queries[row], centroid)), np.float32(1)) < limit:
+            continue
+        is_new = True
+        for already in nearest[row]:
+            is_new = is_new and already != number
+        if is_new:
+            out[count] = row
+            count += 1
+    return count
+
+
+@numba.njit(nogil=True, cache=True)
+def _merge(own, neighbor, similarity, more_neighbor, more_similarity):  # type: ignore[no-untyped-def]
+    """Put the best of two canonical results (R, k) that share no row into the first."""
+    for row in range(neighbor.shape[0]):
+        one = np.sum(neighbor[row] >= 0)
+        more = np.sum(more_neighbor[row] >= 0)
+        if more > 0:
+            ids = np.concatenate((neighbor[row, :one], more_neighbor[row, :more]))
+            scores = np.concatenate((similarity[row, :one], more_similarity[row, :more]))
+            canonical_order(ids, scores, own[row], neighbor[row], similarity[row])

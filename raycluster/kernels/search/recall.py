@@ -1,7 +1,9 @@
-"""Recall of an approximate search: measured against exact rows, and promised by choosing how much to read.
+"""Recall of an approximate search: measured against exact rows, and promised by the choice of what to read.
 
 Recall@K is the share of a row's K - 1 neighbors (the row itself, rank 0, does not count) that are as similar to it as its
-exact K-th: with ties, any of the equally similar counts.
+exact K-th. With ties, any of the equally similar counts.
+
+Shapes: N rows in all, R rows of a sample, D dimensions, L lists, K neighbors per row with the row itself at rank 0.
 """
 
 import math
@@ -9,63 +11,96 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.arrays import Float32, Float64, Int32, Int64, Vectors
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.list_search import Probing, list_top_k, second_limits
-from raycluster.kernels.search.nearest import exact_similarities, exact_top_k
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.kernels.search.ordering import exact_similarities
 
 SHARE_BLOCK = 256
+"""Queries that are compared with all centroids at once. Results do not depend on it."""
 CONFIDENCE = 3.0
-"""Standard errors by which the sample has to exceed a target, so that another sample of the size hardly ever misses it."""
+"""Standard errors by which a sample must exceed the target, so that another sample of the same size hardly ever misses it.
+Raising it reads more lists."""
 
 
 def sample_rows(rows: int, size: int, seed: tuple[int, ...]) -> Int32:
-    """At most `size` of `rows` rows, ascending, drawn without replacement."""
+    """Return rows drawn without replacement, ascending.
+
+    Parameters
+    ----------
+    rows : int
+        Rows to draw from.
+    size : int
+        Rows to draw, at most.
+    seed : tuple of int
+        Seed of the generator.
+    """
     drawn = np.random.default_rng(seed).choice(rows, min(rows, size), replace=False)
     return np.sort(drawn).astype(np.int32)
 
 
 def found_neighbors(neighbor: Int32, similarity: Float32, exact_similarity: Float32) -> Int64:
-    """How many of its K - 1 neighbors each row has found (R,), from arrays (R, K) with the row itself at rank 0."""
-    found = (neighbor[:, 1:] >= 0) & (similarity[:, 1:] >= exact_similarity[:, -1:])
-    return found.sum(axis=1, dtype=np.int64)
+    """Count the K - 1 neighbors of each row (R,) that a search has found.
+
+    Parameters
+    ----------
+    neighbor, similarity : int32 and float32 (R, K)
+        Result of the search, the row itself at rank 0.
+    exact_similarity : float32 (R, K)
+        Similarities of the exact neighbors, descending.
+    """
+    is_found = (neighbor[:, 1:] >= 0) & (similarity[:, 1:] >= exact_similarity[:, -1:])
+    return is_found.sum(axis=1, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Recall:
-    """An estimate from a sample of rows; sums of integers, so that parts add up to the same in any order."""
+    """An estimate from a sample of rows, as sums of integers: they add up to the same in any order."""
 
     k: int
     rows: int = 0
-    found: int = 0
+    num_found: int = 0
     """Neighbors found, summed over the rows."""
     squares: int = 0
-    """Its square, summed over the rows."""
+    """Squares of the neighbors found, summed over the rows."""
 
     @classmethod
-    def of(cls, found: Int64, k: int) -> "Recall":
-        """From the neighbors found of each row, as `found_neighbors` counts them."""
-        return cls(k, len(found), int(found.sum()), int((found * found).sum()))
+    def of(cls, num_found: Int64, k: int) -> "Recall":
+        """Return the estimate of rows (R,) by `found_neighbors`."""
+        return cls(k, len(num_found), int(num_found.sum()), int((num_found * num_found).sum()))
 
     def __add__(self, other: "Recall") -> "Recall":
-        """The estimate of two samples together."""
+        """Return the estimate of two samples together."""
         assert self.k == other.k
-        return Recall(self.k, self.rows + other.rows, self.found + other.found, self.squares + other.squares)
+        return Recall(self.k, self.rows + other.rows, self.num_found + other.num_found, self.squares + other.squares)
 
     @property
     def mean(self) -> float:
         """Estimated recall, 0..1."""
-        return self.found / (self.rows * (self.k - 1))
+        return self.num_found / (self.rows * (self.k - 1))
 
     @property
     def error(self) -> float:
         """Standard error of the mean: rows are independent, the neighbors of one row are not."""
-        variance = max(0.0, self.squares / self.rows - (self.found / self.rows) ** 2)
+        variance = max(0.0, self.squares / self.rows - (self.num_found / self.rows) ** 2)
         return math.sqrt(variance / self.rows) / (self.k - 1)
 
 
 def measure(rows: Int32, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int = 1) -> Recall:
-    """Recall of the lists found for `rows` (R,) of `vectors`, given as (R, K), by searching them exactly."""
+    """Return the recall of the neighbors found for some rows, by an exact search.
+
+    Parameters
+    ----------
+    rows : int32 (R,)
+        The rows.
+    neighbor, similarity : int32 and float32 (R, K)
+        What was found for them.
+    vectors : float32 or float16 (N, D)
+        Unit rows.
+    threads : int
+        The result does not depend on it.
+    """
     k = neighbor.shape[1]
     if len(rows) == 0:
         return Recall(k)
@@ -87,23 +122,31 @@ class Choice:
 def choose_probing(
     vectors: Vectors, rows: Int32, index: InvertedFile, nearest: int, k: int, target: float, threads: int = 1
 ) -> Choice:
-    """The narrowest second pass after `nearest` lists whose recall on `rows` (R,) exceeds `target` (0..1) significantly.
+    """Return the narrowest second pass whose recall exceeds a target significantly.
 
-    Raising `target` reads more; a larger sample gets closer to it. Where the target asks for all of the sample's
-    neighbors, what their farthest list needs is read.
+    Where the target asks for all of the sample's neighbors, what their farthest list needs is read.
+
+    Parameters
+    ----------
+    vectors : float32 or float16 (N, D)
+        Unit rows.
+    rows : int32 (R,)
+        The sample. A larger one gets closer to the target.
+    index : InvertedFile
+        All rows by list.
+    nearest : int
+        Lists of the first pass.
+    k : int
+        Neighbors per row.
+    target : float
+        Recall, 0..1. Raising it reads more.
+    threads : int
+        The result does not depend on it.
     """
-    neighbor, _ = exact_top_k(vectors[rows], rows, vectors, k, threads)
     queries = np.asarray(vectors[rows], np.float32)
-    first, similarity = list_top_k(queries, rows, vectors, index, Probing(nearest), k, threads)
-    kth = similarity[:, -1]
-    needed = np.full((len(rows), k - 1), np.inf)
-    lists = index.list_of_rows()[neighbor[:, 1:]]
-    to_centroid = np.empty(k - 1, np.float32)
-    for line in range(len(rows)):
-        missed = ~np.isin(neighbor[line, 1:], first[line])
-        exact_similarities(queries[line], index.centroids, lists[line], to_centroid)
-        needed[line, missed] = to_centroid[missed].astype(np.float64) - kth[line]
-    margins = np.unique(needed)[::-1]  # from none (infinite) to what the farthest list needs
+    kth, needed = _needed_margins(vectors, queries, rows, index, nearest, k, threads)
+    # Recall falls as the margin rises, from the lowest that any missed neighbor needs to none (infinite): bisection.
+    margins = np.unique(needed)[::-1]
     recalls = [Recall(k)] * len(margins)
     low, high = 0, len(margins) - 1
     while low <= high:
@@ -118,12 +161,33 @@ def choose_probing(
     return Choice(probing, recalls[low], _share(queries, kth, index, probing))
 
 
+def _needed_margins(
+    vectors: Vectors, queries: Float32, rows: Int32, index: InvertedFile, nearest: int, k: int, threads: int
+) -> tuple[Float32, Float64]:
+    """Return the k-th best (R,) of the first pass, and the margin (R, k - 1) that each neighbor needs.
+
+    Infinite: the first pass has found it.
+    """
+    neighbor, _ = exact_top_k(vectors[rows], rows, vectors, k, threads)
+    first, similarity = list_top_k(queries, rows, vectors, index, Probing(nearest), k, threads)
+    kth = similarity[:, -1]
+    needed = np.full((len(rows), k - 1), np.inf)
+    lists = index.list_of_rows()[neighbor[:, 1:]]
+    to_centroid = np.empty(k - 1, np.float32)
+    for line in range(len(rows)):
+        missed = ~np.isin(neighbor[line, 1:], first[line])
+        exact_similarities(queries[line], index.centroids, lists[line], to_centroid)
+        needed[line, missed] = to_centroid[missed].astype(np.float64) - kth[line]
+    return kth, needed
+
+
 def _share(queries: Float32, kth: Float32, index: InvertedFile, probing: Probing) -> float:
-    """Share of all rows that the queries (R, D) read on average."""
+    """Return the share of all rows that the queries (R, D) read on average."""
     at = max(0, len(index.centroids) - probing.nearest)
     read = 0
     for start in range(0, len(queries), SHARE_BLOCK):
         scores = queries[start : start + SHARE_BLOCK] @ index.centroids.T
+        # A query reads what reaches its last list of the first pass or the limit of the second, whichever is lower.
         limits = np.partition(scores, at, axis=1)[:, at]
         if probing.margin is not None:
             limits = np.minimum(limits, second_limits(kth[start : start + SHARE_BLOCK], probing.margin))

@@ -1,4 +1,9 @@
-"""Exact top-K of all rows among themselves: every tile of scores serves both of its sides, so half the gemm suffices."""
+"""Exact top-K of all rows among themselves: every tile of scores serves both of its sides.
+
+Half the matrix products of `nearest.exact_top_k` suffice.
+
+Shapes: N rows, D dimensions, B rows of a block, k neighbors.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +13,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from raycluster.arrays import Float32, Int32, Vectors
-from raycluster.kernels.search.nearest import Candidates, rank_crowded
+from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR, Candidates
+from raycluster.kernels.search.ordering import rank_crowded
 
 BLOCK = 512
+"""Rows of a block; a tile of two takes 1 MiB of scores. Results do not depend on it."""
 _TRANSPOSE_TILE = 32
+"""Side of the squares that a tile is transposed by: 4 KiB, in the L1 cache twice. Results do not depend on it."""
+_SLOT_BYTES = 8
+"""A score and a row number."""
 
 
 @numba.njit(nogil=True, cache=True)
 def _transpose(source, target):  # type: ignore[no-untyped-def]
+    """Write the transpose of a matrix, square by square."""
     rows, columns = source.shape
     for first in range(0, rows, _TRANSPOSE_TILE):
         for left in range(0, columns, _TRANSPOSE_TILE):
@@ -25,52 +36,81 @@ def _transpose(source, target):  # type: ignore[no-untyped-def]
 
 
 def bytes_needed(rows: int, k: int) -> int:
-    """Memory for the candidates of all rows, which are held until the last tile has passed."""
-    return rows * (4 * k + 64) * 8
+    """Return the memory of all rows' candidates, which are held until the last tile."""
+    return rows * (SLOTS_PER_NEIGHBOR * k + MORE_SLOTS) * _SLOT_BYTES
 
 
 def self_top_k(vectors: Vectors, k: int, threads: int = 1) -> tuple[Int32, Float32]:
-    """`nearest.exact_top_k` of every row of `vectors` (N, D) against all of them, with the same result.
+    """Return what `nearest.exact_top_k` does for every row against all of them.
 
-    Takes `bytes_needed` of memory. `threads` tiles are worked on at once; the result does not depend on it.
+    Takes `bytes_needed` of memory.
+
+    Parameters
+    ----------
+    vectors : float32 or float16 (N, D)
+        Unit rows.
+    k : int
+        Neighbors per row, itself at rank 0.
+    threads : int
+        Tiles that are worked on at once. The result does not depend on it.
+
+    Returns
+    -------
+    neighbor, similarity : int32 and float32 (N, k)
+        By similarity descending, then row ascending.
     """
-    starts = range(0, len(vectors), BLOCK)
-    ids = [np.arange(start, min(start + BLOCK, len(vectors)), dtype=np.int32) for start in starts]
-    candidates = [Candidates(len(own), vectors.shape[1], k) for own in ids]
-    locks = [threading.Lock() for _ in ids]
-    buffers = threading.local()
-    rows = np.arange(BLOCK)
+    join = _SelfJoin(vectors, k)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(join.push_tile, join.tiles()):
+            pass
+        blocks = list(pool.map(join.finish, range(len(join.ids))))
+    return np.concatenate([neighbor for neighbor, _ in blocks]), np.concatenate(
+        [similarity for _, similarity in blocks]
+    )
 
-    def block(number: int) -> Float32:
-        return np.ascontiguousarray(vectors[ids[number][0] : ids[number][-1] + 1], np.float32)
 
-    def tile(pair: tuple[int, int]) -> None:
+class _SelfJoin:
+    """The candidates of all rows, block by block, while tiles are pushed by several threads."""
+
+    def __init__(self, vectors: Vectors, k: int) -> None:
+        starts = range(0, len(vectors), BLOCK)
+        self.ids = [np.arange(start, min(start + BLOCK, len(vectors)), dtype=np.int32) for start in starts]
+        self._vectors = vectors
+        self._candidates = [Candidates(len(ids), vectors.shape[1], k) for ids in self.ids]
+        self._locks = [threading.Lock() for _ in self.ids]
+        self._buffers = threading.local()
+        self._rows = np.arange(BLOCK)
+
+    def tiles(self) -> list[tuple[int, int]]:
+        """Return all pairs of blocks; those of one diagonal share no block, so threads rarely wait."""
+        count = len(self.ids)
+        return [(one, one + apart) for apart in range(count) for one in range(count - apart)]
+
+    def push_tile(self, pair: tuple[int, int]) -> None:
+        """Score two blocks against each other and offer the scores to both."""
         one, other = pair
-        if not hasattr(buffers, "pair"):
-            buffers.pair = np.empty(BLOCK * BLOCK, np.float32), np.empty(BLOCK * BLOCK, np.float32)
-        height, width = len(ids[one]), len(ids[other])
-        scores = buffers.pair[0][: height * width].reshape(height, width)
-        np.matmul(block(one), block(other).T, out=scores)
-        with locks[one]:
-            candidates[one].push(scores, ids[other], rows[: len(ids[one])])
+        height, width = len(self.ids[one]), len(self.ids[other])
+        if not hasattr(self._buffers, "pair"):
+            self._buffers.pair = np.empty(BLOCK * BLOCK, np.float32), np.empty(BLOCK * BLOCK, np.float32)
+        scores = self._buffers.pair[0][: height * width].reshape(height, width)
+        np.matmul(self._block(one), self._block(other).T, out=scores)
+        with self._locks[one]:
+            self._candidates[one].push(scores, self.ids[other], self._rows[:height])
         if one != other:
-            turned = buffers.pair[1][: height * width].reshape(width, height)
+            turned = self._buffers.pair[1][: height * width].reshape(width, height)
             _transpose(scores, turned)
-            with locks[other]:
-                candidates[other].push(turned, ids[one], rows[: len(ids[other])])
+            with self._locks[other]:
+                self._candidates[other].push(turned, self.ids[one], self._rows[:width])
 
-    everything = np.arange(len(vectors), dtype=np.int32)
-
-    def finish(number: int) -> tuple[Int32, Float32]:
-        queries = block(number)
-        neighbor, similarity, crowded = candidates[number].finish(queries, ids[number], vectors)
-        rank_crowded(queries, ids[number], vectors, crowded, lambda row: everything, neighbor, similarity)
+    def finish(self, number: int) -> tuple[Int32, Float32]:
+        """Return the neighbors of one block's rows."""
+        queries, ids = self._block(number), self.ids[number]
+        neighbor, similarity, crowded = self._candidates[number].finish(queries, ids, self._vectors)
+        everything = np.arange(len(self._vectors), dtype=np.int32) if len(crowded) else ids
+        rank_crowded(queries, ids, self._vectors, crowded, lambda row: everything, neighbor, similarity)
         return neighbor, similarity
 
-    count = len(ids)
-    pairs = [(one, one + apart) for apart in range(count) for one in range(count - apart)]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(tile, pairs):
-            pass
-        parts = list(pool.map(finish, range(count)))
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    def _block(self, number: int) -> Float32:
+        """The rows of a block (B, D), as float32."""
+        ids = self.ids[number]
+        return np.ascontiguousarray(self._vectors[ids[0] : ids[-1] + 1], np.float32)

@@ -1,13 +1,12 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.search import nearest
-from raycluster.kernels.search.nearest import dot_float64, exact_top_k, rank_candidates, rounding_band
-from support.data import KINDS, assert_same, awkward_rows, brute_force_top_k, pair_similarities, rows_of, unit_rows
+from raycluster.kernels.search import nearest, ordering
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.kernels.search.ordering import rounding_band
+from support.data import KINDS, assert_same, awkward_rows, brute_force_top_k, rows_of, unit_rows
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,10 +44,10 @@ def test_rows_with_hundreds_of_ties_are_crowded_and_ranked_against_every_row(mon
     vectors = np.concatenate([crowd[rng.integers(0, 4, 500)], unit_rows(40, 24, 4)])
     vectors = vectors[rng.permutation(len(vectors))].astype(storage)
     crowded, scans = [], []
-    rank_crowded, rank_candidates = nearest.rank_crowded, nearest.rank_candidates
+    rank_crowded, rank_candidates = ordering.rank_crowded, ordering.rank_candidates
     monkeypatch.setattr(nearest, "rank_crowded", lambda *given: (crowded.append(len(given[3])), rank_crowded(*given)))
     monkeypatch.setattr(
-        nearest,
+        ordering,
         "rank_candidates",
         lambda *given: (scans.append(len(given[3]) == len(vectors)), rank_candidates(*given)),
     )
@@ -117,41 +116,3 @@ def test_more_neighbors_than_rows_leaves_minus_one():
     assert (neighbor[:, 5:] == -1).all()
     assert (similarity[:, 5:] == -1).all()
     assert np.sort(neighbor[:, :5], axis=1).tolist() == [[0, 1, 2, 3, 4]] * 5
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 70), st.integers(0, 10**6))
-def test_dot_float64_equals_the_exactly_rounded_sum(width, seed):
-    rng = np.random.default_rng(seed)
-    a, b = rng.normal(size=(2, width)).astype(np.float32)
-    products = a.astype(np.float64) * b.astype(np.float64)
-    exact = math.fsum(products)
-    assert abs(dot_float64(a, b) - exact) <= max(width, 1) * 2.0**-53 * np.abs(products).sum()
-    assert dot_float64(a, b) == dot_float64(b, a)
-
-
-def test_the_oracle_sums_as_dot_float64_does():
-    a, b = unit_rows(20, 29, 0), unit_rows(30, 29, 1)
-    kernel = [[np.float32(dot_float64(x, y)) for y in b] for x in a]
-    np.testing.assert_array_equal(pair_similarities(a, b), kernel)
-
-
-@pytest.mark.parametrize("width", [1, 7, 64, 513])
-def test_rounding_band_bounds_the_error_of_a_float32_product(width):
-    vectors = unit_rows(200, width, width)
-    exact = vectors.astype(np.float64) @ vectors.astype(np.float64).T
-    running = np.zeros((200, 200), np.float32)
-    for i in range(width):
-        running += vectors[:, i, None] * vectors[:, i]
-    assert np.abs(running - exact).max() <= rounding_band(width)
-    assert np.abs(vectors @ vectors.T - exact).max() <= rounding_band(width)
-
-
-def test_rank_candidates_orders_any_subset_in_any_order_given():
-    database = awkward_rows("duplicates", 80, 10, 1)
-    ids = np.random.default_rng(0).permutation(80)[:50].astype(np.int32)
-    neighbor, similarity = np.full(7, -1, np.int32), np.full(7, -1, np.float32)
-    rank_candidates(database[3], 3, database, ids, neighbor, similarity)
-    allowed = np.isin(np.arange(80), ids)[None]
-    expected = brute_force_top_k(database[3:4], [3], database, 7, allowed)
-    assert_same((neighbor[None], similarity[None]), expected)

@@ -136,4 +136,4 @@ def test_brute_force_agrees_on_recall():
         sum(n >= 0 and s >= best[-1] for n, s in zip(line[1:], scores[1:], strict=True))
         for line, scores, best in zip(neighbor.tolist(), similarity.tolist(), exact.tolist(), strict=True)
     )
-    assert measure(rows_of(vectors), neighbor, similarity, vectors).found == found
+    assert measure(rows_of(vectors), neighbor, similarity, vectors).num_found == found
