@@ -5,7 +5,11 @@ DEMO := runs/demo
 # A GPU machine may want another build of torch; where an index has only CUDA builds, they are gigabytes.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench clean
+# Processes that share the tests out, and how: tests of one file stay together, those on Ray too; the long ones come first.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+.PHONY: demo test test-fast lint bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "raycluster needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
@@ -27,7 +31,11 @@ demo: .venv/installed
 	$(BIN)/python jobs/evaluate.py --run $(DEMO)/run --truth $(DEMO)/input
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
+
+# What starts no process, server or Ray, and reads no real set.
+test-fast: .venv/installed
+	$(BIN)/python -m pytest $(SHARED) -m "not process and not data"
 
 lint: .venv/installed .venv/lint/installed
 	$(BIN)/ruff check .
