@@ -78,8 +78,7 @@ def test_every_module_has_its_layer() -> None:
     assert {package(module) for module in modules()} <= HEIGHT.keys()
 
 
-CLIMBS = {
-}
+CLIMBS = {}
 """Packages that still climb, and where."""
 
 

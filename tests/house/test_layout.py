@@ -10,15 +10,11 @@ LINES = 300
 """Lines of a module, the most that a reader keeps in mind at once."""
 
 LONGER: set[str] = {
-    "models/inference.py",
     "storage/tables.py",
-    "training/job.py",
 }
 """Modules above that length; the list only shrinks."""
 
 UNTESTED: set[str] = {
-    "commands/cluster.py",
-    "config/execution.py",
     "errors.py",
     "estimate/costs.py",
     "estimate/machines.py",
@@ -26,6 +22,11 @@ UNTESTED: set[str] = {
     "estimate/report.py",
     "estimate/stored.py",
     "estimate/verdict.py",
+    "kernels/map_equation/aggregate.py",
+    "kernels/map_equation/flow.py",
+    "kernels/map_equation/links.py",
+    "kernels/map_equation/moves.py",
+    "kernels/map_equation/search.py",
     "pipeline/publish.py",
     "stages/coarse_lists.py",
     "stages/embeddings.py",

@@ -101,9 +101,9 @@ def brute_force_top_k(queries, own, database, k, allowed=None):
     return neighbor, similarity
 
 
-def assert_same(found, expected):
-    """Equal neighbors and bit-equal similarities, of the documented dtypes."""
-    assert found[0].dtype == np.int32
-    assert found[1].dtype == np.float32
-    np.testing.assert_array_equal(found[0], expected[0])
-    np.testing.assert_array_equal(found[1], expected[1])
+def assert_same(actual, expected):
+    """Assert equal neighbors and bit-equal similarities, of the documented dtypes."""
+    assert actual[0].dtype == np.int32
+    assert actual[1].dtype == np.float32
+    np.testing.assert_array_equal(actual[0], expected[0])
+    np.testing.assert_array_equal(actual[1], expected[1])

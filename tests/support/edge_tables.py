@@ -26,9 +26,9 @@ TABLES = st.integers(2, 60).flatmap(
 """Arguments of `data.neighbor_table`."""
 
 
-def stacked(parts):
-    """Parts of an edge table as one."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+def stacked(shards):
+    """Return the edge tables of all shards as one."""
+    return {name: np.concatenate([edges[name] for edges in shards]) for name in COLUMNS}
 
 
 def kept(edges, keep):
@@ -36,12 +36,12 @@ def kept(edges, keep):
     return {name: values[keep] for name, values in edges.items()}
 
 
-def assert_equal_columns(found, expected):
+def assert_equal_columns(actual, expected):
     """The same columns in the same order, of the documented dtypes, equal bit for bit but for NaN."""
-    assert list(found) == list(COLUMNS)
+    assert list(actual) == list(COLUMNS)
     for name, dtype in COLUMNS.items():
-        assert found[name].dtype == dtype, name
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        assert actual[name].dtype == dtype, name
+        np.testing.assert_array_equal(actual[name], expected[name], err_msg=name)
 
 
 def shards_of(rows, seed):

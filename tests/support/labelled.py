@@ -1,4 +1,4 @@
-"""A labelled set on a run whose neighbors have been searched, for tests of what training makes of it."""
+"""A small labelled set and a finished run of it, for tests of training."""
 
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,36 @@ def labels() -> list[str | None]:
 
 
 def written(folder: Path, label: Any = None, width: int = 16, order: Any = None, noise: float = 0.5) -> str:
-    """A Parquet of 120 rows, five noisy ones about each of 24 centers; `order` of the rows in the file."""
+    """Return the path of a Parquet file of 120 rows: five noisy ones about each of 24 centers.
+
+    Parameters
+    ----------
+    folder
+        Where the file lies.
+    label
+        The labels (120,); none means `labels()`.
+    width
+        Coordinates per vector.
+    order
+        Row of the set at every place of the file.
+    noise
+        Length of the noise. More noise makes identities overlap.
+    """
     vectors = unit_rows(ROWS // 5, width, 0).repeat(5, axis=0) + noise * unit_rows(ROWS, width, 1)
     place = np.arange(ROWS) if order is None else order
-    told = labels() if label is None else label
+    values = labels() if label is None else label
     columns = {
         "id": pa.array(place),
         "embedding": pa.array(list(vectors[place]), pa.list_(pa.float32())),
-        "label": pa.array([told[at] for at in place]),
+        "label": pa.array([values[row] for row in place]),
     }
     pq.write_table(pa.table(columns), folder / "rows.parquet")
     return str(folder / "rows.parquet")
 
 
-def opened(folder: Path, seed: int = 0, folds: int = 3, recipe: str = "fc-es", **made: Any) -> LabelledSet:
-    """The labelled set of a finished run in `folder`."""
+def opened(folder: Path, seed: int = 0, folds: int = 3, recipe: str = "fc-es", **options: Any) -> LabelledSet:
+    """Return the labelled set of a finished run in `folder`; `options` are those of `written`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = load_config(recipe, {"knn": {"k": K}}, "test")
-    pipeline.cluster(written(folder, **made), str(folder / "run"), config, Execution("local", shards=2))
+    pipeline.cluster(written(folder, **options), str(folder / "run"), config, Execution("local", shards=2))
     return open_set(pipeline.open_run(str(folder / "run")), "label", seed, folds)

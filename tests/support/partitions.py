@@ -11,8 +11,8 @@ from raycluster.stages import communities
 
 def bcubed_f(truth: Any, neighbor: Int32, similarity: Float32, threshold: float) -> float:
     """BCubed F of `cosine` at a threshold, by the solver that is quick on many edges."""
-    found = threshold_edges(0, len(neighbor), neighbor, similarity, threshold)
-    graph = {name: found[name] for name in ("source", "target", "weight")}
+    edges = threshold_edges(0, len(neighbor), neighbor, similarity, threshold)
+    graph = {name: edges[name] for name in ("source", "target", "weight")}
     config = load_config("cosine", {"communities": {"engine": "native"}}).communities
     cluster = communities.partition(**graph, rows=len(neighbor), config=config, directed=False).communities
     return float(metrics.bcubed(metrics.Contingency.of(truth, cluster)).f)

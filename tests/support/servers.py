@@ -1,4 +1,4 @@
-"""Real servers for tests, on free loopback ports and surely stopped: an S3 store, a flaky proxy, a Ray cluster."""
+"""Real servers for tests, on free loopback ports and always stopped: an S3 store, a flaky proxy, a Ray cluster."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def seaweed_s3(tmp_path: Path, bucket: str = "raycluster-test") -> Iterator[S3Se
 
 @dataclass
 class FlakyProxy:
-    """A running proxy: ``rates`` may be changed while it serves, ``counts`` says what became of the requests."""
+    """A running proxy: ``rates`` may be changed while it serves, ``counts`` holds what became of the requests."""
 
     endpoint_url: str
     rates: dict[str, float]
@@ -112,7 +112,7 @@ def flaky_proxy(
     """An HTTP proxy that hurts a seeded share of requests and forwards the rest with all headers unchanged.
 
     ``slow_down`` answers 503; ``reset`` drops the connection before forwarding; ``lost_reply`` forwards and then drops
-    it, so a write happened that the client cannot know of; ``delay`` waits ``delay_s`` and forwards.
+    it, so a write happened that the client cannot see; ``delay`` waits ``delay_s`` and forwards.
     """
     target = urlsplit(target_endpoint).netloc
     rng, lock = random.Random(seed), threading.Lock()
@@ -250,10 +250,10 @@ def _clean_environment() -> dict[str, str]:
 
 def _program(name: str) -> str:
     """Path of a program installed with this interpreter."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{sysconfig.get_path('scripts')}")
-    if found is None:
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{sysconfig.get_path('scripts')}")
+    if path is None:
         raise FileNotFoundError(f"{name} is not installed with {sys.executable}; install the dev extra")
-    return found
+    return path
 
 
 @contextmanager

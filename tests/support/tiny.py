@@ -1,4 +1,4 @@
-"""Runs with a model for tests: networks before any training in a model folder, and 150 rows for them to judge."""
+"""Runs with a model for tests: a model folder of networks before any training, and 150 rows for them to score."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +37,10 @@ def rows() -> Any:
 
 
 def run(folder: Path, recipe: str, shards: int = 1, *, name: str = "run", **keys: Any) -> StoredTables:
-    """Cluster the 150 rows by a recipe to `folder`/`name`; `keys` are laid over it, knn.k is 12 unless given."""
+    """Return the tables of the 150 rows clustered by a recipe in `folder`/`name`.
+
+    `keys` are laid over the recipe; `knn.k` is 12 unless they set it.
+    """
     source = folder / "rows.parquet"
     if not source.exists():
         columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(rows()), pa.list_(pa.float32()))}
@@ -62,17 +65,29 @@ def model(
     recipe: str = "sdt-row",
     hop2: int = 5,
     width: int = 16,
-    **known: Any,
+    **values: Any,
 ) -> Card:
-    """Write a model for `recipe` with an adaptive filter and, unless `form` is none, a predictor; returns its card.
+    """Return the card of a model that is written for `recipe`: an adaptive filter and a predictor.
 
-    The forms `linkage` and `distance` are of so many `hop2` neighbors and inner `width`; they and `relative` have no mask.
-    `known` are other values of the card.
+    Parameters
+    ----------
+    url
+        The model folder.
+    form
+        Form of the predictor; none leaves it out.
+    mask
+        The attention's mask; the forms `linkage`, `distance` and `relative` have none.
+    recipe
+        The recipe that the card names.
+    hop2, width
+        Neighbors that a `linkage` or `distance` compares, and the width of its encoder.
+    **values
+        Other values of the card.
     """
     if form in ("linkage", "distance"):
         encoder = EncoderConfig(**{**SIZE, "width": width}, norm="after")
         predictor = PredictorConfig(form=form, tokens="embedding", hop2=hop2, encoder=encoder)
-        known = {"embedding_width": WIDTH, **known}
+        values = {"embedding_width": WIDTH, **values}
     elif form == "relative":
         predictor = PredictorConfig(form=form, tokens="gram", encoder=EncoderConfig(**SIZE))
     else:
@@ -83,9 +98,9 @@ def model(
         predictor=predictor,
     )
     empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}
-    known = {"embedding_width": None, "data": [], "thresholds": {}, "versions": {}, **empty, **known}
+    values = {"embedding_width": None, "data": [], "thresholds": {}, "versions": {}, **empty, **values}
     config = asdict(load_config(recipe, {"knn": {"k": K}}, "test"))
-    card = Card(recipe=recipe, config=config, training=training, k=K, **known)
+    card = Card(recipe=recipe, config=config, training=training, k=K, **values)
     return folder.save(str(url), card, {name: _weights(name, card) for name in _networks(form)})
 
 
@@ -111,13 +126,13 @@ def _weights(name: Literal["filter", "predictor"], card: Card) -> dict[str, torc
 
 
 def _on_the_rows(network: RelativePredictor) -> torch.Tensor:
-    """Logits of the 150 rows: what a scale tells of the set shifts them, and of no other set as of this."""
+    """Logits of the 150 rows. The statistics of the set shift them, so random vectors would not do."""
     vectors = rows()
     neighbor, similarity = exact_top_k(vectors, np.arange(ROWS, dtype=np.int32), vectors, K)
     scales = network.statistics_tensor([SetStatistics.measure(neighbor, similarity, vectors)], torch.device("cpu"))
     back, profile = NeighborProfiles(neighbor, similarity).gather(np.arange(ROWS), K)
-    given = (torch.from_numpy(vectors[neighbor]), torch.ones(ROWS, K).bool(), torch.from_numpy(back))
-    return network(*given, torch.from_numpy(profile), scales, torch.zeros(ROWS, dtype=torch.int64))[:, 1:]
+    context = (torch.from_numpy(vectors[neighbor]), torch.ones(ROWS, K).bool(), torch.from_numpy(back))
+    return network(*context, torch.from_numpy(profile), scales, torch.zeros(ROWS, dtype=torch.int64))[:, 1:]
 
 
 def _logits(network: Any, vectors: torch.Tensor) -> torch.Tensor:
