@@ -80,8 +80,8 @@ GOOD = ("--input", "a", "--output", "b")
             (*GOOD, "--knn.index", "hnsw"),
             "invalid choice 'hnsw' for argument '--knn.index'; expected one of ('auto', 'exact', 'ivf').",
         ),
-        ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: it takes a number from -1 to 1, or null."),
-        ((*GOOD, "--shards", "0"), "--shards is 0: it takes a whole number of at least 1, or null."),
+        ((*GOOD, "--edges.threshold", "3"), "edges.threshold is 3.0: it takes a number from -1 to 1, or None."),
+        ((*GOOD, "--shards", "0"), "--shards is 0: it takes a whole number of at least 1, or None."),
     ],
 )
 def test_a_wrong_command_line_gets_one_short_sentence(
@@ -192,7 +192,7 @@ def test_a_model_in_the_file_that_is_no_text_is_refused(monkeypatch: pytest.Monk
     path.write_text("model: 3\n")
     with pytest.raises(ConfigError) as caught:
         settings_of(monkeypatch, "--config", str(path))
-    assert str(caught.value) == f"{path} sets 'model' to 3; it takes text, or null."
+    assert str(caught.value) == f"{path} sets 'model' to 3; it takes text, or None."
 
 
 def test_a_file_with_a_training_section_serves_the_main_job_too(

@@ -33,9 +33,12 @@ def converted(value: Any, kind: Any) -> Any:
     """Return a value as the annotated type `kind`.
 
     A whole number fits a float, a list fits a tuple, and numbers of numpy are numbers. NaN and infinity fit nothing.
+    Where None fits, the word does as well: YAML writes it as null, people as none.
     Raises UnfitValueError for what does not fit.
     """
     plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str) and plain in ("none", "None") and types.NoneType in _alternatives(kind):
+        return None
     try:
         result = msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -46,9 +49,9 @@ def converted(value: Any, kind: Any) -> Any:
 
 
 def expected(kind: Any) -> str:
-    """Return in words what fits an annotated type: "a number from 0 to 1, or null"."""
+    """Return in words what fits an annotated type: "a number from 0 to 1, or None"."""
     choices = [_expected(choice) for choice in _alternatives(kind) if choice is not types.NoneType]
-    return " or ".join(choices) + (", or null" if types.NoneType in _alternatives(kind) else "")
+    return " or ".join(choices) + (", or None" if types.NoneType in _alternatives(kind) else "")
 
 
 def _expected(kind: Any) -> str:

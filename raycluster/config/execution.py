@@ -16,10 +16,10 @@ class Execution(Section):
     """Where tasks run: in this process (`local`) or on Ray. `auto` is local for one shard where no cluster address is set,
     and Ray otherwise."""
     shards: Count | None = None
-    """Row shards, from 1 up; null is one per 256 MiB of vectors. Raising it makes tasks smaller, and more run at once. A run
+    """Row shards, from 1 up; None is one per 256 MiB of vectors. Raising it makes tasks smaller, and more run at once. A run
     folder keeps the number that it started with."""
     workers: Count | None = None
-    """Most worker processes, from 1 up; null is one per shard, as far as the cluster has room."""
+    """Most worker processes, from 1 up; None is one per shard, as far as the cluster has room."""
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"
     """Whether workers of stages that can use a GPU wait for one. `auto`: if the cluster has any when they start."""
     replan: bool = False

@@ -184,7 +184,7 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
     for key, value in values.items():
         name = _plain(key)
         if name not in keys:
-            hint = _elsewhere(name) or nearest(name, list(keys), prefix)
+            hint = _hint(name, list(keys), prefix)
             raise ConfigError(f"{origin} sets '{prefix}{key}', which is no key{hint}.")
         if dataclasses.is_dataclass(keys[name]):
             if not isinstance(value, dict):
@@ -198,10 +198,27 @@ def apply(config: AnySection, values: dict[str, Any], origin: str, prefix: str =
     return dataclasses.replace(config, **changes)
 
 
-def _elsewhere(name: str) -> str:
-    """Return a suggestion of the only section that has a key, empty if there is none."""
+def _hint(name: str, names: list[str], prefix: str) -> str:
+    """Return the end of a sentence about an unknown key.
+
+    Parameters
+    ----------
+    name
+        The unknown key.
+    names
+        The keys of its section.
+    prefix
+        What leads to them.
+
+    Returns
+    -------
+    str
+        The only section that has the key, or the nearest key of this section.
+    """
+    if f"{prefix}{name}" == "base":
+        return "; a file with a base is a recipe: give it as --recipe"
     keys = [key for key in (*_dotted(Config, ""), *_dotted(TrainingConfig, "training.")) if key.endswith(f".{name}")]
-    return f"; did you mean '{keys[0]}'" if len(keys) == 1 else ""
+    return f"; did you mean '{keys[0]}'" if len(keys) == 1 else nearest(name, names, prefix)
 
 
 def _dotted(section: type, prefix: str) -> Iterator[str]:

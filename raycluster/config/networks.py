@@ -33,7 +33,7 @@ class EncoderConfig(Section):
     """Attention heads, from 1 up. S1 has 8."""
     width: Count | None = None
     """Width inside the encoder, to which tokens are projected: a multiple of the number of heads, or of twice that with
-    differential attention. Null keeps the width of the tokens, as in S1. Raising it fits more and is slower."""
+    differential attention. None keeps the width of the tokens, as in S1. Raising it fits more and is slower."""
     hidden: Count = 1024
     """Width of the feed-forward layer, from 1 up; 1024 in S1. Raising it fits more and is slower."""
     dropout: BelowOne = 0.1

@@ -53,10 +53,10 @@ class KnnConfig(Section):
     storage: Literal["float32", "float16"] = "float32"
     """Precision of the vectors during the search. `float16` halves their memory and moves a similarity by up to 0.001."""
     lists: Count | None = None
-    """Number of inverted lists of `ivf`, from 1 up; null is 8 times the square root of the number of rows. Raising it costs
+    """Number of inverted lists of `ivf`, from 1 up; None is 8 times the square root of the number of rows. Raising it costs
     more in training and comparison with centroids, and a row reads fewer vectors."""
     probes: Count | None = None
-    """Inverted lists read per row, from 1 up; null derives them from `recall`. Raising it raises recall, and time in
+    """Inverted lists read per row, from 1 up; None derives them from `recall`. Raising it raises recall, and time in
     proportion."""
     seed: Annotated[int, Meta(ge=0)] = 0
     """Seed, from 0 up, of the rows that inverted lists are trained on and that recall is measured on."""
@@ -121,10 +121,10 @@ class DensityConfig(Section):
     """What P is made from: the `cosine`, cut at 0, or the edge `probability` of edges.transform. `auto` is the learned score
     with relations.score all, else the cosine."""
     nearest: Annotated[int, Meta(ge=2)] | None = None
-    """Ranks of a neighbor list that density is spread over, from 2 to knn.k, the row itself included; null is all. Raising
+    """Ranks of a neighbor list that density is spread over, from 2 to knn.k, the row itself included; None is all. Raising
     it spreads density farther."""
     sigma: Sharpness | None = 0.5
-    """Temperature of P, from 0.001 up: P is softmax(-(1 - s) / sigma), as in S2's published code. Null divides similarities
+    """Temperature of P, from 0.001 up: P is softmax(-(1 - s) / sigma), as in S2's published code. None divides similarities
     by their sum, as printed and as edge probabilities always are. Raising it lets far neighbors count more."""
     steps: Annotated[int, Meta(ge=1)] = 100
     """Most steps of diffusion, from 1 up. Raising it matters only where diffusion had not converged. 1, with nearest 20, is
@@ -141,15 +141,15 @@ class EdgesConfig(Section):
     """`threshold` on similarity or on the learned `score`, undirected; `early-stop`: FC-ES walk on NEP, directed (S1);
     `gap`: cut at the first outlying gap (FaceMap); `density-peaks`: every row to its closest denser neighbor (S2)."""
     threshold: Annotated[float, Meta(ge=-1, le=1)] | None = None
-    """Lowest cosine of an edge under rule threshold, -1 to 1; null picks it from the data. Raising it splits more."""
+    """Lowest cosine of an edge under rule threshold, -1 to 1; None picks it from the data. Raising it splits more."""
     theta: Share | None = 0.22
-    """NEP, 0 to 1, below which the early-stop walk ends; null takes the model's. FC-ES publishes 0.22 for its exponential
+    """NEP, 0 to 1, below which the early-stop walk ends; None takes the model's. FC-ES publishes 0.22 for its exponential
     transform. Raising it splits more."""
     eta: Share | None = None
-    """Lowest learned score of an edge, 0 to 1; null takes the model's, or with `valley` the set's own. Raising it splits
+    """Lowest learned score of an edge, 0 to 1; None takes the model's, or with `valley` the set's own. Raising it splits
     more."""
     valley: bool = False
-    """Whether eta, where it is null, is read from the set: the score between those of one identity and those of two. In a set
+    """Whether eta, where it is None, is read from the set: the score between those of one identity and those of two. In a set
     without such a valley edges must also reach the threshold of similarity that the far ranks suggest."""
     combine: Literal["mean", "geometric", "minimum", "maximum"] = "mean"
     """How rule score combines the scores of a pair's two ends. The minimum keeps fewer edges than the mean; the maximum
@@ -168,11 +168,11 @@ class EdgesConfig(Section):
     distance: Literal["tpdi", "cosine"] = "tpdi"
     """Distance of two rows under rule density-peaks: S2's transition-probability-based distance, or 1 - cosine."""
     sigma: Sharpness | None = 0.05
-    """Temperature of the transition probabilities in tpdi, from 0.001 up, as density.sigma is of the density. Null uses them
+    """Temperature of the transition probabilities in tpdi, from 0.001 up, as density.sigma is of the density. None uses them
     as printed. Raising it splits less."""
     closeness: Share | None = 0.3
     """Closeness, 1 - distance, 0 to 1, that a row and its closest denser neighbor must exceed to be joined. It is 1 less
-    S2's tau of 0.7; null takes the model's. Raising it splits more."""
+    S2's tau of 0.7; None takes the model's. Raising it splits more."""
     reserve: Annotated[float, Meta(ge=0)] = 0.1
     """How far below the limit (threshold, theta, eta or closeness) edges are stored as well, from 0 up. A finished run can
     be evaluated at other limits down to there. Raising it takes more storage; no label changes."""
@@ -201,7 +201,7 @@ class CommunitiesConfig(Section):
     """Whether pieces of identities larger than k are joined. K / 4 rows of every community whose neighbor lists hold
     mostly its own rows are clustered once more as a set of their own."""
     memory_gib: Annotated[float, Meta(gt=0)] | None = None
-    """Memory in GiB that this stage may use, above 0; null is what the machine has free. A run that needs more stops before
+    """Memory in GiB that this stage may use, above 0; None is what the machine has free. A run that needs more stops before
     the stage starts."""
 
 

@@ -47,12 +47,20 @@ def load_yaml(path: str) -> dict[str, Any]:
     return parse_yaml(text, path)
 
 
+def _problem(error: yaml.YAMLError) -> str:
+    """Return what is wrong and where, on one line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return " ".join(str(error).split())
+    return f"{' '.join(problem.split())} in line {mark.line + 1}, column {mark.column + 1}"
+
+
 def parse_yaml(text: str, origin: str) -> dict[str, Any]:
     """Return the mapping in YAML `text`; ConfigErrors name it by `origin`."""
     try:
         values = yaml.load(text, _Loader)  # a subclass of the safe loader
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin} is not valid YAML: {' '.join(str(error).split())}.") from error
+        raise ConfigError(f"{origin} is not valid YAML: {_problem(error)}.") from error
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{origin} must hold a mapping of stage names to keys.")

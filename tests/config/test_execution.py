@@ -13,9 +13,9 @@ from raycluster.errors import ConfigError
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"shards": 0}, "--shards is 0: it takes a whole number of at least 1, or null."),
-        ({"workers": -1}, "--workers is -1: it takes a whole number of at least 1, or null."),
-        ({"workers": 1.5}, "--workers is 1.5: it takes a whole number of at least 1, or null."),
+        ({"shards": 0}, "--shards is 0: it takes a whole number of at least 1, or None."),
+        ({"workers": -1}, "--workers is -1: it takes a whole number of at least 1, or None."),
+        ({"workers": 1.5}, "--workers is 1.5: it takes a whole number of at least 1, or None."),
         ({"executor": "rya"}, "--executor is rya: it takes one of auto, local, ray; did you mean 'ray'."),
         ({"accelerator": "tpu"}, "--accelerator is tpu: it takes one of auto, gpu, cpu; did you mean 'gpu'."),
         ({"replan": "yes"}, "--replan is yes: it takes true or false."),

@@ -300,6 +300,17 @@ def test_a_key_of_another_section_is_suggested_there(overrides: dict[str, Any], 
     assert complaint(overrides=overrides) == f"my.yaml sets '{key}', which is no key; did you mean '{meant}'."
 
 
+def test_a_file_with_a_base_is_a_recipe_and_no_layer() -> None:
+    said = complaint(overrides={"base": "cosine"})
+    assert said == "my.yaml sets 'base', which is no key; a file with a base is a recipe: give it as --recipe."
+
+
+def test_none_is_written_in_any_way(recipe_file: Any) -> None:
+    for word in ("null", "~", "none", "None", ""):
+        config = load_config(recipe_file(f"base: hard-clusters\ndensity:\n  sigma: {word}\nknn:\n  source: {word}\n"))
+        assert (config.density.sigma, config.knn.source) == (None, None)
+
+
 def test_a_key_of_several_sections_is_no_suggestion() -> None:
     assert complaint(overrides={"labels": {"seed": 3}}).startswith(
         "my.yaml sets 'labels.seed', which is no key; there are"
@@ -329,7 +340,7 @@ def test_an_unknown_key_of_a_recipe_names_the_recipe(recipe_file: Any) -> None:
         ("knn", "k", 3.0, "my.yaml sets 'knn.k' to 3.0; it takes a whole number of at least 2."),
         ("knn", "k", True, "my.yaml sets 'knn.k' to True; it takes a whole number of at least 2."),
         ("knn", "k", None, "my.yaml sets 'knn.k' to None; it takes a whole number of at least 2."),
-        ("knn", "lists", "a", "my.yaml sets 'knn.lists' to 'a'; it takes a whole number of at least 1, or null."),
+        ("knn", "lists", "a", "my.yaml sets 'knn.lists' to 'a'; it takes a whole number of at least 1, or None."),
         ("topk", "predict", "yes", "my.yaml sets 'topk.predict' to 'yes'; it takes true or false."),
         (
             "relations",

@@ -31,7 +31,7 @@ def complaint(section: Any, **values: Any) -> str:
         (EncoderConfig(), "heads", 0, "a whole number of at least 1"),
         (EncoderConfig(), "hidden", 0, "a whole number of at least 1"),
         (EncoderConfig(), "mask_step", 0, "a whole number of at least 1"),
-        (EncoderConfig(), "width", 0, "a whole number of at least 1, or null"),
+        (EncoderConfig(), "width", 0, "a whole number of at least 1, or None"),
         (EncoderConfig(), "dropout", 1.0, "a number of at least 0 and below 1"),
         (EncoderConfig(), "lambda_init", 1.0, "a number of at least 0 and below 1"),
         (FitConfig(), "steps", 0, "a whole number of at least 1"),
