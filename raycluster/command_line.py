@@ -72,8 +72,9 @@ def run_job(args_type: type[Args], main: Callable[[Args], Any], default: Callabl
 
     What `main` returns, unless none, is printed to stdout as JSON; everything else, libraries included, goes to stderr.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         args = parse(args_type, default() if default else None)
         with contextlib.redirect_stdout(sys.stderr):

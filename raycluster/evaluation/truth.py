@@ -1,12 +1,15 @@
 """True identities of a labelled data set, read from its Parquet files."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
 from raycluster.stages.stage import row_shards
-from raycluster.storage.parquet_input import input_files, plain_ids, require_columns
+from raycluster.storage.column_types import is_text, plain_ids, require_columns, whole_numbers
+from raycluster.storage.parquet_input import hive_values, input_files
 from raycluster.storage.tables import StoredTables
 
 UNKNOWN = -1
@@ -36,14 +39,13 @@ def read_labels(
     store, names = input_files(source)
     keys: list[pa.Array] = []
     values: list[pa.Array] = []
+    first = 0
     for name in names:
         with store.parquet(name) as file:
-            require_columns(file.schema_arrow, [id_column, label_column], store.name(name))
-            part = file.read(columns=[id_column, label_column])
-        key, value = plain_ids(part[id_column]), plain_ids(part[label_column])
-        if not (pa.types.is_integer(value.type) or value.type in (pa.string(), pa.large_string())):
-            where = f"{store.name(name)}, column '{label_column}'"
-            raise InputError(f"{where} is {value.type}; labels are integers or strings.")
+            rows = file.metadata.num_rows
+            key = _keys(file, id_column, store.name(name), first, id_type)
+            value = _labels(file, label_column, store.name(name), hive_values(name))
+        first += rows
         try:
             keys += key.cast(id_type).chunks
             values += value.cast(pa.large_string()).chunks
@@ -60,3 +62,30 @@ def read_labels(
     if len(twice):
         raise InputError(f"{source}, column '{id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
     return ids, labels
+
+
+def _keys(file: pq.ParquetFile, column: str, name: str, first: int, id_type: pa.DataType) -> pa.ChunkedArray:
+    """Return the ids of a file, or row numbers from `first` on where the run has these and the file has no ids."""
+    if column not in file.schema_arrow.names and column == "id" and pa.types.is_integer(id_type):
+        return pa.chunked_array([np.arange(first, first + file.metadata.num_rows)])
+    require_columns(file.schema_arrow, [column], name)
+    return plain_ids(file.read(columns=[column])[column])
+
+
+def _labels(file: pq.ParquetFile, column: str, name: str, partition: dict[str, str]) -> pa.ChunkedArray:
+    """Return the labels of a file: a column of integers or strings, or the value that its folder's name holds."""
+    if column not in file.schema_arrow.names and column in partition:
+        return pa.chunked_array([pa.repeat(partition[column], file.metadata.num_rows)])
+    require_columns(file.schema_arrow, [column], name)
+    labels = whole_numbers(plain_ids(file.read(columns=[column])[column]))
+    if not (pa.types.is_integer(labels.type) or is_text(labels.type) or pa.types.is_null(labels.type)):
+        raise InputError(f"{name}, column '{column}' is {labels.type}; labels are integers or strings.")
+    return labels
+
+
+def require_labels(url: str, column: str) -> None:
+    """Raise InputError where a file of the input at `url` has no usable label column; reads no more than one column."""
+    store, names = input_files(url)
+    for name in names:
+        with store.parquet(name) as file:
+            _labels(file, column, store.name(name), hive_values(name))

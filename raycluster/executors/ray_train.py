@@ -82,7 +82,7 @@ def fit_on_ray(
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         raise _sentence(error, name) from None
     finally:
-        store.delete(f"{FOLDER}/{unique}")
+        store.delete_below(f"{FOLDER}/{unique}")
 
 
 class _Trainer(ray.train.torch.TorchTrainer):

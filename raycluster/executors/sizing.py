@@ -9,8 +9,9 @@ OBJECT_STORE_BYTES = 2**28
 
 
 def own_threads() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the processors that this process may use; those of the machine where the system has no such limit."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def uses_ray(shards: int, execution: Execution) -> bool:

@@ -5,11 +5,11 @@ Tied rows become one node, and links between what must be apart go.
 Shapes: N rows, E links; the number of a node is the lowest of its rows, so that nothing is numbered anew.
 """
 
-import numba
 import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32
 from raycluster.identities.rules import Rules
+from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities, conflict

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from raycluster.arrays import Array, Bool, Int32, Int64
+from raycluster.kernels import numba
 
 ROWS_PER_CALL = 2**16
 """Rows hashed at once, 65,536: 64 MB at a width of 256 in float32. Results do not depend on it."""

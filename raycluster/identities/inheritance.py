@@ -14,10 +14,10 @@ Shapes: N rows of today, C clusters numbered by their lowest row, I old ids.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from raycluster.arrays import Bool, Int32, Int64
+from raycluster.kernels import numba
 
 NO_ID = -1
 """In place of an id: the row is new, or was alone."""

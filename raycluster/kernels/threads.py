@@ -1,9 +1,26 @@
-"""How many threads the parallel kernels use."""
+"""How many threads the parallel kernels use.
 
+numba's own pool serves one Python thread at a time, so a lock lets kernels of other threads wait. It survives a fork.
+"""
+
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numba
+
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Make a new lock in a forked child: the old one may be held by a thread that the child does not have."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager
@@ -13,10 +30,11 @@ def at_most(threads: int | None) -> Iterator[int]:
     `threads` above what the process has, or None, leaves the number as it is. The number from before comes back at the end,
     also after an exception.
     """
-    before = numba.get_num_threads()
-    count = min(threads or before, before)
-    numba.set_num_threads(count)
-    try:
-        yield count
-    finally:
-        numba.set_num_threads(before)
+    with _lock:
+        before = numba.get_num_threads()
+        count = min(threads or before, before)
+        numba.set_num_threads(count)
+        try:
+            yield count
+        finally:
+            numba.set_num_threads(before)

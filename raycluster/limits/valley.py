@@ -9,11 +9,11 @@ join: one wrong pair merges two small identities, and large ones have more pairs
 
 import math
 
-import numba
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from raycluster.arrays import Float32, Float64, Int32
+from raycluster.kernels import numba
 from raycluster.kernels.edge_rules import COMBINE, Combine, combined, rank_of
 from raycluster.limits.far_ranks import MAX_ROWS
 

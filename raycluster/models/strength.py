@@ -11,12 +11,12 @@ Shapes: N rows of the set, R rows of a block, M rows with features, K neighbors 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
 from raycluster.arrays import Float32, Float64, Int32, Int64
+from raycluster.kernels import numba
 
 FEATURES = ("row", "pairs", "inside", "alone")
 """Evidence of a row and, the last three, of its set. A model has a weight for each, and `intercept`."""

@@ -5,8 +5,10 @@ rows, ties and labels. The order follows from the id column alone.
 """
 
 import io
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +24,26 @@ from raycluster.errors import ConfigError, InputError
 from raycluster.stages import STAGES
 from raycluster.stages.ingest import ranks_path
 from raycluster.stages.knn import require_rows, with_index
+from raycluster.storage.column_types import common_id_type, id_type_of, plain_ids, require_columns
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import check_columns, plain_ids, refuse_null_ids, vector_width
-from raycluster.storage.records import LAYOUT, InputDescription, Piece, Plan, PlannedInput, encode
+from raycluster.storage.parquet_input import left_out_line, refuse_null_ids, vector_width
+from raycluster.storage.records import LAYOUT, InputDescription, Piece, Plan, PlannedInput, decode, encode
 from raycluster.storage.run_folder import RunFolder, read_plan
+from raycluster.storage.vector_columns import VectorSource
 
 SHARD_BYTES = 2**28
 """Vectors of one row shard, as float32. Larger shards need more memory per worker, smaller ones more requests."""
-PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "labels")
-"""What a finished run shows to readers."""
+PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet")
+"""What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
+OWN_BEFORE_PLAN = re.compile(
+    r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|plan\.json\.[0-9a-f]{32}\.tmp"
+)
+"""What a start that was killed before it stored its plan leaves in a folder."""
+OWN_OF_STAGE = re.compile(
+    r"stages/[a-z_]+/(ranks-)?[0-9a-f]{12}/"
+    r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|[a-z_]+\.npy|attempts/[0-9a-z-]+/[0-9a-f]{8})"
+)
+"""Names that stages of a run give to their objects."""
 Say = Callable[[str], None]
 
 
@@ -39,7 +52,7 @@ def stage_folders(plan: Plan, config: Config) -> dict[str, str]:
 
     A fingerprint covers the input and its shards, the stage's settings and revision, and the fingerprints of what it reads.
     """
-    base = fingerprint(plan.input, plan.shards)
+    base = fingerprint(plan.input.identity, plan.shards)
     prints: dict[str, str] = {}
     for stage in STAGES:
         if stage.is_wanted(config):
@@ -56,23 +69,47 @@ def begin(
     Raises ConfigError where the folder belongs to another input, or to another configuration and `replan` is false.
     """
     store = Store(url)
+    if (line := left_out_line(described)) is not None:
+        say(line)
     if store.get("plan.json") is not None:
-        plan = read_plan(store)
-        if plan.input.described != described:
-            raise ConfigError(f"The run folder {url} was made from another input; choose another --output.")
-        config = with_index(config, plan.input.rows)
-        if changed := differences(plan.config, asdict(config)):
-            _replan(store, plan, config, changed, replan)
-        return RunFolder(url, stage_folders), False
-    if store.get("MANIFEST.json") is not None or store.files("labels"):
-        raise ConfigError(f"The folder {url} holds results without a plan; choose an empty --output.")
+        return _go_on(store, described, config, replan), False
+    _require_unused(store)
     plan, ranks = make_plan(config, described, shards)
+    if plan.input.numbered:
+        say(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")
     say(f"{plan.input.rows:,} rows of width {plan.input.width} in {plan.shards} shards")
     for piece, rank in enumerate(ranks):
         store.put(ranks_path(plan, config, piece), _encode_ranks(rank))
     if not store.create("plan.json", encode(plan)):
         return begin(url, described, config, shards, replan, say)
     return RunFolder(url, stage_folders, plan), True
+
+
+def _go_on(store: Store, described: InputDescription, config: Config, replan: bool) -> RunFolder:
+    """Return the run that a folder holds. The same files at another place are the same input, read from there."""
+    plan = read_plan(store)
+    if plan.input.files != described.files:
+        raise ConfigError(f"The run folder {store.url} was made from another input; choose another --output.")
+    if plan.input.url != described.url:
+        plan = replace(plan, input=replace(plan.input, url=described.url))
+        store.put("plan.json", encode(plan))
+    config = with_index(config, plan.input.rows)
+    if changed := differences(plan.config, asdict(config)):
+        _replan(store, plan, config, changed, replan)
+    return RunFolder(store.url, stage_folders)
+
+
+def _require_unused(store: Store) -> None:
+    """Raise ConfigError where a folder without a plan holds anything but what a start of ours leaves before its plan."""
+    if store.is_file():
+        raise ConfigError(f"The output {store.url} is a file; choose a folder.")
+    foreign = [name for name in store.files() if not OWN_BEFORE_PLAN.fullmatch(name)]
+    if "MANIFEST.json" in foreign:
+        raise ConfigError(f"The folder {store.url} holds results without a plan; choose an empty --output.")
+    if foreign:
+        raise ConfigError(
+            f"The folder {store.url} is not empty and holds no run (it has {foreign[0]}); choose an empty --output."
+        )
 
 
 def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_allowed: bool) -> None:
@@ -86,9 +123,26 @@ def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_all
             f"The run folder {store.url} was made with another configuration ({', '.join(changed)}); {advice}."
         )
     require_rows(config.knn, plan.input.rows, plan.input.url)
-    for published in PUBLISHED:
-        store.delete(published)
+    take_back(store)
     store.put("plan.json", encode({**asdict(plan), "config": asdict(config)}))
+
+
+def take_back(store: Store) -> None:
+    """Remove what a run has published: the manifest first, then what it names. Anything else in the folder stays."""
+    data = store.get("MANIFEST.json")
+    parts = [] if data is None else decode(data, dict[str, Any], store.name("MANIFEST.json"))["labels"]
+    for name in (*PUBLISHED, *(part["path"] for part in parts)):
+        store.delete(name)
+    store.remove_empty_folders("labels")
+
+
+def remove_unused(folder: RunFolder) -> None:
+    """Remove a run that was refused before it found anything: its plan and the objects of its stages, by their names."""
+    folder.store.delete("plan.json")
+    for name in folder.store.files("stages"):
+        if OWN_OF_STAGE.fullmatch(name):
+            folder.store.delete(name)
+    folder.store.remove_empty_folders("stages")
 
 
 def make_plan(config: Config, described: InputDescription, shards: int | None) -> tuple[Plan, list[Int64]]:
@@ -97,33 +151,70 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
     Raises InputError for missing columns, columns of unusable types, ids that are null or occur twice, and no rows.
     """
     store = Store(described.url)
+    names = [store.name(file.path) for file in described.files]
     pieces: list[Piece] = []
     ids: list[pa.ChunkedArray] = []
-    width = 0
+    width, rows = 0, 0
+    numbered = _is_numbered(store, described, config)
     for number, file in enumerate(described.files):
-        name = store.name(file.path)
         with store.parquet(file.path) as opened:
-            check_columns(opened.schema_arrow, config, name)
-            column = plain_ids(opened.read(columns=[config.id_column])[config.id_column])
-            if ids and column.type != ids[0].type:
-                raise InputError(
-                    f"{name}, column '{config.id_column}' is {column.type}, but in "
-                    f"{store.name(described.files[0].path)} it is {ids[0].type}."
-                )
-            refuse_null_ids(column, config.id_column, name)
-            width = width or vector_width(opened, config.embedding_column, name)
-            ids.append(column)
-            pieces += _pieces(opened.metadata, number, max(1, SHARD_BYTES // (4 * max(width, 1))))
-    rows = sum(piece.rows for piece in pieces)
+            source = VectorSource.of(opened.schema_arrow, config.embedding_column, names[number])
+            ids.append(_ids(opened, config.id_column, names[number], rows if numbered else None))
+            width = width or vector_width(opened, source)
+            pieces += _pieces(opened.metadata, number, rows, max(1, SHARD_BYTES // (4 * max(width, 1))))
+            rows += opened.metadata.num_rows
     if rows == 0:
         raise InputError(f"The input {described.url} has no rows.")
     if width == 0:
         raise InputError(f"The input {described.url}, column '{config.embedding_column}' holds only nulls.")
-    names = [store.name(file.path) for file in described.files]
+    ids, kind = _widened(ids, config.id_column, names)
     ranks = _ranks(ids, pieces, config.id_column, names)
-    planned = PlannedInput(described.url, described.files, str(ids[0].type), width, rows)
+    planned = PlannedInput(
+        described.url, described.files, str(kind), width, rows, left_out=described.left_out, numbered=numbered
+    )
     resolved = asdict(with_index(config, rows))
     return Plan(LAYOUT, __version__, resolved, planned, pieces, row_shards(rows, width, shards)), ranks
+
+
+def _is_numbered(store: Store, described: InputDescription, config: Config) -> bool:
+    """Whether ids are row numbers: no option names an id column, and no file has the usual one."""
+    if config.id_column != Config().id_column:
+        return False
+    for file in described.files:
+        with store.parquet(file.path) as opened:
+            if config.id_column in opened.schema_arrow.names:
+                return False
+    return True
+
+
+def _ids(file: pq.ParquetFile, column: str, name: str, first: int | None) -> pa.ChunkedArray:
+    """Return the ids of a file: its column, or row numbers from `first` on."""
+    if first is not None:
+        return pa.chunked_array([np.arange(first, first + file.metadata.num_rows)])
+    require_columns(file.schema_arrow, [column], name)
+    id_type_of(file.schema_arrow.field(column).type, f"{name}, column '{column}'")
+    ids = plain_ids(file.read(columns=[column])[column])
+    refuse_null_ids(ids, column, name)
+    return ids
+
+
+def _widened(
+    ids: list[pa.ChunkedArray], column: str, names: Sequence[str]
+) -> tuple[list[pa.ChunkedArray], pa.DataType]:
+    """Return all ids in one type that holds those of every file. Raises InputError where there is none."""
+    kind, first = None, 0
+    for number, part in enumerate(ids):
+        if len(part) == 0:
+            continue
+        common = part.type if kind is None else common_id_type(kind, part.type)
+        if common is None:
+            raise InputError(
+                f"{names[number]}, column '{column}' is {part.type}, but in {names[first]} it is {ids[first].type}."
+            )
+        first = number if kind is None else first
+        kind = common
+    assert kind is not None, "an input without rows is refused before"
+    return [part.cast(kind) if len(part) else pa.chunked_array([], kind) for part in ids], kind
 
 
 def row_shards(rows: int, width: int, shards: int | None) -> int:
@@ -131,7 +222,7 @@ def row_shards(rows: int, width: int, shards: int | None) -> int:
     return min(shards or -(-rows * width * 4 // SHARD_BYTES), rows)
 
 
-def _pieces(metadata: pq.FileMetaData, file: int, rows_per_piece: int) -> list[Piece]:
+def _pieces(metadata: pq.FileMetaData, file: int, offset: int, rows_per_piece: int) -> list[Piece]:
     """Return runs of row groups of about `rows_per_piece` rows."""
     pieces: list[Piece] = []
     first_row = 0
@@ -139,9 +230,9 @@ def _pieces(metadata: pq.FileMetaData, file: int, rows_per_piece: int) -> list[P
         rows = metadata.row_group(group).num_rows
         if pieces and pieces[-1].rows + rows <= rows_per_piece:
             last = pieces[-1]
-            pieces[-1] = Piece(file, [*last.groups, group], last.first_row, last.rows + rows)
+            pieces[-1] = Piece(file, [*last.groups, group], last.first_row, last.rows + rows, last.offset)
         elif rows:
-            pieces.append(Piece(file, [group], first_row, rows))
+            pieces.append(Piece(file, [group], first_row, rows, offset + first_row))
         first_row += rows
     return pieces
 

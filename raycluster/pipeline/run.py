@@ -19,7 +19,7 @@ from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import own_threads, uses_ray
 from raycluster.executors.worker import TaskResult, run_inline
 from raycluster.models.requirements import with_model
-from raycluster.pipeline.plan import begin, stage_folders
+from raycluster.pipeline.plan import begin, remove_unused, stage_folders
 from raycluster.pipeline.publish import publish
 from raycluster.stages import STAGES
 from raycluster.stages.knn import with_index
@@ -27,6 +27,7 @@ from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Stage
 from raycluster.storage import node_cache
 from raycluster.storage.parquet_input import describe_input
+from raycluster.storage.places import is_inside
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.tables import ArrayTables, Facts, StoredTables, Tables, Task
 
@@ -58,15 +59,14 @@ def opened(
     A mistake in the input that shows before neighbors are searched leaves the folder as it was.
     """
     described = describe_input(input_url)
-    if f"{output_url.rstrip('/')}/".startswith(f"{input_url.rstrip('/')}/"):
+    if is_inside(output_url, input_url):
         raise ConfigError(f"The run folder {output_url} lies in the input {input_url}, which it would change.")
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
     try:
         yield StoredTables(folder, own_threads(), cluster_rows)
     except InputError:
         if is_new and not folder.finished("knn"):
-            folder.store.delete("plan.json")
-            folder.store.delete("stages")
+            remove_unused(folder)
         raise
     finally:
         node_cache.remove(folder)

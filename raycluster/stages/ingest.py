@@ -17,11 +17,13 @@ from raycluster.errors import InputError, StorageError
 from raycluster.kernels.unit_rows import GOOD, NULL, REASONS, normalize
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
+from raycluster.storage.column_types import plain_ids
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import BATCH_ROWS, plain_ids, read_vectors
+from raycluster.storage.parquet_input import BATCH_ROWS
 from raycluster.storage.records import Plan
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.tables import Columns, Output, StoredTables, Tables, Task
+from raycluster.storage.vector_columns import VectorSource, read_vectors
 
 
 def vectors_of(tables: Tables) -> Vectors:
@@ -63,11 +65,12 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
     ids: list[pa.Array] = []
     vectors: list[Float32] = []
     reasons: list[Int8] = []
-    row = piece.first_row
+    row, id_type = piece.first_row, pa.type_for_alias(plan.input.id_type)
     with store.parquet(name) as file:
-        columns = [config.id_column, config.embedding_column]
+        source = VectorSource.of(file.schema_arrow, config.embedding_column, store.name(name))
+        columns = source.columns if plan.input.numbered else [config.id_column, *source.columns]
         for batch in file.iter_batches(BATCH_ROWS, row_groups=piece.groups, columns=columns):
-            values, null = read_vectors(batch.column(config.embedding_column), width, where, row)
+            values, null = read_vectors(source.lists(batch), width, where, row)
             unit, reason = normalize(values)
             reason[null] = NULL
             bad = np.flatnonzero(reason)
@@ -76,11 +79,15 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
                     f"{where}, row {row + bad[0]}: the vector holds {REASONS[reason[bad[0]]]}; "
                     "--embeddings.on-bad-row drop leaves such rows out."
                 )
-            ids += plain_ids(pa.chunked_array([batch.column(config.id_column)])).chunks
+            if plan.input.numbered:
+                first = piece.offset + row - piece.first_row
+                ids.append(pa.array(np.arange(first, first + batch.num_rows)))
+            else:
+                ids += plain_ids(pa.chunked_array([batch.column(config.id_column)])).cast(id_type).chunks
             vectors.append(unit)
             reasons.append(reason)
             row += batch.num_rows
-    return pa.chunked_array(ids), np.concatenate(vectors), np.concatenate(reasons)
+    return pa.chunked_array(ids, id_type), np.concatenate(vectors), np.concatenate(reasons)
 
 
 def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32, reason: Int8) -> Output:
@@ -126,7 +133,7 @@ def rows_per_shard(plan: Plan) -> int:
 
 def ranks_path(plan: Plan, config: Config, piece: int) -> str:
     """Return where the ranks of a piece's rows are stored. It does not depend on what happens to bad rows."""
-    return f"stages/ingest/ranks-{fingerprint(plan.input, config.id_column)}/{piece:05d}.npy"
+    return f"stages/ingest/ranks-{fingerprint(plan.input.identity, config.id_column)}/{piece:05d}.npy"
 
 
 def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001

@@ -11,13 +11,13 @@ Shapes: N rows, K neighbors per row, M sampled rows.
 from collections.abc import Callable
 from dataclasses import replace
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
+from raycluster.kernels import numba
 from raycluster.stages.communities import communities_of, numbered_by_first_row
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task

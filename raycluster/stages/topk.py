@@ -19,7 +19,8 @@ from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.parquet_input import input_files, plain_ids
+from raycluster.storage.column_types import plain_ids
+from raycluster.storage.parquet_input import input_files
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
 Counts = Callable[[Task], tuple[Int64, Float32]]

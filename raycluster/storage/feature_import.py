@@ -96,8 +96,8 @@ def import_features(
         lists = open_lists(knn, knn_distances, rows, Path(folder)) if knn else None
         reading, has_self = _reading_of(lists, matrix, features) if lists else ("ids", False)
         store.put(UNFINISHED, b"")
-        store.delete("embeddings")
-        store.delete("knn")
+        store.delete_below("embeddings")
+        store.delete_below("knn")
         written = list(_write_embeddings(store, matrix, identity))
         more, facts = _write_lists(store, lists, matrix, reading, has_self) if lists else ([], None)
     summary = {

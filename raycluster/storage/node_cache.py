@@ -29,7 +29,7 @@ def base() -> str:
 
 def folder(run: RunFolder) -> str:
     """Return the folder of this node's copies of a run."""
-    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan.input)}")
+    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan.input.identity)}")
 
 
 def joined(

@@ -5,10 +5,10 @@ it does not exist yet. A reader trusts a marker that names an object, never a li
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raycluster.errors import InputError, StorageError
+from raycluster.storage.clear_errors import clear_errors, reason_of
+from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
+from raycluster.storage.places import plain_url
 
 _S3_OPTIONS: dict[str, Any] = {
     "use_listings_cache": False,
@@ -29,12 +32,13 @@ class Store:
     """A folder on disk or under a bucket; every path is relative to it and uses `/`."""
 
     def __init__(self, url: str) -> None:
-        if not url.strip():
-            raise InputError("A path or URL is empty.")
-        self.url = url.rstrip("/") if len(url) > 1 else url
-        with _clear_errors(self.url):
-            options = _S3_OPTIONS if self.url.startswith(("s3://", "s3a://")) else {}
-            self._fs, self._root = fsspec.core.url_to_fs(self.url, **options)
+        self.url = plain_url(url)
+        with clear_errors(self.url):
+            if "://" in self.url:
+                options = _S3_OPTIONS if self.url.startswith("s3://") else {}
+                self._fs, self._root = fsspec.core.url_to_fs(self.url, **options)
+            else:
+                self._fs, self._root = fsspec.filesystem("file"), self.url
         self.is_local = "file" in _protocols(self._fs)
 
     def _path(self, path: str) -> str:
@@ -46,7 +50,7 @@ class Store:
 
     def get(self, path: str) -> bytes | None:
         """The object's bytes, or none where there is no such object."""
-        with _clear_errors(self.name(path)):
+        with clear_errors(self.name(path)):
             try:
                 return bytes(self._fs.cat_file(self._path(path)))
             except FileNotFoundError:
@@ -54,7 +58,7 @@ class Store:
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object in one step, replacing what was there."""
-        with _clear_errors(self.name(path)):
+        with clear_errors(self.name(path)):
             if self.is_local:
                 with self._written_beside(path, data) as temporary:
                     os.replace(temporary, self._path(path))
@@ -66,14 +70,10 @@ class Store:
 
         A put whose reply was lost is repeated by the client and then refused, so what is there is compared with `data`.
         """
-        with _clear_errors(self.name(path)):
+        with clear_errors(self.name(path)):
             if self.is_local:
                 with self._written_beside(path, data) as temporary:
-                    try:
-                        os.link(temporary, self._path(path))
-                    except FileExistsError:
-                        return False
-                return True
+                    return link_once(temporary, self._path(path))
             try:
                 self._fs.pipe_file(self._path(path), data, mode="create")
             except OSError:
@@ -99,17 +99,39 @@ class Store:
                 os.unlink(temporary)
 
     def delete(self, path: str) -> None:
-        """Remove an object or everything below a folder; nothing to remove is no error."""
-        with _clear_errors(self.name(path)), contextlib.suppress(FileNotFoundError):
-            self._fs.rm(self._path(path), recursive=True)
+        """Remove one object by its exact name; nothing to remove is no error."""
+        with clear_errors(self.name(path)), contextlib.suppress(FileNotFoundError):
+            if self.is_local:
+                os.unlink(self._path(path))
+            else:
+                self._fs.rm_file(self._path(path))
+
+    def delete_below(self, folder: str) -> None:
+        """Remove every object below a folder that only we write to, each by its exact name."""
+        for name in self.files(folder):
+            self.delete(name)
+        self.remove_empty_folders(folder)
+
+    def remove_empty_folders(self, path: str) -> None:
+        """Remove a local folder and those below it where they are empty. Object stores have no folders."""
+        if not self.is_local:
+            return
+        for folder, _, _ in os.walk(self._path(path), topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
     def copy(self, source: str, target: str) -> None:
-        """Give an object a second name (a hard link on disk); the bytes do not pass through this process."""
-        with _clear_errors(self.name(source)):
+        """Give an object a second name, by a hard link where the disk has them; objects are copied within their store."""
+        with clear_errors(self.name(source)):
             if self.is_local:
                 os.makedirs(os.path.dirname(self._path(target)), exist_ok=True)
                 temporary = f"{self._path(target)}.{uuid.uuid4().hex}.tmp"
-                os.link(self._path(source), temporary)
+                try:
+                    os.link(self._path(source), temporary)
+                except OSError as error:
+                    if error.errno not in NO_HARD_LINKS:
+                        raise
+                    shutil.copyfile(self._path(source), temporary)
                 os.replace(temporary, self._path(target))
                 with contextlib.suppress(FileNotFoundError):  # where both names are one file, replace does nothing
                     os.unlink(temporary)
@@ -117,36 +139,59 @@ class Store:
                 self._fs.cp_file(self._path(source), self._path(target))
 
     def files(self, path: str = "") -> list[str]:
-        """Every object below `path`, sorted, relative to the store. Only for looking into what others wrote."""
-        with _clear_errors(self.name(path)):
+        """Return every object below `path`, sorted, relative to the store. Raises StorageError for an unreadable folder."""
+        with clear_errors(self.name(path)):
+            if self.is_local:
+                return files_below(self._root, path)
             try:
-                found = self._fs.find(self._path(path))
+                paths = self._fs.find(self._path(path))
             except (FileNotFoundError, NotADirectoryError):
                 return []
         root = self._fs._strip_protocol(self._root)
-        return sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in found)
+        return sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in paths)
+
+    def matching(self) -> list[str]:
+        """Return the places that the store's own URL names as a pattern (*, ?, [...]); none where it is no pattern."""
+        with clear_errors(self.url):
+            names = self._fs.glob(self._root) if any(mark in self._root for mark in "*?[") else []
+        prefix = self.url.split("://", 1)[0] + "://" if "://" in self.url else ""
+        return sorted(f"{prefix}{name}" for name in names)
+
+    def starts_with(self, path: str, mark: bytes) -> bool:
+        """Whether an object's first bytes are `mark`."""
+        with clear_errors(self.name(path)):
+            return bytes(self._fs.cat_file(self._path(path), 0, len(mark))) == mark
+
+    def exists(self) -> bool:
+        """Whether there is anything at the store's own URL."""
+        with clear_errors(self.url):
+            return bool(self._fs.exists(self._root))
 
     def is_file(self) -> bool:
         """Whether the store's own URL is one object rather than a folder."""
-        with _clear_errors(self.url):
+        with clear_errors(self.url):
             return bool(self._fs.isfile(self._root))
 
     def identity(self, path: str) -> dict[str, Any]:
-        """What tells whether an object has changed: its size, and its ETag or modification time."""
-        with _clear_errors(self.name(path)):
+        """Return what tells whether an object has changed: its size, and its ETag or the digest of its bytes."""
+        with clear_errors(self.name(path)):
+            if self.is_local:
+                with open(self._path(path), "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    return {"path": path, "size": file.tell(), "version": digest}
             info = self._fs.info(self._path(path))
         return {"path": path, "size": info["size"], "version": str(info.get("ETag") or info.get("mtime"))}
 
     @contextlib.contextmanager
     def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
         """An open Parquet file of the user's; raises InputError where it is truncated or something else."""
-        with _clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
+        with clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
             try:
                 yield pq.ParquetFile(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
-                raise InputError(f"{self.name(path)} is no readable Parquet file: {_reason(error)}.") from error
+                raise InputError(f"{self.name(path)} is no readable Parquet file: {reason_of(error)}.") from error
 
     def put_tables(self, path: str, tables: Sequence[pa.Table]) -> str:
         """Encode tables as one Parquet object, a row group each, check it, put it; returns its SHA-256."""
@@ -174,7 +219,7 @@ class Store:
 
     def get_row_group(self, path: str, group: int, columns: list[str] | None = None) -> pa.Table:
         """One row group of a table this project wrote, fetched by ranges."""
-        with _clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
+        with clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
             try:
                 return pq.ParquetFile(file).read_row_group(group, columns=columns)
             except pa.ArrowInvalid as error:
@@ -186,34 +231,3 @@ class Store:
 def _protocols(filesystem: Any) -> tuple[str, ...]:
     names = filesystem.protocol
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-@contextlib.contextmanager
-def _clear_errors(name: str) -> Iterator[None]:
-    """Turn what a storage client raises into one sentence."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise StorageError(f"{name} was not found: {_reason(error)}.") from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{name} cannot be used, a file is where a folder should be: {_reason(error)}.") from error
-    except PermissionError as error:
-        raise StorageError(f"Storage refused access to {name}: {_reason(error)}; check the credentials.") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageError(f"The disk is full at {name}; free space and run the same command.") from error
-        raise StorageError(f"Storage failed at {name}: {_reason(error)}.") from error
-    except (ImportError, ValueError) as error:
-        if isinstance(error, pa.ArrowException):
-            raise
-        raise InputError(f"{name} cannot be opened: {_reason(error)}.") from error
-    except Exception as error:
-        if type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
-            raise StorageError(
-                f"Storage failed at {name}: {_reason(error)}; check credentials and endpoint."
-            ) from error
-        raise
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -33,24 +33,35 @@ class InputDescription:
     """What tells whether the input of a run is still the same."""
 
     url: str
+    """Where the input lies. The same files elsewhere are the same input."""
     files: list[InputFile]
+    left_out: list[list[str]] = field(default_factory=list)
+    """Files that are not read, each with the reason."""
+    hidden: int = 0
+    """Files that are skipped by rule: hidden ones, markers and checksums of writers."""
 
 
 @dataclass(frozen=True)
-class PlannedInput(InputDescription):
+class PlannedInput:
     """The input as the plan found it."""
 
+    url: str
+    files: list[InputFile]
     id_type: str
     """Arrow type of the ids."""
     width: int
     """Coordinates per vector, D."""
     rows: int
     """Rows, those that will be dropped included."""
+    left_out: list[list[str]] = field(default_factory=list)
+    """Files that are not read, each with the reason."""
+    numbered: bool = False
+    """Whether ids are row numbers, because no file has an id column."""
 
     @property
-    def described(self) -> InputDescription:
-        """The part that tells whether the input is still the same."""
-        return InputDescription(self.url, self.files)
+    def identity(self) -> list[dict[str, Any]]:
+        """What fingerprints cover: the files, wherever they lie."""
+        return [asdict(file) for file in self.files]
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,8 @@ class Piece:
     first_row: int
     """Row of the file at which the piece starts."""
     rows: int
+    offset: int = 0
+    """Row of the whole input at which the piece starts, in the order of files."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _write(url: str, sets: Iterable[tuple[str, SyntheticConfig]]) -> list[str]:
     store, urls = Store(url), []
     for name, config in sets:
         if store.get(f"{name}.json") is None:
-            store.delete(name)
+            store.delete_below(name)
             store.put(f"{name}.json", json.dumps(write_parquet(config, f"{url}/{name}")).encode())
         urls.append(f"{url}/{name}")
     return urls

@@ -27,6 +27,7 @@ from raycluster.config.fingerprint import fingerprint
 from raycluster.config.networks import TrainingConfig
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
+from raycluster.evaluation.truth import require_labels
 from raycluster.executors.progress import Progress
 from raycluster.models import card as folder
 from raycluster.models.build import NetworkName
@@ -79,7 +80,8 @@ def train_model(request: TrainingRequest) -> Facts:
         progress.say(f"{request.output} is complete")
         return _summary(request.output, card)
     card = Job(request, base, purpose, progress).run()
-    store.delete("work")
+    store.delete_below(f"work/{purpose}")
+    store.remove_empty_folders("work")
     return _summary(request.output, card)
 
 
@@ -106,7 +108,9 @@ def _base_model(request: TrainingRequest) -> BaseModel | None:
 
 def _purpose(request: TrainingRequest, base: BaseModel | None) -> str:
     """Return the fingerprint of everything that decides the model."""
-    described = [asdict(describe_input(url)) for url in request.input]
+    for url in request.input:
+        require_labels(url, request.label_column)
+    described = [[asdict(file) for file in describe_input(url).files] for url in request.input]
     started = [] if base is None else [base.digest]
     return fingerprint(described, request.config, request.training, request.label_column, *started)
 

@@ -134,6 +134,26 @@ def test_ids_of_two_types_are_refused_with_both_files(folder: Path) -> None:
     assert refusal(folder) == (f"{folder}/b.parquet, column 'id' is string, but in {folder}/a.parquet it is int64.")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "widened"),
+    [
+        (pa.int32(), pa.int64(), "int64"), (pa.uint8(), pa.int32(), "int64"), (pa.string(), pa.large_string(), "large_string"),
+        (pa.string_view(), pa.string(), "large_string"), (pa.binary(2), pa.large_binary(), "large_binary"),
+    ],
+)  # fmt: skip
+def test_ids_of_two_spellings_are_widened_to_the_type_that_holds_both(
+    folder: Path, first: Any, second: Any, widened: str
+) -> None:
+    values: Any = [[2, 4], [1, 3]] if pa.types.is_integer(first) else [["bb", "dd"], ["aa", "cc"]]
+    if "binary" in str(first):
+        values = [[word.encode() for word in part] for part in values]
+    for name, part, kind in zip("ab", values, (first, second), strict=True):
+        pq.write_table(rows(part, kind), folder / f"{name}.parquet")
+    plan, ranks = plan_of(folder)
+    assert plan.input.id_type == widened
+    assert [rank.tolist() for rank in ranks] == [[1, 3], [0, 2]]
+
+
 def planned(config: Config, **changes: Any) -> Plan:
     """A plan of a configuration on an input of one file."""
     values: dict[str, Any] = {"url": "in", "files": [FILE], "shards": 2, **changes}
@@ -230,11 +250,15 @@ def test_another_column_moves_every_stage(column: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"shards": 3}, {"files": [replace(FILE, version="2")]}, {"url": "else"}],
+    [{"shards": 3}, {"files": [replace(FILE, version="2")]}],
 )
 def test_another_input_or_number_of_shards_moves_every_stage(changes: dict[str, Any]) -> None:
     before, after = folders(Config()), folders(Config(), **changes)
     assert all(before[name] != after[name] for name in before)
+
+
+def test_the_same_files_elsewhere_move_no_stage() -> None:
+    assert folders(Config(), url="else") == folders(Config())
 
 
 def test_another_version_of_the_package_moves_no_stage_and_a_revision_moves_its_own_and_those_that_read_it(

@@ -10,7 +10,8 @@ import pytest
 from raycluster.config.load import load_config, recipe_names
 from raycluster.executors.progress import Silence
 from raycluster.kernels.search.inverted_file import InvertedFile
-from raycluster.models import inference
+from raycluster.models import opened
+from raycluster.models.networks import relative
 from raycluster.models.requirements import with_model
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import STAGES, edges
@@ -45,7 +46,10 @@ def model_keys(folder: Path, recipe: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
-def test_every_recipe_gives_the_labels_of_the_job_in_memory(recipe: str, tmp_path: Path) -> None:
+def test_every_recipe_gives_the_labels_of_the_job_in_memory(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relative, "CERTAIN_LOGIT", np.inf)  # random weights are certain at once
     keys = model_keys(tmp_path, recipe)
     run = tiny.run(tmp_path, recipe, 3, **keys)
     config = with_model(load_config(recipe, {**keys, "knn": {"k": tiny.K}}, "test"))
@@ -68,7 +72,7 @@ def test_models_are_loaded_lists_grouped_and_edges_gathered_once_per_process(
 ) -> None:
     keys = model_keys(tmp_path, recipe)
     counts = {"loaded": 0, "grouped": 0, "gathered": 0}
-    load, group, passes = inference.load_network, InvertedFile.group, edges.passes_limits
+    load, group, passes = opened.load_network, InvertedFile.group, edges.passes_limits
 
     def counted_load(*arguments: Any) -> Any:
         counts["loaded"] += 1
@@ -82,7 +86,7 @@ def test_models_are_loaded_lists_grouped_and_edges_gathered_once_per_process(
         counts["gathered"] += 1
         return passes(*arguments)
 
-    monkeypatch.setattr(inference, "load_network", counted_load)
+    monkeypatch.setattr(opened, "load_network", counted_load)
     monkeypatch.setattr(InvertedFile, "group", counted_group)
     monkeypatch.setattr(edges, "passes_limits", counted_passes)
     run = tiny.run(tmp_path, recipe, 5, **keys, knn={"index": "ivf", "lists": 25, "probes": 3})
@@ -98,15 +102,17 @@ def test_a_fork_starts_from_given_results_and_runs_what_is_downstream(
     run = tiny.run(tmp_path, "cosine", 3, edges={"threshold": 0.5})
     neighbors = {name: run.column("knn", name) for name in ("neighbor", "similarity")}
     moved = load_config("cosine", {"knn": {"k": tiny.K}, "edges": {"threshold": 0.7}}, "test")
-    opened: list[str] = []
+    stages_opened: list[str] = []
     for stage in STAGES:
         function = stage.open
         monkeypatch.setitem(
-            vars(stage), "open", lambda tables, name=stage.name, plain=function: (opened.append(name), plain(tables))[1]
+            vars(stage),
+            "open",
+            lambda tables, name=stage.name, plain=function: (stages_opened.append(name), plain(tables))[1],
         )
     tables = pipeline.fork(run, moved, {"knn": neighbors})
     pipeline.run_stages(tables, pipeline.LOCAL, Silence())
-    assert opened == ["edges", "communities", "labels"]
+    assert stages_opened == ["edges", "communities", "labels"]
     fresh = tiny.run(tmp_path, "cosine", name="fresh", edges={"threshold": 0.7})
     np.testing.assert_array_equal(labels_of(tables).cluster_id, tiny.column(fresh, "labels", "cluster_id"))
 

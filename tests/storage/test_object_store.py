@@ -14,6 +14,7 @@ import s3fs
 from moto.server import ThreadedMotoServer
 
 from raycluster.errors import InputError, RayclusterError, StorageError
+from raycluster.storage import local_disk
 from raycluster.storage.object_store import Store
 from support.servers import S3Server, seaweed_s3
 
@@ -141,11 +142,11 @@ def test_a_create_whose_reply_was_lost_and_was_repeated_by_the_client_still_coun
     assert not store.create("plan.json", b"another's")
 
 
-def test_delete_takes_an_object_or_all_below_a_folder_and_minds_nothing_missing(store: Store) -> None:
+def test_delete_takes_one_object_by_its_exact_name_or_all_below_a_folder(store: Store) -> None:
     for name in ("stages/knn/a", "stages/knn/deep/b", "stages/edges/c", "plan.json"):
         store.put(name, b"x")
     store.delete("plan.json")
-    store.delete("stages/knn")
+    store.delete_below("stages/knn")
     store.delete("never/was")
     assert store.files() == ["stages/edges/c"]
 
@@ -373,3 +374,36 @@ def test_a_real_s3_server_lets_exactly_one_of_many_create(
 ) -> None:
     sign_in(monkeypatch, seaweed)
     test_a_race_to_create_has_exactly_one_winner(Store(f"s3://{seaweed.bucket}/{tmp_path.name}"))
+
+
+@pytest.mark.parametrize("spelled", ["run[1]", "a*b", "what?", "with space", "a::b"])
+def test_names_are_never_patterns(tmp_path: Path, spelled: str) -> None:
+    ours, other = Store(str(tmp_path / spelled)), Store(str(tmp_path / "run1"))
+    for store in (ours, other):
+        store.put("labels/a", b"x")
+        store.put("plan.json", b"y")
+    ours.delete("plan.json")
+    ours.delete_below("labels")
+    assert other.files() == ["labels/a", "plan.json"]
+    assert ours.files() == []
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_hard_links_still_creates_once_and_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    def link(*_: Any, **__: Any) -> None:
+        raise OSError(refusal, "no hard links")
+
+    monkeypatch.setattr(os, "link", link)
+    store = Store(str(tmp_path))
+    assert store.create("done/0.json", b"first")
+    assert not store.create("done/0.json", b"second")
+    assert store.get("done/0.json") == b"first"
+    store.copy("done/0.json", "labels/0.json")
+    assert store.get("labels/0.json") == b"first"
+    monkeypatch.setattr(local_disk, "CLAIM_SECONDS", 0.05)
+    (tmp_path / "done" / "1.json").touch()  # a claim whose process died
+    assert store.create("done/1.json", b"third")
+    assert store.get("done/1.json") == b"third"
+    assert store.files() == ["done/0.json", "done/1.json", "labels/0.json"]

@@ -1,6 +1,7 @@
 """The plan: which files count, what is refused, and every id's place in the order."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.storage.parquet_input import describe_input, input_files, plain_ids, read_vectors
+from raycluster.storage.column_types import plain_ids
+from raycluster.storage.parquet_input import describe_input, input_files
+from raycluster.storage.vector_columns import read_vectors
 from support.inputs import VECTOR, plan_of, refusal, rows
 
 Write = Callable[..., None]
@@ -57,18 +60,21 @@ def test_missing_empty_and_parquetless_inputs_are_named(folder: Path) -> None:
     assert refusal(folder) == f"The input {folder} does not exist or is an empty folder."
     assert refusal(folder / "absent") == f"The input {folder}/absent does not exist or is an empty folder."
     (folder / "notes.txt").write_text("x")
-    assert refusal(folder) == f"The input {folder} holds no file that ends in .parquet."
+    assert refusal(folder) == f"The input {folder} holds no Parquet file."
 
 
-def test_the_description_is_equal_until_a_file_changes_or_comes(folder: Path) -> None:
+def test_the_description_is_equal_until_bytes_change_or_a_file_comes(folder: Path, tmp_path: Path) -> None:
     pq.write_table(rows([1, 2]), folder / "a.parquet")
     before = describe_input(str(folder))
-    assert describe_input(f"{folder}/") == before
     os.utime(folder / "a.parquet", ns=(1, 1))
+    shutil.copytree(folder, tmp_path / "copy")
+    for spelling in (f"{folder}/", f"{folder}/../{folder.name}", folder.as_uri(), str(tmp_path / "copy")):
+        assert describe_input(spelling).files == before.files
+    pq.write_table(rows([1, 3]), folder / "a.parquet")
     changed = describe_input(str(folder))
-    assert changed != before
+    assert changed.files != before.files
     pq.write_table(rows([3]), folder / "b.parquet")
-    assert describe_input(str(folder)) != changed
+    assert describe_input(str(folder)).files != changed.files
 
 
 def test_an_input_without_any_row_is_refused(folder: Path) -> None:
@@ -91,27 +97,41 @@ def test_ids_of_an_unusable_type_are_refused_by_name(folder: Path, kind: pa.Data
 
 @pytest.mark.parametrize(
     "column",
-    [
-        pa.array([1.0]),
-        pa.array(["a"]),
-        pa.array([["a"]]),
-        pa.array([[[1.0]]]),
-        pa.array([[True]]),
-        pa.array([{"x": 1.0}]),
-    ],
+    [pa.array([1.0]), pa.array([["a"]]), pa.array([[[1.0]]]), pa.array([[True]]), pa.array([{"x": 1.0}])],
 )
 def test_embeddings_of_an_unusable_type_are_refused_by_name(folder: Path, column: pa.Array) -> None:
     pq.write_table(pa.table({"id": [1], "embedding": column}), folder / "a.parquet")
     assert refusal(folder).startswith(f"{folder}/a.parquet, column 'embedding' is ")
-    assert refusal(folder).endswith("embeddings are lists of floats.")
+    assert refusal(folder).endswith("or many columns named by a pattern such as --embedding-column 'dim_*'.")
 
 
-@pytest.mark.parametrize("missing", ["id", "embedding"])
+def test_text_that_is_no_vector_is_refused_by_name(folder: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "embedding": ["a cat"]}), folder / "a.parquet")
+    assert (
+        refusal(folder)
+        == f"{folder}/a.parquet, column 'embedding' holds the text 'a cat', which is no vector of numbers."
+    )
+
+
+@pytest.mark.parametrize("missing", ["face", "embedding"])
 def test_a_missing_column_is_named_with_those_there_are(folder: Path, missing: str) -> None:
-    table = rows([1]).drop_columns([missing]).append_column("other", pa.array([1]))
+    table = (
+        rows([1]).rename_columns(["face", "embedding"]).drop_columns([missing]).append_column("other", pa.array([1]))
+    )
     pq.write_table(table, folder / "a.parquet")
     have = ", ".join(table.column_names)
-    assert refusal(folder) == f"{folder}/a.parquet has no column '{missing}'; it has {have}."
+    with pytest.raises(InputError) as caught:
+        plan_of(folder, config=Config(id_column="face"))
+    assert str(caught.value) == f"{folder}/a.parquet has no column '{missing}'; it has {have}."
+
+
+def test_row_numbers_are_the_ids_where_no_file_has_an_id_column(folder: Path) -> None:
+    for name in ("a", "b"):
+        pq.write_table(rows([7, 7, 7]).drop_columns(["id"]), folder / f"{name}.parquet")
+    plan, ranks = plan_of(folder)
+    assert plan.input.numbered
+    assert np.concatenate(ranks).tolist() == list(range(6))
+    assert [piece.offset for piece in plan.pieces] == [0, 3]
 
 
 def test_columns_may_have_other_names_and_other_columns_may_be_there(folder: Path) -> None:
@@ -139,27 +159,49 @@ TENSOR = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((1, 2), np.float32)
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        (pa.field("embedding", TENSOR.type), TENSOR),
-        (pa.field("unused", TENSOR.type), TENSOR),
-        (pa.field("id", pa.uuid()), pa.array([b"0" * 16], pa.uuid())),
-        (pa.field("unused", pa.uuid()), pa.array([b"0" * 16], pa.uuid())),
-        (pa.field("unused", pa.json_()), pa.array(["{}"], pa.json_())),
-        (marked("unused", pa.binary()), pa.array([b"x"])),
         (marked("embedding", VECTOR), pa.array([[1.0, 2.0]], VECTOR)),
-        (pa.field("unused", pa.list_(marked("element", pa.int64()))), pa.array([[1]])),
-        (pa.field("unused", pa.struct([marked("inner", pa.int64())])), pa.array([{"inner": 1}])),
+        (marked("id", pa.int64()), pa.array([1])),
+        (pa.field("embedding", pa.list_(marked("element", pa.float32()))), pa.array([[1.0]])),
     ],
     ids=str,
 )
-def test_an_extension_type_in_any_column_is_refused_even_where_it_is_nested_or_not_used(
+def test_a_foreign_extension_type_in_a_named_column_is_refused_even_where_it_is_nested(
     folder: Path, field: pa.Field, values: Any
 ) -> None:
     columns = {"id": pa.array([1]), "embedding": pa.array([[1.0, 2.0]], VECTOR)}
-    columns[field.name] = values if isinstance(values.type, pa.BaseExtensionType) else values.cast(field.type)
+    columns[field.name] = values.cast(field.type)
     fields = [field if name == field.name else pa.field(name, column.type) for name, column in columns.items()]
     pq.write_table(pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields)), folder / "a.parquet")
-    said = refusal(folder)
-    assert said.startswith(f"{folder}/a.parquet, column '{field.name}' has an extension type")
+    expected = f"{folder}/a.parquet, column '{field.name}' has the extension type evil.pickle, which may run code"
+    assert refusal(folder).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [
+        TENSOR,
+        pa.array([b"0" * 16], pa.uuid()),
+        pa.array(["{}"], pa.json_()),
+        pa.array([b"x"]).cast(pa.binary()),
+        pa.array([{"inner": [1]}]),
+    ],
+)
+def test_columns_that_no_option_names_may_be_of_any_type(folder: Path, unused: Any) -> None:
+    table = pa.table({"id": [2, 1], "embedding": pa.array([[1.0, 2.0]] * 2, VECTOR)})
+    doubled = pa.concat_arrays([unused, unused]) if not isinstance(unused, pa.ExtensionArray) else None
+    values = (
+        doubled
+        if doubled is not None
+        else pa.ExtensionArray.from_storage(unused.type, pa.concat_arrays([unused.storage, unused.storage]))
+    )
+    pq.write_table(table.append_column("unused", values), folder / "a.parquet")
+    assert plan_of(folder)[1][0].tolist() == [1, 0]
+
+
+def test_tensors_are_vectors_and_uuids_are_ids(folder: Path) -> None:
+    pq.write_table(pa.table({"id": pa.array([b"1" * 16], pa.uuid()), "embedding": TENSOR}), folder / "a.parquet")
+    plan, _ = plan_of(folder)
+    assert (plan.input.width, plan.input.id_type) == (2, "binary")
 
 
 def test_the_width_is_that_of_the_first_vector_there_is(folder: Path) -> None:

@@ -1,0 +1,108 @@
+"""Types of the user's columns by what they hold, not by how Arrow spells them.
+
+Canonical extension types (JSON, UUID, fixed-shape tensors) are read as what they are stored as; they run no code. Columns
+that no option names are never decoded.
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster.errors import InputError
+
+CANONICAL = ("arrow.json", "arrow.uuid", "arrow.fixed_shape_tensor", "arrow.bool8", "ray.data.arrow_tensor")
+"""Prefixes of the extension types whose storage holds the values."""
+
+
+def require_columns(schema: pa.Schema, columns: Sequence[str], name: str) -> None:
+    """Refuse a file that lacks a column, has it twice, or has it with an extension type that is not canonical."""
+    for column in columns:
+        if column not in schema.names:
+            raise InputError(f"{name} has no column '{column}'; it has {', '.join(schema.names)}.")
+        if schema.names.count(column) > 1:
+            raise InputError(f"{name} has {schema.names.count(column)} columns named '{column}'.")
+        if (kind := _foreign_extension(schema.field(column))) is not None:
+            raise InputError(
+                f"{name}, column '{column}' has the extension type {kind}, which may run code when it is read; "
+                "write it as a plain type."
+            )
+
+
+def _foreign_extension(field: pa.Field) -> str | None:
+    """Return the name of an extension type that is not canonical, in a field or inside its type; none where there is none."""
+    kind = field.type
+    marked = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode(errors="replace")
+    name = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else marked
+    if name:
+        return None if name.startswith(CANONICAL) else name
+    inner = (_foreign_extension(kind.field(number)) for number in range(kind.num_fields))
+    return next((found for found in inner if found is not None), None)
+
+
+def storage_type(kind: pa.DataType) -> pa.DataType:
+    """Return a type without extension and dictionary encoding."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return storage_type(kind.storage_type)
+    return storage_type(kind.value_type) if pa.types.is_dictionary(kind) else kind
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values are strings."""
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(kind) for check in checks)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes."""
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(check(kind) for check in checks)
+
+
+def id_type_of(kind: pa.DataType, where: str) -> pa.DataType | None:
+    """Return the plain type of ids of a column; none for a column of nulls. Raises InputError for other values."""
+    plain = storage_type(kind)
+    if pa.types.is_null(plain):
+        return None
+    if is_bytes(plain):
+        return pa.large_binary() if pa.types.is_large_binary(plain) else pa.binary()
+    if is_text(plain):
+        return pa.string() if pa.types.is_string(plain) else pa.large_string()
+    if pa.types.is_integer(plain):
+        return plain
+    raise InputError(f"{where} is {kind}; ids are integers, strings or binary.")
+
+
+def common_id_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """Return the type that holds the ids of two files; none where there is none."""
+    if first == second:
+        return first
+    if pa.types.is_integer(first) and pa.types.is_integer(second):
+        if pa.types.is_signed_integer(first) == pa.types.is_signed_integer(second):
+            return first if first.bit_width >= second.bit_width else second
+        return pa.int64() if max(first.bit_width, second.bit_width) < 64 else None
+    if is_text(first) and is_text(second):
+        return pa.large_string()
+    return pa.large_binary() if is_bytes(first) and is_bytes(second) else None
+
+
+def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values without extension and dictionary encoding; fixed-size binary as binary, views as large."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if is_bytes(kind):
+        kind = pa.large_binary() if pa.types.is_large_binary(kind) else pa.binary()
+    if pa.types.is_string_view(kind):
+        kind = pa.large_string()
+    return column.cast(kind)
+
+
+def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return floating-point labels as integers where all are whole: pandas writes integers with gaps so. NaN is a gap."""
+    if not pa.types.is_floating(column.type):
+        return column
+    filled = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if pc.all(pc.equal(pc.floor(filled), filled)).as_py() is False:
+        return column
+    return filled.cast(pa.int64())

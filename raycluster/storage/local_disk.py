@@ -1,0 +1,58 @@
+"""What a local disk needs beside plain reads and writes: names given once, and folders listed without gaps."""
+
+import errno
+import os
+import time
+
+NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
+"""What a file system without hard links (exFAT, SMB, many FUSE mounts) answers when one is asked for."""
+CLAIM_SECONDS = 2.0
+"""Seconds after which a file that was claimed and never written counts as left by a process that died."""
+
+
+def link_once(temporary: str, target: str) -> bool:
+    """Give a written file its final name unless another file has it; false where one does."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        return _claim_once(temporary, target)
+    return True
+
+
+def _claim_once(temporary: str, target: str) -> bool:
+    """Do the same without hard links: claim the name with an empty file, then put the written one in its place.
+
+    An empty file that stays empty was left by a process that died between the two steps, and is taken over.
+    """
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while os.path.getsize(target) == 0:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return False
+    os.replace(temporary, target)
+    return True
+
+
+def files_below(root: str, path: str) -> list[str]:
+    """Return the files below a local folder, relative to `root`; an unreadable folder is an error."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    top = os.path.join(root, path) if path else root
+    names = [
+        os.path.relpath(os.path.join(folder, name), root)
+        for folder, _, files in os.walk(top, onerror=refuse, followlinks=True)
+        for name in files
+    ]
+    return sorted(name.replace(os.sep, "/") for name in names)

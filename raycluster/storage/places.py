@@ -1,0 +1,28 @@
+"""Places: one spelling for each, so that guards compare where things are and not how they are written."""
+
+import os
+import urllib.parse
+
+from raycluster.errors import InputError
+
+
+def plain_url(url: str) -> str:
+    """Return the one spelling of a place: an absolute local path, or a URL of an object store.
+
+    `file://` URLs are decoded, `s3a://` is `s3://`, and a local path may hold any character.
+    """
+    if not url.strip():
+        raise InputError("A path or URL is empty.")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return os.path.abspath(os.path.expanduser(url))
+    if scheme.lower() in ("file", "local"):
+        return os.path.abspath(urllib.parse.unquote(rest.removeprefix("localhost")))
+    return f"{'s3' if scheme.lower() == 's3a' else scheme}://{rest.rstrip('/')}"
+
+
+def is_inside(inner: str, outer: str) -> bool:
+    """Whether the place `inner` is the place `outer` or lies in it, however both are spelled. Links are followed."""
+    places = [plain_url(url) for url in (inner, outer)]
+    inside, around = (place if "://" in place else os.path.realpath(place) for place in places)
+    return f"{inside.rstrip('/')}/".startswith(f"{around.rstrip('/')}/")
