@@ -10,7 +10,7 @@ from raycluster.config.networks import EncoderConfig, FitConfig, PredictorConfig
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.storage.object_store import Store
 from raycluster.training.loop import Fitted, fit
-from raycluster.training.objectives import RowTask
+from raycluster.training.objectives import RowObjective
 from support.labelled import K, opened
 
 pytestmark = [
@@ -28,7 +28,7 @@ def fitted(folder: Path, device: str, precision: Any) -> Fitted:
     part = opened(folder, noise=0.9)
     torch.manual_seed(0)
     network = RowPredictor(PredictorConfig(form="row", tokens="gram", encoder=ENCODER), K, 0)
-    task = RowTask([part], network, torch.device(device))
+    task = RowObjective([part], network, torch.device(device))
     store = Store(str(folder / "fit"))
     return fit(task, CONFIG, store, "row", seed=0, precision=precision, device=torch.device(device))
 
