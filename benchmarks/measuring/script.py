@@ -12,7 +12,6 @@ from unittest import mock
 from benchmarks.measuring.machine import origin
 from benchmarks.measuring.tables import Rows, Tables, publish
 from raycluster.command_line import parse
-from raycluster.errors import RayclusterError
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -43,14 +42,11 @@ class Benchmark(Generic[A]):
 def run(name: str, benchmark: Benchmark[Any], words: list[str]) -> dict[str, Rows]:
     """Run a benchmark with the options `words` and return its tables.
 
-    A mistake of the user's ends the process with one sentence.
+    Raises RayclusterError for mistakes of the user's.
     """
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "argv", [f"benchmarks {name}", *words]):
-        try:
-            args = parse(benchmark.args, benchmark.quick(folder) if "--quick" in words else None)
-            target = args.json or (None if args.quick else RESULTS / f"{name}.json")
-            facts = origin(shlex.join(["python", "-m", "benchmarks", name, *words]))
-            facts = {"benchmark": name, **facts, "arguments": asdict(args)}
-            return publish(benchmark.tables(args), Path(target) if target else None, facts)
-        except RayclusterError as error:
-            sys.exit(f"error: {error}")
+        args = parse(benchmark.args, benchmark.quick(folder) if "--quick" in words else None)
+        target = args.json or (None if args.quick else RESULTS / f"{name}.json")
+        facts = origin(shlex.join(["python", "-m", "benchmarks", name, *words]))
+        facts = {"benchmark": name, **facts, "arguments": asdict(args)}
+        return publish(benchmark.tables(args), Path(target) if target else None, facts)

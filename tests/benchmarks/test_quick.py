@@ -8,22 +8,25 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import listing, main, scripts
+from benchmarks.__main__ import listing, main, module_of, scripts
 from benchmarks.measuring.script import Benchmark, run
 from support.paths import ROOT
 
 pytestmark = pytest.mark.process
+OWN = ("golden_labels",)
+"""Scripts with a command line and a test of their own."""
+NAMES = [name for name in scripts() if name not in OWN]
 SLOW = {"ablation": ("--tables", "2", "4")}
 """Options for benchmarks whose quick scale trains many models: the others are those of the tables that are left."""
 
 
 def benchmark(name: str) -> Benchmark[Any]:
-    found = importlib.import_module(f"benchmarks.{scripts()[name].parent.name}.{name}").BENCHMARK
+    found = importlib.import_module(module_of(name)).BENCHMARK
     assert isinstance(found, Benchmark)
     return found
 
 
-@pytest.mark.parametrize("name", scripts())
+@pytest.mark.parametrize("name", NAMES)
 def test_it_runs_at_the_quick_scale_and_names_its_origin(name: str, tmp_path: Path) -> None:
     words = ["--quick", *SLOW.get(name, ()), "--json", str(tmp_path / "result.json")]
     tables = run(name, benchmark(name), words)
@@ -36,7 +39,7 @@ def test_it_runs_at_the_quick_scale_and_names_its_origin(name: str, tmp_path: Pa
     assert not [row for row in rows if "failed" in row]
 
 
-@pytest.mark.parametrize("name", scripts())
+@pytest.mark.parametrize("name", NAMES)
 def test_its_help_describes_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run(name, benchmark(name), ["--help"])
