@@ -16,10 +16,10 @@ from benchmarks.measuring.runs import clustered, stored_bytes, stored_edges
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
 from benchmarks.measuring.timing import peak_gib
+from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.estimate.forecast import dry_run
-from raycluster.estimate.options import EstimateOptions
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 
 
@@ -53,7 +53,7 @@ def compare(args: Args, rows: int, folder: str) -> tuple[Rows, Row]:
     write_parquet(SyntheticConfig(rows=rows, width=args.width, mean_size=args.mean_size), f"{folder}/input")
     options = EstimateOptions(probe_seconds=args.probe_seconds)
     execution = Execution(executor=args.executor)
-    told = dry_run(f"{folder}/input", f"{folder}/run", load_config(args.recipe), execution, options)
+    told = dry_run(f"{folder}/input", f"{folder}/run", load_config(args.recipe), execution, options).to_json()
     run = call(measured, args, folder)
     stages = {stage["stage"]: stage for stage in told["stages"] if stage["stage"] in run["seconds"]}
     by_stage = [

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import tyro
 
 from raycluster.command_line import early_options
+from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, stages_only
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.config.yaml_files import load_yaml
-from raycluster.estimate.options import EstimateOptions
 from raycluster.models.requirements import recipe_of
 from raycluster.pipeline import run as pipeline
 
@@ -59,5 +59,5 @@ def cluster(args: ClusterArgs) -> dict[str, Any]:
     if args.dry_run:
         from raycluster.estimate.forecast import dry_run  # a run itself needs none of it
 
-        return dry_run(args.input, args.output, args.settings, args.execution, args.estimate)
+        return dry_run(args.input, args.output, args.settings, args.execution, args.estimate).to_json()
     return pipeline.cluster(args.input, args.output, args.settings, args.execution)

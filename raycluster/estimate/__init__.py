@@ -1,9 +1,6 @@
-"""What a run would take before it runs: `--dry-run`.
+"""What a run takes before it runs: `--dry-run`.
 
-machines.py    the machine at hand, and a dated list of those one can rent
-laws.py        how work, memory and disk of each stage grow with the rows
-probe.py       the real stages on small generated sets: seconds a unit of work on this machine
-sample.py      the edges to expect, from a sample of the input's own rows
-forecast.py    laws times rates on given machines, and what will not fit
-report.py      the same as a table for people
+`forecast` multiplies what stages declare (`costs`) by the `rates` of a `probe`: the run's own pipeline on generated sets.
+`machines` has what there is to run it on, `verdict` what will not fit, `report` the table for people. No module here has
+the name of a stage: what differs between stages is declared by `Stage.cost` and `Stage.writes`.
 """

@@ -1,172 +1,146 @@
-"""Time, money, memory, disk and traffic of every stage where it is to run: laws times rates."""
+"""Time, money, memory, disk and traffic of stages: declared costs times rates."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import pyarrow as pa
+
+from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
-from raycluster.estimate import laws
-from raycluster.estimate.laws import Scale
 from raycluster.estimate.machines import Machine
-from raycluster.estimate.probe import Rates
-from raycluster.pipeline.run import STAGES, Execution
-from raycluster.stages import communities
-from raycluster.storage.parquet_input import OBJECT_STORE_BYTES, pool
-from raycluster.storage.run_folder import Stage
+from raycluster.estimate.rates import Rates
+from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
+from raycluster.stages import wanted_stages
+from raycluster.stages.stage import Cost, ProblemSize, Stage
 
-GIB = 2.0**30
-RAY_SECONDS = {"start": 10.0, "stage": 4.0}
+GIB = 2.0**30  # bytes
+RAY_START_SECONDS, RAY_STAGE_SECONDS = 10.0, 4.0
 """Starting Ray, and a stage's actors: of `benchmarks/end_to_end.py` on two cores, where 21 of 102 s were neither kernel."""
-PLAN_SECONDS_A_ROW = 1e-6
-"""Reading and ordering int64 ids of rows that are only assumed; 0.5 s a million were measured without the reading."""
+PLAN_SECONDS_PER_ROW, PLAN_BYTES_PER_ROW = 1e-6, 48.0
+"""Reading and ordering int64 ids: 0.5 s per million were measured without the reading, and a peak of 32 bytes without ranks."""
 TASK_BYTES = 1024
-"""In the object store, a task: a shard number there and what happened back."""
+"""In the object store, one task: its number there and what happened back."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a run is to happen."""
+class PlannedRun:
+    """The run that a forecast is for, and where it is to happen."""
 
+    config: Config
+    size: ProblemSize
+    id_type: pa.DataType
+    output_url: str
+    execution: Execution
     driver: Machine
     worker: Machine
     nodes: int
-    execution: Execution
-    ray: bool
+    has_ray: bool
     base_gib: float
     """Memory of a process before it has done anything: its libraries."""
+    plan_seconds: float
+    """What the order of ids takes, which comes before the stages."""
 
     @property
-    def apart(self) -> bool:
+    def is_apart(self) -> bool:
         """Whether driver and workers are different nodes."""
         return self.worker.network_gib_s is not None
 
-    def on_gpu(self, stage: Stage) -> bool:
-        """Whether a worker of the stage takes a GPU."""
-        return stage.gpu and self.execution.accelerator != "cpu" and self.worker.gpus > 0
-
-    def workers(self, stage: Stage, tasks: int) -> tuple[int, int]:
-        """Processes that share the tasks of a stage, and threads of each."""
-        if not self.ray:
-            return 1, self.worker.cores
-        room = self.nodes * (self.worker.gpus if self.on_gpu(stage) else self.worker.cores)
-        return pool(tasks, self.execution.workers, self.nodes, room, self.worker.cores)
+    def cost(self, stage: Stage, **changes: Any) -> Cost:
+        """Return what a stage takes at the run's size, of which some fields may be others."""
+        return stage.cost(replace(self.size, **changes), self.config)
 
 
-def planning(config: Config, scale: Scale, seconds: float, measured_rows: int, place: Place) -> dict[str, Any]:
-    """The order of ids, which the dry run has found itself."""
-    taken = seconds + PLAN_SECONDS_A_ROW * max(0, scale.rows - measured_rows)
-    memory = laws.driver_bytes("plan", config, scale) / GIB + place.base_gib
-    return _entry("plan", scale.rows, 1, taken, place, False, driver_gib=memory, moved=8.0 * scale.rows)
+@dataclass(frozen=True)
+class StageForecast:
+    """What one stage takes. Memory, object store and disk are peaks of one node."""
+
+    stage: str
+    rows: int
+    tasks: int
+    processes: int
+    where: Literal["driver", "workers"]
+    seconds: float
+    hours: float
+    usd: float | None
+    driver_gib: float
+    worker_gib: float
+    object_store_gib: float
+    copies_gib: float
+    """Node-local copies that the stage reads; `node_disk_gib` has all that were made so far."""
+    node_disk_gib: float
+    stored_gib: float
+    moved_gib: float
+    """Read from storage and written there, by all nodes."""
 
 
-def stages(config: Config, scale: Scale, rates: Rates, place: Place) -> Iterator[dict[str, Any]]:
-    """Every wanted stage in order."""
-    made: dict[str, float] = {}
-    first = True
-    for stage in STAGES:
-        if not stage.wanted(config):
-            continue
-        name, tasks = stage.name, _tasks(stage, config, scale)
-        alone = stage.on_driver(config) or (tasks == 1 and not stage.gpu) or not place.ray
-        processes, threads = (1, place.driver.cores) if alone else place.workers(stage, tasks)
-        needed = laws.copies(name, config, scale)
-        new = {of: size for of, size in needed.items() if of not in made}
-        made |= new
-        nodes = 1 if alone else min(place.nodes, processes)
-        seconds = _seconds(stage, config, scale, rates, place, tasks, processes, threads, alone)
-        seconds += _copying(sum(new.values()), rates, place) * (2 if place.apart and stage.prepare and not alone else 1)
-        if not alone:
-            seconds += RAY_SECONDS["stage"] + (RAY_SECONDS["start"] if first else 0)
-            first = False
-        stored = laws.stored_bytes(name, config, scale) * rates.compression.get(name, 1.0)
-        moved = stored + sum(new.values()) * (nodes + (1 if place.apart else 0)) + _read(name, config, scale, rates)
-        on_one = -(-processes // nodes)
-        task, whole = laws.worker_bytes(name, config, scale, threads), laws.driver_bytes(name, config, scale)
-        if name == "communities" and not alone:  # several trials, each a task that holds the whole edge list
-            task, whole = whole, 0.0
-        inside = on_one * (task / GIB + (0 if alone else place.base_gib))
-        driver = whole / GIB + place.base_gib
+def crew_of(stage: Stage, run: PlannedRun) -> Crew:
+    """Return who runs the tasks of a stage."""
+    tasks = run.cost(stage).tasks or run.size.shards
+    if stage.is_alone(run.config, tasks) or not run.has_ray:
+        return Crew(tasks, 1, run.driver.cores)
+    has_gpu = stage.gpu and run.execution.accelerator != "cpu" and run.worker.gpus > 0
+    room = run.nodes * (run.worker.gpus if has_gpu else run.worker.cores)
+    processes, threads = pool(tasks, run.execution.workers, run.nodes, room, run.worker.cores)
+    return Crew(tasks, processes, threads, min(run.nodes, processes), is_driver=False, has_gpu=has_gpu)
+
+
+def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
+    """Yield the forecast of the plan and of every stage, in order."""
+    memory, on_disk, has_started = PLAN_BYTES_PER_ROW * run.size.rows, dict[str, float](), False
+    yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, driver=memory, moved=8.0 * run.size.rows)
+    for stage in wanted_stages(run.config):
+        crew = crew_of(stage, run)
+        cost = run.cost(stage, threads=crew.threads)
+        seconds = _seconds(stage, cost, rates, run, crew)
+        if not crew.is_driver:
+            seconds += RAY_STAGE_SECONDS + (0.0 if has_started else RAY_START_SECONDS)
+            has_started = True
+        new = sum(size for column, size in cost.copies.items() if column not in on_disk)
+        on_disk |= cost.copies
+        # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
+        makers = 2 if run.is_apart and stage.once is not None and not crew.is_driver else 1
+        seconds += makers * new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
+        stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
+        streamed = sum(size * rates.compression.get(table, 1.0) for table, size in cost.streams.items())
         yield _entry(
-            name, scale.rows, tasks, seconds, place, not alone,
-            driver_gib=driver + (inside if alone else 0),
-            worker_gib=0.0 if alone else inside,
-            processes=processes, copies=sum(needed.values()), disk=sum(made.values()), stored=stored, moved=moved,
+            stage.name, run, crew, seconds,
+            driver=cost.driver_bytes + (cost.worker_bytes if crew.is_driver else 0.0),
+            worker=cost.worker_bytes, copies=sum(cost.copies.values()), disk=sum(on_disk.values()), stored=stored,
+            moved=stored + streamed + new * (crew.nodes + run.is_apart),
         )  # fmt: skip
 
 
-def _tasks(stage: Stage, config: Config, scale: Scale) -> int:
-    alone = {"communities": communities.trials(config.communities), "density": 1}
-    if stage.name in alone:
-        return alone[stage.name]
-    return scale.pieces if stage.name == "ingest" else scale.shards
+def _seconds(stage: Stage, cost: Cost, rates: Rates, run: PlannedRun, crew: Crew) -> float:
+    """Return the seconds of the driver's work and of all waves of tasks."""
+    once = rates.once[stage.name].seconds(run.size.rows, cost.once)
+    if cost.is_once_threaded:
+        once *= rates.threads / run.driver.cores
+    task = rates.tasks[stage.name].seconds(run.size.rows / crew.tasks, cost.work / crew.tasks)
+    tflops = run.worker.gpu_tflops if crew.has_gpu else 0.0
+    if tflops and cost.gpu_flop:
+        task = cost.gpu_flop / (tflops * 1e12) / crew.tasks
+    elif tflops and not cost.is_gpu_idle:  # as much faster as products are
+        task *= rates.gemm_gflops / (tflops * 1e3)
+    elif cost.is_threaded:
+        task *= rates.threads / crew.threads
+    return once + task * -(-crew.tasks // crew.processes)
 
 
-def _seconds(
-    stage: Stage, config: Config, scale: Scale, rates: Rates, place: Place, tasks: int, processes: int, threads: int,
-    alone: bool,
-) -> float:  # fmt: skip
-    """Preparation on the driver, then waves of tasks."""
-    units = laws.work(stage.name, config, scale)
-    once = rates.once[stage.name].seconds(scale.rows, units.once)
-    if stage.name in ("lists", "knn"):
-        once *= rates.threads / place.driver.cores
-    if stage.name == "communities":  # every trial does all the work
-        return rates.tasks[stage.name].seconds(scale.rows, units.tasks) * (-(-tasks // processes))
-    each = rates.tasks[stage.name].seconds(scale.rows / tasks, units.tasks / tasks)
-    if place.on_gpu(stage) and not alone and place.worker.gpu_tflops:
-        each = _gpu_seconds(stage, config, scale, rates, place) / tasks
-    elif laws.threaded(stage.name, config):
-        each *= rates.threads / threads
-    return once + each * (-(-tasks // processes))
-
-
-def _gpu_seconds(stage: Stage, config: Config, scale: Scale, rates: Rates, place: Place) -> float:
-    """Of all tasks on one GPU: kNN by its products, networks by the ratio of this machine's gemm to the GPU's."""
-    if stage.name == "knn" and config.knn.index == "exact" and config.knn.source is None:
-        return 2.0 * scale.rows * scale.rows * scale.width / (place.worker.gpu_tflops * 1e12)
-    here = rates.tasks[stage.name].seconds(scale.rows, laws.work(stage.name, config, scale).tasks)
-    if stage.name == "knn":  # inverted lists are read by the CPU
-        return here * rates.threads / place.worker.cores
-    return here * rates.gemm_gflops / (place.worker.gpu_tflops * 1e3)
-
-
-def _copying(size: float, rates: Rates, place: Place) -> float:
-    """Seconds in which a node makes its copies: fetched, decoded, written."""
-    network = size / GIB / place.worker.network_gib_s if place.worker.network_gib_s else 0.0
-    return size * rates.copy_seconds + network
-
-
-def _read(stage: str, config: Config, scale: Scale, rates: Rates) -> float:
-    """Bytes read from storage besides what goes into copies."""
-    if stage == "ingest":
-        return float(scale.rows * (8 + 4 * scale.width))
-    before = {"embeddings": "ingest", "communities": "edges", "labels": "edges"}.get(stage)
-    return laws.stored_bytes(before, config, scale) * rates.compression.get(before, 1.0) if before else 0.0
-
-
-def _entry(
-    stage: str, rows: int, tasks: int, seconds: float, place: Place, on_workers: bool, *, driver_gib: float,
-    worker_gib: float = 0.0, processes: int = 1, copies: float = 0.0, disk: float = 0.0, stored: float = 0.0, moved: float = 0.0,
-) -> dict[str, Any]:  # fmt: skip
-    prices = [place.driver.usd_hour]
-    if place.apart and on_workers:
-        prices += [place.worker.usd_hour] * place.nodes
-    price = None if None in prices else sum(filter(None, prices))
-    local = OBJECT_STORE_BYTES if on_workers and not place.apart else 0
-    return {
-        "stage": stage,
-        "rows": rows,
-        "tasks": tasks,
-        "processes": processes,
-        "where": "workers" if on_workers else "driver",
-        "seconds": round(seconds, 2),
-        "hours": round(seconds / 3600, 6),
-        "usd": None if price is None else round(seconds / 3600 * price, 2),
-        "driver_gib": round(driver_gib, 3),
-        "worker_gib": round(worker_gib, 3),
-        "object_store_gib": round((local + tasks * TASK_BYTES) / GIB, 3) if on_workers else 0.0,
-        "copies_gib": round(copies / GIB, 3),
-        "node_disk_gib": round(disk / GIB, 3),
-        "stored_gib": round(stored / GIB, 6),
-        "moved_gib": round(moved / GIB, 3),
-    }
+def _entry(stage: str, run: PlannedRun, crew: Crew, seconds: float, **sizes: float) -> StageForecast:
+    """Return a forecast from seconds and from bytes by what they are of."""
+    gib = {"worker": 0.0, "copies": 0.0, "disk": 0.0, "stored": 0.0}
+    gib |= {name: size / GIB for name, size in sizes.items()}
+    prices = [run.driver.usd_hour, *[run.worker.usd_hour] * (run.nodes if run.is_apart and not crew.is_driver else 0)]
+    usd = None if None in prices else round(seconds / 3600 * sum(filter(None, prices)), 2)
+    on_one_node = 0 if crew.is_driver else -(-crew.processes // crew.nodes)
+    object_store = 0 if crew.is_driver else crew.tasks * TASK_BYTES + (0 if run.is_apart else OBJECT_STORE_BYTES)
+    return StageForecast(
+        stage, run.size.rows, crew.tasks, crew.processes, "driver" if crew.is_driver else "workers",
+        seconds=round(seconds, 2), hours=round(seconds / 3600, 6), usd=usd,
+        driver_gib=round(gib["driver"] + run.base_gib, 3),
+        worker_gib=round(on_one_node * (gib["worker"] + run.base_gib), 3),
+        object_store_gib=round(object_store / GIB, 3), copies_gib=round(gib["copies"], 3),
+        node_disk_gib=round(gib["disk"], 3), stored_gib=round(gib["stored"], 6), moved_gib=round(gib["moved"], 3),
+    )  # fmt: skip

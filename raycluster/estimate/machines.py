@@ -1,4 +1,4 @@
-"""Machines to estimate for: the one at hand, and a dated list of those in cluster.yaml and larger drivers."""
+"""Machines to estimate for: the one at hand, and a dated list of machines to rent."""
 
 import os
 import shutil
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 import psutil
 
 from raycluster.errors import ConfigError
+from raycluster.executors.sizing import own_threads
 from raycluster.kernels.search import faiss_flat
-from raycluster.storage import node_cache as scratch
+from raycluster.storage import node_cache
 
 PRICES_OF = "AWS us-east-1, Linux, on demand, list prices of 2025"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What one node has."""
+    """What one node has. Its local disk holds node-local copies."""
 
     name: str
     cores: int
     """CPUs that Ray counts; one is taken to be as fast as a core of the machine at hand."""
     memory_gib: float
     disk_gib: float
-    """Local disk for node-local copies."""
     network_gib_s: float | None = None
-    """To storage; none where the run folder is on a local disk, whose speed the probe has measured."""
+    """To storage; none where the run folder is on a local disk, whose speed the probe measures."""
     gpus: int = 0
     gpu_tflops: float = 0.0
     """Sustained float32 rate of one GPU in exact search: assumed, not measured."""
@@ -42,29 +42,20 @@ MACHINES: tuple[Machine, ...] = (
 
 
 def at_hand() -> Machine:
-    """This machine: the cores this process may use, and the memory and disk that are free now."""
-    folder = scratch.base()
-    os.makedirs(folder, exist_ok=True)
-    return Machine(
-        "this machine",
-        len(os.sched_getaffinity(0)),
-        psutil.virtual_memory().available / 2**30,
-        shutil.disk_usage(folder).free / 2**30,
-        gpus=int(faiss_flat.gpu_available()),
-    )
+    """Return this machine: its usable cores, and its free memory and disk."""
+    os.makedirs(node_cache.base(), exist_ok=True)
+    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(node_cache.base()).free
+    return Machine("this machine", own_threads(), memory / 2**30, disk / 2**30, gpus=int(faiss_flat.gpu_available()))
 
 
-def named(name: str | None) -> Machine:
-    """A machine of the list, or the one at hand for none; raises ConfigError for a name that is not in the list."""
-    if name is None:
-        return at_hand()
-    for machine in MACHINES:
-        if machine.name == name:
-            return machine
-    raise ConfigError(f"There is no machine '{name}'; there are {', '.join(machine.name for machine in MACHINES)}.")
+def named(name: str) -> Machine:
+    """Return a machine of the list. Raises ConfigError for a name that is not in it."""
+    if name not in (machines := {machine.name: machine for machine in MACHINES}):
+        raise ConfigError(f"There is no machine '{name}'; there are {', '.join(machines)}.")
+    return machines[name]
 
 
 def smallest_with(memory_gib: float) -> Machine | None:
-    """The cheapest machine of the list with so much memory."""
+    """Return the cheapest machine of the list with so much memory, if any."""
     enough = [machine for machine in MACHINES if machine.memory_gib >= memory_gib]
     return min(enough, key=lambda machine: machine.usd_hour or 0.0, default=None)

@@ -1,60 +1,48 @@
-"""An estimate as a table for people."""
+"""A forecast as a table for people."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-COLUMNS = {
-    "stage": ("stage", "{}"), "where": ("where", "{}"), "tasks": ("tasks", "{:,}"), "processes": ("processes", "{:,}"),
-    "time": ("time", "{}"), "usd": ("USD", "{:.2f}"), "driver_gib": ("driver GiB", "{:.2f}"),
-    "worker_gib": ("worker GiB", "{:.2f}"), "object_store_gib": ("object store", "{:.2f}"),
-    "node_disk_gib": ("node disk", "{:.2f}"), "stored_gib": ("stored GiB", "{:.2f}"), "moved_gib": ("moved GiB", "{:.2f}"),
-}  # fmt: skip
-"""Key of a stage's entry: heading and format. GiB are peaks, disk and store per node."""
+if TYPE_CHECKING:
+    from raycluster.estimate.forecast import Forecast
+
+PEAKS = {"driver_gib": "driver GiB", "worker_gib": "worker GiB", "object_store_gib": "object store", "node_disk_gib": "node disk"}  # fmt: skip # noqa: E501
+"""Columns of which a run takes the largest: peaks, and disk and object store of one node."""
+SUMS = {"stored_gib": "stored GiB", "moved_gib": "moved GiB"}
+COLUMNS = {name: name for name in ("stage", "where", "tasks", "processes", "time")} | {"usd": "USD", **PEAKS, **SUMS}
+"""Heading by field of a stage's forecast."""
 
 
-def table(found: dict[str, Any]) -> str:
-    """The whole estimate in lines."""
-    worker, edges = found["worker"], found["edges"]
-    nodes = f" on {found['nodes']} x {worker['name']}" if worker["network_gib_s"] else f" on {worker['name']}"
+def table(forecast: "Forecast") -> str:
+    """Return the whole forecast in lines."""
+    worker, edges, stages = forecast.worker, forecast.edges, [asdict(stage) for stage in forecast.stages]
+    nodes = f"{forecast.nodes} x {worker.name}" if worker.network_gib_s else worker.name
+    total = {name: max(stage[name] for stage in stages) for name in PEAKS}
+    total |= {name: sum(stage[name] for stage in stages) for name in SUMS}
+    total |= {"stage": "all", "hours": forecast.hours, "usd": forecast.usd}
     lines = [
-        f"{found['rows']:,} rows of width {found['width']} in {found['shards']} shards{nodes}, driver {found['driver']['name']}",
+        f"{forecast.rows:,} rows of width {forecast.width} in {forecast.shards} shards on {nodes}, driver {forecast.driver.name}",
         f"{edges['in_force']:,} edges in force, {edges['stored']:,} stored: {edges['from']}; at most {edges['at_most']:,}",
-        "",
-        *_grid([_line(stage) for stage in [*found["stages"], _total(found)]]),
-        "",
-        *found["will_not_fit"],
-    ]
-    if not found["will_not_fit"]:
-        lines.append("All stages fit.")
-    lines += found["slow"]
-    return "\n".join(
-        [*lines, f"Rates from {found['rates']['from']}.", *(f"Assumed: {line}." for line in found["assumed"])]
-    )
-
-
-def _total(found: dict[str, Any]) -> dict[str, Any]:
-    sums = {name: sum(stage[name] for stage in found["stages"]) for name in ("stored_gib", "moved_gib")}
-    peaks = ("driver_gib", "worker_gib", "object_store_gib", "node_disk_gib")
-    most = {name: max(stage[name] for stage in found["stages"]) for name in peaks}
-    return {"stage": "all", "hours": found["hours"], "usd": found["usd"], **sums, **most}
+        "", *_grid([stage | {"time": duration(stage["hours"])} for stage in [*stages, total]]), "",
+        *(forecast.will_not_fit or ["All stages fit."]), *forecast.slow,
+        f"Rates from {forecast.rates.basis}.", *(f"Assumed: {line}." for line in forecast.assumed),
+    ]  # fmt: skip
+    return "\n".join(lines)
 
 
 def duration(hours: float) -> str:
-    """In the unit that a person would use."""
+    """Return a time in the unit that a person would use."""
     if hours < 1 / 30:
         return f"{hours * 3600:.1f} s"
     return f"{hours * 60:.1f} min" if hours < 2 else f"{hours:,.1f} h"
 
 
-def _line(stage: dict[str, Any]) -> list[str]:
-    stage = {**stage, "time": duration(stage["hours"])}
-    return ["" if stage.get(key) is None else form.format(stage[key]) for key, (_, form) in COLUMNS.items()]
+def _grid(stages: list[dict[str, Any]]) -> list[str]:
+    """Return a line of headings and one per stage: words left and numbers right."""
+    lines = [list(COLUMNS.values()), *([_cell(stage.get(name)) for name in COLUMNS] for stage in stages)]
+    forms = [f"{'<' if at < 2 else '>'}{max(map(len, column))}" for at, column in enumerate(zip(*lines, strict=True))]
+    return ["  ".join(map(format, line, forms)) for line in lines]
 
 
-def _grid(lines: list[list[str]]) -> list[str]:
-    """Cells padded to columns, words left and numbers right."""
-    cells = [[heading for heading, _ in COLUMNS.values()], *lines]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(COLUMNS))]
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells]
-    for line, plain in zip(padded, cells, strict=True):
-        line[2:] = [cell.rjust(width) for cell, width in zip(plain[2:], widths[2:], strict=True)]
-    return ["  ".join(line) for line in padded]
+def _cell(value: str | float | None) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value or ""

@@ -1,97 +1,85 @@
 """Which stage does not fit where it is to run, and what to change."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from raycluster.config.stages import Config
-from raycluster.estimate.costs import GIB, Place
-from raycluster.estimate.laws import Scale
+from raycluster.estimate.costs import GIB, PlannedRun, StageForecast
 from raycluster.estimate.machines import smallest_with
-from raycluster.stages import communities
+from raycluster.stages import wanted_stages
+from raycluster.stages.stage import Stage
 from raycluster.storage.object_store import Store
 
 MOST_ROWS = 2**31 - 1
-"""Rows are numbered in int32."""
+"""Rows that a run can number: it does so in int32."""
+LIMITS = {"threshold": "threshold", "early-stop": "theta", "score": "eta", "density-peaks": "closeness"}
+"""The limit of every edge rule that has one; raising it leaves fewer edges."""
 
 
-def problems(
-    stages: list[dict[str, Any]], config: Config, scale: Scale, place: Place, output: str
-) -> Iterator[str]:  # fmt: skip
-    """One sentence for every limit that is passed."""
-    if scale.rows > MOST_ROWS:
-        yield f"All stages will not fit: {scale.rows:,} rows, and a run numbers at most {MOST_ROWS:,}; split the input."
-    for stage in stages:
-        yield from _memory(stage, config, place)
-    yield from _disk(stages, place)
-    stored = sum(stage["stored_gib"] for stage in stages)
-    free = _free_gib(output)
-    if free is not None and stored > free:
-        yield f"The run folder will not fit: it takes {stored:.1f} GiB, {free:.1f} GiB are free; choose another --output."
+def problems(entries: Sequence[StageForecast], run: PlannedRun) -> Iterator[str]:
+    """Yield one sentence for every limit that is passed."""
+    if run.size.rows > MOST_ROWS:
+        yield f"All stages will not fit: {run.size.rows:,} rows, and a run numbers at most {MOST_ROWS:,}; split the input."
+    stages = {stage.name: stage for stage in wanted_stages(run.config)}
+    for entry in entries:
+        yield from _memory(entry, stages.get(entry.stage), run)
+    yield from _disk(entries, run)
+    stored, free = sum(entry.stored_gib for entry in entries), Store(run.output_url).free_bytes
+    if free is not None and (left := free / GIB) < stored:
+        yield f"The run folder will not fit: it takes {stored:.1f} GiB, {left:.1f} GiB are free; choose another --output."
 
 
-def _memory(stage: dict[str, Any], config: Config, place: Place) -> Iterator[str]:
-    name, needed, there = stage["stage"], stage["driver_gib"], place.driver.memory_gib
-    if name == "communities" and config.communities.memory_gib is not None:
-        there = min(there, communities.memory_allowed(config.communities) / GIB)
+def _memory(entry: StageForecast, stage: Stage | None, run: PlannedRun) -> Iterator[str]:
+    """Yield what lacks memory: the driver, or the workers of a node."""
+    limit = run.cost(stage).driver_limit_bytes if stage else None
+    needed, there = entry.driver_gib, min(run.driver.memory_gib, float("inf") if limit is None else limit / GIB)
     if needed > there:
+        ways = [f"{way}, " for way in _ways(stage, run)] if stage else []
         yield (
-            f"{name} will not fit: it needs {needed:.1f} GiB of the driver's memory, {there:.1f} GiB are there; "
-            f"{_advice(name, config)}{_larger(needed)}."
+            f"{entry.stage} will not fit: it needs {needed:.1f} GiB of the driver's memory, {there:.1f} GiB are there; "
+            f"{''.join(ways)}{'or ' if ways else ''}take {_larger_driver(needed)}."
         )
-    inside = stage["worker_gib"] + (0.0 if place.apart or not stage["worker_gib"] else needed)
-    if inside > place.worker.memory_gib:
+    inside = entry.worker_gib + (0.0 if run.is_apart or not entry.worker_gib else needed)
+    if inside > run.worker.memory_gib:
         yield (
-            f"{name} will not fit: its workers need {inside:.1f} GiB of a node's memory, "
-            f"{place.worker.memory_gib:.1f} GiB are there; use more --shards, or fewer --workers."
+            f"{entry.stage} will not fit: its workers need {inside:.1f} GiB of a node's memory, "
+            f"{run.worker.memory_gib:.1f} GiB are there; use more --shards, or fewer --workers."
         )
 
 
-def _advice(stage: str, config: Config) -> str:
-    if stage in ("communities", "labels"):
-        limit = {"threshold": "raise edges.threshold", "early-stop": "raise edges.theta", "score": "raise edges.eta"}
-        ways = [way for way in (limit.get(config.edges.rule), "lower knn.k") if way]
-        return f"{', '.join(ways)}, or take "
-    return "use more --shards, or take " if stage in ("ingest", "embeddings", "knn", "edges") else "take "
-
-
-def _larger(needed: float) -> str:
+def _larger_driver(needed: float) -> str:
     machine = smallest_with(needed)
     return f"a driver with more memory ({machine.name} has {machine.memory_gib:.0f} GiB)" if machine else "fewer rows"
 
 
-def _disk(stages: list[dict[str, Any]], place: Place) -> Iterator[str]:
-    """Copies stay until the run ends, so the last stage that reads any has them all."""
-    needed = max(stage["node_disk_gib"] for stage in stages)
-    stage = next(stage["stage"] for stage in stages if stage["node_disk_gib"] == needed)
-    apart = (("driver", place.driver), ("worker", place.worker))
-    for role, machine in apart if place.apart else (("node", place.worker),):
-        if needed > machine.disk_gib:
+def _ways(stage: Stage, run: PlannedRun) -> list[str]:
+    """Return what makes a stage need less memory: fewer links, or more shards."""
+    costs = run.cost(stage), run.cost(stage, links=run.size.links / 2), run.cost(stage, shards=2 * run.size.shards)
+    now, fewer, cut = (cost.driver_bytes + cost.worker_bytes for cost in costs)
+    if fewer < now:
+        limit = LIMITS.get(run.config.edges.rule)
+        return [*([f"raise edges.{limit}"] if limit else []), "lower knn.k"]
+    return ["use more --shards"] if cut < now else []
+
+
+def _disk(entries: Sequence[StageForecast], run: PlannedRun) -> Iterator[str]:
+    """Yield which nodes lack disk for copies, which stay until the run ends."""
+    last = max(entries, key=lambda entry: entry.node_disk_gib)
+    for role, machine in (("driver", run.driver), ("worker", run.worker)) if run.is_apart else (("node", run.worker),):
+        if last.node_disk_gib > machine.disk_gib:
             yield (
-                f"{stage} will not fit: the copies on each {role} take {needed:.1f} GiB of disk, {machine.disk_gib:.1f} GiB "
-                "are there; point RAYCLUSTER_SCRATCH at a larger disk, or use knn.storage float16 or a lower knn.k."
+                f"{last.stage} will not fit: the copies on each {role} take {last.node_disk_gib:.1f} GiB of disk, "
+                f"{machine.disk_gib:.1f} GiB are there; point RAYCLUSTER_SCRATCH at a larger disk, or use knn.storage "
+                "float16 or a lower knn.k."
             )
 
 
-def slow(stages: list[dict[str, Any]], place: Place) -> Iterator[str]:
-    """One sentence for every stage whose copies the page cache cannot hold: rates are measured with those that it can."""
-    for stage in stages:
-        machine = place.worker if stage["where"] == "workers" else place.driver
-        left = machine.memory_gib - max(stage["worker_gib"], stage["driver_gib"] if stage["where"] == "driver" else 0.0)
-        if stage["copies_gib"] > max(left, 0.0):
+def slow_stages(entries: Sequence[StageForecast], run: PlannedRun) -> Iterator[str]:
+    """Yield which stages read copies that the page cache cannot hold."""
+    for entry in entries:
+        is_driver = entry.where == "driver"
+        machine = run.driver if is_driver else run.worker
+        left = max(0.0, machine.memory_gib - (entry.driver_gib if is_driver else entry.worker_gib))
+        if entry.copies_gib > left:
             yield (
-                f"{stage['stage']} reads {stage['copies_gib']:.1f} GiB of copies and {max(left, 0.0):.1f} GiB of memory are "
+                f"{entry.stage} reads {entry.copies_gib:.1f} GiB of copies and {left:.1f} GiB of memory are "
                 "left for them: it waits for the disk more than estimated."
             )
-
-
-def _free_gib(output: str) -> float | None:
-    """Free disk where the run folder is to be; none for an object store."""
-    store = Store(output)
-    if not store.is_local:
-        return None
-    place = Path(store.url.removeprefix("file://")).absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free / GIB

@@ -1,6 +1,9 @@
 """How many workers a stage gets, and of what size."""
 
 import os
+from dataclasses import dataclass
+
+import psutil
 
 from raycluster.config.execution import Execution
 
@@ -8,10 +11,29 @@ OBJECT_STORE_BYTES = 2**28
 """Memory of a local Ray's object store, which carries task numbers and nothing larger. Ray refuses less than 75 MiB."""
 
 
+@dataclass(frozen=True)
+class Crew:
+    """Who runs the tasks of one stage."""
+
+    tasks: int
+    processes: int
+    threads: int
+    """Threads of one process."""
+    nodes: int = 1
+    is_driver: bool = True
+    has_gpu: bool = False
+    """Whether every process has a GPU."""
+
+
 def own_threads() -> int:
     """Return the processors that this process may use; those of the machine where the system has no such limit."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def own_bytes() -> int:
+    """Return the memory that this process holds now: before a run, its libraries."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def uses_ray(shards: int, execution: Execution) -> bool:

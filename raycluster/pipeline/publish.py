@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from raycluster._version import __version__
-from raycluster.stages import STAGES
+from raycluster.stages import wanted_stages
 from raycluster.stages.labels import clusters_table
 from raycluster.stages.stage import row_shards
 from raycluster.storage import schemas
@@ -59,7 +59,7 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
 
 def _headlines(tables: StoredTables) -> Facts:
     """Return what the stages add to the summary: the partition first, then the stages before it."""
-    wanted = [stage for stage in STAGES if stage.is_wanted(tables.config)]
+    wanted = wanted_stages(tables.config)
     collected: dict[str, Any] = {}
     for stage in [wanted[-1], *wanted[:-1]]:
         if stage.headline is not None:
@@ -69,7 +69,7 @@ def _headlines(tables: StoredTables) -> Facts:
 
 def _numbers(tables: StoredTables) -> Facts:
     """Return what the stages add to the manifest, by name."""
-    wanted = [stage for stage in STAGES if stage.is_wanted(tables.config)]
+    wanted = wanted_stages(tables.config)
     return {stage.name: stage.numbers(tables) for stage in wanted if stage.numbers is not None}
 
 

@@ -173,7 +173,7 @@ def _results(
     """Run tasks in this process, or as a Ray Data job."""
     if not left:
         return
-    is_alone = (len(tasks) == 1 and not stage.gpu) or stage.is_global(tables.config)
+    is_alone = stage.is_alone(tables.config, len(tasks))
     if isinstance(tables, StoredTables) and not is_alone and uses_ray(tables.folder.plan.shards, execution):
         from raycluster.executors.ray_data import run_on_ray
 

@@ -14,6 +14,7 @@ rejoin        communities, knn
 labels        embeddings, knn, relations, edges, communities, rejoin
 """
 
+from raycluster.config.stages import Config
 from raycluster.stages.coarse_lists import COARSE_LISTS
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.contexts import CONTEXTS
@@ -31,6 +32,11 @@ from raycluster.stages.topk import TOPK
 STAGES: tuple[Stage, ...] = (
     INGEST, EMBEDDINGS, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, REJOIN, LABELS,
 )  # fmt: skip
+
+
+def wanted_stages(config: Config) -> list[Stage]:
+    """Return the stages of a recipe, in order."""
+    return [stage for stage in STAGES if stage.is_wanted(config)]
 
 
 def stage_named(name: str) -> Stage:

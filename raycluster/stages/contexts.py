@@ -11,7 +11,7 @@ from raycluster.models.card import load_card
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
-from raycluster.stages.topk import network_bytes
+from raycluster.stages.topk import NETWORK_RATE, network_bytes
 from raycluster.storage import schemas
 from raycluster.storage.tables import Output, Tables, Task
 
@@ -50,6 +50,7 @@ def copy_of_contexts(size: ProblemSize, config: Config) -> dict[str, float]:
 def _cost(size: ProblemSize, config: Config) -> Cost:
     return Cost(
         work=float(size.rows * config.knn.k),
+        rate=NETWORK_RATE,
         worker_bytes=network_bytes(size, config),
         copies=copy_of_vectors(size, config) | {"knn.neighbor": 4.0 * size.rows * config.knn.k},
         is_threaded=True,

@@ -109,12 +109,17 @@ def settings(config: Config) -> Any:
 
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
-    table = 4.0 * size.rows * config.knn.k
-    matrix = {"density.transition": table} if config.density.kind == "diffusion" else {}
+    k = config.knn.k
+    diffusion_copies = {
+        "knn.neighbor": 4.0 * size.rows * k,
+        "density.transition": 4.0 * size.rows * min(k, config.density.nearest or k),
+    }
     return Cost(
-        work=float(size.rows * config.knn.k),
+        tasks=1,
+        work=float(size.rows * k),
+        rate=24 / 80e6,
         driver_bytes=24.0 * size.rows,
-        copies={"knn.neighbor": table} | matrix,
+        copies=diffusion_copies if config.density.kind == "diffusion" else {"density.volume": 4.0 * size.rows},
     )
 
 

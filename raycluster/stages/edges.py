@@ -29,10 +29,9 @@ from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.density import peaks_of
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import copies_of_neighbors, neighbors_of
-from raycluster.stages.nep import copy_of_probabilities, nep_of
+from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
 from raycluster.stages.relations import scores_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
-from raycluster.stages.topk import copy_of_counts
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
@@ -133,6 +132,12 @@ def edges_in_force(tables: Tables) -> Columns:
     return tables.shared("edges_in_force", gather)
 
 
+def sizes(tables: Tables) -> dict[str, float]:
+    """Return the number of edges that are stored, and of edges in force."""
+    stored = sum(len(block["source"]) for block in tables.blocks("edges", ["source"]))
+    return {"edges": stored, "links": len(edges_in_force(tables)["source"])}
+
+
 def edges_at_most(config: Config, rows: int) -> tuple[int, int]:
     """Return the fewest edges that a useful run of N rows has, and the most that its rule can make."""
     if config.edges.rule == "density-peaks":
@@ -166,16 +171,19 @@ def headline(tables: Tables) -> Facts:
 def _cost(size: ProblemSize, config: Config) -> Cost:
     k, rule = config.knn.k, config.edges.rule
     table = 4.0 * size.rows * k
-    walked = copy_of_probabilities(size, k) | copy_of_counts(size, config) if rule == "early-stop" else {}
+    walked = copies_of_probabilities(size, config) if rule == "early-stop" else {}
     roots = {"density.root": table} if rule == "density-peaks" and config.edges.distance == "tpdi" else {}
     scores = {"relations.score": table} if config.relations.score != "none" else {}
     return Cost(
         once=float(min(size.rows, MAX_ROWS) * k),
         work=float(size.rows * k),
+        once_rate=4.4e-7,
+        rate=NEP_RATE if rule in ("early-stop", "density-peaks") else 2.5e-7,
         driver_bytes=PICK_BYTES * k * min(size.rows, MAX_ROWS),
         worker_bytes=16.0 * size.rows + 8.0 * k * size.rows_per_shard + 4 * EDGE_BYTES * size.edges / size.shards,
         stored_rows=size.edges,
         copies=copy_of_vectors(size, config) | copies_of_neighbors(size, config) | walked | roots | scores,
+        compression=0.4,
         is_threaded=rule in ("early-stop", "density-peaks"),
     )
 
@@ -191,6 +199,7 @@ EDGES = Stage(
     settings=lambda config: config.edges.__dict__,
     once=decide_once,
     open=open_edges,
+    sizes=sizes,
     announce=announce,
     numbers=lambda tables: tables.facts("edges"),
     headline=headline,

@@ -52,7 +52,14 @@ def open_embeddings(tables: Tables) -> ShardFunction:
 
 
 def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
-    return Cost(work=float(size.rows), worker_bytes=80.0 * size.rows_per_shard)
+    # The columns rank and id of what was ingested.
+    return Cost(
+        work=float(size.rows),
+        rate=1e-6,
+        worker_bytes=80.0 * size.rows_per_shard,
+        streams={"ingest": 16.0 * size.rows},
+        compression=0.53,
+    )
 
 
 EMBEDDINGS = Stage(

@@ -6,6 +6,7 @@ a vector is stored once, and copied once per node. Arrays in memory are ingested
 
 import hashlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +91,13 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
     return pa.chunked_array(ids, id_type), np.concatenate(vectors), np.concatenate(reasons)
 
 
+def read_unit_rows(plan: Plan, config: Config) -> Float32:
+    """Return the unit rows (N, D) of the whole input, less the rows that have none."""
+    lenient = replace(config, embeddings=replace(config.embeddings, on_bad_row="drop"))
+    read = [read_piece(plan, lenient, number) for number in range(len(plan.pieces))]
+    return np.concatenate([unit[reason == GOOD] for _, unit, reason in read])
+
+
 def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32, reason: Int8) -> Output:
     """Return the good rows sorted by rank, one block per row shard, and the rows that were dropped."""
     plan, rank = folder.plan, _ranks(folder, piece)
@@ -140,7 +148,14 @@ def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
     # Unit rows as read, joined, cut by shard, and encoded twice; one batch in float64.
     piece = -(-size.rows // size.pieces)
     worker = 4.0 * size.width * (6 * piece + 4 * min(piece, BATCH_ROWS))
-    return Cost(work=float(size.rows) * size.width, worker_bytes=worker)
+    return Cost(
+        tasks=size.pieces,
+        work=float(size.rows) * size.width,
+        rate=1.1e-7,
+        worker_bytes=worker,
+        streams={"input": size.rows * (8.0 + 4 * size.width)},
+        compression=0.93,
+    )
 
 
 INGEST = Stage(

@@ -37,6 +37,12 @@ CHOOSING_ROWS, MEASURING_ROWS = 2048, 2048
 """Rows on which the reading is chosen, and on which its recall is measured: a standard error of about 0.001."""
 MOST_SHARE = 0.4
 """Share of the rows above which reading them all, in order and each pair once, is faster."""
+TYPICAL_SHARE = 0.035
+"""Share of the rows that a search through inverted lists reads per row where none was measured: that of 100,000 generated
+rows at a recall of 0.98. A forecast of its time is proportional to it."""
+ALL_PAIRS, EACH_PAIR_ONCE, LISTED_PAIRS = 2 / 128e9, 2 / 59e9, 2 / 26e9
+"""Seconds per multiplication on two cores of an EPYC (Zen 4), for a dry run that measures nothing. A shard meets all rows;
+all rows meet themselves, and half of the products need not be done; rows are gathered from inverted lists."""
 
 
 def with_index(config: Config, rows: int) -> Config:
@@ -188,17 +194,33 @@ def headline(tables: Tables) -> Facts:
     return {} if recall is None else {"knn_recall": round(recall.mean, 5)}
 
 
+def sizes(tables: Tables) -> dict[str, float]:
+    """Return the share of the rows that inverted lists make a search read."""
+    if not uses_lists(tables.config):
+        return {}
+    chosen = tables.facts("knn")
+    return {"share": chosen.get("share", chosen["nearest"] / tables.facts("coarse_lists")["lists"])}
+
+
+def share_read(size: ProblemSize, config: Config) -> float:
+    """Return the share of all rows that the search compares with a row."""
+    if not uses_lists(config):
+        return 1.0
+    return TYPICAL_SHARE if size.share is None else size.share
+
+
 def joins_itself(size: ProblemSize, config: Config) -> bool:
     """Whether each pair of rows is scored once for both, as one shard can."""
-    return size.share > MOST_SHARE and size.shards == 1 and bytes_needed(size.rows, config.knn.k) <= SELF_JOIN_BYTES
+    reads_all = share_read(size, config) > MOST_SHARE
+    return reads_all and size.shards == 1 and bytes_needed(size.rows, config.knn.k) <= SELF_JOIN_BYTES
 
 
 def _compared(size: ProblemSize, config: Config) -> float:
     """Return the pairs of vectors whose products are taken, those with centroids and those that measure recall included."""
-    rows = float(size.rows)
-    if size.share > MOST_SHARE:
+    rows, share = float(size.rows), share_read(size, config)
+    if share > MOST_SHARE:
         return rows * rows / 2 if joins_itself(size, config) else rows * rows
-    return rows * (number_of_lists(size.rows, config.knn.lists) + size.share * rows + min(rows, MEASURING_ROWS))
+    return rows * (number_of_lists(size.rows, config.knn.lists) + share * rows + min(rows, MEASURING_ROWS))
 
 
 def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
@@ -218,15 +240,28 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         worker = table + size.threads * block + (28.0 if uses_lists(config) else 4.0) * size.rows
     if config.knn.source is not None:
         return Cost(
-            work=float(size.rows * k), worker_bytes=worker, copies=copy_of_vectors(size, config), is_threaded=True
+            work=float(size.rows * k),
+            rate=5e-7,
+            worker_bytes=worker,
+            copies=copy_of_vectors(size, config),
+            streams={"input": size.rows * (4.0 + 4 * k)},
+            compression=0.76,
+            is_threaded=True,
+            is_gpu_idle=True,
         )
     is_chosen = uses_lists(config) and config.knn.probes is None
+    rate = LISTED_PAIRS if uses_lists(config) else EACH_PAIR_ONCE if joins_itself(size, config) else ALL_PAIRS
     return Cost(
         once=float(min(size.rows, CHOOSING_ROWS)) * size.rows * size.width if is_chosen else 0.0,
         work=_compared(size, config) * size.width,
+        once_rate=ALL_PAIRS,
+        rate=rate,
         worker_bytes=worker,
         copies=copy_of_vectors(size, config) | lists,
+        compression=0.76,
+        is_once_threaded=True,
         is_threaded=True,
+        is_gpu_idle=uses_lists(config),
         gpu_flop=0.0 if uses_lists(config) else 2.0 * size.rows * size.rows * size.width,
     )
 
@@ -243,6 +278,7 @@ KNN = Stage(
     once=prepare_search,
     open=open_knn,
     gpu=True,
+    sizes=sizes,
     summary=summary,
     numbers=numbers,
     headline=headline,

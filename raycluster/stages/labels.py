@@ -198,8 +198,16 @@ def headline(tables: Tables) -> Facts:
     }
 
 
-def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
-    return Cost(work=size.links + size.rows, driver_bytes=LINK_BYTES * size.links + ROW_BYTES * size.rows)
+def _cost(size: ProblemSize, config: Config) -> Cost:
+    table = 4.0 * size.rows * config.knn.k
+    scored = {"knn": table, "relations": table} if config.relations.score == "all" else {}
+    return Cost(
+        work=size.links + size.rows,
+        rate=1.3e-7,
+        driver_bytes=LINK_BYTES * size.links + ROW_BYTES * size.rows,
+        streams={"edges": 20.0 * size.edges, "communities": 12.0 * size.rows, **scored},
+        compression=0.2,
+    )
 
 
 def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001

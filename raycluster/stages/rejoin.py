@@ -136,7 +136,16 @@ def _joined(community: Int32, sampled: Int32, cluster: Int32) -> Int32:
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
     table = 4.0 * size.rows * config.knn.k
-    return Cost(work=float(size.rows * config.knn.k), driver_bytes=24.0 * size.rows, copies={"knn.neighbor": table})
+    return Cost(
+        tasks=1,
+        work=float(size.rows * config.knn.k),
+        rate=5e-8,
+        driver_bytes=24.0 * size.rows,
+        copies={"knn.neighbor": table},
+        compression=0.55,
+        streams={"communities": 12.0 * size.rows},
+        assumes="few identities are larger than K: clustering K / 4 rows of every piece on the driver is not counted",
+    )
 
 
 def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001

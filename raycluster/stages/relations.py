@@ -21,9 +21,9 @@ from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import copies_of_neighbors, neighbors_of
-from raycluster.stages.nep import copy_of_probabilities, nep_of
+from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
-from raycluster.stages.topk import copy_of_counts, counts_of, network_bytes
+from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
@@ -92,10 +92,12 @@ def settings(config: Config) -> Any:
 
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
-    nep = copy_of_probabilities(size, config.knn.k) if config.relations.score == "recall" else {}
+    nep = copies_of_probabilities(size, config) if config.relations.score == "recall" else {}
     tables = copy_of_vectors(size, config) | copies_of_neighbors(size, config) | copy_of_counts(size, config)
     return Cost(
         work=float(size.rows * config.knn.k),
+        rate=NETWORK_RATE,
+        compression=0.33,
         worker_bytes=network_bytes(size, config),
         copies=tables | copy_of_contexts(size, config) | nep,
         is_threaded=True,

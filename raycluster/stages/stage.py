@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from raycluster.config.stages import Config
+from raycluster.storage.schemas import bytes_per_row
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
 ShardFunction = Callable[[Task], Output]
@@ -35,8 +36,8 @@ class ProblemSize:
     """Edges stored for all rows: those in force and those in reserve."""
     links: float
     """Edges in force."""
-    share: float = 1.0
-    """Share of all rows that the search compares with a row: below 1 where it reads inverted lists."""
+    share: float | None = None
+    """Share of all rows that a search through inverted lists compares with a row; none where it was not measured."""
     threads: int = 1
     """Threads of one worker."""
 
@@ -50,22 +51,40 @@ class ProblemSize:
 class Cost:
     """What a stage takes for one problem size. Work is counted in a unit of the stage's own: only its growth matters."""
 
+    tasks: int | None = None
+    """Tasks it is cut into; none means one per row shard."""
     once: float = 0.0
     """Work that the driver does once."""
     work: float = 0.0
     """Work of all tasks together."""
+    once_rate: float = 0.0
+    """Seconds per unit of `once` on two cores of an EPYC (Zen 4), for a dry run that measures nothing."""
+    rate: float = 0.0
+    """Seconds per unit of `work` on the same two cores."""
     driver_bytes: float = 0.0
     """Peak memory of the driver, beyond libraries and memory maps."""
+    driver_limit_bytes: float | None = None
+    """Memory of the driver that the configuration allows; none means all there is."""
     worker_bytes: float = 0.0
     """Peak memory of one worker process, beyond libraries and memory maps."""
     stored_rows: float | None = None
     """Rows of the stage's table; none means one per row of the set."""
     copies: Mapping[str, float] = field(default_factory=dict)
     """Bytes of the node-local copies that the stage reads, by column. Stages that read the same column share its copy."""
+    streams: Mapping[str, float] = field(default_factory=dict)
+    """Bytes that it reads from storage besides those copies, before compression, by the stage that wrote them."""
+    compression: float = 1.0
+    """Bytes of its table in storage over those before compression, as measured on 100,000 generated rows."""
+    is_once_threaded: bool = False
+    """Whether the driver's own work is spread over its threads."""
     is_threaded: bool = False
     """Whether a task is spread over the threads of its worker."""
+    is_gpu_idle: bool = False
+    """Whether the tasks leave a GPU idle, so that the CPUs of their workers set the pace."""
     gpu_flop: float = 0.0
-    """Floating-point operations of all tasks on a GPU, where they are known; 0 scales the CPU's rate instead."""
+    """Floating-point operations of all tasks on a GPU, where they are counted; 0 scales the CPU's rate instead."""
+    assumes: str | None = None
+    """What the cost leaves out, in words."""
 
 
 def row_shards(tables: Tables) -> Sequence[Task]:
@@ -115,6 +134,10 @@ class Stage:
     """Whether its tasks run in the driver's process, because they hold what only the driver holds."""
     gpu: bool = False
     """Whether its workers take a GPU where the cluster has one."""
+    resolved: Callable[[ProblemSize, Config], Config] = lambda size, config: config
+    """The configuration with what the stage chooses by size replaced by its choice, for a probe on fewer rows."""
+    sizes: Callable[[Tables], Mapping[str, float]] = lambda tables: {}
+    """What a finished run adds to its `ProblemSize`, by field."""
     foresee: Callable[[Tables], str | None] = _silent
     """A line on what the stage will need, and a refusal of what cannot fit, as soon as the number of rows is known."""
     announce: Callable[[Tables], str | None] = _silent
@@ -125,3 +148,20 @@ class Stage:
     """What it adds to the manifest under its name."""
     headline: Callable[[Tables], Facts] | None = None
     """What it adds to the run's summary."""
+
+    def is_alone(self, config: Config, num_tasks: int) -> bool:
+        """Whether so many tasks run in the driver's process, whatever the executor."""
+        return (num_tasks == 1 and not self.gpu) or self.is_global(config)
+
+    def table_bytes(self, size: ProblemSize, config: Config, id_type: pa.DataType) -> float:
+        """Return the bytes of its table before compression.
+
+        Parameters
+        ----------
+        size, config
+            Decide how many rows the table has, and its columns.
+        id_type
+            Arrow type of the ids.
+        """
+        rows = self.cost(size, config).stored_rows
+        return (size.rows if rows is None else rows) * bytes_per_row(self.writes(config, id_type, size.width))

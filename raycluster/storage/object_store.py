@@ -44,6 +44,16 @@ class Store:
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
+    @property
+    def free_bytes(self) -> int | None:
+        """Free bytes of the disk of the folder; none for an object store."""
+        if not self.is_local:
+            return None
+        place = self._root
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        return shutil.disk_usage(place).free
+
     def name(self, path: str) -> str:
         """The full path or URL, for messages."""
         return f"{self.url}/{path}" if path else self.url

@@ -98,6 +98,17 @@ def dropped(id_type: pa.DataType) -> pa.Schema:
     return pa.schema([("id", id_type), ("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
 
 
+def bytes_per_row(schema: pa.Schema) -> float:
+    """Return the bytes of one row before compression, 16 per string or binary id."""
+    return sum(_bytes_per_value(field.type) for field in schema)
+
+
+def _bytes_per_value(kind: pa.DataType) -> float:
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * _bytes_per_value(kind.value_type)
+    return kind.bit_width / 8 if pa.types.is_primitive(kind) else 16.0
+
+
 def to_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A column of a run's own table as an array: (rows,), or (rows, width) of a fixed-size list."""
     return to_matrix(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())

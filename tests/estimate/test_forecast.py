@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.errors import ConfigError, InputError
-from raycluster.estimate import forecast, machines
-from raycluster.estimate.forecast import EstimateOptions, dry_run
+from raycluster.estimate import forecast
+from raycluster.estimate.forecast import dry_run
 from raycluster.estimate.machines import MACHINES, Machine
-from raycluster.estimate.report import duration
 
 STORED = {"probe_seconds": 0.0}
 
@@ -24,10 +24,10 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def estimate(identities: str, options: dict[str, Any], output: str = "s3://bucket/run", **keys: Any) -> dict[str, Any]:
-    """A dry run with recipe `cosine` and K 20."""
+    """The JSON of a dry run with recipe `cosine` and K 20."""
     execution = Execution(**keys.pop("execution", {}))
     config = load_config("cosine", {"knn": {"k": 20}, **keys}, "test")
-    return dry_run(identities, output, config, execution, EstimateOptions(**options))
+    return dry_run(identities, output, config, execution, EstimateOptions(**options)).to_json()
 
 
 def test_a_probed_estimate_adds_up_and_writes_nothing(
@@ -53,7 +53,7 @@ def test_nodes_share_the_work_and_copy_the_vectors(identities: str) -> None:
     one, many = (estimate(identities, {**options, "nodes": nodes}) for nodes in (1, 16))
     knn = [next(stage for stage in found["stages"] if stage["stage"] == "knn") for found in (one, many)]
     assert knn[1]["seconds"] < knn[0]["seconds"] / 6
-    lists = [next(stage for stage in found["stages"] if stage["stage"] == "lists") for found in (one, many)]
+    lists = [next(stage for stage in found["stages"] if stage["stage"] == "coarse_lists") for found in (one, many)]
     vectors = 50_000_000 * 48 * 4 / 2**30
     assert lists[1]["moved_gib"] - lists[0]["moved_gib"] == pytest.approx(15 * vectors, rel=0.01)
     assert one["edges"]["in_force"] == 450_000_000
@@ -118,37 +118,11 @@ def test_a_small_disk_and_small_memory_are_said(
     assert "knn reads " in "\n".join(found["slow"])
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"machine": "abacus"}, "There is no machine 'abacus'; there are m6id.8xlarge"),
-        ({"nodes": 2}, "--estimate.nodes needs --estimate.machine"),
-        ({"nodes": 0, "machine": "g6.4xlarge"}, "--estimate.nodes is 0: it must be at least 1."),
-        ({"rows": 0}, "--estimate.rows is 0: it must be at least 1."),
-        ({"probe_seconds": -1.0}, "--estimate.probe-seconds is -1.0"),
-        ({"edges_per_row": 0.0}, "--estimate.edges-per-row is 0.0"),
-    ],
-)
-def test_options_that_mean_nothing_are_refused(options: dict[str, Any], sentence: str, identities: str) -> None:
-    with pytest.raises(ConfigError, match=r".*") as refused:
-        estimate(identities, options)
-    assert sentence in str(refused.value)
+def test_a_machine_that_is_not_in_the_list_is_refused(identities: str) -> None:
+    with pytest.raises(ConfigError, match=r"There is no machine 'abacus'; there are m6id\.8xlarge"):
+        estimate(identities, {"machine": "abacus"})
 
 
 def test_a_list_longer_than_the_input_is_refused(identities: str) -> None:
     with pytest.raises(InputError, match=r"knn\.k is 4000, but .* has only 2500 rows"):
         estimate(identities, STORED, knn={"k": 4000})
-
-
-def test_the_machine_at_hand_has_what_it_has() -> None:
-    here = machines.at_hand()
-    assert here.cores >= 1
-    assert here.memory_gib > 0
-    assert here.disk_gib > 0
-    assert here.usd_hour is here.network_gib_s is None
-
-
-def test_durations_read_well() -> None:
-    assert [duration(hours) for hours in (0.001, 0.5, 1.99, 12.04, 1234)] == [
-        "3.6 s", "30.0 min", "119.4 min", "12.0 h", "1,234.0 h",
-    ]  # fmt: skip

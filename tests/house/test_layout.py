@@ -16,12 +16,6 @@ LONGER: set[str] = {
 
 UNTESTED: set[str] = {
     "errors.py",
-    "estimate/costs.py",
-    "estimate/machines.py",
-    "estimate/options.py",
-    "estimate/report.py",
-    "estimate/stored.py",
-    "estimate/verdict.py",
     "kernels/map_equation/aggregate.py",
     "kernels/map_equation/flow.py",
     "kernels/map_equation/links.py",

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnConfig, RelationsConfig
 from raycluster.errors import InputError
-from raycluster.estimate.options import EstimateOptions
 from raycluster.executors.worker import StageWorker, TaskResult
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card, load_network
@@ -171,7 +171,7 @@ def test_a_dry_run_counts_the_copy_of_the_contexts(
         config, where = finished(name, 1).config, str(tmp_path / "rows.parquet")
         from raycluster.estimate.forecast import dry_run
 
-        told = dry_run(where, "unused", config, Execution("local"), EstimateOptions(probe_seconds=0))
+        told = dry_run(where, "unused", config, Execution("local"), EstimateOptions(probe_seconds=0)).to_json()
         assert ("contexts" in [stage["stage"] for stage in told["stages"]]) == (width > 0)
         copies = rows * (tiny.WIDTH + width + 3 * tiny.K) * 4  # vectors, contexts; neighbor, similarity and score
         assert told["stages"][-1]["node_disk_gib"] == round(copies / 2**30, 3) > 0

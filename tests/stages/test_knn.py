@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from raycluster import Clusterer
+from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, KnnConfig
-from raycluster.estimate.options import EstimateOptions
 from raycluster.kernels.search.inverted_file import InvertedFile, assign_lists
 from raycluster.kernels.search.list_search import Probing
 from raycluster.kernels.search.nearest import exact_top_k
@@ -148,7 +148,7 @@ def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path
     from raycluster.estimate.forecast import dry_run
 
     options = EstimateOptions(probe_seconds=0)
-    told = dry_run(identities, str(tmp_path / "run"), config(), Execution("local"), options)
+    told = dry_run(identities, str(tmp_path / "run"), config(), Execution("local"), options).to_json()
     assert "coarse_lists" in [stage["stage"] for stage in told["stages"]]
     assert told["config"]["knn"]["index"] == "ivf"
 

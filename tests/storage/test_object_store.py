@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -407,3 +408,10 @@ def test_a_disk_without_hard_links_still_creates_once_and_copies(
     assert store.create("done/1.json", b"third")
     assert store.get("done/1.json") == b"third"
     assert store.files() == ["done/0.json", "done/1.json", "labels/0.json"]
+
+
+def test_free_bytes_are_those_of_the_disk_that_a_folder_will_be_on(tmp_path: Path) -> None:
+    free = Store(str(tmp_path / "not" / "there")).free_bytes
+    assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    assert not (tmp_path / "not").exists()
+    assert Store("s3://bucket/run").free_bytes is None

@@ -135,3 +135,14 @@ def test_a_missing_column_or_a_wrong_width_is_refused():
         schemas.from_columns(schemas.relations(4), row=rows, score=np.zeros((4, 3), np.float32))
     with pytest.raises(pa.ArrowInvalid):
         schemas.from_columns(schemas.COARSE_LISTS, row=rows, list=np.array([2**40, 0, 0, 0]))
+
+
+def test_bytes_per_row_are_those_of_a_plain_table():
+    schema = pa.schema(
+        [("id", pa.int64()), ("flag", pa.bool_()), ("vector", schemas.vector(pa.float32(), 10)), ("k", pa.int16())]
+    )
+    rows = 8000
+    vectors = np.zeros((rows, 10), np.float32)
+    table = schemas.from_columns(schema, id=range(rows), flag=np.zeros(rows, bool), vector=vectors, k=range(rows))
+    assert schemas.bytes_per_row(schema) == table.nbytes / rows == 8 + 1 / 8 + 40 + 2
+    assert schemas.bytes_per_row(pa.schema([("id", pa.string())])) == 16

@@ -1,4 +1,4 @@
-"""What `--dry-run` assumes, as the command line sets it. A normal run loads nothing else of this package."""
+"""What `--dry-run` assumes, as the command line sets it."""
 
 from dataclasses import dataclass
 
