@@ -78,17 +78,7 @@ def test_every_module_has_its_layer() -> None:
     assert {package(module) for module in modules()} <= HEIGHT.keys()
 
 
-CLIMBS = {}
-"""Packages that still climb, and where."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=CLIMBS[name])) if name in CLIMBS else name
-        for name in HEIGHT
-    ],
-)
+@pytest.mark.parametrize("name", HEIGHT)
 def test_no_import_climbs(name: str) -> None:
     outward = [(a, b) for a, b in graph().edges if package(a) == name != package(b)]
     assert [f"{a} > {b}" for a, b in sorted(outward) if HEIGHT[package(b)] >= HEIGHT[name]] == []
