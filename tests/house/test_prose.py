@@ -129,6 +129,24 @@ def sections(path: Path) -> list[str]:
     ]
 
 
+def documented(path: Path) -> list[str]:
+    """Parameters that a docstring documents and the signature lacks."""
+    return [
+        f"{function.lineno}: {function.name}: {name}"
+        for function in functions(path)
+        for name in _documented(ast.get_docstring(function) or "")
+        if name not in arguments(function)
+    ]
+
+
+def _documented(docstring: str) -> list[str]:
+    """Names of a docstring's section `Parameters`; `a, b : int` are two."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-{3,}$|\Z)", docstring, re.M | re.S)
+    lines = section[1].splitlines() if section else []
+    groups = [line.partition(" :")[0] for line in lines if line and not line.startswith(" ")]
+    return [name.strip(" *") for group in groups for name in group.split(",")]
+
+
 def constants(path: Path) -> list[str]:
     """Numbers of a module without a sentence: a text below them, a comment on their line or above it."""
     lines, body = path.read_text().splitlines(), tree(path).body
@@ -155,6 +173,7 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     "first lines": first_lines,
     "long sentences": long_sentences,
     "sections": sections,
+    "documented": documented,
     "constants": constants,
 }
 
