@@ -14,6 +14,11 @@ from raycluster.models.card import Card, load_network
 from raycluster.models.neighborhoods import Neighborhoods, free_bytes
 from raycluster.models.requirements import require_width
 
+MOST_LOADED = 4
+"""Networks that a process keeps: filter and predictor of a run's model, and of the model before it. Every step of a training opens a
+new model. Raising it keeps more weights in memory."""
+_loaded_networks: dict[object, Network] = {}
+
 
 @dataclass(frozen=True)
 class OpenedNetwork:
@@ -60,10 +65,23 @@ def open_network(
     """
     require_width(card, vectors.shape[1], neighbor.shape[1], url)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_network(name, card)
-    network.load_state_dict(load_network(url, card, name))
-    network.to(device).eval()
+    network = _loaded(url, card, name, device)
     near = Neighborhoods(neighbor, gathered, device)
     # after the upload, which takes its share of a GPU's memory
     block = block_size(network, device.type, free_bytes(device), vectors.shape[1])
     return OpenedNetwork(network, near, BlockRunner(device, threads), block)
+
+
+def _loaded(url: str, card: Card, name: NetworkName, device: torch.device) -> Network:
+    """Return a network with its weights, which a process reads once.
+
+    Re-joining applies the model of a run to a set of its own, and calibration does so for every limit that it tries.
+    """
+    key = (url, name, card.networks[name].sha256, repr(card.training), card.k, card.embedding_width, device)
+    if key not in _loaded_networks:
+        network = build_network(name, card)
+        network.load_state_dict(load_network(url, card, name))
+        while len(_loaded_networks) >= MOST_LOADED:
+            _loaded_networks.pop(next(iter(_loaded_networks)))  # the one that was loaded first
+        _loaded_networks[key] = network.to(device).eval()
+    return _loaded_networks[key]

@@ -305,12 +305,12 @@ def test_a_pair_with_no_neighbor_is_refused(models, rows):
         rows.predictor(*models["pair", "none"]).logits_of_pairs(0, ROWS, np.ones((ROWS, K), np.bool_))
 
 
-def test_threads_of_torch_are_as_before_also_after_an_error(models, rows):
+def test_threads_of_torch_are_as_before_also_after_an_error(models, rows, monkeypatch):
     torch.set_num_threads(2)
     predictor = rows.predictor(*models["row", "none"])
     predictor.logits(0, 20)
     assert torch.get_num_threads() == 2
-    predictor.network.forward = None
+    monkeypatch.setattr(predictor.network, "forward", None)
     with pytest.raises(TypeError):
         predictor.logits(0, 20)
     assert torch.get_num_threads() == 2
@@ -338,6 +338,7 @@ def test_a_model_is_loaded_and_vectors_are_taken_once_for_any_number_of_shards(m
             return original(*arguments)
 
         monkeypatch.setattr(opened, name, counted)
+    opened._loaded_networks.clear()
     predictor = rows.predictor(*models[form, mask])
     for start in range(0, ROWS, 25):
         if form == "pair":
@@ -345,6 +346,7 @@ def test_a_model_is_loaded_and_vectors_are_taken_once_for_any_number_of_shards(m
         else:
             predictor.score_rows(start, start + 25)
     assert sorted(calls) == ["Neighborhoods", "build_network", "load_network"]
+    assert rows.predictor(*models[form, mask]).network is predictor.network, "another set shares the weights"
 
 
 def test_scores_are_the_probabilities_of_the_models_calibration(models, rows):

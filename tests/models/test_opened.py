@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from raycluster.errors import InputError
+from raycluster.models import opened as module
 from raycluster.models.blocks import CPU_BLOCK
 from raycluster.models.card import load_network
-from raycluster.models.opened import open_network
+from raycluster.models.opened import MOST_LOADED, open_network
 from support import tiny
 from support.data import neighbor_table, unit_rows
 
@@ -41,3 +42,18 @@ def test_a_set_that_does_not_fit_is_refused_before_weights_are_read(
     neighbor, vectors = neighbor_table(ROWS, 5, 0)[0], unit_rows(ROWS, tiny.WIDTH, 0)
     with pytest.raises(InputError, match=r"knn\.k is 5"):
         open_network(url, card, "predictor", neighbor, vectors, vectors, 1)
+
+
+def test_a_process_keeps_few_networks_and_reads_changed_weights_again(tmp_path: Path) -> None:
+    neighbor, vectors = neighbor_table(ROWS, tiny.K, 0)[0], unit_rows(ROWS, tiny.WIDTH, 0)
+    module._loaded_networks.clear()
+    networks = []
+    for number in range(MOST_LOADED + 1):
+        url = str(tmp_path / str(number))
+        card = tiny.model(url, "row", "none")
+        networks.append(open_network(url, card, "predictor", neighbor, vectors, vectors, 1).network)
+    assert list(module._loaded_networks.values()) == networks[1:]
+    changed = tiny.model(tmp_path / "0", "row", "topk")
+    again = open_network(str(tmp_path / "0"), changed, "predictor", neighbor, vectors, vectors, 1).network
+    assert again is not networks[0]
+    assert again.config.encoder.mask == "topk"
