@@ -15,8 +15,8 @@ from raycluster.models.neighborhoods import Neighborhoods, free_bytes
 from raycluster.models.requirements import require_width
 
 MOST_LOADED = 4
-"""Networks that a process keeps: filter and predictor of a run's model, and of the model before it. Every step of a training opens a
-new model. Raising it keeps more weights in memory."""
+"""Networks that a process keeps: filter and predictor of a run's model, and of the model before it. Every step of a training
+opens a new model. Raising it keeps more weights in memory."""
 _loaded_networks: dict[object, Network] = {}
 
 
