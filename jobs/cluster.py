@@ -1,7 +1,12 @@
 """Embeddings in, identities out: python jobs/cluster.py --input PATH_OR_URL --output RUN_URL [options]."""
 
-from raycluster.command_line import run_job
-from raycluster.commands.cluster import ClusterArgs, cluster, with_recipe
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the checkout that this job is part of
+
+from raycluster.command_line import run
+from raycluster.commands import load
 
 if __name__ == "__main__":
-    run_job(ClusterArgs, cluster, with_recipe)
+    run(load("cluster"), sys.argv[1:], "jobs/cluster.py")

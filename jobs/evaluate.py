@@ -1,7 +1,12 @@
 """A finished run against true identities: python jobs/evaluate.py --run RUN_URL --truth PARQUET [options]."""
 
-from raycluster.command_line import run_job
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the checkout that this job is part of
+
+from raycluster.command_line import run
+from raycluster.commands import load
 
 if __name__ == "__main__":
-    run_job(EvaluateArgs, evaluate)
+    run(load("evaluate"), sys.argv[1:], "jobs/evaluate.py")

@@ -1,7 +1,12 @@
 """Convert features, labels and neighbor lists of research formats to Parquet."""
 
-from raycluster.command_line import run_job
-from raycluster.commands.import_features import ImportArgs, main
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the checkout that this job is part of
+
+from raycluster.command_line import run
+from raycluster.commands import load
 
 if __name__ == "__main__":
-    run_job(ImportArgs, main)
+    run(load("import-features"), sys.argv[1:], "jobs/import_features.py")

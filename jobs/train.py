@@ -1,7 +1,12 @@
 """Labelled embeddings in, a trained model out: python jobs/train.py --input PARQUET... --recipe NAME --output MODEL."""
 
-from raycluster.command_line import run_job
-from raycluster.commands.train import TrainArgs, train, with_recipe
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the checkout that this job is part of
+
+from raycluster.command_line import run
+from raycluster.commands import load
 
 if __name__ == "__main__":
-    run_job(TrainArgs, train, with_recipe)
+    run(load("train"), sys.argv[1:], "jobs/train.py")

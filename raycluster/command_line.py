@@ -1,108 +1,176 @@
-"""The frame of every job: parse the command line, call one function, print its result as JSON, return an exit code."""
+"""The frame of every command: words to options, one call, its answer, an exit code.
+
+    0 done    2 a mistake of the user's    1 a failure    130 interrupted
+
+The answer goes to stdout: words for a person on a terminal, JSON in a pipe or with --json. Everything else goes to stderr.
+"""
 
 import argparse
 import contextlib
 import difflib
-import io
-import itertools
 import json
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
+from raycluster._version import __version__
+from raycluster.commands import VERBS, load
+from raycluster.commands.keys import describe_keys, split_keys
+from raycluster.commands.verb import Answer, Verb
 from raycluster.errors import ConfigError, RayclusterError
 
-Args = TypeVar("Args")
+ALIASES = ("--input", "--run", "--truth")
+"""Options that the jobs take for what is positional here."""
+INTERRUPTED = 130
+"""Exit code of a job that a signal ended, as shells have it."""
 
 
-def parse(args_type: type[Args], default: Args | None = None) -> Args:
-    """The command line as an instance of the dataclass `args_type`; raises ConfigError with one sentence.
+class _Parser(argparse.ArgumentParser):
+    """argparse, which ends with one sentence of ours."""
 
-    `default` replaces the dataclass's own defaults.
+    def error(self, message: str) -> NoReturn:
+        options = [option for action in self._actions for option in action.option_strings if action.help != "-"]
+        if message.startswith("unrecognized arguments: "):
+            raise ConfigError(_unrecognized(message.removeprefix("unrecognized arguments: ").split(), options))
+        if message.startswith("the following arguments are required: "):
+            names = message.removeprefix("the following arguments are required: ").split(", ")
+            raise ConfigError(f"Missing: {', '.join(name.rpartition('/')[2] for name in names)}.")
+        raise ConfigError(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
+
+
+def _unrecognized(words: list[str], options: list[str]) -> str:
+    """Return the sentence for options that there are not, with the nearest that there are."""
+    unknown = [word.partition("=")[0] for word in words if word.startswith("-")] or words[:1]
+    near = [match for word in unknown for match in difflib.get_close_matches(word, options, n=1)]
+    hint = f"did you mean {', '.join(near)}?" if near else "--help lists all there are."
+    return f"Unrecognized options: {', '.join(dict.fromkeys(unknown))}; {hint}"
+
+
+def parser_of(verb: Verb, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb's plain options."""
+    epilog = "examples:\n" + "\n".join(f"  {line}" for line in verb.examples) if verb.examples else None
+    parser = _Parser(
+        prog=prog, description=verb.summary, epilog=epilog, allow_abbrev=False, add_help=False,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=100),
+    )  # fmt: skip
+    verb.arguments(parser)
+    parser.add_argument(
+        "--json", nargs="?", const="", default=None, metavar="FILE", help="print JSON, or write it to FILE"
+    )
+    if verb.keys():
+        parser.add_argument(
+            "--set", metavar="KEY=VALUE", action="append", help="any key, also as --<stage>.<key> VALUE"
+        )
+        parser.add_argument("--help-all", action="store_true", help="show every option and every key of every stage")
+    positional = [action.metavar or action.dest for action in parser._get_positional_actions()]
+    parser.usage = " ".join([prog, *map(str, positional), "[options]"])
+    return parser
+
+
+def parse(verb: Verb, words: Sequence[str], prog: str) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Return the plain options and the configuration keys of a command line.
+
+    Words may be written with - or _. Raises ConfigError with one sentence.
     """
-    import tyro
-
-    options = {} if default is None else {"default": default}
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(args_type, **options)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-    with contextlib.redirect_stdout(io.StringIO()) as told, contextlib.suppress(SystemExit):
-        tyro.cli(args_type, args=["--help"], **options)
-    raise ConfigError(_sentence(_plain(complaint), _plain(told), sys.argv[1:]))
+    words = [_hyphened(word) for word in words]
+    parser = parser_of(verb, prog)
+    if any(word in ("-h", "--help", "--help-all") for word in words):
+        print(parser.format_help().rstrip())
+        if "--help-all" in words:
+            hidden = [action.option_strings[0] for action in parser._actions if action.help == argparse.SUPPRESS]
+            print(f"\nmore options: {', '.join(option for option in hidden if option not in ALIASES)}")
+            print(describe_keys(verb.keys()))
+        raise SystemExit(0)
+    rest, keys = split_keys(words, verb.keys())
+    return parser.parse_args(rest), keys
 
 
-_OPTION = re.compile(r"^\W*?(--\w[\w.-]*)(?:, (--\w[\w.-]*))?", re.MULTILINE)
-"""Options at the start of a line, as tyro lists them in its help and where it names missing ones."""
+def _hyphened(word: str) -> str:
+    """Return an option with hyphens in its name: --id_column is --id-column."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}"
 
 
-def _plain(text: io.StringIO) -> str:
-    return re.sub(r"\x1b\[[\d;]*m", "", text.getvalue())
+def main(words: Sequence[str] | None = None, prog: str = "raycluster") -> NoReturn:
+    """Run the command line of `raycluster` and leave the process."""
+    words = sys.argv[1:] if words is None else words
+    if not words or words[0] in ("-h", "--help"):
+        print(_verbs())
+        sys.exit(0)
+    if words[0] == "--version":
+        print(f"raycluster {__version__}")
+        sys.exit(0)
+    name = words[0].replace("_", "-")
+    if name not in VERBS:
+        near = difflib.get_close_matches(name, VERBS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(VERBS)}."
+        print(f"error: There is no verb '{words[0]}'; {hint}", file=sys.stderr)
+        sys.exit(2)
+    run(load(name), words[1:], f"{prog} {name}")
 
 
-def _sentence(complaint: str, told: str, words: list[str]) -> str:
-    """What tyro complains of without the help it adds: the first of unknown options, missing options, its own words."""
-    known = [option for pair in _OPTION.findall(told) for option in pair if option]
-    given = [word.partition("=")[0] for word in words if word.startswith("--")]
-    unknown = [option for option in dict.fromkeys(given) if option.replace("_", "-") not in known]
-    if unknown:
-        near = [match for option in unknown for match in difflib.get_close_matches(option, known, n=1)]
-        hint = f"did you mean {', '.join(near)}?" if near else "--help lists all there are."
-        return f"Unrecognized options: {', '.join(unknown)}; {hint}"
-    title, *lines = complaint.splitlines() or [""]
-    body = list(itertools.takewhile(_has_words, itertools.dropwhile(lambda line: not _has_words(line), lines)))
-    if "(required)" in complaint:
-        return f"Missing: {', '.join(pair[0] for pair in _OPTION.findall(chr(10).join(body)))}."
-    said = " ".join(" ".join(line.strip("│| ") for line in body or [title]).split())
-    return said.removeprefix("Error parsing ").replace(". Expected", "; expected").rstrip(".") + "."
-
-
-def _has_words(line: str) -> bool:
-    return re.search(r"\w", line) is not None
-
-
-def run_job(args_type: type[Args], main: Callable[[Args], Any], default: Callable[[], Args] | None = None) -> None:
-    """Run a job and leave the process: 0 when done, 2 for a mistake of the user's, 1 for a failure, 130 when interrupted.
-
-    What `main` returns, unless none, is printed to stdout as JSON; everything else, libraries included, goes to stderr.
-    """
+def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
+    """Run one verb and leave the process."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
-        args = parse(args_type, default() if default else None)
+        options, keys = parse(verb, words, prog)
         with contextlib.redirect_stdout(sys.stderr):
-            result = main(args)
+            answer = verb.run(options, keys)
+        if answer is not None:
+            _print(answer, options.json)
     except RayclusterError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted: nothing is lost; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: what is left to flush goes nowhere
+        sys.exit(0)
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"error: unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)
-    if result is not None:
-        print(json.dumps(result, indent=2))
     sys.exit(0)
 
 
-def early_options(*names: str) -> list[str | None]:
-    """Values of options that decide what the other options' defaults are; none where an option is not given."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in names:
-        early.add_argument(name, nargs="?", dest=name)
-    known = vars(early.parse_known_args()[0])
-    return [known[name] for name in names]
+def _print(answer: Answer, json_option: str | None) -> None:
+    """Print an answer, and write it to the file that --json names."""
+    text = json.dumps(answer.values, indent=2)
+    if json_option:
+        from raycluster.storage.object_store import Store
+
+        folder, _, name = json_option.rpartition("/")
+        Store(folder or ("/" if json_option.startswith("/") else ".")).put(name, text.encode())
+    if answer.text is not None and sys.stdout.isatty() and json_option is None:
+        print(answer.text, flush=True)
+    else:
+        print(text, flush=True)
+
+
+def _verbs() -> str:
+    """Return the screen that lists the verbs."""
+    width = max(len(name) for name in VERBS)
+    lines = [f"  {name.ljust(width)}  {summary}" for name, summary in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: raycluster VERB [options]",
+            "",
+            "Find identities among embeddings when nobody knows how many there are.",
+            "",
+            *lines,
+            "",
+            "raycluster VERB --help shows the options of a verb; raycluster --version the version.",
+        ]
+    )
 
 
 def _interrupt(*_: object) -> None:

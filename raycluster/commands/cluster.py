@@ -1,63 +1,109 @@
-"""The command line of `jobs/cluster.py`."""
+"""raycluster cluster: embeddings in, identities out."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+import argparse
+from dataclasses import fields, is_dataclass
+from typing import Any
 
-import tyro
-
-from raycluster.command_line import early_options
+from raycluster.commands.verb import Answer, Verb, add_execution, add_input, add_output, execution_of, inputs_of
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, stages_only
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.config.yaml_files import load_yaml
+from raycluster.errors import ConfigError
 from raycluster.models.requirements import recipe_of
-from raycluster.pipeline import run as pipeline
+
+EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
+"""Recipe that an effort stands for."""
+LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "density-peaks": "closeness"}
+"""The limit of each rule that --limit sets."""
 
 
-@dataclass(frozen=True)
-class ClusterArgs:
-    """Find identities among embeddings and write them to a run folder.
-
-    The same command continues an interrupted run. Values come from the recipe, then from the file of `--config`, then
-    from the command line.
-    """
-
-    input: str
-    """Parquet file, or folder of Parquet files, on disk or as s3://bucket/path."""
-    output: str
-    """Run folder, on disk or as s3://bucket/path."""
-    settings: Annotated[Config, tyro.conf.arg(name="")]
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
-    config: str | None = None
-    """YAML file with keys laid over the recipe's."""
-    dry_run: bool = False
-    """Print what the run would take and what would not fit, and write nothing."""
-    estimate: EstimateOptions = field(default_factory=EstimateOptions)
-    """What `--dry-run` assumes."""
+def stage_sections() -> dict[str, type]:
+    """Return the sections of the configuration, one per stage, by name."""
+    sections = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+    return {name: type(value) for name, value in sections.items() if is_dataclass(value)}
 
 
-def with_recipe() -> ClusterArgs:
-    """Return the defaults of all options on this command line.
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Add recipe, model and columns."""
+    parser.add_argument("--recipe", metavar="NAME", help=f"recipe, or a YAML file ({DEFAULT_RECIPE})")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with keys laid over the recipe")
+    parser.add_argument("--model", metavar="FOLDER", help="trained model, for recipes with a network (auto)")
+    parser.add_argument("--id-column", metavar="NAME", help="column with unique ids (id)")
+    parser.add_argument("--embedding-column", metavar="NAME", help="column with vectors (embedding)")
 
-    They are those of `--recipe`, or else of the recipe of `--model`, under those of `--config`.
-    """
-    recipe, path, model = early_options("--recipe", "--config", "--model")
-    overrides: dict[str, Any] = load_yaml(path) if path else {}
-    named = recipe or overrides.pop("recipe", None)
-    overrides.pop("recipe", None)
-    model = model or overrides.get("model")
-    if named is None and isinstance(model, str):
-        settings = apply(recipe_of(model), stages_only(overrides), path or "")
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_input(parser, "Parquet files, folders or patterns, on disk or s3://bucket/path")
+    add_output(parser, "run folder; the same command goes on where it stopped")
+    add_configuration(parser)
+    parser.add_argument("--effort", choices=tuple(EFFORT), help="fast: cosine alone, ten times as fast")
+    parser.add_argument(
+        "--limit", type=float, metavar="X", help="what an edge must reach; higher splits more (from the data)"
+    )
+    parser.add_argument("--min-cluster-size", type=int, metavar="N", help="rows below which a cluster is outliers (2)")
+    add_execution(parser)
+    parser.add_argument("--replan", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--dry-run", action="store_true", help="say what it would take; write nothing")
+
+
+def configuration(options: argparse.Namespace, keys: dict[str, Any]) -> Config:
+    """Return the configuration of a command line: the recipe's values, under the file's, under the options'."""
+    over: dict[str, Any] = load_yaml(options.config) if options.config else {}
+    if getattr(options, "effort", None) and options.recipe:
+        raise ConfigError("--effort and --recipe exclude each other.")
+    recipe = options.recipe or EFFORT.get(getattr(options, "effort", None) or "") or over.pop("recipe", None)
+    over.pop("recipe", None)
+    model = options.model or over.get("model")
+    origin = options.config or ""
+    if recipe is None and model is not None:
+        config = apply(recipe_of(model), stages_only(over), origin)
     else:
-        settings = load_config(named or DEFAULT_RECIPE, overrides, path or "")
-    return ClusterArgs(tyro.MISSING, tyro.MISSING, settings, config=path)
+        config = load_config(recipe or DEFAULT_RECIPE, over, origin)
+    plain = {name: getattr(options, name) for name in ("model", "id_column", "embedding_column")}
+    changes: dict[str, Any] = {name: value for name, value in plain.items() if value is not None} | keys
+    if getattr(options, "min_cluster_size", None) is not None:
+        changes.setdefault("labels", {}).setdefault("min_cluster_size", options.min_cluster_size)
+    if getattr(options, "limit", None) is not None:
+        changes.setdefault("edges", {})[_limit_key(config)] = options.limit
+    return apply(config, changes, "the command line")
 
 
-def cluster(args: ClusterArgs) -> dict[str, Any]:
-    """Run the job of a parsed command line, or estimate it."""
-    if args.dry_run:
-        from raycluster.estimate.forecast import dry_run  # a run itself needs none of it
+def _limit_key(config: Config) -> str:
+    """Return the key that --limit sets for a recipe."""
+    if config.edges.rule not in LIMITS:
+        raise ConfigError(f"--limit has no use in the recipe {config.recipe}: its rule has no limit.")
+    return LIMITS[config.edges.rule]
 
-        return dry_run(args.input, args.output, args.settings, args.execution, args.estimate).to_json()
-    return pipeline.cluster(args.input, args.output, args.settings, args.execution)
+
+def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
+    inputs = inputs_of(options)
+    if not inputs:
+        raise ConfigError("Missing: INPUT, a Parquet file or a folder of them.")
+    estimate = EstimateOptions(**keys.pop("estimate", {}))
+    config = configuration(options, keys)
+    execution: Execution = execution_of(options, replan=options.replan)
+    if options.dry_run:
+        from raycluster.commands.estimate import answer_of  # a run itself needs none of it
+
+        return answer_of(inputs, options.output, config, execution, estimate)
+    from raycluster.pipeline.run import cluster
+    from raycluster.pipeline.words import describe_run
+
+    summary = cluster(inputs if len(inputs) > 1 else inputs[0], options.output, config, execution)
+    return Answer(summary, describe_run(summary))
+
+
+VERB = Verb(
+    name="cluster",
+    summary="Find identities among embeddings and write them to a run folder.",
+    arguments=_arguments,
+    run=_run,
+    examples=(
+        "raycluster cluster faces.parquet -o run",
+        "raycluster cluster s3://bucket/faces -o s3://bucket/run --workers 16",
+        "raycluster cluster products/*.parquet -o run --effort fast --limit 0.8",
+    ),
+    keys=lambda: {**stage_sections(), "estimate": EstimateOptions},
+)

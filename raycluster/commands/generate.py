@@ -1,32 +1,38 @@
-"""The command line of `python -m raycluster.synthetic`."""
+"""raycluster generate: a set of synthetic identities as Parquet files."""
 
-from dataclasses import dataclass
-from typing import Literal
+import argparse
+from typing import Any
 
+from raycluster.commands.verb import Answer, Verb, whole
 from raycluster.synthetic.generator import write_parquet
 from raycluster.synthetic.settings import PRESETS, SyntheticConfig
 
 
-@dataclass(frozen=True)
-class SyntheticArgs:
-    """Write a set of synthetic identities as Parquet files."""
-
-    output: str
-    """Folder or storage URL, made if missing; it must hold no Parquet files."""
-    preset: Literal["demo", "long-tail", "dense", "singletons", "large"] = "demo"
-    """Kind of set: a mixture in seconds; most identities with one picture, as in LFW; large and hard identities, as in
-    MS1M; nobody twice; identities larger than any usual K."""
-    rows: int | None = None
-    """Rows to write; the preset's own number unless set."""
-    width: int | None = None
-    """Dimensions of an embedding; the preset's own number unless set. The difficulty stays nearly the same."""
-    seed: int = 0
-    """Another seed gives another set with the same statistics."""
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="folder or URL without Parquet files")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="demo", help="kind of set (demo)")
+    parser.add_argument("--rows", type=whole, metavar="N", help="rows (the preset's)")
+    parser.add_argument("--width", type=whole, metavar="D", help="coordinates per vector (the preset's)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="another seed, another set of the kind (0)")
 
 
-def main(args: SyntheticArgs) -> dict[str, object]:
-    """Write the set; return its rows, width and files."""
-    options = {"seed": args.seed, "rows": args.rows, "width": args.width}
-    chosen = {name: value for name, value in options.items() if value is not None}
-    config = SyntheticConfig(**PRESETS[args.preset] | chosen)
-    return {"rows": config.rows, "width": config.width, "files": write_parquet(config, args.output)}
+def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: ARG001
+    chosen = {name: getattr(options, name) for name in ("seed", "rows", "width")}
+    present = {name: value for name, value in chosen.items() if value is not None}
+    config = SyntheticConfig(**PRESETS[options.preset] | present)
+    files = write_parquet(config, options.output)
+    text = f"{config.rows:,} rows of width {config.width} are in {options.output}; column label has the true identity."
+    return Answer({"rows": config.rows, "width": config.width, "files": files}, text)
+
+
+VERB = Verb(
+    name="generate",
+    summary="Write a generated set of identities as Parquet files.",
+    arguments=_arguments,
+    run=_run,
+    examples=(
+        "raycluster generate -o faces",
+        "raycluster generate -o dense --preset dense --rows 50000 --width 256",
+        "raycluster generate -o strangers --preset singletons --seed 3",
+    ),
+)

@@ -1,17 +1,13 @@
-"""The command line of `jobs/train.py`: labelled sets in, a model folder out."""
+"""raycluster train: labelled embeddings in, a model folder out."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+import argparse
+from typing import Any
 
-import tyro
-
-from raycluster.command_line import early_options
-from raycluster.config.execution import Execution
-from raycluster.config.load import load_config, load_training
+from raycluster.commands.cluster import stage_sections
+from raycluster.commands.verb import Answer, Verb, add_execution, add_input, add_output, execution_of, inputs_of
+from raycluster.config.load import apply, load_config, load_training
 from raycluster.config.networks import TrainingConfig
-from raycluster.config.stages import Config
 from raycluster.config.yaml_files import load_yaml
-from raycluster.storage.tables import Facts
 
 DEFAULT_RECIPE = "sdt-row"
 """Recipe of a training without `--recipe`."""
@@ -19,49 +15,58 @@ TUNING_RECIPE = "auto-tuned"
 """Recipe of a training that starts from another model."""
 
 
-@dataclass(frozen=True)
-class TrainArgs:
-    """Train the networks of a recipe on labelled sets; write the model `--output`.
-
-    The same command goes on where an interrupted one stopped. Values come from the recipe, then from the file given as
-    `--config`, then from the command line.
-    """
-
-    input: tuple[str, ...]
-    """Labelled sets, each a Parquet file or a folder of them, on disk or as s3://bucket/path. Every set has its own
-    kNN graph; sets of different width need a recipe with Gram tokens. Recipes that generate their own sets need none."""
-    output: str
-    """Model folder, on disk or as s3://bucket/path."""
-    settings: Annotated[Config, tyro.conf.arg(name="")]
-    training: TrainingConfig
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
-    label_column: str = "label"
-    """Column with the true identity, integers or strings; rows whose label is null are neighbors, never samples."""
-    from_model: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Model to start from, a folder of jobs/train.py or the name of a model in the package, such as auto. The recipe
-    is then auto-tuned unless given, and must build the networks as the model has them. Few labels are enough to fit it to
-    other data; where they are too few to calibrate on, its probabilities and eta are kept."""
-    config: str | None = None
-    """YAML file with keys laid over the recipe's, those of training under `training`."""
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_input(parser, "labelled sets: Parquet files or folders; each has its own kNN graph")
+    add_output(parser, "model folder; the same command goes on where it stopped")
+    parser.add_argument("--recipe", metavar="NAME", help=f"what to train ({DEFAULT_RECIPE})")
+    parser.add_argument("--from", dest="from_model", metavar="MODEL", help="model to start from: a folder, or auto")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with keys laid over the recipe's")
+    parser.add_argument(
+        "--label-column", default="label", metavar="NAME", help="column with the identity; null: unknown"
+    )
+    parser.add_argument("--id-column", metavar="NAME", help="column with unique ids (id)")
+    parser.add_argument("--embedding-column", metavar="NAME", help="column with vectors (embedding)")
+    add_execution(parser)
 
 
-def with_recipe() -> TrainArgs:
-    """Return the defaults that `--recipe` and `--config` of this command line set."""
-    recipe, path, model = early_options("--recipe", "--config", "--from")
-    overrides: dict[str, Any] = load_yaml(path) if path else {}
-    recipe = recipe or overrides.pop("recipe", TUNING_RECIPE if model else DEFAULT_RECIPE)
-    overrides.pop("recipe", None)
-    settings = load_config(recipe, overrides, path or "")
-    training = load_training(recipe, overrides, path or "")
-    return TrainArgs((), tyro.MISSING, settings, training, config=path)
-
-
-def train(args: TrainArgs) -> Facts:
-    """Run the training of a parsed command line."""
+def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
     from raycluster.training.job import TrainingRequest, train_model  # torch is imported only where it is needed
 
-    return train_model(
-        TrainingRequest(
-            args.input, args.output, args.settings, args.training, args.execution, args.label_column, args.from_model
-        )
+    over: dict[str, Any] = load_yaml(options.config) if options.config else {}
+    recipe = options.recipe or over.pop("recipe", TUNING_RECIPE if options.from_model else DEFAULT_RECIPE)
+    over.pop("recipe", None)
+    config, training = (
+        load_config(recipe, over, options.config or ""),
+        load_training(recipe, over, options.config or ""),
     )
+    training = apply(training, keys.pop("training", {}), "the command line", "training.")
+    columns = {name: getattr(options, name) for name in ("id_column", "embedding_column")}
+    changes: dict[str, Any] = {name: value for name, value in columns.items() if value is not None} | keys
+    config = apply(config, changes, "the command line")
+    request = TrainingRequest(
+        inputs_of(options),
+        options.output,
+        config,
+        training,
+        execution_of(options),
+        options.label_column,
+        options.from_model,
+    )
+    result = train_model(request)
+    return Answer(
+        result, f"The model is in {options.output}.\nNext: raycluster cluster INPUT -o RUN --model {options.output}"
+    )
+
+
+VERB = Verb(
+    name="train",
+    summary="Train the networks of a recipe on labelled sets and write a model folder.",
+    arguments=_arguments,
+    run=_run,
+    examples=(
+        "raycluster train labelled.parquet -o model",
+        "raycluster train few-labels.parquet -o model --from auto",
+        "raycluster train faces -o model --recipe diff-cluster --training.predictor.fit.steps 2000",
+    ),
+    keys=lambda: {**stage_sections(), "training": TrainingConfig},
+)

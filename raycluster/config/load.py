@@ -29,6 +29,19 @@ def _recipe_files() -> dict[str, Traversable]:
     return {Path(entry.name).stem: entry for entry in entries if entry.name.endswith(".yaml")}
 
 
+def recipe_text(name: str) -> str:
+    """Return the YAML of a recipe of the package. Raises ConfigError where there is none of that name."""
+    files = _recipe_files()
+    if name not in files:
+        raise ConfigError(f"There is no recipe '{name}'{nearest(name, sorted(files))}.")
+    return files[name].read_text("utf-8")
+
+
+def recipe_description(name: str) -> str:
+    """Return the sentences that describe a recipe of the package."""
+    return str(parse_yaml(recipe_text(name), f"recipe {name}").get("description", ""))
+
+
 def load_config(recipe: str = DEFAULT_RECIPE, overrides: dict[str, Any] | None = None, origin: str = "") -> Config:
     """Return the configuration of a recipe with `overrides` laid over it.
 

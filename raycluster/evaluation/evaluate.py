@@ -1,7 +1,7 @@
 """A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,62 +20,68 @@ from raycluster.storage.object_store import Store
 from raycluster.storage.tables import StoredTables
 
 
-@dataclass(frozen=True)
-class EvaluateArgs:
-    """Compare a finished run with true identities."""
+def evaluate(
+    run: str,
+    truth: str,
+    *,
+    id_column: str = "id",
+    label_column: str = "label",
+    known_only: bool = False,
+    sweep: Sequence[float] = (),
+    hard_clusters: bool = False,
+) -> dict[str, Any]:
+    """Return how well the labels of a finished run agree with true identities.
 
-    run: str
-    """Run folder of jobs/cluster.py, on disk or as s3://bucket/path."""
-    truth: str
-    """Parquet with an id and a label column; rows whose label is null are left out."""
-    id_column: str = "id"
-    """Column with the ids the run was made with."""
-    label_column: str = "label"
-    """Column with the true identity, integers or strings."""
-    json: str | None = None
-    """File or URL to write the printed JSON to as well."""
-    sweep: tuple[float, ...] = ()
-    """Thresholds to evaluate as well, from the stored edges alone: of similarity, or eta of a learned score, or theta of
-    an early-stop recipe without one, or closeness of density peaks."""
-    hard_clusters: bool = False
-    """Add the table of S2: scores by size of identity (sz-1..5) and by its sparsity (sp-1..5)."""
+    Parameters
+    ----------
+    run
+        Run folder, on disk or as s3://bucket/path.
+    truth
+        Parquet with an id and a label column; rows whose label is null are left out.
+    id_column, label_column
+        Columns of the truth: the run's ids, and the true identity, integers or strings.
+    known_only
+        Leave out ids of the truth that the run does not have, in place of refusing them.
+    sweep
+        Limits to evaluate as well, from the stored edges alone: of similarity, eta of a learned score, theta of an early-stop
+        recipe without one, or closeness of density peaks.
+    hard_clusters
+        Add the table of S2: scores by size of identity (sz-1..5) and by its sparsity (sp-1..5).
 
+    Returns
+    -------
+    dict
+        The metrics of `metrics.evaluate`, and `strength`: a table by tenths of it with low, high, rows, mean_strength and
+        share_right, the share of rows that are of the majority identity of their cluster. Rows whose cluster has no other
+        labelled row are left out, as are empty tenths. `sweep` and `hard_clusters` where asked for.
 
-def evaluate(args: EvaluateArgs) -> dict[str, Any]:
-    """The metrics of `metrics.evaluate` and the reliability of strengths, with `sweep` and `hard_clusters` where
-    asked for.
-
-    `strength` is a table by tenths of it: low, high, rows, mean_strength, and share_right, the share of rows that are of the
-    majority identity of their cluster (`metrics.majority`). Rows whose cluster has no other labelled row tell nothing and
-    are left out, as are empty tenths.
-
-    Raises InputError where the run is not complete, a column is missing, or the truth names ids the run does not have;
-    ids that the run dropped are left out.
+    Raises
+    ------
+    InputError
+        Where the run is not complete, a column is missing, or the truth names ids that the run does not have. Ids that the run
+        dropped are left out.
     """
-    store = Store(args.run)
+    store = Store(run)
     manifest = store.get("MANIFEST.json")
     if manifest is None:
-        raise InputError(f"{args.run} holds no finished run: there is no MANIFEST.json.")
+        raise InputError(f"{run} holds no finished run: there is no MANIFEST.json.")
     parts = json.loads(manifest)["labels"]
     columns = ["id", "cluster_id", "strength"]
     table = pa.concat_tables([store.get_table(part["path"], part["sha256"], columns) for part in parts])
-    row, truth = _matched(args, table["id"], store)
+    row, identity = _matched(truth, id_column, label_column, table["id"], store, known_only)
     predicted = table["cluster_id"].to_numpy()
-    result: dict[str, Any] = metrics.evaluate(truth, predicted[row])
-    result["strength"] = _reliability(truth, predicted[row], table["strength"].to_numpy()[row])
-    if args.sweep or args.hard_clusters:
-        tables = open_run(args.run)
+    result: dict[str, Any] = metrics.evaluate(identity, predicted[row])
+    result["strength"] = _reliability(identity, predicted[row], table["strength"].to_numpy()[row])
+    if sweep or hard_clusters:
+        tables = open_run(run)
         try:
-            if args.sweep:
-                result["sweep"] = [_at(tables, limit, row, truth) for limit in args.sweep]
-            if args.hard_clusters:
+            if sweep:
+                result["sweep"] = [_at(tables, limit, row, identity) for limit in sweep]
+            if hard_clusters:
                 vectors = tables.column("ingest", "embedding", "float32")
-                result["hard_clusters"] = metrics.hard_cluster_table(truth, predicted[row], vectors[row])
+                result["hard_clusters"] = metrics.hard_cluster_table(identity, predicted[row], vectors[row])
         finally:
             node_cache.remove(tables.folder)
-    if args.json:
-        folder, _, name = args.json.rpartition("/")
-        Store(folder or ".").put(name, json.dumps(result, indent=2).encode())
     return result
 
 
@@ -86,31 +92,27 @@ def _reliability(truth: Int32, predicted: Int64, strength: Float32) -> list[dict
     return [{names.get(name, name): value for name, value in line.items()} for line in table]
 
 
-def _matched(args: EvaluateArgs, ids: pa.ChunkedArray, store: Store) -> tuple[Int64, Int32]:
-    """For every labelled row of the truth, its row in the run and its true identity as a number."""
-    keys, values = read_labels(args.truth, args.id_column, args.label_column, ids.type)
-    row = pc.index_in(keys, value_set=ids.combine_chunks())
-    return _without_dropped(args, keys, values, row, store)
-
-
-def _without_dropped(
-    args: EvaluateArgs, keys: pa.ChunkedArray, values: pa.ChunkedArray, row: pa.ChunkedArray, store: Store
+def _matched(
+    truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, store: Store, known_only: bool
 ) -> tuple[Int64, Int32]:
+    """Return for every labelled row of the truth its row in the run and its true identity as a number."""
+    keys, labels = read_labels(truth, id_column, label_column, ids.type)
+    row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
-    if len(missing):
+    if len(missing) and not known_only:
         data = store.get("dropped.parquet")
         dropped = set() if data is None else set(pq.read_table(pa.BufferReader(data))["id"].to_pylist())
         unknown = [key for key in missing.to_pylist() if key not in dropped]
         if unknown:
             raise InputError(
-                f"{args.truth}, column '{args.id_column}': {len(unknown)} ids are not in the run, "
-                f"the first is {unknown[0]!r}."
+                f"{truth}, column '{id_column}': {len(unknown)} ids are not in the run, the first is {unknown[0]!r}; "
+                "--known-only leaves them out."
             )
-    known = pc.is_valid(row)
-    if not pc.any(known).as_py():
-        raise InputError(f"{args.truth} labels only rows that the run dropped.")
-    codes = pc.dictionary_encode(values.filter(known).combine_chunks()).indices.to_numpy()
-    return row.filter(known).to_numpy().astype("int64"), codes
+    is_present = pc.is_valid(row)
+    if not pc.any(is_present).as_py():
+        raise InputError(f"{truth} labels only rows that the run dropped or does not have.")
+    codes = pc.dictionary_encode(labels.filter(is_present).combine_chunks()).indices.to_numpy()
+    return row.filter(is_present).to_numpy().astype("int64"), codes
 
 
 def _at(tables: StoredTables, limit: float, row: Int64, truth: Int32) -> dict[str, Any]:

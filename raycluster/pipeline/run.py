@@ -6,7 +6,7 @@ differ only in where tables lie. Nothing here knows a stage by name but the two 
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +34,7 @@ from raycluster.storage.tables import ArrayTables, Facts, StoredTables, Tables, 
 LOCAL = Execution("local")
 
 
-def cluster(input_url: str, output_url: str, config: Config, execution: Execution) -> Facts:
+def cluster(input_url: str | Sequence[str], output_url: str, config: Config, execution: Execution) -> Facts:
     """Run the whole job, or what is left of it; returns the run's summary.
 
     Raises InputError, ConfigError and ResourceError for what the user can mend, and StorageError for what storage did.
@@ -52,15 +52,16 @@ def cluster(input_url: str, output_url: str, config: Config, execution: Executio
 
 @contextlib.contextmanager
 def opened(
-    input_url: str, output_url: str, config: Config, execution: Execution, progress: Progress
+    input_url: str | Sequence[str], output_url: str, config: Config, execution: Execution, progress: Progress
 ) -> Iterator[StoredTables]:
     """The tables of a run, new or taken up again; this node's copies are removed afterwards.
 
     A mistake in the input that shows before neighbors are searched leaves the folder as it was.
     """
     described = describe_input(input_url)
-    if is_inside(output_url, input_url):
-        raise ConfigError(f"The run folder {output_url} lies in the input {input_url}, which it would change.")
+    for url in [input_url] if isinstance(input_url, str) else input_url:
+        if is_inside(output_url, url):
+            raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
     try:
         yield StoredTables(folder, own_threads(), cluster_rows)

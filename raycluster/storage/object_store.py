@@ -192,6 +192,11 @@ class Store:
             info = self._fs.info(self._path(path))
         return {"path": path, "size": info["size"], "version": str(info.get("ETag") or info.get("mtime"))}
 
+    def size(self, path: str) -> int:
+        """Return the bytes of an object."""
+        with clear_errors(self.name(path)):
+            return int(self._fs.info(self._path(path))["size"])
+
     @contextlib.contextmanager
     def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
         """An open Parquet file of the user's; raises InputError where it is truncated or something else."""

@@ -3,6 +3,7 @@
 import posixpath
 import re
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,16 @@ def input_files(url: str) -> tuple[Store, list[str]]:
     return store, names
 
 
-def describe_input(url: str) -> InputDescription:
-    """Return which files an input has, which are left out and why, and what tells whether they are still the same."""
-    store, names, left_out, hidden = _listed(url)
+def describe_input(urls: str | Sequence[str]) -> InputDescription:
+    """Return which files an input has, which are left out and why, and what tells whether they are still the same.
+
+    Several inputs are one input of all their files.
+    """
+    if isinstance(urls, str) or len(urls) == 1:
+        store, names, left_out, hidden = _listed(urls if isinstance(urls, str) else urls[0])
+    else:
+        places = [place for url in urls for place in _places(url)]
+        store, names, left_out, hidden = _listed_places(places, " ".join(urls))
     return InputDescription(store.url, [InputFile(**store.identity(name)) for name in names], left_out, hidden)
 
 
@@ -56,7 +64,7 @@ def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
         return store, [""], [], 0
     paths = store.files()
     if not paths:
-        return _listed_by_pattern(store, url)
+        return _listed_places(_places(url), url)
     names, left_out = [], []
     visible = [path for path in paths if not _hidden(path)]
     for path in visible:
@@ -69,11 +77,19 @@ def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
     return store, names, left_out, len(paths) - len(visible)
 
 
-def _listed_by_pattern(store: Store, url: str) -> tuple[Store, list[str], list[list[str]], int]:
-    """Return the files that a pattern such as part-*.parquet names, relative to the folder that they share."""
-    places = store.matching()
+def _places(url: str) -> list[str]:
+    """Return the places that an input names: itself, or those that match it as a pattern such as part-*.parquet."""
+    store = Store(url)
+    places = [store.url] if store.exists() and (store.is_file() or store.files()) else store.matching()
     if not places:
         raise InputError(f"The input {url} does not exist or is an empty folder.")
+    return places
+
+
+def _listed_places(places: Sequence[str], url: str) -> tuple[Store, list[str], list[list[str]], int]:
+    """Return the files of several places, relative to the folder that they share."""
+    if len({"://" in place for place in places}) > 1:
+        raise InputError(f"The inputs {url} lie on disk and in an object store; give inputs of one kind.")
     root = posixpath.commonpath(places) if len(places) > 1 else posixpath.dirname(places[0])
     root = root.replace(":/", "://", 1) if "://" in places[0] and "://" not in root else root
     parent = Store(root)

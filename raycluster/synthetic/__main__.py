@@ -1,7 +1,9 @@
-"""Write a generated set: python -m raycluster.synthetic --output FOLDER."""
+"""Write a generated set: python -m raycluster.synthetic --preset demo --output FOLDER."""
 
-from raycluster.command_line import run_job
-from raycluster.commands.generate import SyntheticArgs, main
+import sys
+
+from raycluster.command_line import run
+from raycluster.commands import load
 
 if __name__ == "__main__":
-    run_job(SyntheticArgs, main)
+    run(load("generate"), sys.argv[1:], "python -m raycluster.synthetic")

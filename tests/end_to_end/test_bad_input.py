@@ -17,8 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raycluster.commands.cluster import ClusterArgs, cluster, with_recipe
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
 from support.command_line import Outcome, call
 from support.paths import ROOT
 from support.runs import looks_finished
@@ -234,7 +232,7 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def run_cluster(source: Path, output: Path, *words: str) -> Outcome:
     """The main job in this process, exactly as jobs/cluster.py runs it."""
     arguments = ["--input", str(source), "--output", str(output), *OPTIONS, *words]
-    return call(ClusterArgs, cluster, *arguments, default=with_recipe)
+    return call("cluster", *arguments)
 
 
 def assert_refused(outcome: Outcome, *says: str) -> None:
@@ -366,7 +364,7 @@ def test_an_input_in_an_empty_word_is_refused_instead_of_reading_the_working_fol
     good(tmp_path / "input")
     monkeypatch.chdir(tmp_path / "input")
     words = ["--input", "", "--output", str(tmp_path / "run"), *OPTIONS]
-    assert_refused(call(ClusterArgs, cluster, *words, default=with_recipe), "A path or URL is empty.")
+    assert_refused(call("cluster", *words), "A path or URL is empty.")
     assert not (tmp_path / "run").exists()
 
 
@@ -411,20 +409,20 @@ def test_a_truth_that_cannot_be_used_is_refused_and_no_json_is_written(
     truth, scores = tmp_path / "truth.parquet", tmp_path / "scores.json"
     pq.write_table(pa.table(change(good_columns())), truth)
     words = ["--run", str(finished), "--truth", str(truth), "--json", str(scores)]
-    assert_refused(call(EvaluateArgs, evaluate, *words), str(truth), says.format(truth=truth))
+    assert_refused(call("evaluate", *words), str(truth), says.format(truth=truth))
     assert not scores.exists()
     pq.write_table(pa.table(good_columns()), truth)
-    assert json.loads(call(EvaluateArgs, evaluate, *words).stdout)["pairwise"]["f"] == 1
+    assert json.loads(call("evaluate", *words).stdout)["pairwise"]["f"] == 1
 
 
 def test_a_truth_or_run_that_is_not_there_or_broken_is_refused(finished: Path, tmp_path: Path) -> None:
     truth = tmp_path / "truth.parquet"
     words = ["--run", str(finished), "--truth", str(truth)]
-    assert_refused(call(EvaluateArgs, evaluate, *words), f"The input {truth} does not exist or is an empty folder.")
+    assert_refused(call("evaluate", *words), f"The input {truth} does not exist or is an empty folder.")
     truth.write_bytes(b"PAR1 and nothing else")
-    assert_refused(call(EvaluateArgs, evaluate, *words), f"{truth} is no readable Parquet file")
+    assert_refused(call("evaluate", *words), f"{truth} is no readable Parquet file")
     words[1] = str(tmp_path / "absent")
-    assert_refused(call(EvaluateArgs, evaluate, *words), f"{tmp_path}/absent holds no finished run")
+    assert_refused(call("evaluate", *words), f"{tmp_path}/absent holds no finished run")
 
 
 def start(job: str, *words: str) -> Outcome:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from raycluster.commands.train import TrainArgs, train
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.models.card import load_card
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+from raycluster.training.job import TrainingRequest
+from raycluster.training.job import train_model as train
 from support.runs import command, here, interrupted, labels, looks_finished, run
 
 LOCAL = Execution(executor="local")
@@ -33,7 +34,7 @@ OVERRIDES: dict[str, Any] = {
 
 def arguments(source: str, output: Path, recipe: str, **overrides: Any) -> TrainArgs:
     values = {**OVERRIDES, **overrides}
-    return TrainArgs((source,), str(output), load_config(recipe, values), load_training(recipe, values), LOCAL)
+    return TrainingRequest((source,), str(output), load_config(recipe, values), load_training(recipe, values), LOCAL)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def clustered(source: str, output: Path, model: str, shards: int = 1) -> float:
     """BCubed F of the rows clustered as the model's card says."""
     config = dataclasses.replace(load_config(load_card(model)[0].recipe, {"knn": {"k": 16}}), model=model)
     cluster(source, str(output), config, dataclasses.replace(LOCAL, shards=shards))
-    return float(evaluate(EvaluateArgs(str(output), source))["bcubed"]["f"])
+    return float(evaluate(str(output), source)["bcubed"]["f"])
 
 
 def test_models_hold_the_parts_of_their_recipe_and_tau_from_held_out_identities(models: dict[str, str]) -> None:

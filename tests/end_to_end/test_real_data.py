@@ -9,7 +9,7 @@ import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 from raycluster.pipeline import run as pipeline
@@ -26,7 +26,7 @@ def _lfw(real_data: Path, output: Path, recipe: str, overrides: dict[str, Any]) 
     config = load_config(recipe, overrides, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local"))
     kept = edges.edges_in_force(pipeline.open_run(str(output)))
-    return len(kept["source"]), float(kept["weight"].sum(dtype=np.float64)), evaluate(EvaluateArgs(str(output), source))
+    return len(kept["source"]), float(kept["weight"].sum(dtype=np.float64)), evaluate(str(output), source)
 
 
 @pytest.mark.parametrize(

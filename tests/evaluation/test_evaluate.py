@@ -15,7 +15,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.pipeline import run as pipeline
 from support.command_line import call
 from support.data import identities, unit_rows
@@ -48,7 +48,7 @@ class Finished:
         return str(path)
 
     def evaluate(self, truth: str | None = None, **options: Any) -> dict[str, Any]:
-        return evaluate(EvaluateArgs(self.url, truth or self.truth(), **options))
+        return evaluate(self.url, truth or self.truth(), **options)
 
 
 def finish(folder: Path, ids: pa.Array, vectors: np.ndarray, labels: np.ndarray, **keys: Any) -> Finished:
@@ -263,7 +263,7 @@ def test_a_truth_of_unusable_types_is_refused_by_column(run: Finished, columns: 
 
 def test_a_run_that_is_not_finished_is_refused(run: Finished, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        evaluate(EvaluateArgs(str(tmp_path), run.truth()))
+        evaluate(str(tmp_path), run.truth())
     assert str(caught.value) == f"{tmp_path} holds no finished run: there is no MANIFEST.json."
 
 
@@ -358,9 +358,9 @@ def test_the_json_file_holds_what_is_returned(run: Finished, tmp_path: Path, mon
 
 def test_the_job_prints_the_json_and_exits_2_without_a_traceback_when_refused(run: Finished) -> None:
     words = ["--run", run.url, "--truth", run.truth()]
-    done = call(EvaluateArgs, evaluate, *words, "--sweep", "0.5", "0.6", "--hard-clusters")
+    done = call("evaluate", *words, "--sweep", "0.5", "0.6", "--hard-clusters")
     assert (done.code, done.stderr) == (0, "")
     assert json.loads(done.stdout) == run.evaluate(sweep=(0.5, 0.6), hard_clusters=True)
-    refused = call(EvaluateArgs, evaluate, *words, "--label-column", "person")
+    refused = call("evaluate", *words, "--label-column", "person")
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr == f"error: {run.folder}/truth.parquet has no column 'person'; it has id, label.\n"

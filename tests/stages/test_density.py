@@ -14,7 +14,7 @@ import pytest
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import CommunitiesConfig, Config, DensityConfig, EdgesConfig
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.kernels.neighborhoods import diffusion as kernel
 from raycluster.kernels.neighborhoods.nep import exponential_probability
 from raycluster.kernels.neighborhoods.tpdi import closeness
@@ -125,7 +125,7 @@ def test_a_run_can_be_swept_by_closeness(finished: Callable[..., StoredTables], 
     truth = str(tmp_path / "truth.parquet")
     table = pq.read_table(run.name)
     pq.write_table(table.append_column("label", [[row // 6 for row in range(tiny.ROWS)]]), truth)
-    swept = evaluate(EvaluateArgs(run.folder.store.url, truth, sweep=(0.2, 0.3, 0.6)))
+    swept = evaluate(run.folder.store.url, truth, sweep=(0.2, 0.3, 0.6))
     assert swept["sweep"][1]["clusters"] == swept["clusters"]
     assert swept["sweep"][0]["clusters"] <= swept["sweep"][1]["clusters"] <= swept["sweep"][2]["clusters"]
 

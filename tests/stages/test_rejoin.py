@@ -11,7 +11,7 @@ from raycluster import Clusterer
 from raycluster.config.load import load_config
 from raycluster.errors import ConfigError
 from raycluster.evaluation import metrics
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.pipeline.run import cluster_rows
 from raycluster.stages import rejoin
 from raycluster.synthetic.generator import SyntheticConfig, generate, write_parquet
@@ -59,7 +59,7 @@ def test_threads_and_shards_do_not_matter(large, tmp_path: Path):
     assert [outcome.code for outcome in outcomes] == [0, 0], outcomes
     labels = [runs.labels(str(tmp_path / shards)) for shards in ("1", "3")]
     assert labels[0] == labels[1]
-    told = evaluate(EvaluateArgs(run=str(tmp_path / "3"), truth=str(tmp_path / "in"), sweep=(0.45,)))
+    told = evaluate(run=str(tmp_path / "3"), truth=str(tmp_path / "in"), sweep=(0.45,))
     assert told["bcubed"]["recall"] > 0.97
     assert told["sweep"][0]["bcubed"] == told["bcubed"]
 

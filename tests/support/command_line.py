@@ -1,14 +1,14 @@
-"""Run a job in this process as a user's command line would, and keep what it leaves behind."""
+"""Run a verb in this process as a user's command line would, and keep what it leaves behind."""
 
 import contextlib
 import io
 import signal
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from raycluster.command_line import run_job
+from raycluster.command_line import run
+from raycluster.commands import load
+from raycluster.commands.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,17 @@ class Outcome:
         return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
 
 
-def call(
-    args_type: type[Any], main: Callable[[Any], Any], *words: str, default: Callable[[], Any] | None = None
-) -> Outcome:
-    """Run a job in this process as its file in jobs/ does, with `words` as its command line."""
-    argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
-    sys.argv = ["job.py", *words]
+def call(verb: Verb | str, *words: str) -> Outcome:
+    """Run a verb, or the verb of a name, with `words` as its command line."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     code: Any = None
     try:
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
             try:
-                run_job(args_type, main, default)
+                run(load(verb) if isinstance(verb, str) else verb, words, "job.py")
             except SystemExit as stop:
                 code = stop.code
     finally:
-        sys.argv = argv
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return Outcome(code, out.getvalue(), err.getvalue())

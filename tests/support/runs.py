@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raycluster.commands.cluster import ClusterArgs, cluster, with_recipe
 from support.command_line import Outcome, call
 from support.paths import ROOT
 
@@ -26,7 +25,7 @@ def command(source: str, output: str, *options: str) -> list[str]:
 def here(source: str, output: str, *options: str) -> Outcome:
     """The same command line in this process."""
     words = command(source, output, "--executor", "local", *options)[2:]
-    return call(ClusterArgs, cluster, *words, default=with_recipe)
+    return call("cluster", *words)
 
 
 def evaluation(folder: str, truth: str, scores: str) -> list[str]:

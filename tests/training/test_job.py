@@ -14,19 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raycluster.commands.cluster import ClusterArgs, with_recipe
-from raycluster.commands.cluster import cluster as cluster_job
-from raycluster.commands.train import TrainArgs, train
 from raycluster.config import networks as config
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError, InputError, RayclusterError
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.models.card import load_card
 from raycluster.models.strength import WEIGHTS
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from raycluster.training import calibration
+from raycluster.training.job import TrainingRequest
+from raycluster.training.job import train_model as train
 from support.command_line import call
 from support.paths import ROOT
 from support.runs import interrupted, labels, run
@@ -48,7 +47,7 @@ def arguments(source: str, output: Path | str, recipe: str = "sdt-row", **traini
     """A training long enough to learn from."""
     settings = load_config(recipe, OVERRIDES)
     chosen = dataclasses.replace(load_training(recipe, OVERRIDES), **training)
-    return TrainArgs((source,), str(output), settings, chosen, LOCAL)
+    return TrainingRequest((source,), str(output), settings, chosen, LOCAL)
 
 
 def briefly(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
@@ -79,7 +78,7 @@ def pair_model(identities: str, tmp_path_factory: pytest.TempPathFactory) -> str
 def f_of(source: str, output: Path, model: str, recipe: str = "sdt-row", shards: int = 1) -> float:
     config = dataclasses.replace(load_config(recipe, {"knn": {"k": 16}}), model=model)
     cluster(source, str(output), config, dataclasses.replace(LOCAL, shards=shards))
-    return float(evaluate(EvaluateArgs(str(output), source))["bcubed"]["f"])
+    return float(evaluate(str(output), source)["bcubed"]["f"])
 
 
 def test_a_model_is_its_weights_and_a_card_that_tells_all(model):
@@ -127,7 +126,7 @@ def test_hard_clusters_learns_from_labels_some_of_them_unknown_and_finds_the_ide
     predictor = {"encoder": {**SMALL, "width": 32, "hidden": 64}, "head": [32, 16], "fit": fit}
     overrides = {"knn": {"k": 16}, "training": {"predictor": predictor}}
     settings, training = load_config(recipe, overrides), load_training(recipe, overrides)
-    train(TrainArgs((source,), model, settings, training, LOCAL))
+    train(TrainingRequest((source,), model, settings, training, LOCAL))
     card, _ = load_card(model)
     assert card.thresholds.keys() == {"closeness", "slope", "intercept"}
     assert card.thresholds["closeness"] == calibration.best(card.curves["closeness"])["threshold"]
@@ -137,11 +136,11 @@ def test_hard_clusters_learns_from_labels_some_of_them_unknown_and_finds_the_ide
     assert labels(tmp_path / "one").equals(labels(tmp_path / "three"))
     summary = json.loads((tmp_path / "one" / "MANIFEST.json").read_text())["summary"]
     assert summary["closeness"] == 0.3
-    scored = evaluate(EvaluateArgs(str(tmp_path / "one"), source))
+    scored = evaluate(str(tmp_path / "one"), source)
     assert scored["rows"] == len(label) - label.count(None), "unknown labels are clustered and not scored"
     config = load_config(recipe, {"knn": {"k": 16}, "edges": {"closeness": None}, "model": model})
     cluster(identities, str(tmp_path / "calibrated"), config, LOCAL)
-    calibrated = evaluate(EvaluateArgs(str(tmp_path / "calibrated"), identities))["bcubed"]["f"]
+    calibrated = evaluate(str(tmp_path / "calibrated"), identities)["bcubed"]["f"]
     assert calibrated > max(published - 0.01, 0.75)
 
 
@@ -149,15 +148,15 @@ def test_density_peaks_follow_the_scores_of_another_recipe(model, identities, tm
     peaks = {"edges": {"rule": "density-peaks"}, "communities": {"engine": "components"}, "model": model}
     config = load_config("sdt-row", {"knn": {"k": 16}, **peaks})
     cluster(identities, str(tmp_path / "run"), config, LOCAL)
-    assert evaluate(EvaluateArgs(str(tmp_path / "run"), identities))["bcubed"]["f"] > 0.9
+    assert evaluate(str(tmp_path / "run"), identities)["bcubed"]["f"] > 0.9
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
     words = ["--input", identities, "--output", str(tmp_path / "run"), "--model", model, "--executor", "local"]
-    done = call(ClusterArgs, cluster_job, *words, default=with_recipe)
+    done = call("cluster", *words)
     assert done.code == 0, done.stderr
     assert json.loads(done.stdout)["recipe"] == "sdt-row"
-    changed = call(ClusterArgs, cluster_job, *words, "--edges.eta", "0.9", default=with_recipe)
+    changed = call("cluster", *words, "--edges.eta", "0.9")
     assert changed.code == 2
     assert "edges.eta: None -> 0.9" in changed.stderr
 

@@ -11,15 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from raycluster.commands.train import TrainArgs, train
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.models.card import Card, load_card, load_network
 from raycluster.models.requirements import recipe_of
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.training import job
+from raycluster.training.job import TrainingRequest
+from raycluster.training.job import train_model as train
 
 LOCAL = Execution(executor="local")
 FEW_ROWS: dict[str, Any] = {"rows": 900, "min_size": 1, "mean_size": 6.0, "max_size": 40}
@@ -40,7 +41,9 @@ def arguments(
     fit = {"learning-rate": 0.003, "warmup-steps": 5, "steps": 60, "batch": 32, "evaluate-every": 30, **fit}
     values = {"knn": {"k": 16}, "training": {"varied": 3, "predictor": {"encoder": SMALL, "fit": fit}}}
     settings, training = load_config(recipe, values), load_training(recipe, values)
-    return TrainArgs(() if source is None else (source,), str(output), settings, training, LOCAL, from_model=start)
+    return TrainingRequest(
+        () if source is None else (source,), str(output), settings, training, LOCAL, from_model=start
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def f_of(source: str, output: Path, model: str, alone: bool = False) -> float:
     if alone:
         config = dataclasses.replace(config, edges=dataclasses.replace(config.edges, valley=False))
     cluster(source, str(output), config, LOCAL)
-    return float(evaluate(EvaluateArgs(str(output), source))["bcubed"]["f"])
+    return float(evaluate(str(output), source)["bcubed"]["f"])
 
 
 def test_many_labels_tune_and_calibrate_and_the_model_serves_the_main_job(

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.measuring.tables import Rows, publish
 from benchmarks.papers import hard_clusters
 from raycluster.config.execution import Execution
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.pipeline import run as pipeline
 from support import tiny
 from support.data import unit_rows
@@ -49,7 +49,7 @@ def test_the_tables_are_what_evaluate_says_of_each_run(
         assert (config.density.kind, config.edges.distance, config.edges.closeness) == (kind, distance, 0.3)
         url = str(tmp_path / str(number))
         pipeline.cluster(source, url, config, Execution("local"))
-        expected = evaluate(EvaluateArgs(url, source, hard_clusters=True))
+        expected = evaluate(url, source, hard_clusters=True)
         assert expected["rows"] == 180
         plain, tuned = ablation[2 * number : 2 * number + 2]
         assert (plain["method"], plain["tau"], plain["clusters"]) == (method, 0.7, expected["clusters"])

@@ -15,7 +15,7 @@ from benchmarks.systems import compare
 from benchmarks.systems.comparison import baselines, prepared
 from raycluster.errors import ConfigError
 from raycluster.evaluation import metrics
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support import labelled, tiny
 from support.data import identities
@@ -129,7 +129,7 @@ def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: 
     assert list((tmp_path / "kept" / "runs").iterdir()) == [], "no run is left, with a sweep or without"
     config = compare.recipes.configured("cosine", None, 20, {"id_column": "id", "embedding_column": "embedding"})
     runs.clustered(source, str(tmp_path / "run"), config)
-    expected = evaluate(EvaluateArgs(str(tmp_path / "run"), source))
+    expected = evaluate(str(tmp_path / "run"), source)
     assert rows[0]["F_B"] == 100 * expected["bcubed"]["f"]
     assert rows[0]["R#I"] == expected["identity"]["clusters_per_identity"]
 

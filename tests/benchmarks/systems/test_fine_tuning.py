@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.systems import fine_tuning
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support import tiny
 
@@ -37,7 +37,7 @@ def test_a_model_as_it_is_is_told_as_evaluate_scores_it(tmp_path: Path) -> None:
     tiny.model(model, thresholds={"eta": 0.5}, metrics={"predictor": {"calibrated_on": [source]}})
     args = fine_tuning.Args(source, source, str(tmp_path / "runs"), model, labels=())
     ((title, (row,)),) = fine_tuning.tables(args)
-    found = evaluate(EvaluateArgs(str(tmp_path / "runs" / "0" / "as-it-is-run"), source))
+    found = evaluate(str(tmp_path / "runs" / "0" / "as-it-is-run"), source)
     assert title == "set -> set"
     assert row["F_B"] == pytest.approx(100 * found["bcubed"]["f"])
     assert (row["labelled rows"], row["method"], row["eta"], row["calibrated on"]) == (0, "as it is", 0.5, "")

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.systems import learned, split_identities
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support import tiny
 
@@ -35,7 +35,7 @@ def test_every_row_of_the_table_is_what_evaluate_says_of_the_run(tmp_path: Path)
         "sdt-row, calibrated", "sdt-row, best eta", "cosine, picked from the data", "cosine, best threshold",
     ]  # fmt: skip
     for row, name in ((rows[0], "model"), (rows[2], "cosine")):
-        found = evaluate(EvaluateArgs(str(tmp_path / "runs" / "set" / name), source))
+        found = evaluate(str(tmp_path / "runs" / "set" / name), source)
         assert row["F_B"] == pytest.approx(100 * found["bcubed"]["f"])
     assert rows[0]["limit"] == 0.5
     assert rows[1]["F_B"] >= rows[0]["F_B"]

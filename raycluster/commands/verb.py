@@ -1,0 +1,75 @@
+"""What a verb of the console command declares, and the options that several verbs share.
+
+A verb has a screen of plain options. Every other key of the configuration is reached by `--<stage>.<key>` or `--set`; these
+are collected in `keys`, nested as in a YAML file.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raycluster.config.execution import Execution
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb has to say when it is done."""
+
+    values: Any
+    """For programs: printed as JSON where stdout is no terminal, or with --json."""
+    text: str | None = None
+    """For people: printed on a terminal. None prints the values."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb."""
+
+    name: str
+    summary: str
+    """One line, for the list of verbs."""
+    arguments: Callable[[argparse.ArgumentParser], None]
+    """Adds its options to a parser."""
+    run: Callable[[argparse.Namespace, dict[str, Any]], Answer | None]
+    """Parsed options and configuration keys to an answer."""
+    examples: tuple[str, ...] = ()
+    """Three command lines."""
+    keys: Callable[[], dict[str, type]] = field(default=dict)
+    """Sections of the configuration whose keys it takes, by name; the empty name has keys without a section."""
+
+
+def add_input(parser: argparse.ArgumentParser, words: str) -> None:
+    """Add the inputs: positional, or as --input."""
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help=words)
+    parser.add_argument("--input", nargs="+", default=[], metavar="INPUT", help=argparse.SUPPRESS)
+
+
+def inputs_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the inputs, however they were passed."""
+    return (*options.inputs, *options.input)
+
+
+def add_output(parser: argparse.ArgumentParser, words: str) -> None:
+    """Add the output folder."""
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help=words)
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add where and how the job runs."""
+    parser.add_argument(
+        "--executor", choices=("auto", "local", "ray"), default="auto", help="one process, or Ray (auto)"
+    )
+    parser.add_argument("--shards", type=whole, metavar="N", help="row shards (one per 256 MiB of vectors)")
+    parser.add_argument("--workers", type=whole, metavar="N", help="worker processes at most (one per shard)")
+    parser.add_argument("--accelerator", choices=("auto", "gpu", "cpu"), default="auto", help=argparse.SUPPRESS)
+
+
+def execution_of(options: argparse.Namespace, *, replan: bool = False) -> Execution:
+    """Return where and how the job runs."""
+    return Execution(options.executor, options.shards, options.workers, options.accelerator, replan)
+
+
+def whole(word: str) -> int:
+    """Return a whole number; argparse turns the error into a sentence."""
+    return int(word)

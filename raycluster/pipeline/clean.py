@@ -1,0 +1,55 @@
+"""Remove what a run folder holds and no longer needs. Only objects with names that stages give are ever removed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from raycluster.errors import InputError
+from raycluster.pipeline.plan import OWN_OF_STAGE, stage_folders
+from raycluster.storage.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was removed: objects and their bytes."""
+
+    objects: int
+    size: int
+
+
+def clean(url: str, keep: Literal["results", "resume"], *, dry_run: bool = False) -> Removed:
+    """Remove stage objects of a run folder.
+
+    Parameters
+    ----------
+    url
+        Run folder.
+    keep
+        `resume` keeps what the present plan would read again; `results` keeps only what readers of a finished run see.
+    dry_run
+        Count, and remove nothing.
+
+    Raises
+    ------
+    InputError
+        Where `results` are to be kept of a run that is not finished.
+    """
+    folder = RunFolder(url, stage_folders)
+    store = folder.store
+    if keep == "results" and store.get("MANIFEST.json") is None:
+        raise InputError(f"{url} holds no finished run: there are no results to keep.")
+    needed = _needed(folder) if keep == "resume" else set()
+    names = [name for name in store.files("stages") if OWN_OF_STAGE.fullmatch(name) and name not in needed]
+    size = sum(store.size(name) for name in names)
+    if not dry_run:
+        for name in names:
+            store.delete(name)
+        store.remove_empty_folders("stages")
+    return Removed(len(names), size)
+
+
+def _needed(folder: RunFolder) -> set[str]:
+    """Return the objects that the present plan reads: what markers name, markers, facts, arrays and ranks."""
+    current = tuple(f"{path}/" for path in folder.folders.values())
+    names = [name for name in folder.store.files("stages") if name.startswith((*current, "stages/ingest/ranks-"))]
+    parts = {folder.marker(stage, task).key for stage in folder.folders for task in folder.finished(stage)}
+    return {name for name in names if ("/part-" not in name or name in parts) and "/attempts/" not in name}

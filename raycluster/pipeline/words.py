@@ -1,0 +1,22 @@
+"""The end of a run in words: what was found, how sure it is, and what to do next."""
+
+from typing import Any
+
+
+def describe_run(summary: dict[str, Any]) -> str:
+    """Return four to eight lines on a finished run, for a terminal."""
+    rows, clusters, alone = summary["rows"], summary["clusters"], summary["singletons"]
+    shared = clusters - alone
+    lines = [f"{rows:,} rows became {shared:,} identities of two rows or more; {alone:,} rows stand alone."]
+    if "largest" in summary:
+        lines.append(f"The largest identity has {summary['largest']:,} rows.")
+    if summary.get("dropped"):
+        lines.append(f"{summary['dropped']:,} rows were left out: {summary['run']}/dropped.parquet has the reasons.")
+    if (confidence := summary.get("confidence")) is not None:
+        lines.append(f"Confidence {confidence['level']}: {confidence['why']}")
+    total = sum(summary["seconds"].values())
+    lines.append(
+        f"It took {total:,.0f} s. Labels are in {summary['run']}/labels, clusters in {summary['run']}/clusters.parquet."
+    )
+    lines.append(f"Next: raycluster export {summary['run']} --input YOUR.parquet -o labelled.parquet")
+    return "\n".join(lines)
