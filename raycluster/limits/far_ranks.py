@@ -1,168 +1,228 @@
-"""A similarity threshold read from the data, without labels.
+"""A similarity threshold that is read from the data, without labels.
 
-Of the neighbors that a row has above a threshold t, some are true and some are background that happens to lie as near.
-How many are background is read from the row's own far ranks: there the neighbors within cosine distance d = 1 - s grow
-like d^m, with m estimated a row (Hill; Levina and Bickel 2004), and the same law extrapolated towards the row tells how
-many to expect nearer than any t. Two shares of rows follow for every t of a grid:
+Of the neighbors that a row has above a threshold t, some are true and some are background that happens to lie as near. The
+row's own far ranks show how much background there is (`background`). Two shares of rows follow for every t of a grid:
 
-    lost(t)    rows that keep no true neighbor
-    wrong(t)   rows where background outweighs what is true: E[(f / n)^2] for f background among n neighbors
+    lost(t): rows that keep no true neighbor.
 
-With f Poisson of mean l, and h_n the share of rows with n neighbors, these are exact without knowing which neighbors are
-true: E[f; n] = l h_(n-1), E[f (f - 1); n] = l^2 h_(n-2), and h_0 e^l rows had no true neighbor. The threshold is where
-lost + wrong is least.
+    wrong(t): rows where background outweighs what is true, E[(f / n)^2] for f background among n neighbors.
 
-Where even the least risk is high the far ranks do not show any background, and the cosines of random pairs decide: hardly
-a neighbor stands out of them (only singletons: t goes above nearly every pair), or nearly every row's whole list does, the
-last about as near as the first (identities larger than the list: t goes down to where random pairs end). Where the last are much
-farther the list leads through relatives of every degree, such as texts have, and not through one identity.
+The threshold is where lost + wrong, the risk, is least.
+
+Where even the least risk is high, the far ranks hold no background, and the cosines of random pairs decide. Either hardly a
+neighbor stands out of them: the rows are singletons, and t goes above nearly every pair. Or nearly every row's neighbors do, the
+last about as near as the first: identities are larger than K, and t goes down to where random pairs end. Where the last neighbors
+are much farther, they lead through relatives of every degree, as texts have, and not through one identity.
+
+Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, T thresholds of the grid, M pairs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from raycluster.arrays import Float32, Float64, Vectors
+from raycluster.arrays import Float32, Float64, Floats, Vectors
 from raycluster.errors import ConfigError
+from raycluster.limits.background import Background, risk
 
-GRID_STEP = 0.0125
-HIGHEST = 0.99
-TIE = 0.005
-UNRESOLVED_RISK = 0.8
-FAR_RANKS = "background of far ranks"
-"""How a threshold was found that random pairs had no part in."""
-FEW_NEIGHBORS = 5.0
-MOST_ROWS = 0.9
-EVEN_LIST = 2.0
-"""Spreads of random pairs that similarity falls by along most lists of one identity, at most: 0.5 to 1.6 where identities of 100
-rows or more fill lists of 80; 4 on lexical vectors of short texts."""
+# Sensitivity was measured on nine sets with K = 80: five of 6,000 planted rows each, from singletons to 500 rows per identity,
+# three of faces and one of product titles. F is BCubed F after the map equation, of 100 points.
 FEWEST_NEIGHBORS = 8
+"""Neighbors per row, itself included, from which a threshold can be picked. With fewer, near and far ranks are the same
+ones."""
 MAX_ROWS = 50_000
+"""Rows that are read at most, evenly spread. Shares of rows are then exact to about 0.2 %."""
+GRID_STEP = 0.0125
+"""Cosine between two thresholds of the grid. Half and twice of it move thresholds by 0.02 at most and F by 0.8."""
+HIGHEST = 0.99
+"""Cosine that ends the grid; above it the rounding of float16 vectors decides. 0.97 and 0.999 change no threshold."""
+FAR_RANKS_FROM = (1 / 4, 1.0), (1 / 10, 2 / 5)
+"""Ranks, as shares of K, between which the background is read, twice. Far out there is most of it; nearer, it is read
+better where identities are small and the density changes along the way. The reading of less risk counts. The first alone
+changes no threshold of these sets, the second alone moves F by up to 3.4. Ranks from 1/6 and 1/20 on miss the
+singletons."""
+TIE = 0.005
+"""Share of rows by which two risks count as equal: about twice the error of a share. From 0.0025 to 0.01 F moves by 0.7 at
+most."""
+UNRESOLVED_RISK = 0.8
+"""Least risk, a share of rows, from which the far ranks are taken to hold no background. The least risk is 0.16 to 0.76 on
+the sets that have some, and 0.85 and 0.97 on the others. From 0.6 to 0.85 F moves by 0.8 at most; 0.9 misses the
+singletons."""
+FEW_NEIGHBORS = 5.0
+"""Mean number of neighbors per row that stand out of random pairs, below which a set is taken to be singletons. 2.5 and 10
+change no threshold."""
+MOST_SINGLETONS = 0.95
+"""Share of rows whose nearest neighbor lies below the threshold of a set of singletons. Raising it merges fewer of them by
+mistake: F of singletons is 96.5 at 0.9, 98.4 at 0.95 and 99.7 at 0.99."""
+MOST_ROWS = 0.9
+"""Share of rows for "nearly every": those that are at risk, and those with no background among their neighbors. 0.8 and
+0.95 change no threshold."""
+BACKGROUND_SHARE = 0.05
+"""Share of a row's K - 1 neighbors that random pairs may be expected to be, where these hold no background. Half and twice
+of it change no threshold."""
+EVEN_FROM = 1 / 16
+"""Rank, as a share of K, of the near neighbor that the last one is compared with: the first may be a copy. 1/40 and 1/8
+change no threshold."""
+EVEN_SPREAD = 2.0
+"""Spreads of random pairs that similarity may fall by along the neighbors of one identity. It falls by 0.5 to 1.6 where
+identities of 100 rows or more fill 80 ranks, and by 4 for lexical vectors of short texts, which 4 would merge."""
 RANDOM_PAIRS = 50_000
+"""Pairs drawn to measure the cosines of different identities: their median is then exact to 0.6 % of their spread."""
+PAIRS_AT_ONCE = 4096
+"""Pairs whose vectors are held at once: 32 MiB as float64 with 512 dimensions. Results do not depend on it."""
+SMALLEST_SPREAD = 1e-4
+"""Lower bound of the spread of random pairs, for sets of copies."""
+FAR_RANKS = "background of far ranks"
+"""Basis of a threshold that random pairs had no influence on."""
+SINGLETONS = "random pairs: hardly a neighbor stands out"
+"""Basis of a threshold of singletons."""
+FULL_NEIGHBORHOODS = "random pairs: identities fill the lists"
+"""Basis of a threshold of identities larger than K."""
 
 
 @dataclass(frozen=True)
 class RandomPairs:
-    """Cosines of different identities: median and spread of random pairs, taken from the lower half.
+    """Cosines of different identities: median and spread of random pairs.
 
-    The lower half keeps out the random pairs that are the same identity after all.
+    Both come from the lower half, which random pairs of one identity are not in.
     """
 
     median: float
     spread: float
+    """One standard deviation of a normal distribution."""
 
     @classmethod
-    def of(cls, cosines: npt.NDArray[np.floating]) -> "RandomPairs":
+    def of(cls, cosines: Floats) -> "RandomPairs":
         """Fit to cosines (M,) of pairs drawn at random."""
+        # Quantiles of -1 and -2 standard deviations. The wider reading of the two counts.
         median, low, lower = np.quantile(cosines, [0.5, ndtr(-1), ndtr(-2)])
-        return cls(float(median), float(max(median - low, (median - lower) / 2, 1e-4)))
+        return cls(float(median), float(max(median - low, (median - lower) / 2, SMALLEST_SPREAD)))
 
     def tail(self, similarity: Any) -> Any:
-        """Share of random pairs above a similarity."""
+        """Return the share of random pairs above similarities of any shape."""
         return ndtr((self.median - similarity) / self.spread)
+
+    def above_all_but_one(self, rows: int) -> float:
+        """Return the similarity that one of so many random pairs exceeds on average."""
+        return self.median + self.spread * float(-ndtri(1 / rows))
 
 
 def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
-    """Cosines of seeded random pairs of the unit rows `vectors` (N, D)."""
+    """Return the cosines of seeded random pairs of unit rows (N, D)."""
     first, second = np.random.default_rng(seed).integers(0, len(vectors), (2, RANDOM_PAIRS))
     first, second = first[first != second], second[first != second]
     cosines = np.empty(len(first))
-    for start in range(0, len(first), 4096):
-        part = slice(start, start + 4096)
-        left, right = (np.asarray(vectors[rows[part]], np.float64) for rows in (first, second))
-        cosines[part] = (left * right).sum(axis=1)
+    for start in range(0, len(first), PAIRS_AT_ONCE):
+        block = slice(start, start + PAIRS_AT_ONCE)
+        left, right = (np.asarray(vectors[rows[block]], np.float64) for rows in (first, second))
+        cosines[block] = (left * right).sum(axis=1)
     return RandomPairs.of(cosines)
 
 
-def _background(similarity: Float32, first: int, last: int) -> Callable[[float], Float64]:
-    """Expected background neighbors above t of every row, from its ranks first..last."""
-    log_distance = np.log(np.maximum(1 - similarity[:, first : last + 1].astype(np.float64), 1e-6))
-    farthest = log_distance[:, -1]
-    ratio = first / last
-    truncation = 1 - ratio * np.log(1 / ratio) / (1 - ratio)
-    dimension = truncation / np.maximum((farthest[:, None] - log_distance[:, :-1]).mean(axis=1), 1e-6)
-    cut = similarity[:, last]
-
-    def expected(t: float) -> Float64:
-        growth = np.exp(np.minimum(dimension * (np.log(max(1 - t, 1e-6)) - farthest), 0))
-        return np.where(t > cut, last * growth, similarity.shape[1] - 1.0)
-
-    return expected
-
-
-def _risk(similarity: Float32, background: Callable[[float], Float64], grid: Float64) -> Float64:
-    """lost + wrong at every t of the grid; rows are pooled by octaves of their expected background."""
-    rows, k = similarity.shape
-    neighbors = np.maximum(np.arange(k), 1.0)
-    lost, wrong = np.zeros(len(grid)), np.zeros(len(grid))
-    for at, t in enumerate(grid):
-        above = (similarity[:, 1:] >= t).sum(axis=1)
-        expected = background(float(t))
-        octave = np.clip(np.log2(np.maximum(expected, 2.0**-8)).astype(int) + 8, 0, 14)
-        for pool in np.unique(octave):
-            mean = float(expected[octave == pool].mean())
-            seen = np.bincount(above[octave == pool], minlength=k).astype(np.float64)
-            squares = np.zeros(k)
-            squares[1:] = mean * seen[:-1]
-            squares[2:] += mean * mean * seen[:-2]
-            share = np.minimum(squares / neighbors**2, seen)
-            share[-1] = seen[-1] * min(1.0, mean / (k - 1)) ** 2
-            lost[at] += seen[0] * np.exp(min(mean, 2.0))
-            wrong[at] += share[1:].sum()
-    lost = np.minimum.accumulate(np.minimum(lost / rows, 1)[::-1])[::-1]
-    return lost + wrong / rows
-
-
-def _least(risk: Float64) -> int:
-    """The middle of the run around the least risk where risk is nearly as low; its end where all risk is high.
-
-    There the evidence is thin, and a wrong merge is worse than a wrong split.
-    """
-    low = high = int(risk.argmin())
-    while low > 0 and risk[low - 1] <= risk.min() + TIE:
-        low -= 1
-    while high < len(risk) - 1 and risk[high + 1] <= risk.min() + TIE:
-        high += 1
-    return high if risk.min() >= UNRESOLVED_RISK else (low + high) // 2
-
-
 def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict[str, Any]]:
-    """The similarity threshold for rows with neighbor similarities (N, K), self first, and how it was found.
+    """Return a similarity threshold for a set, and how it was picked.
 
-    Deterministic and independent of the order of rows up to 50,000; of more rows, every n-th in row order is used.
-    Raises ConfigError for K below 8: too few ranks to tell background from identity.
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of each row's neighbors, the row itself first. Of more than `MAX_ROWS` rows every n-th is read; of fewer,
+        their order does not matter.
+    pairs : RandomPairs
+        Cosines of random pairs of the set.
+
+    Returns
+    -------
+    threshold : float
+        The lowest similarity of an edge.
+    facts : dict
+        basis (`FAR_RANKS`, `SINGLETONS` or `FULL_NEIGHBORHOODS`), risk, random_pair_median and random_pair_spread.
+
+    Raises
+    ------
+    ConfigError
+        K is below `FEWEST_NEIGHBORS`.
     """
-    k = similarity.shape[1]
+    rows, k = similarity.shape
     if k < FEWEST_NEIGHBORS:
         raise ConfigError(
             f"A threshold can be picked from {FEWEST_NEIGHBORS} neighbors or more, and knn.k is {k}; "
             "raise it or pass --edges.threshold."
         )
-    rows = len(similarity)
-    similarity = np.ascontiguousarray(similarity[:: -(-rows // MAX_ROWS)])
+    sample = np.ascontiguousarray(similarity[:: -(-rows // MAX_ROWS)])
+    grid, curve = risk_curve(sample, pairs)
+    threshold, least, basis = float(grid[_least(curve)]), float(curve.min()), FAR_RANKS
+    if least >= UNRESOLVED_RISK and hardly_a_neighbor_stands_out(sample, pairs, rows):
+        threshold, basis = float(np.quantile(sample[:, 1], MOST_SINGLETONS)), SINGLETONS
+    elif least >= MOST_ROWS and identities_fill_neighborhoods(sample, pairs, rows):
+        threshold, basis = min(threshold, pairs.above_all_but_one(rows)), FULL_NEIGHBORHOODS
+    facts = {"risk": least, "random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
+    return threshold, {"basis": basis, **{name: round(value, 6) for name, value in facts.items()}}
+
+
+def risk_curve(similarity: Float32, pairs: RandomPairs) -> tuple[Float64, Float64]:
+    """Return the thresholds (T,) of the grid and the risk (T,) at each.
+
+    The grid starts at the median of random pairs: a lower threshold makes no sense. Of the two readings of the background,
+    the one with the lower least risk counts.
+    """
+    k = similarity.shape[1]
     grid = np.arange(np.floor(max(pairs.median, 0.0) / GRID_STEP) * GRID_STEP, HIGHEST, GRID_STEP)
-    risks = [
-        _risk(similarity, _background(similarity, max(first, 1), last), grid)
-        for first, last in ((k // 4, k - 1), (k // 10, 2 * k // 5))
-    ]
-    risk = min(risks, key=lambda curve: float(curve.min()))
-    threshold, least, basis = float(grid[_least(risk)]), float(risk.min()), FAR_RANKS
-    one_a_row = pairs.median + pairs.spread * float(-ndtri(1 / rows))
-    standing_out = float((similarity[:, 1:] >= one_a_row).sum(axis=1).mean())
-    full_lists = float((rows * pairs.tail(similarity[:, -1]) < 0.05 * (k - 1)).mean())
-    even = float(np.median(similarity[:, max(1, k // 16)] - similarity[:, -1])) < EVEN_LIST * pairs.spread
-    if least >= UNRESOLVED_RISK and standing_out < FEW_NEIGHBORS:
-        threshold, basis = float(np.quantile(similarity[:, 1], 0.95)), "random pairs: hardly a neighbor stands out"
-    elif least >= MOST_ROWS and full_lists >= MOST_ROWS and even:
-        threshold, basis = min(threshold, one_a_row), "random pairs: identities fill the lists"
-    facts: dict[str, Any] = {
-        "basis": basis,
-        "risk": least,
-        "random_pair_median": pairs.median,
-        "random_pair_spread": pairs.spread,
-    }
-    return threshold, {name: value if isinstance(value, str) else round(value, 6) for name, value in facts.items()}
+    curves = []
+    for near, far in FAR_RANKS_FROM:
+        first, last = max(int(k * near), 1), min(int(k * far), k - 1)
+        curves.append(risk(similarity, Background.fit(similarity, first, last), grid))
+    return grid, min(curves, key=lambda curve: float(curve.min()))
+
+
+def hardly_a_neighbor_stands_out(similarity: Float32, pairs: RandomPairs, rows: int) -> bool:
+    """Whether a set shows only singletons.
+
+    Its rows have fewer than `FEW_NEIGHBORS` neighbors, on average, above the similarity that one random pair per row exceeds.
+
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of a sample's neighbors, the row itself first.
+    pairs : RandomPairs
+        Cosines of random pairs of the set.
+    rows : int
+        Rows of the whole set.
+    """
+    standing_out = (similarity[:, 1:] >= pairs.above_all_but_one(rows)).sum(axis=1)
+    return float(standing_out.mean()) < FEW_NEIGHBORS
+
+
+def identities_fill_neighborhoods(similarity: Float32, pairs: RandomPairs, rows: int) -> bool:
+    """Whether identities are larger than K.
+
+    Nearly every row's last neighbor is nearer than random pairs come. And most rows' last are about as near as their first.
+
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of a sample's neighbors, the row itself first.
+    pairs : RandomPairs
+        Cosines of random pairs of the set.
+    rows : int
+        Rows of the whole set.
+    """
+    k = similarity.shape[1]
+    expected_background = rows * pairs.tail(similarity[:, -1])
+    is_full = expected_background < BACKGROUND_SHARE * (k - 1)
+    fall = float(np.median(similarity[:, max(1, int(k * EVEN_FROM))] - similarity[:, -1]))
+    return float(is_full.mean()) >= MOST_ROWS and fall < EVEN_SPREAD * pairs.spread
+
+
+def _least(curve: Float64) -> int:
+    """Return the place of the least risk (T,): the middle of the run that is nearly as low.
+
+    Where all risk is high the end of that run: the evidence is thin, and a wrong merge is worse than a wrong split.
+    """
+    low = high = int(curve.argmin())
+    while low > 0 and curve[low - 1] <= curve.min() + TIE:
+        low -= 1
+    while high < len(curve) - 1 and curve[high + 1] <= curve.min() + TIE:
+        high += 1
+    return high if curve.min() >= UNRESOLVED_RISK else (low + high) // 2

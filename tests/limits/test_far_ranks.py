@@ -8,7 +8,17 @@ import pytest
 from raycluster.arrays import Float32, Int32
 from raycluster.errors import ConfigError
 from raycluster.kernels.search.nearest import exact_top_k
-from raycluster.limits.far_ranks import FAR_RANKS, RandomPairs, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import (
+    FAR_RANKS,
+    GRID_STEP,
+    HIGHEST,
+    RandomPairs,
+    hardly_a_neighbor_stands_out,
+    identities_fill_neighborhoods,
+    pick_threshold,
+    risk_curve,
+    sample_pairs,
+)
 from raycluster.synthetic.generator import SyntheticConfig, generate
 from support.partitions import bcubed_f
 
@@ -69,3 +79,66 @@ def test_the_spread_of_random_pairs_ignores_same_identity_pairs() -> None:
 def test_too_few_neighbors_to_tell_background_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"from 8 neighbors or more, and knn\.k is 5"):
         pick_threshold(np.ones((10, 5), np.float32), RandomPairs(0.0, 0.1))
+
+
+def neighbors_falling(rows, k, first, last, noise, seed=0):
+    """Similarities (rows, k), the row itself first, that fall evenly from about `first` to about `last`."""
+    rng = np.random.default_rng(seed)
+    near = np.linspace(first, last, k - 1) + rng.normal(0, noise, (rows, 1))
+    return np.hstack([np.ones((rows, 1)), near]).astype(np.float32)
+
+
+def test_a_row_of_a_million_stands_out_higher_than_one_of_a_thousand():
+    pairs = RandomPairs(0.1, 0.05)
+    assert pairs.above_all_but_one(2) == pytest.approx(0.1)
+    assert pairs.above_all_but_one(1000) == pytest.approx(0.1 + 0.05 * 3.09, abs=1e-3)
+    for rows in (1000, 10**6):
+        assert rows * pairs.tail(pairs.above_all_but_one(rows)) == pytest.approx(1)
+
+
+def test_hardly_a_neighbor_stands_out_where_fewer_than_five_per_row_do():
+    pairs = RandomPairs(0.0, 0.1)
+    limit = pairs.above_all_but_one(1000)
+    for count, expected in ((4, True), (6, False)):
+        similarity = np.full((50, 20), limit - 0.01, np.float32)
+        similarity[:, : count + 1] = limit + 0.01
+        assert hardly_a_neighbor_stands_out(similarity, pairs, 1000) is expected
+    standing_out = np.full((50, 20), limit + 0.01, np.float32)
+    assert not hardly_a_neighbor_stands_out(standing_out, pairs, 1000)
+    assert hardly_a_neighbor_stands_out(standing_out, pairs, 10**9)
+
+
+def test_identities_fill_neighborhoods_that_are_above_random_pairs_and_even():
+    pairs = RandomPairs(0.0, 0.1)
+    assert identities_fill_neighborhoods(neighbors_falling(200, 40, 0.75, 0.65, 0.01), pairs, 1000)
+    uneven = neighbors_falling(200, 40, 0.95, 0.65, 0.01)
+    assert not identities_fill_neighborhoods(uneven, pairs, 1000)
+    among_strangers = neighbors_falling(200, 40, 0.35, 0.25, 0.01)
+    assert not identities_fill_neighborhoods(among_strangers, pairs, 1000)
+    some = np.concatenate([neighbors_falling(160, 40, 0.75, 0.65, 0.01), among_strangers[:40]])
+    assert not identities_fill_neighborhoods(some, pairs, 1000)
+
+
+def test_the_risk_lies_in_0_to_2_on_a_grid_that_starts_at_random_pairs() -> None:
+    _, _, _, similarity = _set("about 17")
+    grid, risk = risk_curve(similarity[:1000], RandomPairs(0.2, 0.1))
+    assert grid[0] == pytest.approx(0.2)
+    assert grid[-1] < HIGHEST
+    assert np.diff(grid) == pytest.approx(GRID_STEP)
+    assert (risk >= 0).all()
+    assert (risk <= 2).all()
+    assert risk_curve(similarity[:1000], RandomPairs(-0.2, 0.1))[0][0] == 0
+
+
+def test_planted_background_is_counted():
+    """Rows of 3 true neighbors above 0.8 among strangers whose number within a distance d grows like d^8."""
+    rng = np.random.default_rng(0)
+    rows, strangers = 4000, 2000
+    distance = 1.2 * rng.random((rows, strangers)) ** (1 / 8)
+    near = np.sort(np.hstack([rng.uniform(0.8, 0.95, (rows, 3)), 1 - distance]), axis=1)[:, ::-1][:, :59]
+    similarity = np.hstack([np.ones((rows, 1)), near]).astype(np.float32)
+    threshold, facts = pick_threshold(similarity, RandomPairs(-0.1, 0.1))
+    assert facts["basis"] == FAR_RANKS
+    assert facts["risk"] < 0.1
+    nearest_stranger = np.quantile(1 - distance.min(axis=1), 0.95)
+    assert nearest_stranger - 0.05 < threshold < 0.82

@@ -1,10 +1,12 @@
-"""Two-level map equation: the partition of a graph that describes a random walker's path with the fewest bits.
+"""Two-level map equation: the partition that describes a random walk in the fewest bits.
 
     L(M) = q H(Q) + sum_m p_m H(P_m)        (Rosvall and Bergstrom 2008; flow and objective as in Infomap)
 
-    links -> flow -> moves <-> aggregate        search: what is done with them
+    links -> flow -> moves <-> aggregate        search: the order in which they are used
 
-One global solution, whatever the components; no module is restricted to one thread's part of the graph.
+One global solution, whatever the components: no module is restricted to one thread's share of the graph.
+
+Shapes: N nodes, E links.
 """
 
 import time
@@ -12,9 +14,8 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from raycluster.arrays import Float32, Float64, Int32
+from raycluster.arrays import Float32, Float64, Int32, Ints
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.moves import useful_threads
@@ -24,12 +25,12 @@ from raycluster.kernels.threads import at_most
 
 @dataclass(frozen=True)
 class Solution:
-    """What `solve` found."""
+    """A partition and what it costs."""
 
     communities: Int32
     """(N,): 0, 1, ... in the order of their lowest node. Nodes without links are alone."""
     codelength: float
-    """Bits a step."""
+    """Bits per step."""
     flow: Float64
     """(N,): how often the walker visits each node; sums to 1, nodes without links have 0."""
     seconds: dict[str, float]
@@ -46,13 +47,31 @@ def solve(
     seed: int = 0,
     threads: int | None = None,
 ) -> Solution:
-    """The best partition found from one start.
+    """Return the best partition that one search finds.
 
-    source, target int32 (E,) in 0..num_nodes - 1; weight float32 (E,), finite. Links without positive weight are left out;
-    those between the same nodes (undirected: either way round) add up; a self-link counts as flow that stays. `seed`
-    decides the order in which nodes are taken: another may find a slightly shorter or longer code. `threads` caps the
-    numba threads. Neither that nor the order of the links changes the result. Takes about 28 to 32 bytes a link, the
-    links themselves included, and 120 a node, 10 more for each thread after the first.
+    Parameters
+    ----------
+    source, target : int32 (E,)
+        The ends of the links, in 0..num_nodes - 1. Links between the same nodes add up, undirected ones either way round.
+        The flow of a self-link stays where it is.
+    weight : float32 (E,)
+        Finite. Links whose weight is not above 0 are left out.
+    num_nodes : int
+        Number of nodes N.
+    directed : bool
+        Whether links have a direction.
+    seed : int
+        Decides the order in which nodes are taken. Another may find a slightly shorter or longer code.
+    threads : int, optional
+        Cap on numba's threads. The result depends neither on it nor on the order of the links.
+
+    Returns
+    -------
+    Solution
+
+    Notes
+    -----
+    Takes about 28 to 32 bytes per link, the links themselves included, and 120 per node, 10 more for each thread after the first.
     """
     began = time.perf_counter()
     number = np.random.default_rng(seed).permutation(num_nodes).astype(np.int32)
@@ -72,28 +91,41 @@ def codelength(
     source: Int32,
     target: Int32,
     weight: Float32,
-    communities: npt.NDArray[np.integer],
+    communities: Ints,
     *,
     directed: bool = False,
     threads: int | None = None,
 ) -> float:
-    """Bits of the partition `communities` (N,), any integers, of the graph of these links, as `solve` takes them."""
-    of = np.unique(communities, return_inverse=True)[1].astype(np.int32)
+    """Return the bits per step of a partition.
+
+    Parameters
+    ----------
+    source, target, weight : int32, int32 and float32 (E,)
+        The links, as for `solve`.
+    communities : integers (N,)
+        Any numbers.
+    directed : bool
+        Whether links have a direction.
+    threads : int, optional
+        Cap on numba's threads. The result does not depend on it.
+    """
+    membership = np.unique(communities, return_inverse=True)[1].astype(np.int32)
     with at_most(useful_threads(len(source), threads or numba.config.NUMBA_NUM_THREADS)) as count:
-        network = _network(source, target, weight, np.arange(len(of), dtype=np.int32), directed, count)
-        within = flows.flow_within(network.rows, of)
+        network = _network(source, target, weight, np.arange(len(membership), dtype=np.int32), directed, count)
+        within = flows.flow_within(network.rows, membership)
     if not network.flow.any():
         return 0.0
-    held, leaving, entering = (
-        np.bincount(of, each).astype(np.float64)
-        for each in (network.flow, network.exit - within, network.enter - within)
+    flow, leaving, entering = (
+        np.bincount(membership, of_nodes).astype(np.float64)
+        for of_nodes in (network.flow, network.exit - within, network.enter - within)
     )
-    return codelength_of(network.flow, held, leaving, entering)
+    return codelength_of(network.flow, flow, leaving, entering)
 
 
 def _network(
     source: Int32, target: Int32, weight: Float32, number: Int32, directed: bool, threads: int
 ) -> flows.Network:
+    """Return the network of the links, after a check of their ends; nodes take the number (N,)."""
     assert len(source) == len(target) == len(weight), "source, target and weight differ in length"
     for ends in (source, target):
         assert len(ends) == 0 or (ends.min() >= 0 and ends.max() < len(number)), "an end of a link is no node"

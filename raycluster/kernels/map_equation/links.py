@@ -1,10 +1,12 @@
-"""Links in compressed rows: every link in the rows of both its ends, 16 bytes a link.
+"""Links in compressed rows: every link in the rows of both its ends, 16 bytes per link.
 
 Undirected rows are in no order and may name a neighbor twice. Nothing depends on either, because weights are rounded to
-multiples of a power of two (`grid`) so coarse that float64 adds them without error, in any order. A float32 weight moves
+multiples of a power of two, so coarse that float64 adds them without error, in any order (`grid`). A float32 weight moves
 by that only where it is 2^28 / links times lighter than the heaviest.
 
-Directed rows hold incoming links first, as `~source`, then outgoing ones; each part is sorted and names a neighbor once.
+Directed rows hold incoming links first, as `~source`, then outgoing ones. Both are sorted and name a neighbor once.
+
+Shapes: N nodes, E links as they come, L entries in all rows, P tasks of a parallel loop. `number` (N,) renames nodes.
 """
 
 from dataclasses import dataclass
@@ -14,100 +16,135 @@ import numpy as np
 
 from raycluster.arrays import Float32, Int32, Int64
 
+_MANTISSA = 53
+"""Bits of a float64: integers below 2^53, and their multiples of a power of two, add up without error."""
+
 
 @dataclass(frozen=True)
 class Rows:
-    """`neighbor` int32 and `weight` float32 of row i are at start[i]:start[i + 1]; `start` int64 (N + 1,)."""
+    """The links of each node: entries start[i]:start[i + 1] are those of node i."""
 
     start: Int64
+    """(N + 1,)."""
     neighbor: Int32
+    """(L,)."""
     weight: Float32
+    """(L,)."""
 
 
 @numba.njit(nogil=True, cache=True)
 def _heaviest(weight):  # type: ignore[no-untyped-def]
+    """Return the heaviest weight, 0 if none is above 0, and how many are above 0."""
     heaviest, count = np.float32(0), 0
-    for each in weight:
-        if each > 0:
-            heaviest = max(heaviest, each)
+    for value in weight:
+        if value > 0:
+            heaviest = max(heaviest, value)
             count += 1
     return heaviest, count
 
 
 def grid(weight: Float32) -> float:
-    """The power of two whose multiples the weights are rounded to, so that float64 holds any sum of them exactly."""
+    """Return the power of two to whose multiples weights (E,) are rounded.
+
+    Float64 then holds any sum of them exactly, each taken twice at most.
+    """
     heaviest, count = _heaviest(weight)
     assert np.isfinite(heaviest), "link weights must be finite"
-    return 2.0 ** (np.ceil(np.log2(2.0 * count * heaviest)) - 53) if count else 1.0
+    return 2.0 ** (np.ceil(np.log2(2.0 * count * heaviest)) - _MANTISSA) if count else 1.0
 
 
 @numba.njit(nogil=True, cache=True)
 def rounded(weight, step):  # type: ignore[no-untyped-def]
-    """The nearest multiple of `step`, a power of two."""
+    """Return the nearest multiple of `step`, a power of two; halves go to the even one."""
     return np.rint(weight / step) * step
 
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _count(source, target, weight, number, loops, place):  # type: ignore[no-untyped-def]
-    parts, links = place.shape[0], source.shape[0]
-    for part in numba.prange(parts):
-        for link in range(links * part // parts, links * (part + 1) // parts):
+    """Fill place (P, N) with the entries that the links of each task give to each row."""
+    tasks, links = place.shape[0], source.shape[0]
+    for task in numba.prange(tasks):
+        for link in range(links * task // tasks, links * (task + 1) // tasks):
             if weight[link] > 0 and (loops or source[link] != target[link]):
-                place[part, number[source[link]]] += 1
-                place[part, number[target[link]]] += 1
+                place[task, number[source[link]]] += 1
+                place[task, number[target[link]]] += 1
 
 
 @numba.njit(nogil=True, cache=True)
 def _places(place, start):  # type: ignore[no-untyped-def]
-    """Turn counts into the first place of each part in each row."""
+    """Turn counts (P, N) into the first place of each task in each row; fill start (N + 1,)."""
     total = 0
     for row in range(place.shape[1]):
         start[row] = total
-        for part in range(place.shape[0]):
-            count = place[part, row]
-            place[part, row] = total
+        for task in range(place.shape[0]):
+            count = place[task, row]
+            place[task, row] = total
             total += count
     start[place.shape[1]] = total
 
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _fill(source, target, weight, number, step, directed, place, neighbor, value):  # type: ignore[no-untyped-def]
-    parts, links = place.shape[0], source.shape[0]
-    for part in numba.prange(parts):
-        for link in range(links * part // parts, links * (part + 1) // parts):
+    """Write each link into the rows of both its ends, at the places (P, N) of its task."""
+    tasks, links = place.shape[0], source.shape[0]
+    for task in numba.prange(tasks):
+        for link in range(links * task // tasks, links * (task + 1) // tasks):
             one, other = number[source[link]], number[target[link]]
             if weight[link] > 0 and (directed or one != other):
-                each = np.float32(rounded(weight[link], step))
-                at = place[part, one]
-                place[part, one] = at + 1
+                # In float64; what is left has no more bits than the weight had, so float32 holds it.
+                on_grid = np.float32(rounded(weight[link], step))
+                at = place[task, one]
+                place[task, one] = at + 1
                 neighbor[at] = other
-                value[at] = each
-                at = place[part, other]
-                place[part, other] = at + 1
+                value[at] = on_grid
+                at = place[task, other]
+                place[task, other] = at + 1
                 neighbor[at] = ~one if directed else one
-                value[at] = each
+                value[at] = on_grid
 
 
-def undirected_rows(source: Int32, target: Int32, weight: Float32, number: Int32, step: float, parts: int) -> Rows:
-    """Rows of links (E,) but self-links; node a's is row number[a]. Weights that are not above 0 are left out.
+def undirected_rows(source: Int32, target: Int32, weight: Float32, number: Int32, step: float, tasks: int) -> Rows:
+    """Return the rows of undirected links.
 
-    Built by `parts` threads.
+    Parameters
+    ----------
+    source, target, weight : int32, int32 and float32 (E,)
+        The links. Self-links and weights that are not above 0 are left out.
+    number : int32 (N,)
+        The row of each node, a permutation.
+    step : float
+        Weights become multiples of it.
+    tasks : int
+        Tasks of the parallel loops. They decide the order within a row, on which nothing depends.
     """
-    return _rows(source, target, weight, number, step, False, parts)
+    return _rows(source, target, weight, number, step, False, tasks)
 
 
-def directed_rows(source: Int32, target: Int32, weight: Float32, number: Int32, step: float, parts: int) -> Rows:
-    """The same of directed links, self-links included, each row sorted and without duplicates."""
-    rows = _rows(source, target, weight, number, step, True, parts)
+def directed_rows(source: Int32, target: Int32, weight: Float32, number: Int32, step: float, tasks: int) -> Rows:
+    """Return the rows of directed links, each sorted and without duplicates.
+
+    Parameters
+    ----------
+    source, target, weight : int32, int32 and float32 (E,)
+        The links, self-links included. Weights that are not above 0 are left out.
+    number : int32 (N,)
+        The row of each node, a permutation.
+    step : float
+        Weights become multiples of it.
+    tasks : int
+        Tasks of the parallel loops. The result does not depend on it.
+    """
+    rows = _rows(source, target, weight, number, step, True, tasks)
     length = np.empty(len(number), np.int64)
-    _sort_rows(rows.start, rows.neighbor, rows.weight, parts, length)
+    _sort_rows(rows.start, rows.neighbor, rows.weight, tasks, length)
     return packed(rows, length)
 
 
 def _rows(
-    source: Int32, target: Int32, weight: Float32, number: Int32, step: float, directed: bool, parts: int
+    source: Int32, target: Int32, weight: Float32, number: Int32, step: float, directed: bool, tasks: int
 ) -> Rows:  # fmt: skip
-    place = np.zeros((parts, len(number)), np.int64)
+    """Count, then fill: two passes over the links, 8 bytes per task and node."""
+    place = np.zeros((tasks, len(number)), np.int64)
     start = np.empty(len(number) + 1, np.int64)
     _count(source, target, weight, number, directed, place)
     _places(place, start)
@@ -117,20 +154,22 @@ def _rows(
 
 
 @numba.njit(nogil=True, parallel=True, cache=True)
-def _sort_rows(start, neighbor, weight, parts, length):  # type: ignore[no-untyped-def]
-    """Sort each row by (neighbor, weight) and add up what it holds of one neighbor."""
+def _sort_rows(start, neighbor, weight, tasks, length):  # type: ignore[no-untyped-def]
+    """Sort each row by (neighbor, weight), add up duplicates, and fill length (N,)."""
     nodes = start.shape[0] - 1
     widest = 0
     for row in range(nodes):
         widest = max(widest, start[row + 1] - start[row])
-    for part in numba.prange(parts):
+    for task in numba.prange(tasks):
         key = np.empty(widest, np.int64)
-        for row in range(nodes * part // parts, nodes * (part + 1) // parts):
+        for row in range(nodes * task // tasks, nodes * (task + 1) // tasks):
             first, count = start[row], start[row + 1] - start[row]
+            # Phase 1: neighbor and the bits of the weight in one integer. Bits of positive floats order as the floats do.
             bits = weight[first : first + count].view(np.int32)
             for rank in range(count):
                 key[rank] = (np.int64(neighbor[first + rank]) << 32) | np.int64(bits[rank])
             key[:count].sort()
+            # Phase 2: duplicates, in ascending order of weight, are added in float64 and rounded to float32 once.
             put, total = first - 1, 0.0
             for rank in range(count):
                 other = np.int32(key[rank] >> 32)
@@ -146,7 +185,7 @@ def _sort_rows(start, neighbor, weight, parts, length):  # type: ignore[no-untyp
 
 
 def packed(rows: Rows, length: Int64) -> Rows:
-    """The same rows, in place, cut to their first length[i] entries."""
+    """Return the same rows, in place, cut to their first length[i] entries."""
     start = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
     if start[-1] == rows.start[-1]:
         return rows
@@ -156,6 +195,7 @@ def packed(rows: Rows, length: Int64) -> Rows:
 
 @numba.njit(nogil=True, cache=True)
 def _pack(old, new, neighbor, weight):  # type: ignore[no-untyped-def]
+    """Move the entries of each row from old[i] to new[i] <= old[i], in ascending order."""
     for row in range(new.shape[0] - 1):
         for rank in range(new[row + 1] - new[row]):
             neighbor[new[row] + rank] = neighbor[old[row] + rank]

@@ -20,7 +20,7 @@ import numpy as np
 
 from raycluster.arrays import Float64
 from raycluster.kernels.map_equation.flow import Flows, Network, flow_within
-from raycluster.kernels.map_equation.moves import g
+from raycluster.kernels.map_equation.terms import g
 
 
 @numba.njit(nogil=True, cache=True)
