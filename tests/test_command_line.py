@@ -13,7 +13,7 @@ import pytest
 
 from raycluster.command_line import parse
 from raycluster.commands import VERBS, load
-from raycluster.commands.cluster import configuration
+from raycluster.commands.configuration import configuration
 from raycluster.commands.verb import Answer, Verb
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError, StorageError

@@ -13,7 +13,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: ARG001
-    from raycluster.commands.cluster import EFFORT
+    from raycluster.commands.configuration import EFFORT
     from raycluster.config.execution import Execution
     from raycluster.config.load import load_config
     from raycluster.evaluation.evaluate import evaluate

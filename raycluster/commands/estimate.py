@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from raycluster.commands.configuration import add_configuration, configuration, stage_sections
 from raycluster.commands.verb import Answer, Verb, add_execution, add_input, execution_of, inputs_of
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
@@ -23,8 +24,6 @@ def answer_of(
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    from raycluster.commands.cluster import add_configuration
-
     add_input(parser, "Parquet file or folder, on disk or s3://bucket/path")
     parser.add_argument("-o", "--output", default="run", metavar="FOLDER", help="where the run would be written (run)")
     add_configuration(parser)
@@ -36,8 +35,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
-    from raycluster.commands.cluster import configuration
-
     plain = {name: getattr(options, name) for name in ("machine", "nodes", "rows", "probe_seconds")}
     chosen = EstimateOptions(**{**plain, **keys.pop("estimate", {})})
     config = configuration(options, keys)
@@ -45,8 +42,6 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
 
 
 def _keys() -> dict[str, type]:
-    from raycluster.commands.cluster import stage_sections
-
     return {**stage_sections(), "estimate": EstimateOptions}
 
 

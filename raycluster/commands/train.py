@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from raycluster.commands.cluster import stage_sections
+from raycluster.commands.configuration import stage_sections
 from raycluster.commands.verb import Answer, Verb, add_execution, add_input, add_output, execution_of, inputs_of
 from raycluster.config.load import apply, load_config, load_training
 from raycluster.config.networks import TrainingConfig

@@ -19,8 +19,8 @@ LAYERS = [
     ("training",),
     ("identities", "review", "estimate"),
     ("clusterer",),
-    ("command_line",),
     ("commands",),
+    ("command_line",),
     (PACKAGE, "__main__"),
 ]
 """Packages and lone modules from the ground up: one may import what lies below it, and of its own layer only itself."""

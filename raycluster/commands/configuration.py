@@ -1,0 +1,60 @@
+"""The configuration of a command line: recipe, model, columns and keys, for the verbs that run stages."""
+
+import argparse
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from raycluster.config.load import apply, load_config, stages_only
+from raycluster.config.stages import DEFAULT_RECIPE, Config
+from raycluster.config.yaml_files import load_yaml
+from raycluster.errors import ConfigError
+from raycluster.models.requirements import recipe_of
+
+EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
+"""Recipe that an effort stands for."""
+LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "density-peaks": "closeness"}
+"""The limit of each rule that --limit sets."""
+
+
+def stage_sections() -> dict[str, type]:
+    """Return the sections of the configuration, one per stage, by name."""
+    sections = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+    return {name: type(value) for name, value in sections.items() if is_dataclass(value)}
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """Add recipe, model and columns."""
+    parser.add_argument("--recipe", metavar="NAME", help=f"recipe, or a YAML file ({DEFAULT_RECIPE})")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with keys laid over the recipe")
+    parser.add_argument("--model", metavar="FOLDER", help="trained model, for recipes with a network (auto)")
+    parser.add_argument("--id-column", metavar="NAME", help="column with unique ids (id)")
+    parser.add_argument("--embedding-column", metavar="NAME", help="column with vectors (embedding)")
+
+
+def configuration(options: argparse.Namespace, keys: dict[str, Any]) -> Config:
+    """Return the configuration of a command line: the recipe's values, under the file's, under the options'."""
+    over: dict[str, Any] = load_yaml(options.config) if options.config else {}
+    if getattr(options, "effort", None) and options.recipe:
+        raise ConfigError("--effort and --recipe exclude each other.")
+    recipe = options.recipe or EFFORT.get(getattr(options, "effort", None) or "") or over.pop("recipe", None)
+    over.pop("recipe", None)
+    model = options.model or over.get("model")
+    origin = options.config or ""
+    if recipe is None and model is not None:
+        config = apply(recipe_of(model), stages_only(over), origin)
+    else:
+        config = load_config(recipe or DEFAULT_RECIPE, over, origin)
+    plain = {name: getattr(options, name) for name in ("model", "id_column", "embedding_column")}
+    changes: dict[str, Any] = {name: value for name, value in plain.items() if value is not None} | keys
+    if getattr(options, "min_cluster_size", None) is not None:
+        changes.setdefault("labels", {}).setdefault("min_cluster_size", options.min_cluster_size)
+    if getattr(options, "limit", None) is not None:
+        changes.setdefault("edges", {})[_limit_key(config)] = options.limit
+    return apply(config, changes, "the command line")
+
+
+def _limit_key(config: Config) -> str:
+    """Return the key that --limit sets for a recipe."""
+    if config.edges.rule not in LIMITS:
+        raise ConfigError(f"--limit has no use in the recipe {config.recipe}: its rule has no limit.")
+    return LIMITS[config.edges.rule]
