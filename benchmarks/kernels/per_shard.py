@@ -73,21 +73,11 @@ class Lists:
     """(N,)."""
 
 
-def p_hat_of(similarity: Float32) -> Float32:
-    """Return normalized edge probabilities (R, K)."""
-    return normalized(exponential_probability(similarity))
-
-
-def root_of(similarity: Float32) -> Float32:
-    """Return square roots of transition probabilities (R, K)."""
-    return np.sqrt(transition(similarity))
-
-
 def lists(rows: int, k: int, window: int = 0) -> Lists:
     """Return a generated set, as the kernels read it."""
     rng = np.random.default_rng(1)
     neighbor, similarity = planted_neighbors(rows, k, window=window)
-    p_hat, root = p_hat_of(similarity), root_of(similarity)
+    p_hat, root = normalized(exponential_probability(similarity)), np.sqrt(transition(similarity))
     return Lists(neighbor, similarity, p_hat, root, rng.random(rows, np.float32), rng.integers(1, k + 1, rows))
 
 
@@ -105,13 +95,8 @@ def works(table: Lists) -> dict[str, Work]:
         uphill = edge_rules.denser(start, neighbor[rows], table.density)
         return edge_rules.density_peak_edges(start, neighbor[rows], similarity[rows], uphill, similarity[rows], 0.3)
 
-    def nep(**keys: Any) -> Work:
-        values = similarity if "convert" in keys else table.p_hat
-        return lambda start, stop: neighbor_edge_probability(neighbor, values, start, stop, threads=1, **keys)
-
-    def tpdi(**keys: Any) -> Work:
-        values = similarity if "convert" in keys else table.root
-        return lambda start, stop: closeness(neighbor, values, start, stop, threads=1, **keys)
+    def truncated(start: int, stop: int) -> Any:
+        return neighbor_edge_probability(neighbor, table.p_hat, start, stop, table.topk, 1, length_step=TOPK_STEP)
 
     return {
         "rule threshold": lambda start, stop: edge_rules.threshold_edges(start, stop, neighbor, similarity, 0.5),
@@ -121,11 +106,9 @@ def works(table: Lists) -> dict[str, Work]:
         "rule gap": lambda start, stop: edge_rules.gap_edges(start, stop, neighbor, similarity),
         "rule early-stop": early_stop,
         "rule density-peaks": density_peaks,
-        "NEP": nep(),
-        "NEP truncated to Top-K": nep(length=table.topk, length_step=TOPK_STEP),
-        "NEP of similarities": nep(convert=p_hat_of),
-        "TPDi": tpdi(),
-        "TPDi of similarities": tpdi(convert=root_of),
+        "NEP": lambda start, stop: neighbor_edge_probability(neighbor, table.p_hat, start, stop, threads=1),
+        "NEP truncated to Top-K": truncated,
+        "TPDi": lambda start, stop: closeness(neighbor, table.root, start, stop, threads=1),
     }
 
 

@@ -1,4 +1,7 @@
-"""Connected components of an edge list."""
+"""Connected components of an edge list.
+
+Shapes: N rows, E edges.
+"""
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -8,7 +11,15 @@ from raycluster.arrays import Int32, Int64
 
 
 def components(source: Int32, target: Int32, rows: int) -> Int64:
-    """The component (N,) of each of `rows` nodes, numbers from 0 without a gap; edges (E,) have no direction."""
+    """Return the component (N,) of each row, numbers from 0 without a gap.
+
+    Parameters
+    ----------
+    source, target : int32 (E,)
+        The ends of the edges, which have no direction.
+    rows : int
+        Number of rows N.
+    """
     graph = coo_array((np.ones(len(source), bool), (source, target)), shape=(rows, rows))
-    found: Int64 = connected_components(graph, directed=False)[1].astype(np.int64)
-    return found
+    component: Int64 = connected_components(graph, directed=False)[1].astype(np.int64)
+    return component

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from raycluster.arrays import Float32, Int32, Ints
-from raycluster.kernels.neighborhoods.overlap import Convert, Neighborhoods, overlaps
+from raycluster.kernels.neighborhoods.overlap import Neighborhoods, overlaps
 
 TOPK_STEP = 10
 """Neighbors: a predicted Top-K is rounded up to a multiple of this before it truncates (S1 eq. 7). Predictions are off by
@@ -100,7 +100,6 @@ def neighbor_edge_probability(
     length: Ints | None = None,
     threads: int | None = None,
     *,
-    convert: Convert | None = None,
     length_step: int = 1,
 ) -> Float32:
     """Return the NEP of rows start..stop with each of their neighbors.
@@ -112,7 +111,7 @@ def neighbor_edge_probability(
     neighbor : int32 (N, K)
         The row itself at rank 0, -1 past the last neighbor.
     p_hat : float32 (N, K)
-        Edge probabilities, `normalized`; 0 at ranks without a neighbor. With `convert`, what it makes these from.
+        Edge probabilities, `normalized`; 0 at ranks without a neighbor.
     start, stop : int
         The rows that are computed; all of them by default.
     length : integers (N,), optional
@@ -120,9 +119,6 @@ def neighbor_edge_probability(
         all K. Raising a length lets more neighbors count.
     threads : int, optional
         Cap on numba's threads. The result does not depend on it.
-    convert : callable, optional
-        Similarities (M, K) to p_hat (M, K), row by row; applied to the rows that are read. Use it where p_hat of all rows is
-        not at hand, at about twice the time.
     length_step : int
         Lengths are rounded up to a multiple of this and cut to K; `TOPK_STEP` for a predicted Top-K.
 
@@ -136,5 +132,5 @@ def neighbor_edge_probability(
     S1 eq. 3; with truncation, eq. 8. Every row that is not truncated has the mass 1, to which p_hat adds up but for rounding.
     """
     stop = len(neighbor) if stop is None else stop
-    neighborhoods = Neighborhoods(neighbor, p_hat, convert, length, length_step)
+    neighborhoods = Neighborhoods(neighbor, p_hat, length, length_step)
     return overlaps(neighborhoods, start, stop, product=False, threads=threads)

@@ -1,33 +1,24 @@
 """Sums over the neighbors that a row and each of its neighbors have in common.
 
-Shapes: N rows in all; R = stop - start rows of a call; K neighbors per row, the row itself at rank 0; M rows whose neighbors a
-call reads. M is N for arrays as they are stored, else the rows that are gathered for a block.
+Shapes: N rows in all; R = stop - start rows of a call; K neighbors per row, the row itself at rank 0.
 
 A row's K neighbors go into a small hash table. The K neighbors of each neighbor are searched there, R K^2 of them per call.
 Neither work nor memory grows with N.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from raycluster.arrays import Bool, Float32, Int32, Int64, Ints
+from raycluster.arrays import Bool, Float32, Int32, Ints
 from raycluster.kernels.threads import at_most
-
-Convert = Callable[[Float32], Float32]
-"""A function of rows (M, K) that treats every row alone, so that it may be applied to any rows at any time."""
 
 SLOTS_PER_NEIGHBOR = 8
 """Slots of the hash table per neighbor, at least. Most searches miss, and a miss ends at the first empty slot. Fewer
 slots make searches longer, more slots push the table out of the cache. Results do not depend on it."""
 ROWS_PER_TASK = 256
-"""Rows that a thread takes at once, at most. Each such task fills one hash table again and again."""
-GATHERED_ENTRIES = 2**19
-"""Entries, rows times K, that are gathered and converted at once: 2 MiB per float32 array, about 20 MiB in all. Raising it takes
-more memory; results do not depend on it."""
+"""Rows that a thread takes at once, at most, with one hash table for all of them. Results do not depend on it."""
 ORDERING_RANKS = 16
 """Nearest ranks whose lowest row decides the order in which rows are taken. Only the hit rate of the cache depends on it."""
 
@@ -39,9 +30,7 @@ class Neighborhoods:
     neighbor: Int32
     """(N, K), -1 past the last neighbor of a row."""
     weight: Float32
-    """(N, K), 0 at ranks without a neighbor, or what `convert` makes such weights from."""
-    convert: Convert | None = None
-    """Applied to the rows of `weight` that a call reads, and to no others. None: `weight` holds the weights."""
+    """(N, K), 0 at ranks without a neighbor."""
     length: Ints | None = None
     """(N,), 1 or more: neighbors of each row that count, the row itself included. None: all K."""
     length_step: int = 1
@@ -78,69 +67,17 @@ def overlaps(
     float32 (R, K)
         0 at ranks without a neighbor and at ranks that the row's own truncation leaves out.
     """
-    out = np.empty((stop - start, neighborhoods.neighbor.shape[1]), np.float32)
-    with at_most(threads) as count:
-        if neighborhoods.convert is None:
-            _compute(_as_stored(neighborhoods, start, stop, is_needed), neighborhoods.length_step, product, count, out)
-            return out
-        k = neighborhoods.neighbor.shape[1]
-        block = max(1, GATHERED_ENTRIES // (k * k))
-        for first in range(start, stop, block):
-            rows = slice(first - start, min(first + block, stop) - start)
-            needed = None if is_needed is None else is_needed[rows]
-            lists = _gathered(neighborhoods, first, min(first + block, stop), needed)
-            _compute(lists, neighborhoods.length_step, product, count, out[rows])
-    return out
-
-
-class _Lists(NamedTuple):
-    """The neighbors that a block of rows needs, and where each row's lie."""
-
-    neighbor: Int32
-    """(M, K)."""
-    weight: Float32
-    """(M, K)."""
-    length: Ints
-    """(M,), or empty where all K neighbors count."""
-    own: Int64
-    """(R,): position of each row."""
-    other: Int32 | Int64
-    """(R, K): position of each neighbor; -1 where there is none or the pair is not needed."""
-
-
-def _as_stored(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: Bool | None) -> _Lists:
-    """All rows in place: positions are row numbers, and nothing is copied but (R, K)."""
-    listed = neighborhoods.neighbor[start:stop]
-    other = listed if is_needed is None else np.where(is_needed, listed, np.int32(-1))
+    neighbor, weight, step = neighborhoods.neighbor, neighborhoods.weight, neighborhoods.length_step
     length = np.empty(0, np.int64) if neighborhoods.length is None else neighborhoods.length
-    return _Lists(neighborhoods.neighbor, neighborhoods.weight, length, np.arange(start, stop), other)
-
-
-def _gathered(neighborhoods: Neighborhoods, start: int, stop: int, is_needed: Bool | None) -> _Lists:
-    """Copies of rows start..stop and their needed neighbors, with converted weights."""
-    assert neighborhoods.convert is not None
-    listed = neighborhoods.neighbor[start:stop]
-    is_read = listed >= 0 if is_needed is None else (listed >= 0) & is_needed
-    row = np.arange(start, stop)
-    ids = np.unique(np.concatenate([row, listed[is_read]]))
-    length = np.empty(0, np.int64) if neighborhoods.length is None else neighborhoods.length[ids]
-    return _Lists(
-        neighborhoods.neighbor[ids],
-        np.ascontiguousarray(neighborhoods.convert(neighborhoods.weight[ids]), np.float32),
-        length,
-        np.searchsorted(ids, row),
-        np.where(is_read, np.searchsorted(ids, listed), -1),
-    )
-
-
-def _compute(lists: _Lists, length_step: int, product: bool, threads: int, out: Float32) -> None:
-    """Fill `out` (R, K), in blocks of rows that are near each other."""
+    own = neighbor[start:stop]
+    other = own if is_needed is None else np.where(is_needed, own, np.int32(-1))
+    out = np.empty(own.shape, np.float32)
     # Rows with near neighbors in common follow each other, so that their neighbors' rows are still in the cache.
-    order = np.argsort(lists.neighbor[lists.own, :ORDERING_RANKS].min(axis=1), kind="stable")
-    task = max(1, min(ROWS_PER_TASK, -(-len(out) // threads)))
-    _overlaps(
-        lists.own, lists.other, order, task, lists.neighbor, lists.weight, lists.length, length_step, product, out
-    )
+    order = np.argsort(own[:, :ORDERING_RANKS].min(axis=1), kind="stable")
+    with at_most(threads) as count:
+        task = max(1, min(ROWS_PER_TASK, -(-len(out) // count)))
+        _overlaps(start, other, order, task, neighbor, weight, length, step, product, out)
+    return out
 
 
 @numba.njit(nogil=True, cache=True)
@@ -158,8 +95,26 @@ def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, parallel=True, cache=True)
-def _overlaps(own, other, order, task, neighbor, weight, length, step, product, out):  # type: ignore[no-untyped-def]
-    """Fill out (R, K), with rows taken in `order` (R,); other shapes as in `_Lists`."""
+def _overlaps(first, other, order, task, neighbor, weight, length, step, product, out):  # type: ignore[no-untyped-def]
+    """Fill out (R, K), with rows taken in `order` (R,), in tasks of so many rows.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first row.
+    other : int32 (R, K)
+        The neighbor of each pair; -1 where there is none or it is not needed.
+    order, task : int64 (R,) and int
+        The order of rows, and rows per task.
+    neighbor, weight : int32 and float32 (N, K)
+        Neighbors of all rows, and their weights.
+    length, step : integers (N,) and int
+        Neighbors that count, and what they are rounded up to a multiple of; an empty array: all K.
+    product : bool
+        Products of weights, or sums over both masses.
+    out : float32 (R, K)
+        Written.
+    """
     num_rows, k = out.shape
     slots = 4
     while slots < SLOTS_PER_NEIGHBOR * k:
@@ -171,7 +126,7 @@ def _overlaps(own, other, order, task, neighbor, weight, length, step, product, 
         used = np.empty(k, np.int64)
         for turn in range(block * task, min(num_rows, (block + 1) * task)):
             row = order[turn]
-            i = own[row]
+            i = first + row
             count = _counted(length, i, k, step)
             # Phase 1: the row's neighbors into the hash table. A rank without one writes -1, which leaves its slot empty.
             mass = 0.0

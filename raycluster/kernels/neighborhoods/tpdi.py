@@ -11,7 +11,7 @@ Shapes: N rows in all; R rows of a call; K neighbors per row, the row itself at 
 import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32
-from raycluster.kernels.neighborhoods.overlap import Convert, Neighborhoods, overlaps
+from raycluster.kernels.neighborhoods.overlap import Neighborhoods, overlaps
 
 
 def closeness(
@@ -22,7 +22,6 @@ def closeness(
     *,
     wanted: Bool | None = None,
     threads: int | None = None,
-    convert: Convert | None = None,
 ) -> Float32:
     """Return 1 - d of rows start..stop with each of their neighbors.
 
@@ -33,15 +32,13 @@ def closeness(
     neighbor : int32 (N, K)
         The row itself at rank 0, -1 past the last neighbor.
     root : float32 (N, K)
-        Square roots of the transition probabilities, 0 at ranks without a neighbor. With `convert`, what it makes these from.
+        Square roots of the transition probabilities, 0 at ranks without a neighbor.
     start, stop : int
         The rows that are computed; all of them by default.
     wanted : bool (R, K), optional
         Pairs to compute; the others are 0. None computes all.
     threads : int, optional
         Cap on numba's threads. The result does not depend on it.
-    convert : callable, optional
-        Similarities or scores (M, K) to `root` (M, K), row by row; applied to the rows that are read.
 
     Returns
     -------
@@ -49,7 +46,7 @@ def closeness(
         In 0..1; 0 at ranks without a neighbor.
     """
     stop = len(neighbor) if stop is None else stop
-    neighborhoods = Neighborhoods(neighbor, root, convert)
+    neighborhoods = Neighborhoods(neighbor, root)
     shared = overlaps(neighborhoods, start, stop, product=True, is_needed=wanted, threads=threads)
     # Square roots are rounded to float32, so that a row's closeness to itself may exceed 1 by a few units in the last place.
     return np.minimum(shared, 1, out=shared)

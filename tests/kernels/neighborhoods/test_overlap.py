@@ -1,16 +1,13 @@
-"""Sums over common neighbors against dictionaries; rows gathered for a call against all rows in place."""
-
-from unittest import mock
+"""Sums over common neighbors, against dictionaries."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.neighborhoods import overlap
 from raycluster.kernels.neighborhoods.overlap import Neighborhoods, overlaps
 from support.data import neighbor_table
-from support.edge_tables import TABLES
+from support.edge_tables import TABLES, elsewhere, shards_of
 
 
 def random_case(table):
@@ -46,60 +43,49 @@ def test_sums_over_common_neighbors_equal_those_over_sets(table, product, step):
     neighbor, weight, length = random_case(table)
     k = neighbor.shape[1]
     counted = np.full(len(neighbor), k) if step is None else np.minimum(k, -(-length // step) * step)
-    lists = Neighborhoods(neighbor, weight, None, None if step is None else length, step or 1)
+    lists = Neighborhoods(neighbor, weight, None if step is None else length, step or 1)
     found = overlaps(lists, 0, len(neighbor), product=product)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, brute_force(neighbor, weight, counted, product), rtol=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
-@given(TABLES, st.booleans(), st.booleans(), st.integers(0, 60), st.integers(1, 5000))
-def test_rows_gathered_for_a_call_give_the_bits_of_all_rows_in_place(table, product, truncated, cut, entries):
+@given(TABLES, st.booleans(), st.booleans(), st.integers(0, 1000))
+def test_shards_stack_to_the_whole_and_read_no_row_but_their_own_and_its_neighbors(table, product, truncated, seed):
     neighbor, weight, length = random_case(table)
-    start, stop = min(cut, len(neighbor)) // 2, len(neighbor)
-    needed = np.random.default_rng(cut).random((stop - start, neighbor.shape[1])) < 0.6
-
-    def halved(rows):
-        return rows / np.float32(2)
-
-    for is_needed in (None, needed):
-        in_place = Neighborhoods(neighbor, halved(weight), None, length if truncated else None, 3)
-        expected = overlaps(in_place, start, stop, product=product, is_needed=is_needed, threads=1)
-        with mock.patch.object(overlap, "GATHERED_ENTRIES", entries):
-            lists = Neighborhoods(neighbor, weight, halved, length if truncated else None, 3)
-            found = overlaps(lists, start, stop, product=product, is_needed=is_needed, threads=2)
-        np.testing.assert_array_equal(found, expected)
+    length = length if truncated else None
+    whole = overlaps(Neighborhoods(neighbor, weight, length, 3), 0, len(neighbor), product=product, threads=1)
+    parts = []
+    for start, stop in shards_of(len(neighbor), seed):
+        away = elsewhere(neighbor, start, stop)
+        others = neighbor.copy(), weight.copy()
+        others[0][away], others[1][away] = 0, np.nan
+        parts.append(overlaps(Neighborhoods(*others, length, 3), start, stop, product=product, threads=2))
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_no_row_is_converted_that_is_not_read():
-    neighbor = np.array([[0, 1], [1, 0], [2, 3], [3, 2], [4, 2]], np.int32)
-    weight = np.full((5, 2), 0.5, np.float32)
-    weight[4] = np.nan
-    converted = []
-
-    def convert(rows):
-        converted.append(len(rows))
-        assert not np.isnan(rows).any()
-        return rows
-
-    found = overlaps(Neighborhoods(neighbor, weight, convert), 0, 2, product=False)
-    assert found.tolist() == [[1, 1], [1, 1]]
-    overlaps(Neighborhoods(neighbor, weight, convert), 2, 4, product=True, is_needed=np.eye(2, dtype=bool)[::-1] < 0)
-    assert converted == [2, 2]
+@settings(max_examples=20, deadline=None)
+@given(TABLES, st.booleans())
+def test_pairs_that_are_not_needed_are_zero(table, product):
+    neighbor, weight, _ = random_case(table)
+    is_needed = np.random.default_rng(table[2]).random(neighbor.shape) < 0.6
+    lists = Neighborhoods(neighbor, weight)
+    whole = overlaps(lists, 0, len(neighbor), product=product)
+    found = overlaps(lists, 0, len(neighbor), product=product, is_needed=is_needed)
+    np.testing.assert_array_equal(found, np.where(is_needed, whole, 0))
 
 
 def test_no_rows_and_a_row_alone():
     neighbor = np.array([[0, -1, -1]], np.int32)
     weight = np.array([[1, 0, 0]], np.float32)
-    for convert in (None, np.copy):
-        lists = Neighborhoods(neighbor, weight, convert)
-        assert overlaps(lists, 1, 1, product=False).shape == (0, 3)
-        assert overlaps(lists, 0, 1, product=False).tolist() == [[1, 0, 0]]
+    lists = Neighborhoods(neighbor, weight)
+    assert overlaps(lists, 1, 1, product=False).shape == (0, 3)
+    assert overlaps(lists, 0, 1, product=False).tolist() == [[1, 0, 0]]
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_lengths_of_any_integer_type(dtype):
     neighbor, weight, length = random_case((30, 12, 5, False))
-    expected = overlaps(Neighborhoods(neighbor, weight, None, length, 5), 0, 30, product=False)
-    found = overlaps(Neighborhoods(neighbor, weight, None, length.astype(dtype), 5), 0, 30, product=False)
+    expected = overlaps(Neighborhoods(neighbor, weight, length, 5), 0, 30, product=False)
+    found = overlaps(Neighborhoods(neighbor, weight, length.astype(dtype), 5), 0, 30, product=False)
     np.testing.assert_array_equal(found, expected)
