@@ -37,8 +37,6 @@ UNTESTED: set[str] = {
     "pipeline/export.py",
     "pipeline/results.py",
     "pipeline/words.py",
-    "stages/embeddings.py",
-    "stages/ingest.py",
     "storage/clear_errors.py",
     "storage/column_types.py",
     "storage/local_disk.py",
