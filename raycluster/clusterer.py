@@ -1,106 +1,268 @@
-"""The same stages in this process on an array, with scikit-learn's conventions; neither Ray nor storage is touched."""
+"""scikit-learn's face over the pipeline: identities among the rows of an array, a data frame, an Arrow column or a file.
 
-import inspect
+Neither Ray nor storage is touched, but where X is a path.
+"""
+
+import os
+import pickle
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import Tags
 
-from raycluster.arrays import Float32
-from raycluster.config.load import load_config
+from raycluster.arrays import Float32, Int64
+from raycluster.config.load import apply, load_config
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
-from raycluster.executors.progress import Silence
+from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import own_threads
 from raycluster.kernels.unit_rows import REASONS, normalize
 from raycluster.models.requirements import with_model
+from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of, require_rows
-from raycluster.stages.labels import labels_of
+from raycluster.stages.labels import Labels, clusters_table, labels_of
+from raycluster.storage import schemas
+
+EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
+"""Recipe that an effort stands for."""
+LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "density-peaks": "closeness"}
+"""The limit of each rule that the parameter `limit` sets."""
 
 
-class Clusterer:
-    """Groups the rows of an array into identities.
+class Clusterer(ClusterMixin, BaseEstimator):
+    """Group the rows of X into identities when nobody knows how many there are.
 
-    recipe: a recipe's name or the path of a YAML file. overrides: keys laid over the recipe, nested as in the YAML, such as
-    {"knn": {"k": 40}, "edges": {"threshold": 0.6}}. outliers_as_noise: give outliers (`labels.min-cluster-size`,
-    `labels.min-strength`) the label -1 instead of a cluster of their own. threads: at most this many; none means all.
+    Parameters
+    ----------
+    recipe : str, default="auto"
+        Name of a recipe, or path of a YAML file. `raycluster recipes` lists them; each gives the labels of the job.
+    n_neighbors : int, optional
+        Neighbors per row, the row itself included. Raising it finds more of a large identity, and costs memory and time.
+    limit : float, optional
+        What an edge must reach: similarity, score, NEP or closeness, as the recipe has it. None reads it from the data.
+        Raising it splits more.
+    min_cluster_size : int, optional
+        Rows below which a cluster counts as outliers.
+    effort : {"default", "fast"}, default="default"
+        `fast` is the recipe cosine. It excludes another recipe than the default.
+    model : str, optional
+        Folder of a trained model, for recipes with a network.
+    n_jobs : int, optional
+        Threads; None or -1 means all. Labels do not depend on it.
+    random_state : int, optional
+        Seed of samples and of the partition's search. None is the recipe's own; the same seed gives the same labels.
+    verbose : bool, default=False
+        Print what the job prints.
+    outliers_as_noise : bool, default=False
+        Give outliers the label -1 in place of their cluster.
+    overrides : mapping, optional
+        Any other key, nested as in a recipe's YAML, such as {"knn": {"recall": 0.99}}.
+    threads : int, optional
+        The same as `n_jobs`.
 
-    After `fit`: labels_ int64 (N,), strengths_ float32 (N,) in 0..1 (the probability that a row is of its cluster's
-    majority identity, with a model that was calibrated for it, else the share of its edge weight that stays there),
-    threshold_ the similarity threshold in force or None, knn_recall_ the neighbors' recall (1, or measured on a sample for
-    inverted lists), result_ the full `Labels`, n_features_in_.
+    Attributes
+    ----------
+    labels_ : int64 (N,)
+        Cluster of every row.
+    probabilities_ : float32 (N,)
+        Strength of every row's place, 0..1: with a model that was calibrated for it, the probability that the row is of its
+        cluster's majority identity; else the share of its edge weight inside the cluster. 1 for a row that is alone.
+    rows_, clusters_ : pyarrow.Table
+        What the job publishes: one row per row of X, and one per cluster.
+    result_ : Labels
+        The same as arrays.
+    index_ : index of the data frame, or None
+    threshold_ : float or None
+        Similarity threshold in force, for recipes that have one.
+    knn_recall_ : float
+        Recall of the neighbors: 1, or measured on a sample for inverted lists.
+    n_features_in_ : int
+    feature_names_in_ : object (D,), for data frames with text columns.
+
+    Notes
+    -----
+    Rows are taken in the order of their ids where `fit` gets any, else in the order of their content, so the partition does not
+    depend on the order of X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.repeat(np.eye(4), 5, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(20, 4))
+    >>> Clusterer("cosine", n_neighbors=5).fit_predict(X).max() + 1
+    4
     """
 
     def __init__(
         self,
         recipe: str = DEFAULT_RECIPE,
         *,
-        overrides: Mapping[str, Any] | None = None,
+        n_neighbors: int | None = None,
+        limit: float | None = None,
+        min_cluster_size: int | None = None,
+        effort: Literal["default", "fast"] = "default",
+        model: str | None = None,
+        n_jobs: int | None = None,
+        random_state: int | None = None,
+        verbose: bool = False,
         outliers_as_noise: bool = False,
+        overrides: Mapping[str, Any] | None = None,
         threads: int | None = None,
     ) -> None:
         self.recipe = recipe
-        self.overrides = overrides
+        self.n_neighbors = n_neighbors
+        self.limit = limit
+        self.min_cluster_size = min_cluster_size
+        self.effort = effort
+        self.model = model
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
         self.outliers_as_noise = outliers_as_noise
+        self.overrides = overrides
         self.threads = threads
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """The constructor's arguments, by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
     def set_params(self, **params: Any) -> Self:
-        """Change constructor arguments by name; raises ConfigError for a name there is not."""
-        for name, value in params.items():
+        """Change parameters by name. Raises ConfigError for a name that there is not."""
+        for name in params:
             if name not in self.get_params():
                 raise ConfigError(f"Clusterer has no parameter '{name}'; it has {', '.join(self.get_params())}.")
-            setattr(self, name, value)
+        super().set_params(**params)
         return self
 
-    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:  # noqa: ARG002
-        """Cluster the rows of X (N, D), any real dtype and length, 2 rows or more.
+    def fit(self, X: Any, y: object = None, *, ids: Any = None) -> Self:  # noqa: ARG002
+        """Cluster the rows of X.
 
-        Rows are taken in the order of their content, so the partition does not depend on the order of X. Raises
-        InputError for what is no such array, for rows with NaN, infinity or only zeros, and for k >= N.
+        Parameters
+        ----------
+        X : (N, D) array, data frame, tensor, Arrow column or table, or path of a Parquet file or folder
+            Real numbers of any length and type. A table or a file has its vectors in the column `embedding`.
+        y : ignored
+        ids : (N,) array, optional
+            Unique ids: rows are then taken in their order, as the job does.
+
+        Raises
+        ------
+        InputError
+            For what is no such array, for rows with NaN, infinity or only zeros, and for ids that are not unique.
+        ConfigError
+            For parameters that are unknown, out of range or contradict each other.
         """
-        config = with_model(load_config(self.recipe, dict(self.overrides or {}), "overrides"))
-        threads = self.threads or own_threads()
-        vectors = _checked(X, config)
-        order = np.argsort(vectors.view(np.dtype((np.void, vectors.strides[0]))).ravel(), kind="stable")
-        tables = in_memory(vectors[order], config, threads, ids=pa.array(order))
-        run_stages(tables, LOCAL, Silence())
-        self.result_ = labels_of(tables).in_rows(order)
-        self.labels_ = self.result_.cluster_id.astype(np.int64)
+        config = self._configuration()
+        rows = rows_of(X, ids, config)
+        unit = _unit(rows, config)
+        order = _order(unit, rows.ids)
+        tables = in_memory(unit[order], config, self._threads(), ids=rows.arrow_ids.take(pa.array(order)))
+        run_stages(tables, LOCAL, Progress() if self.verbose else Silence())
+        labels = labels_of(tables)
+        self.result_: Labels = labels.in_rows(order)
+        self.labels_: Int64 = self.result_.cluster_id.astype(np.int64)
         if self.outliers_as_noise:
             self.labels_[self.result_.is_outlier] = -1
-        self.strengths_ = self.result_.strength.astype(np.float32)
+        self.probabilities_: Float32 = np.nan_to_num(self.result_.strength.astype(np.float32), nan=1.0)
+        self.rows_ = _rows_table(self.result_, rows)
+        self.clusters_ = clusters_table(tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order))]))
         recall = recall_of(tables)
         self.knn_recall_ = 1.0 if recall is None else recall.mean
         self.threshold_ = limits_of(tables).threshold
-        self.n_features_in_ = vectors.shape[1]
+        self.index_ = rows.index
+        self.n_features_in_ = unit.shape[1]
+        if rows.feature_names is not None:
+            self.feature_names_in_ = rows.feature_names
         return self
 
-    def fit_predict(self, X: npt.ArrayLike, y: object = None) -> npt.NDArray[np.int64]:
-        """Fit and return labels_."""
-        return self.fit(X, y).labels_
+    def fit_predict(self, X: Any, y: object = None, *, ids: Any = None) -> Int64:
+        """Fit and return `labels_`."""
+        return self.fit(X, y, ids=ids).labels_
+
+    @property
+    def strengths_(self) -> Float32:
+        """The same as `probabilities_`."""
+        return self.probabilities_
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a local file."""
+        with open(path, "wb") as file:
+            pickle.dump(self, file)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Clusterer":
+        """Return the estimator that `save` wrote. The file is a pickle: load only files of your own."""
+        with open(path, "rb") as file:
+            loaded = pickle.load(file)
+        if not isinstance(loaded, cls):
+            raise InputError(f"{path} holds no Clusterer.")
+        return loaded
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
+        tags.input_tags.sparse = True
+        tags.non_deterministic = False
+        return tags
+
+    def _threads(self) -> int:
+        count = self.n_jobs if self.threads is None else self.threads
+        if count is None or count == -1:
+            return own_threads()
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ConfigError(f"n_jobs is {count!r}: it takes a number of threads of at least 1, or -1 for all.")
+        return int(count)
+
+    def _configuration(self) -> Config:
+        """Return the configuration of the parameters."""
+        if self.effort not in EFFORT:
+            raise ConfigError(f"effort is {self.effort!r}: it takes 'default' or 'fast'.")
+        if self.effort == "fast" and self.recipe not in (DEFAULT_RECIPE, EFFORT["fast"]):
+            raise ConfigError(f"effort 'fast' and recipe '{self.recipe}' exclude each other.")
+        recipe = EFFORT["fast"] if self.effort == "fast" else self.recipe
+        config = load_config(recipe, dict(self.overrides or {}), "overrides")
+        values: dict[str, Any] = {}
+        if self.n_neighbors is not None:
+            values["knn"] = {"k": self.n_neighbors}
+        if self.min_cluster_size is not None:
+            values["labels"] = {"min_cluster_size": self.min_cluster_size}
+        if self.model is not None:
+            values["model"] = self.model
+        if self.limit is not None:
+            if config.edges.rule not in LIMITS:
+                raise ConfigError(f"limit has no use in the recipe {recipe}: its rule has no limit.")
+            values["edges"] = {LIMITS[config.edges.rule]: self.limit}
+        config = apply(config, values, "Clusterer")
+        if self.random_state is not None:
+            seed = int(self.random_state)
+            config = apply(config, {"knn": {"seed": seed}, "communities": {"seed": seed + 1}}, "random_state")
+        return with_model(config)
 
 
-def _checked(X: npt.ArrayLike, config: Config) -> Float32:
-    """Unit rows, or a clear sentence."""
-    try:
-        array = np.asarray(X)
-    except ValueError as error:
-        raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
-        raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.")
-    require_rows(config.knn, len(array), "X")
-    unit, reason = normalize(array)
+def _unit(rows: Rows, config: Config) -> Float32:
+    """Return unit rows. Raises InputError for rows that have no direction, and for too few of them."""
+    require_rows(config.knn, len(rows.vectors), "X")
+    unit, reason = normalize(rows.vectors)
+    reason[rows.missing] = 1
     bad = np.flatnonzero(reason)
     if len(bad):
         raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
     if (unit == unit[0]).all():
         raise InputError(f"All {len(unit)} rows of X hold the same vector; nothing tells identities apart.")
     return np.ascontiguousarray(unit)
+
+
+def _order(unit: Float32, ids: pa.Array | None) -> npt.NDArray[np.int64]:
+    """Return the order in which rows are taken: by id, else by content."""
+    if ids is not None:
+        return np.asarray(pa.compute.sort_indices(ids).to_numpy(), np.int64)
+    return np.argsort(unit.view(np.dtype((np.void, unit.strides[0]))).ravel(), kind="stable")
+
+
+def _rows_table(labels: Labels, rows: Rows) -> pa.Table:
+    """Return the labels table in the order of X."""
+    names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
+    columns = {name: getattr(labels, name) for name in names}
+    runner_up = pa.array(labels.runner_up, mask=labels.runner_up < 0)
+    return schemas.from_columns(schemas.labels(rows.arrow_ids.type), id=rows.arrow_ids, runner_up=runner_up, **columns)

@@ -7,7 +7,7 @@ class RayclusterError(Exception):
     exit_code = 1
 
 
-class InputError(RayclusterError):
+class InputError(RayclusterError, ValueError):
     """The data, a path or an argument is not usable; the message names the file, column and row where there is one."""
 
     exit_code = 2

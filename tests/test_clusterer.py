@@ -1,18 +1,28 @@
+import pickle
 import resource
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_clusterer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.validation import check_is_fitted
 
 import raycluster
 from raycluster import Clusterer
+from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, recipe_names
 from raycluster.errors import ConfigError, InputError, ResourceError
 from raycluster.evaluation.metrics import evaluate
+from raycluster.pipeline import run as pipeline
 from raycluster.stages import communities
 from support.data import identities, unit_rows
+from support.runs import labels
 
 SMALL = {"knn": {"k": 12}, "edges": {"threshold": 0.5}}
 
@@ -158,18 +168,14 @@ def test_fit_predict_returns_the_labels():
 
 def test_parameters_are_read_set_and_cloned_as_in_scikit_learn():
     clusterer = Clusterer("fc-es", overrides=SMALL, threads=1)
-    assert clusterer.get_params() == {
-        "recipe": "fc-es",
-        "overrides": SMALL,
-        "outliers_as_noise": False,
-        "threads": 1,
-    }
+    defaults = Clusterer().get_params()
+    assert clusterer.get_params() == defaults | {"recipe": "fc-es", "overrides": SMALL, "threads": 1}
     assert clusterer.set_params(recipe="components", outliers_as_noise=True) is clusterer
     assert (clusterer.recipe, clusterer.outliers_as_noise) == ("components", True)
     copy = clone(clusterer)
     assert copy is not clusterer
     assert copy.get_params() == clusterer.get_params()
-    with pytest.raises(ConfigError, match="no parameter 'k'; it has recipe, overrides, outliers_as_noise, threads"):
+    with pytest.raises(ConfigError, match="no parameter 'k'; it has effort, limit,"):
         clusterer.set_params(k=3)
 
 
@@ -191,7 +197,8 @@ def spoiled(value):
         (np.ones((20, 4), complex), "2-d array of numbers, not complex128"),
         (np.ones((20, 4), bool), "2-d array of numbers, not bool"),
         ([["a", "b"]] * 20, "2-d array of numbers, not <U1"),
-        ([[None, 1.0]] * 20, "2-d array of numbers, not object"),
+        ([[None, 1.0]] * 20, "X, row 0: the vector holds NaN or infinity"),
+        ([[{}, 1.0]] * 20, "2-d array of numbers, not object"),
         ([[1.0, 2.0]] * 19 + [[1.0]], "2-d array of numbers, but its rows differ in length"),
         (unit_rows(12, 8, 0), "knn.k is 12, but X has only 12 rows; choose a k below 12"),
         (unit_rows(3, 8, 0), "knn.k is 12, but X has only 3 rows"),
@@ -245,7 +252,7 @@ def test_fitting_loads_neither_ray_nor_torch():
     code = f"""
 import sys
 import numpy as np
-from raycluster import Clusterer, pipeline
+from raycluster import Clusterer
 rows = np.random.default_rng(0).normal(size=(30, 8))
 assert len(Clusterer('cosine', overrides={SMALL!r}).fit(rows).labels_) == 30
 print(*sorted({{name.split('.')[0] for name in sys.modules}} & {{'ray', 'torch'}}))
@@ -259,3 +266,110 @@ def test_the_package_offers_what_it_lists():
     assert {name for name in raycluster.__all__ if hasattr(raycluster, name)} == set(raycluster.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Cluster'"):
         _ = raycluster.Cluster
+
+
+def test_plain_parameters_are_keys_of_the_configuration():
+    vectors, _ = identities(30, 6)
+    plain = Clusterer("cosine", n_neighbors=12, limit=0.5, min_cluster_size=3, n_jobs=-1, random_state=4).fit(vectors)
+    keys = {"knn": {"k": 12, "seed": 4}, "edges": {"threshold": 0.5}, "labels": {"min_cluster_size": 3}}
+    other = Clusterer("cosine", overrides={**keys, "communities": {"seed": 5}}).fit(vectors)
+    np.testing.assert_array_equal(plain.labels_, other.labels_)
+    np.testing.assert_array_equal(plain.result_.is_outlier, other.result_.is_outlier)
+    assert Clusterer(effort="fast", n_neighbors=12).fit(vectors).threshold_ is not None
+    with pytest.raises(ConfigError, match="exclude each other"):
+        Clusterer("fc-es", effort="fast").fit(vectors)
+    with pytest.raises(ConfigError, match="n_jobs is 0"):
+        Clusterer("cosine", n_neighbors=12, n_jobs=0).fit(vectors)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "tensor", "bfloat16", "sparse", "column", "table", "path"])
+def test_rows_come_in_many_shapes_with_the_same_labels(kind, tmp_path):
+    vectors, _ = identities(20, 6)
+    expected = fitted(vectors).labels_
+    column = pa.array(vectors.tolist(), pa.list_(pa.float32()))
+    table = pa.table({"embedding": column})
+    if kind in ("pandas", "polars"):
+        module = pytest.importorskip(kind)
+        X = module.DataFrame({f"e{number}": vectors[:, number] for number in range(vectors.shape[1])})
+    elif kind in ("tensor", "bfloat16"):
+        torch = pytest.importorskip("torch")
+        X = torch.tensor(vectors, requires_grad=True) if kind == "tensor" else torch.tensor(vectors).bfloat16()
+    elif kind == "sparse":
+        X = pytest.importorskip("scipy.sparse").csr_matrix(vectors)
+    elif kind == "path":
+        pq.write_table(table, tmp_path / "rows.parquet")
+        X = tmp_path / "rows.parquet"
+    else:
+        X = column if kind == "column" else table
+    found = fitted(X)
+    assert bcubed_f(expected, found.labels_) == 1
+    if kind == "pandas":
+        assert found.index_.equals(X.index)
+        assert found.feature_names_in_.tolist() == list(X.columns)
+
+
+def test_ids_give_the_rows_the_order_of_the_job(tmp_path):
+    vectors, _ = identities(30, 6, spread=0.9)
+    ids = np.random.default_rng(0).permutation(len(vectors))
+    found = Clusterer("cosine", overrides=SMALL).fit(vectors, ids=ids)
+    table = pa.table({"id": ids, "embedding": pa.array(vectors.tolist(), pa.list_(pa.float32()))})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    config = load_config("cosine", SMALL, "test")
+    pipeline.cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), config, Execution("local", shards=2))
+    of_job = labels(tmp_path / "run")
+    assert found.rows_.sort_by("id").equals(of_job)
+    assert found.clusters_.equals(pq.read_table(tmp_path / "run" / "clusters.parquet"))
+    with pytest.raises(InputError, match="ids holds 3 twice"):
+        Clusterer("cosine", overrides=SMALL).fit(vectors, ids=np.full(len(vectors), 3))
+
+
+def test_masked_values_are_refused_with_their_row():
+    rows = np.ma.masked_array(unit_rows(20, 8, 0))
+    rows[3, 2] = np.ma.masked
+    with pytest.raises(InputError, match="X, row 3: the vector holds a masked value"):
+        fitted(rows)
+
+
+def test_a_fitted_estimator_survives_pickle_joblib_pipelines_and_files(tmp_path):
+    vectors, _ = identities(20, 6)
+    found = fitted(vectors)
+    joblib = pytest.importorskip("joblib")
+    joblib.dump(found, tmp_path / "a.joblib")
+    found.save(tmp_path / "b.pickle")
+    for copy in (
+        pickle.loads(pickle.dumps(found)),
+        joblib.load(tmp_path / "a.joblib"),
+        Clusterer.load(tmp_path / "b.pickle"),
+    ):
+        np.testing.assert_array_equal(copy.labels_, found.labels_)
+        assert copy.rows_.equals(found.rows_)
+    steps = make_pipeline(StandardScaler(), Clusterer("cosine", overrides=SMALL))
+    assert len(steps.fit_predict(vectors)) == len(vectors)
+    assert "Clusterer" in steps._repr_html_()
+    assert is_clusterer(found)
+    check_is_fitted(found)
+
+
+EXPECTED_FAILURES = {
+    "check_clustering": "blobs of the plane by Euclidean distance are no directions: a cosine has other clusters",
+    "check_estimators_dtypes": "casts rows to integers, which makes some of them zero: a row of zeros has no direction",
+    "check_dtype_object": "wants the words of numpy for an object that is no number; ours name the array's type and shape",
+    "check_estimator_sparse_array": "some of its sparse rows are zeros: a row of zeros has no direction",
+    "check_estimator_sparse_matrix": "some of its sparse rows are zeros: a row of zeros has no direction",
+    "check_estimator_sparse_tag": "some of its sparse rows are zeros: a row of zeros has no direction",
+    "check_fit2d_1sample": "one row is a set with one identity",
+    "check_fit2d_1feature": "rows of one coordinate have two directions at most",
+}
+"""Checks of scikit-learn that cosines cannot pass, with the reason."""
+
+
+def test_scikit_learns_own_checks_pass_but_for_the_listed():
+    results = check_estimator(
+        Clusterer("cosine", n_neighbors=2, limit=0.9),
+        expected_failed_checks=EXPECTED_FAILURES,
+        on_fail=None,
+        on_skip=None,
+    )
+    assert len(results) > 30
+    failed = {result["check_name"]: str(result["exception"]) for result in results if result["status"] == "failed"}
+    assert failed == {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from raycluster.errors import InputError, StorageError
+from raycluster.errors import InputError, RayclusterError, StorageError
 
 
 @contextlib.contextmanager
@@ -14,6 +14,8 @@ def clear_errors(name: str) -> Iterator[None]:
     """Turn what a storage client raises into one sentence."""
     try:
         yield
+    except RayclusterError:
+        raise
     except FileNotFoundError as error:
         raise StorageError(f"{name} was not found: {reason_of(error)}.") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:

@@ -1,0 +1,149 @@
+"""What people pass as X, as vectors with ids: arrays, tensors, data frames, Arrow columns and tables, paths."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster.arrays import Array, Bool
+from raycluster.config.stages import Config
+from raycluster.errors import InputError
+from raycluster.storage.column_types import plain_ids
+from raycluster.storage.parquet_input import input_files, vector_width
+from raycluster.storage.vector_columns import VectorSource, read_vectors
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Vectors (N, D) of any real type, which of them are missing or hold a null (N,), and what they are called."""
+
+    vectors: Array
+    missing: Bool
+    ids: pa.Array | None = None
+    """Unique ids, where there are any."""
+    index: Any = None
+    """Index of a data frame."""
+    feature_names: Any = None
+
+    @property
+    def arrow_ids(self) -> pa.Array:
+        """Ids, or row numbers."""
+        return pa.array(np.arange(len(self.vectors))) if self.ids is None else self.ids
+
+
+def rows_of(X: Any, ids: Any, config: Config) -> Rows:
+    """Return the rows of X. Raises InputError for what holds no vectors, and for ids that do not fit them."""
+    if isinstance(X, str | os.PathLike):
+        rows = _of_path(os.fspath(X), config)
+    elif isinstance(X, pa.Table | pa.RecordBatch):
+        rows = _of_table(pa.table(X) if isinstance(X, pa.RecordBatch) else X, config, "X")
+    elif isinstance(X, pa.Array | pa.ChunkedArray):
+        rows = _of_table(pa.table({config.embedding_column: X}), config, "X")
+    else:
+        rows = _of_array(X)
+    if ids is None:
+        return rows
+    keys = ids if isinstance(ids, pa.Array) else pa.array(np.asarray(ids).tolist())
+    return Rows(rows.vectors, rows.missing, _unique(keys, len(rows.vectors)), rows.index, rows.feature_names)
+
+
+def _of_array(X: Any) -> Rows:
+    """Return the rows of an array, a tensor, or a pandas or polars data frame."""
+    index = getattr(X, "index", None) if hasattr(X, "columns") else None
+    names = _feature_names(X)
+    if hasattr(X, "to_numpy") and hasattr(X, "columns"):
+        X = X.to_numpy()
+    if hasattr(X, "detach"):  # a tensor: its gradient is no part of the vectors, and numpy has no bfloat16
+        X = X.detach().cpu()
+        X = (X.float() if X.is_floating_point() else X).numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        if X.ndim == 2 and np.ma.getmaskarray(X).any():
+            row = int(np.flatnonzero(np.ma.getmaskarray(X).any(axis=1))[0])
+            raise InputError(f"X, row {row}: the vector holds a masked value.")
+        X = X.data
+    if hasattr(X, "toarray"):
+        X = X.toarray()
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
+    if array.dtype == object:
+        array = _numbers(array)
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
+        hint = " Reshape your data: X.reshape(1, -1) is one row." if array.ndim == 1 else ""
+        hint = " Complex data not supported." if array.dtype.kind == "c" else hint
+        if array.ndim == 2 and array.shape[1] == 0:
+            hint = f" It has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+        raise InputError(f"X must be a 2-d array of numbers, not {array.dtype} of shape {array.shape}.{hint}")
+    return Rows(array, np.zeros(len(array), bool), index=index, feature_names=names)
+
+
+def _numbers(array: Array) -> Array:
+    """Return an array of objects as numbers where all are, as data frames of mixed types hold them."""
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return array
+
+
+def _feature_names(X: Any) -> Any:
+    """Return the column names of a data frame where all are text, as scikit-learn has it; none otherwise."""
+    columns = getattr(X, "columns", None)
+    if columns is None or not len(columns) or not all(isinstance(name, str) for name in columns):
+        return None
+    return np.asarray(list(columns), dtype=object)
+
+
+def _of_table(table: pa.Table, config: Config, name: str) -> Rows:
+    """Return the vectors, and the ids if there are any, of an Arrow table."""
+    source = VectorSource.of(table.schema, config.embedding_column, name)
+    batches = table.combine_chunks().to_batches()
+    lists = [source.lists(batch) for batch in batches]
+    width = _width(lists, source, name)
+    parts = [read_vectors(column, width, source.where, 0) for column in lists]
+    vectors = np.concatenate([values for values, _ in parts]) if parts else np.empty((0, width))
+    missing = np.concatenate([np.asarray(null, bool) for _, null in parts]) if parts else np.empty(0, bool)
+    ids = None
+    if config.id_column in table.column_names:
+        ids = _unique(plain_ids(table[config.id_column]).combine_chunks(), len(vectors))
+    return Rows(vectors, missing, ids)
+
+
+def _width(lists: list[pa.Array], source: VectorSource, name: str) -> int:
+    """Return the length of the first vector."""
+    for column in lists:
+        if pa.types.is_fixed_size_list(column.type):
+            return int(column.type.list_size)
+        valid = pc.drop_null(pc.list_value_length(column))
+        if len(valid):
+            return int(valid[0].as_py())
+    raise InputError(f"{name}, column '{source.columns[0]}' holds no vector.")
+
+
+def _of_path(path: str, config: Config) -> Rows:
+    """Return the rows of Parquet files."""
+    store, names = input_files(path)
+    tables = []
+    for name in names:
+        with store.parquet(name) as file:
+            source = VectorSource.of(file.schema_arrow, config.embedding_column, store.name(name))
+            vector_width(file, source)
+            columns = source.columns + ([config.id_column] if config.id_column in file.schema_arrow.names else [])
+            tables.append(file.read(columns=columns))
+    return _of_table(pa.concat_tables(tables, promote_options="permissive"), config, path)
+
+
+def _unique(ids: pa.Array, rows: int) -> pa.Array:
+    """Return ids that fit the rows. Raises InputError where they do not, or where one is null or occurs twice."""
+    if len(ids) != rows:
+        raise InputError(f"ids has {len(ids)} entries, but X has {rows} rows.")
+    if ids.null_count:
+        raise InputError(f"ids, row {pc.index(pc.is_null(ids), True).as_py()}: the id is null.")
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise InputError(f"ids holds {twice[0]['values'].as_py()!r} twice.")
+    return ids
