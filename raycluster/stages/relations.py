@@ -111,6 +111,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 RELATIONS = Stage(
     name="relations",
     reads=("knn", "topk", "contexts"),
+    revision=2,
     writes=_schema,
     settings=settings,
     is_wanted=lambda config: config.relations.score != "none",

@@ -267,7 +267,7 @@ def test_another_version_of_the_package_moves_no_stage_and_a_revision_moves_its_
     before = folders(Config())
     monkeypatch.setattr("raycluster.pipeline.plan.__version__", "9.9.9")
     assert folders(Config()) == before
-    revised = tuple(replace(stage, revision=2) if stage.name == "edges" else stage for stage in STAGES)
+    revised = tuple(replace(stage, revision=stage.revision + 1) if stage.name == "edges" else stage for stage in STAGES)
     monkeypatch.setattr("raycluster.pipeline.plan.STAGES", revised)
     after = folders(Config())
     assert [name for name in before if before[name] != after[name]] == ["edges", "communities", "labels"]

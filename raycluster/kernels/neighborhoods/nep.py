@@ -125,11 +125,13 @@ def neighbor_edge_probability(
     Returns
     -------
     float32 (R, K)
-        In 0..1; 0 at ranks without a neighbor and at ranks past the row's own truncation.
+        In 0..1; 0 at ranks without a neighbor. A neighbor past the row's own truncation has a value as well.
 
     Notes
     -----
-    S1 eq. 3; with truncation, eq. 8. Every row that is not truncated has the mass 1, to which p_hat adds up but for rounding.
+    S1 eq. 3; with truncation, eq. 8, which truncates the two sets N_i and N_j and keeps all pairs. So a predicted Top-K that
+    is too short leaves pairs for edge recall to repair. Every row that is not truncated has the mass 1, to which p_hat adds
+    up but for rounding.
     """
     stop = len(neighbor) if stop is None else stop
     neighborhoods = Neighborhoods(neighbor, p_hat, length, length_step)

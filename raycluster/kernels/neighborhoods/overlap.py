@@ -65,7 +65,8 @@ def overlaps(
     Returns
     -------
     float32 (R, K)
-        0 at ranks without a neighbor and at ranks that the row's own truncation leaves out.
+        0 at ranks without a neighbor. Truncation shortens the two sets of a pair, and leaves no pair out: a neighbor past the
+        row's own truncation is compared all the same.
     """
     neighbor, weight, step = neighborhoods.neighbor, neighborhoods.weight, neighborhoods.length_step
     length = np.empty(0, np.int64) if neighborhoods.length is None else neighborhoods.length
@@ -143,7 +144,7 @@ def _overlaps(first, other, order, task, neighbor, weight, length, step, product
             # Phase 2: each neighbor's neighbors are searched in rank order, which fixes the rounding of the sum.
             for rank in range(k):
                 j = other[row, rank]
-                if j < 0 or rank >= count:
+                if j < 0:
                     out[row, rank] = 0.0
                     continue
                 other_count = _counted(length, j, k, step)

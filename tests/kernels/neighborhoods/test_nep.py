@@ -38,7 +38,7 @@ def brute_force_nep(neighbor, p_hat, length):
     ]
     nep = np.zeros((rows, k))
     for i in range(rows):
-        for rank in range(length[i]):
+        for rank in range(k):
             j = int(neighbor[i, rank])
             if j >= 0:
                 common = sum(lists[i][h] + lists[j][h] for h in lists[i].keys() & lists[j].keys())
@@ -73,8 +73,15 @@ def test_nep_with_a_length_for_every_row_truncates_both_lists(case):
     length = np.random.default_rng(seed + 1).integers(1, k + 1, rows)
     found = neighbor_edge_probability(neighbor, p_hat, length=length)
     np.testing.assert_allclose(found, brute_force_nep(neighbor, p_hat, length), rtol=2e-6, atol=0)
-    assert (found[np.arange(k) >= length[:, None]] == 0).all()
     assert (found <= 1).all()
+
+
+def test_a_neighbor_past_the_rows_own_topk_keeps_its_value():
+    # row 0 trusts only itself and row 1; rows 1 and 2 list each other, so that row 2 still shares row 1 with row 0
+    neighbor = np.array([[0, 1, 2], [1, 2, 0], [2, 1, 0]], np.int32)
+    p_hat = np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.5, 0.25, 0.25]], np.float32)
+    found = neighbor_edge_probability(neighbor, p_hat, length=np.array([2, 3, 2]))
+    assert found[0, 2] == pytest.approx((0.25 + 0.25) / (0.75 + 0.75))
 
 
 @settings(max_examples=20, deadline=None)

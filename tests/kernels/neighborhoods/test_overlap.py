@@ -27,13 +27,12 @@ def brute_force(neighbor, weight, length, product):
     mass = [1.0 if n == k else sum(weight[i, :n].astype(float)) for i, n in enumerate(length)]
     out = np.zeros(neighbor.shape)
     for i, rank in np.argwhere(neighbor >= 0):
-        if rank < length[i]:
-            j = neighbor[i, rank]
-            common = lists[i].keys() & lists[j].keys()
-            if product:
-                out[i, rank] = sum(lists[i][h] * lists[j][h] for h in common)
-            else:
-                out[i, rank] = sum(lists[i][h] + lists[j][h] for h in common) / (mass[i] + mass[j])
+        j = neighbor[i, rank]
+        common = lists[i].keys() & lists[j].keys()
+        if product:
+            out[i, rank] = sum(lists[i][h] * lists[j][h] for h in common)
+        else:
+            out[i, rank] = sum(lists[i][h] + lists[j][h] for h in common) / (mass[i] + mass[j])
     return out
 
 
