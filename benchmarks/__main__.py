@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.measuring.script import run
-from raycluster.command_line import parse
+from benchmarks.measuring.words import parse
 from raycluster.errors import RayclusterError
 
 FOLDERS = ("kernels", "systems", "papers")
@@ -50,8 +50,7 @@ def main(words: list[str]) -> None:
         if hasattr(module, "BENCHMARK"):
             run(name, module.BENCHMARK, options)
         else:  # a check of its own, with an exit code in place of tables
-            sys.argv = [f"benchmarks {name}", *options]
-            sys.exit(module.main(parse(module.Args)))
+            sys.exit(module.main(parse(module.Args, options, prog=f"benchmarks {name}")))
     except RayclusterError as error:
         sys.exit(f"error: {error}")
 

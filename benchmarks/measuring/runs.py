@@ -14,7 +14,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.evaluation import truth
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.executors.progress import Progress, Silence
 from raycluster.limits.in_force import passes_limits
 from raycluster.models.requirements import with_model
@@ -39,10 +39,10 @@ def evaluated(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Cluster a labelled set; return the result of `evaluate` and the summary.
 
-    `sweep` are values of the run's limit, which `evaluate` scores as well. `options` are other fields of EvaluateArgs.
+    `sweep` are values of the run's limit, which `evaluate` scores as well. `options` are other options of `evaluate`.
     """
     summary = clustered(source, url, config, replan=replan)
-    return evaluate(EvaluateArgs(url, source, sweep=sweep, **options)), summary
+    return evaluate(url, source, sweep=sweep, **options), summary
 
 
 def task_seconds(url: str) -> dict[str, list[float]]:

@@ -1,17 +1,15 @@
 """The frame of a benchmark: options, tables on stdout, a JSON file."""
 
 import shlex
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from unittest import mock
 
 from benchmarks.measuring.machine import origin
 from benchmarks.measuring.tables import Rows, Tables, publish
-from raycluster.command_line import parse
+from benchmarks.measuring.words import parse
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -44,8 +42,10 @@ def run(name: str, benchmark: Benchmark[Any], words: list[str]) -> dict[str, Row
 
     Raises RayclusterError for mistakes of the user's.
     """
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "argv", [f"benchmarks {name}", *words]):
-        args = parse(benchmark.args, benchmark.quick(folder) if "--quick" in words else None)
+    with tempfile.TemporaryDirectory() as folder:
+        args = parse(
+            benchmark.args, words, benchmark.quick(folder) if "--quick" in words else None, f"benchmarks {name}"
+        )
         target = args.json or (None if args.quick else RESULTS / f"{name}.json")
         facts = origin(shlex.join(["python", "-m", "benchmarks", name, *words]))
         facts = {"benchmark": name, **facts, "arguments": asdict(args)}

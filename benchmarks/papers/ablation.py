@@ -26,14 +26,14 @@ from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Rows, Tables
 from raycluster.arrays import Float32, Int32, Int64
-from raycluster.commands.train import TrainArgs, train
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, load_training
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.kernels.neighborhoods import nep
 from raycluster.models.card import load_card
 from raycluster.models.networks import tokens
+from raycluster.training.job import TrainingRequest, train_model
 
 Table = Iterator[tuple[str, Callable[[], Rows]]]
 """Methods, and the calls that make their rows."""
@@ -108,7 +108,7 @@ class Laboratory:
         if recipe != FILTER and plain.filter.network != "none" and not plain.generated:
             values["training"]["filter"]["source"] = self.model(FILTER, k)
         config, training = load_config(recipe, values, "ablation"), load_training(recipe, values, "ablation")
-        train(TrainArgs(self.args.train, url, config, training, Execution("local")))
+        train_model(TrainingRequest(self.args.train, url, config, training, Execution("local")))
         return url
 
     def run(self, test: str, recipe: str, k: int, limits: Values, suffix: str = "") -> str:
@@ -137,7 +137,7 @@ def table_2(laboratory: Laboratory, test: str) -> Table:
     def rows(recipe: str, delta: Values) -> Rows:
         suffix = "".join(f"-delta-{value}" for value in delta.values())
         url = laboratory.run(test, recipe, laboratory.args.knn_k, WALK | delta, suffix)
-        found = evaluate(EvaluateArgs(url, test, sweep=THETAS))
+        found = evaluate(url, test, sweep=THETAS)
         points = [found | {"threshold": THETA}, best(found["sweep"])]
         return [delta | {"theta": at["threshold"]} | scores(at) for at in points]
 
@@ -155,7 +155,7 @@ def table_3(laboratory: Laboratory, test: str) -> Table:
 
     def rows(recipe: str, limits: Values, sweep: tuple[float, ...] = ()) -> Rows:
         url = laboratory.run(test, recipe, laboratory.args.knn_k, limits)
-        found, limits = evaluate(EvaluateArgs(url, test, sweep=sweep)), numeric_limits(url)
+        found, limits = evaluate(url, test, sweep=sweep), numeric_limits(url)
         if sweep:
             found = best(found["sweep"])
             limits = {"threshold": found["threshold"]}
@@ -180,7 +180,7 @@ def table_4(laboratory: Laboratory, test: str) -> Table:
 
     def rows(k: int) -> Rows:
         url = laboratory.run(test, "diff-cluster", k, SCORED)
-        found = evaluate(EvaluateArgs(url, test, sweep=(0.5, 0.6, 0.7, 0.8, 0.9)))
+        found = evaluate(url, test, sweep=(0.5, 0.6, 0.7, 0.8, 0.9))
         return [{"eta": each["threshold"], **scores(each)} for each in found["sweep"]]
 
     for k in laboratory.args.k:
@@ -197,7 +197,7 @@ def figure_5(laboratory: Laboratory, test: str) -> Table:
         laboratory.model(recipe, laboratory.args.knn_k)  # trained before there is any noise
         with noise(share):
             url = laboratory.run(test, recipe, laboratory.args.knn_k, SCORED, f"-noise-{share}" if share else "")
-        return [{"noise": share, **scores(evaluate(EvaluateArgs(url, test)))}]
+        return [{"noise": share, **scores(evaluate(url, test))}]
 
     for method, share in itertools.product(("Vanilla", "Diff"), (0.0, 0.1, 0.2, 0.4)):
         yield method, partial(rows, VARIANTS[method], share)

@@ -20,12 +20,13 @@ from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Row, Rows, Tables
 from benchmarks.measuring.timing import timed
-from raycluster.commands.train import TUNING_RECIPE, TrainArgs, train
+from raycluster.commands.train import TUNING_RECIPE
 from raycluster.config.execution import Execution
 from raycluster.config.load import apply, load_config, load_training
 from raycluster.config.yaml_files import load_yaml
 from raycluster.models.card import load_card
 from raycluster.models.requirements import recipe_of
+from raycluster.training.job import TrainingRequest, train_model
 
 
 @dataclass
@@ -73,7 +74,7 @@ def trained(args: Args, labels: int, name: str, start: str | None) -> str:
     values = load_yaml(args.config) if args.config else {}
     config, training = load_config(TUNING_RECIPE, values, "--config"), load_training(TUNING_RECIPE, values, "--config")
     source, url = str(folder / "labelled.parquet"), str(folder / name)
-    train(TrainArgs((source,), url, config, training, Execution("local"), from_model=start))
+    train_model(TrainingRequest((source,), url, config, training, Execution("local"), base_model=start))
     return url
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-import tyro
 from msgspec import Meta
 
 from raycluster.config import rules
@@ -232,7 +231,7 @@ class Config(Section):
     """Column of the input with vectors: lists of numbers, all of one length."""
     model: str | None = None
     """Trained model, for recipes with learned scores: a folder or URL of jobs/train.py, or `auto`, which is shipped."""
-    model_digest: Annotated[str | None, tyro.conf.Fixed, tyro.conf.Suppress] = None
+    model_digest: str | None = None
     """Internal: SHA-256 of the model's card.json, filled in when a run starts. A run that resumes refuses another model."""
     embeddings: EmbeddingsConfig = field(default_factory=EmbeddingsConfig)
     knn: KnnConfig = field(default_factory=KnnConfig)

@@ -15,7 +15,7 @@ from benchmarks.measuring.timing import peak_gib, timed
 from raycluster.config.load import apply, load_config
 from raycluster.config.stages import Config, KnnConfig
 from raycluster.errors import RayclusterError
-from raycluster.evaluation.evaluate import EvaluateArgs, evaluate
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.limits.in_force import FIELDS
 from raycluster.models.card import load_card
 from raycluster.models.requirements import recipe_of, with_model
@@ -60,7 +60,7 @@ def scored(source: str, label_column: str, config: Config, run: str) -> dict[str
         _warm_up(folder, config)
     job = timed(lambda: clustered(source, run, config))
     peak = peak_gib()
-    found = evaluate(EvaluateArgs(run, source, config.id_column, label_column))
+    found = evaluate(run, source, id_column=config.id_column, label_column=label_column)
     if not swept(config):
         shutil.rmtree(run)
     limits = {name: value for name, value in job.result.items() if name in FIELDS}
