@@ -23,7 +23,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _cache_folder() -> str | None:
-    """Return where compiled kernels are kept in place of numba's own choice; none where that can be written."""
+    """Return the folder of compiled kernels; none where numba's own is writable."""
     if numba.config.CACHE_DIR or _is_writable(Path(__file__).parent / "__pycache__"):
         return None
     try:

@@ -14,7 +14,7 @@ _lock = threading.RLock()
 
 
 def _renew_lock() -> None:
-    """Make a new lock in a forked child: the old one may be held by a thread that the child does not have."""
+    """Make a new lock in a forked child: a thread that it lacks may hold the old one."""
     global _lock
     _lock = threading.RLock()
 

@@ -12,8 +12,8 @@ GOOD, NULL, NOT_FINITE, ZERO = 0, 1, 2, 3
 REASONS = ("", "a null", "NaN or infinity", "only zeros")
 """The same in words."""
 SMALLEST_NORM = 1e-140
-"""Below this norm the squares of a float64 row lose digits (the smallest normal square root is 1.5e-154), so the row is
-divided by its largest coordinate first. Any value from 1e-150 to 1e-100 gives the same rows."""
+"""Below this norm the squares of a float64 row lose digits: the smallest normal square root is 1.5e-154. Such rows are
+divided by their largest coordinate first. Any value from 1e-150 to 1e-100 gives the same rows."""
 
 
 def normalize(vectors: Array) -> tuple[Float32, Int8]:

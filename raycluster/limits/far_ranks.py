@@ -67,7 +67,7 @@ EVEN_FROM = 1 / 16
 change no threshold."""
 EVEN_SPREAD = 2.0
 """Spreads of random pairs that similarity may fall by along the neighbors of one identity. It falls by 0.5 to 1.6 where
-identities of 100 rows or more fill 80 ranks, and by 4 for lexical vectors of short texts, which 4 would merge."""
+identities of 100 rows or more fill 80 ranks. It falls by 4 for lexical vectors of short texts, which 4 would merge."""
 RANDOM_PAIRS = 50_000
 """Pairs drawn to measure the cosines of different identities: their median is then exact to 0.6 % of their spread."""
 PAIRS_AT_ONCE = 4096
@@ -216,7 +216,7 @@ def identities_fill_neighborhoods(similarity: Float32, pairs: RandomPairs, rows:
 
 
 def _least(curve: Float64) -> int:
-    """Return the place of the least risk (T,): the middle of the run that is nearly as low.
+    """Return the place of the least risk (T,): the middle of a run nearly as low.
 
     Where all risk is high the end of that run: the evidence is thin, and a wrong merge is worse than a wrong split.
     """

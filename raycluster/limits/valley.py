@@ -1,4 +1,4 @@
-"""The limit of learned scores that a set itself shows: the valley between its two kinds of pairs.
+"""The limit of learned scores that a set shows: a valley between kinds of pairs.
 
 What a score of 0.6 means depends on the set. On clean faces such pairs are nearly all of two identities, on blurred ones nearly
 all of one. But pairs of one identity gather at high scores and the others at low ones. Where few pairs lie between, a limit is
@@ -78,7 +78,7 @@ def density(neighbor: Int32, score: Float32, combine: Combine) -> Float64:
 
 @numba.njit(nogil=True, cache=True)
 def _expected_neighbors(scores):  # type: ignore[no-untyped-def]
-    """Sum of a row's scores (K,): neighbors of its identity that it expects, at least 1."""
+    """Sum of a row's scores (K,): expected neighbors of its identity, at least 1."""
     total = 0.0
     for value in scores:
         # NaN is not above 0.

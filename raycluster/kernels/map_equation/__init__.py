@@ -1,4 +1,4 @@
-"""Two-level map equation: the partition that describes a random walk in the fewest bits.
+"""Two-level map equation: the partition that describes a walk in the fewest bits.
 
     L(M) = q H(Q) + sum_m p_m H(P_m)        (Rosvall and Bergstrom 2008; flow and objective as in Infomap)
 
@@ -125,7 +125,7 @@ def codelength(
 def _network(
     source: Int32, target: Int32, weight: Float32, number: Int32, directed: bool, threads: int
 ) -> flows.Network:
-    """Return the network of the links, after a check of their ends; nodes take the number (N,)."""
+    """Return the network of links, whose ends are checked; nodes take the number (N,)."""
     assert len(source) == len(target) == len(weight), "source, target and weight differ in length"
     for ends in (source, target):
         assert len(ends) == 0 or (ends.min() >= 0 and ends.max() < len(number)), "an end of a link is no node"

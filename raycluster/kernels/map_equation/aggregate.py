@@ -38,7 +38,7 @@ def numbered(membership: Int32) -> Int32:
 
 @numba.njit(nogil=True, cache=True)
 def _members(membership, modules):  # type: ignore[no-untyped-def]
-    """Return nodes (N,) in the order of modules, and where each module begins (M + 1,)."""
+    """Return nodes (N,) in the order of modules, and the start of each (M + 1,)."""
     # A counting sort: nodes of one module stay in ascending order.
     first = np.zeros(modules + 1, np.int64)
     for module in membership:
@@ -69,7 +69,7 @@ def _load(start, member, first, load, most):  # type: ignore[no-untyped-def]
 def _sum_links(  # type: ignore[no-untyped-def]
     start, neighbor, weight, membership, member, first, bounds, room, new_neighbor, new_weight, length
 ):
-    """Write the links of modules bounds[p]..bounds[p + 1], for each task p, from room[p].
+    """Write the links of modules bounds[p]..bounds[p + 1] from room[p], task by task.
 
     Parameters
     ----------

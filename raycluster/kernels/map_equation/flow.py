@@ -1,11 +1,11 @@
-"""Flow of a random walker on links: its visits to each node, and what goes in and out.
+"""Flow of a random walker on links: its visits to each node, and flow in and out.
 
 Undirected: a node's flow is the weight of its links, a self-link counted once.
 
 Directed, as Infomap's default (smart teleportation, Lambiotte and Rosvall 2012, "unrecorded, to links"): with probability
 `teleportation` the walker goes to a node chosen by the weight of its outgoing links; from a node without any it always does.
-Only steps along links are recorded. The flow of a link is the visit rate of its source times the link's share of what leaves
-there, normalized to a sum of 1. A node's flow is what its incoming links bring.
+Only steps along links are recorded. The flow of a link is the visit rate of its source times its share of the weight that
+leaves there. All flows are normalized to a sum of 1. The flow of a node is what its incoming links bring.
 
 Shapes: N nodes, E links as they come, L entries in all rows, P tasks of a parallel loop.
 """

@@ -1,7 +1,7 @@
-"""Links in compressed rows: every link in the rows of both its ends, 16 bytes per link.
+"""Links in compressed rows: each in the rows of both its ends, 16 bytes per link.
 
-Undirected rows are in no order and may name a neighbor twice. Nothing depends on either, because weights are rounded to
-multiples of a power of two, so coarse that float64 adds them without error, in any order (`grid`). A float32 weight moves
+Undirected rows are in no order and may name a neighbor twice. Nothing depends on either: weights are rounded to
+multiples of a power of two (`grid`), so coarse that float64 adds them without error in any order. A float32 weight moves
 by that only where it is 2^28 / links times lighter than the heaviest.
 
 Directed rows hold incoming links first, as `~source`, then outgoing ones. Both are sorted and name a neighbor once.
@@ -55,7 +55,7 @@ def grid(weight: Float32) -> float:
 
 @numba.njit(nogil=True, cache=True)
 def rounded(weight, step):  # type: ignore[no-untyped-def]
-    """Return the nearest multiple of `step`, a power of two; halves go to the even one."""
+    """Return the nearest multiple of `step`, a power of two; of two, the even one."""
     return np.rint(weight / step) * step
 
 
@@ -72,7 +72,7 @@ def _count(source, target, weight, number, loops, place):  # type: ignore[no-unt
 
 @numba.njit(nogil=True, cache=True)
 def _places(place, start):  # type: ignore[no-untyped-def]
-    """Turn counts (P, N) into the first place of each task in each row; fill start (N + 1,)."""
+    """Turn counts (P, N) into each task's first place in a row; fill start (N + 1,)."""
     total = 0
     for row in range(place.shape[1]):
         start[row] = total
@@ -85,7 +85,7 @@ def _places(place, start):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _fill(source, target, weight, number, step, directed, place, neighbor, value):  # type: ignore[no-untyped-def]
-    """Write each link into the rows of both its ends, at the places (P, N) of its task."""
+    """Write each link into the rows of both its ends, at its task's places (P, N)."""
     tasks, links = place.shape[0], source.shape[0]
     for task in numba.prange(tasks):
         for link in range(links * task // tasks, links * (task + 1) // tasks):
@@ -195,7 +195,7 @@ def packed(rows: Rows, length: Int64) -> Rows:
 
 @numba.njit(nogil=True, cache=True)
 def _pack(old, new, neighbor, weight):  # type: ignore[no-untyped-def]
-    """Move the entries of each row from old[i] to new[i] <= old[i], in ascending order."""
+    """Move the entries of each row from old[i] to new[i] <= old[i], first rows first."""
     for row in range(new.shape[0] - 1):
         for rank in range(new[row + 1] - new[row]):
             neighbor[new[row] + rank] = neighbor[old[row] + rank]

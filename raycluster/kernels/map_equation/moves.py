@@ -1,4 +1,4 @@
-"""Local moving: every node goes to the module that shortens the code most, until no node gains.
+"""Local moving: nodes go to the module of the shortest code, until none gains.
 
 Nodes are taken in the order of their numbers, in which their rows lie in memory, and in batches. The best move of each node of a
 batch is found in parallel, against the modules as they are. Then moves are made one after the other, each if it still gains, and
@@ -54,7 +54,7 @@ class _Batch(NamedTuple):
 
 @numba.njit(nogil=True, cache=True)
 def _start(modules):  # type: ignore[no-untyped-def]
-    """Fill states and the stack of empty modules; returns its height and the sum over enter."""
+    """Fill states and the stack of empty modules; return its height, and sum of enter."""
     num_empty, total = 0, 0.0
     for module in range(len(modules.size) - 1, -1, -1):
         state = modules.state[module]
@@ -68,7 +68,7 @@ def _start(modules):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _take(position, room, active, modules, batch):  # type: ignore[no-untyped-def]
-    """Put the next active nodes into the batch; returns how many, and the position after the last."""
+    """Put the next active nodes into the batch; return how many, and where to go on."""
     count = 0
     while position < len(active) and count < room:
         if active[position]:
@@ -92,7 +92,7 @@ def _propose_range(first, last, graph, modules, total, least, batch, sums, touch
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _propose(count, graph, modules, total, least, batch, sums, touched):  # type: ignore[no-untyped-def]
-    """Find the best move of every node of the batch against the modules as they are, in sums.shape[0] tasks."""
+    """Find the best move of all nodes of the batch against the modules as they are."""
     tasks = sums.shape[0]
     for task in numba.prange(tasks):
         first, last = count * task // tasks, count * (task + 1) // tasks
@@ -179,13 +179,14 @@ def _carry_out(count, graph, modules, num_empty, total, least, active, batch, sc
 
 @numba.njit(nogil=True, parallel=True, cache=True)
 def _wake(count, graph, modules, batch, active, tasks):  # type: ignore[no-untyped-def]
-    """Take again the neighbors of moved nodes that are in another module. Tasks may write the same 1 to a node."""
+    """Take again the neighbors of moved nodes that are in another module."""
     for task in numba.prange(tasks):
         for k in range(count * task // tasks, count * (task + 1) // tasks):
             node = batch.node[k]
             if batch.target[k] != STAY:
                 for at in range(graph.start[node], graph.start[node + 1]):
                     other = graph.neighbor[at]
+                    # Two tasks may write to one node: both write 1.
                     if modules.membership[other] != modules.membership[node]:
                         active[other] = 1
 
@@ -249,13 +250,13 @@ def useful_threads(links: int, threads: int) -> int:
 
 
 def _lines(count: int) -> Float64:
-    """Zeros (count, 8): a cache line each, of memory that goes back to the system with them."""
+    """Return zeros (count, 8), a cache line each, in memory that the system gets back."""
     memory = mmap.mmap(-1, 64 * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(memory).reshape(count, 8)
 
 
 def move(network: Network, membership: Int32, modules: Flows, threads: int, enough: float) -> tuple[int, bool, Flows]:
-    """Move nodes until a pass over them shortens the code by no more than `enough` bits.
+    """Move nodes until a pass over them gains no more than `enough` bits.
 
     Parameters
     ----------

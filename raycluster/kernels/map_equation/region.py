@@ -17,7 +17,7 @@ from raycluster.kernels.map_equation.local_moves import Problem
 
 @dataclass(frozen=True)
 class Region:
-    """A problem: nodes 0..R-1 are the region's, those from R on the communities around."""
+    """A problem: nodes 0..R-1 are the region's, the others the communities around."""
 
     problem: Problem
     nodes: Int32

@@ -1,8 +1,8 @@
-"""Exact top-K by faiss flat: the engine of GPU workers, and of CPU workers on request.
+"""Exact top-K by faiss flat: the engine of GPU workers, or of CPU ones on request.
 
-faiss scores; the order stays ours. It returns more neighbors than needed, and these are scored and ordered again by the fixed
+faiss scores; the order stays ours. It returns more neighbors than needed. These are scored and ordered again by the fixed
 kernel, so that near-ties fall as on any other engine. The database streams through in blocks. Each is put on the GPU once and
-meets all queries, which keep a running best, so the database may be larger than the GPU's memory. On a GPU, vectors stored as
+meets all queries, which keep a running best. So the database may be larger than the GPU's memory. On a GPU, vectors stored as
 float16 are also held and searched as float16. What this rounding lets slip below the extra neighbors is lost.
 
 Shapes: Q queries, N database rows, D dimensions, k neighbors, W = k + EXTRA of faiss.
@@ -53,7 +53,7 @@ def _gpu_resources() -> Any:
 
 
 def _searcher(block: Vectors) -> Callable[[Float32, int], tuple[Float32, Int32]]:
-    """Return a function from queries and k to scores and positions in the block (rows, D)."""
+    """Return a function from queries and k to scores and positions in the block."""
     faiss = _faiss()
     if not gpu_available():
         wide = np.ascontiguousarray(block, np.float32)
@@ -111,7 +111,7 @@ def _best_of_blocks(queries: Vectors, database: Vectors, width: int) -> tuple[Fl
 
 
 def _meet(queries: Vectors, block: Vectors, first: int, best: Float32, ids: Int32) -> None:
-    """Merge the best of one block, whose rows start at `first`, into the best so far (Q, W).
+    """Merge the best of a block, which starts at row `first`, into the best (Q, W).
 
     The block is gone from the GPU when this returns.
     """
@@ -128,7 +128,7 @@ def _meet(queries: Vectors, block: Vectors, first: int, best: Float32, ids: Int3
 
 
 def _is_tied_past_the_end(score: Float32, k: int, database: Vectors) -> Bool:
-    """Return which queries (Q,) may have a neighbor among the rows that faiss left out.
+    """Return which queries (Q,) may have a neighbor among rows that faiss left out.
 
     Their last score lies within the rounding of two products of the k-th. Scores of float16 on a GPU are not that exact: there
     only exact ties count.

@@ -1,7 +1,7 @@
-"""Inverted file (IVF): k-means centroids, and the rows grouped by the nearest of them.
+"""Inverted file (IVF): k-means centroids, and rows grouped by the nearest of them.
 
-Every step is deterministic. Centroids start from a seeded sample of rows in canonical order, sums are float64 in row order, and
-rows are assigned by the exact top-K of `nearest`, whose result no tile or thread layout changes.
+Every step is deterministic. Centroids start from a seeded sample of rows in canonical order. Sums are float64 in row order.
+Rows are assigned by the exact top-K of `nearest`, whose result no tile or thread layout changes.
 
 Shapes: N rows, S rows of the training sample, D dimensions, L lists.
 """

@@ -26,7 +26,8 @@ from raycluster.kernels.search.ordering import (
 )
 
 QUERY_BLOCK = 16384
-"""Queries of a block at most. Raising it lets more of them meet a list at once and takes memory. Results do not depend on it."""
+"""Queries of a block at most. Raising it lets more of them meet a list at once and takes memory. Results do not depend on
+it."""
 CENTROID_TILE = 256
 """Centroids compared with a block at once: 16 MiB of scores. Results do not depend on it."""
 
@@ -41,12 +42,13 @@ class Probing:
     nearest: int
     """Lists of the first pass, those of nearest centroid. Raising it raises recall and time in proportion."""
     margin: float | None = None
-    """The second pass reads lists whose centroid's similarity to the query is at least this much above the k-th best of
-    the first pass (mostly below: then it is negative). Lowering it raises recall and time. None: there is no second pass."""
+    """The second pass reads lists whose centroid is at least this much more similar to the query than the k-th best of the
+    first pass. Mostly it is less similar: then the margin is negative. Lowering it raises recall and time. None: there is
+    no second pass."""
 
 
 def second_limits(kth: Float32, margin: float) -> Float32:
-    """Return the similarity to a centroid from which its list is read in the second pass.
+    """Return the similarity from which a centroid's list is read in the second pass.
 
     `kth` (R,) is the k-th best similarity of the first pass. The sum is float64, rounded to float32 once.
     """
@@ -57,7 +59,7 @@ def second_limits(kth: Float32, margin: float) -> Float32:
 def list_top_k(
     queries: Vectors, own: Int32, database: Vectors, index: InvertedFile, probing: Probing, k: int, threads: int = 1
 ) -> tuple[Int32, Float32]:
-    """Return approximate top-`k` neighbors: exact ones among the rows of the lists that are read.
+    """Return approximate top-`k` neighbors: the exact ones in the lists that are read.
 
     Parameters
     ----------
@@ -135,7 +137,7 @@ class _Block:
     def _scan(
         self, own: Int32, visits: Visits, lists_of: Callable[[int], Ints], floor: Float32 | None = None
     ) -> tuple[Int32, Float32]:
-        """Return the top-k (R, k) of the visited lists; `lists_of` names those of a crowded query."""
+        """Return the top-k (R, k) of the visited lists; `lists_of` are a crowded query's."""
         candidates = Candidates(len(self.queries), self.queries.shape[1], self.k, floor)
         for number, rows in visits:
             members = self.index.rows_of(number)
@@ -166,7 +168,7 @@ def _visits_of(nearest: Int32, num_lists: int) -> Visits:
 
 
 def _visits_within(queries: Float32, limits: Float32, nearest: Int32, centroids: Float32) -> Visits:
-    """Yield the lists whose centroid reaches the limit (R,) of a query, with these queries.
+    """Yield the lists whose centroid reaches the limit (R,) of queries, with these.
 
     Lists that a query has among `nearest` (R, P) are left out.
     """
@@ -189,7 +191,7 @@ def _reached(scores, limits, band, queries, centroid, nearest, number, out):  # 
     scores : float32 (R,)
         Inner products of the queries and the centroid, each off by at most `band`.
     limits : float32 (R,)
-        Similarity that each query asks of a centroid.
+        Similarity to a centroid from which each query reads its list.
     band : float32
         Rounding band of the scores.
     queries, centroid : float32 (R, D) and (D,)

@@ -1,4 +1,4 @@
-"""Exact top-K by inner product on the CPU: matrix products by tiles, and a fused selection kernel.
+"""Exact top-K by inner product on the CPU: tiles of products, fused selection.
 
 The result is the same for every tile, shard and thread layout (`candidates`, `ordering`).
 

@@ -1,7 +1,7 @@
-"""Recall of an approximate search: measured against exact rows, and promised by the choice of what to read.
+"""Recall of an approximate search: measured, and promised by what is read.
 
-Recall@K is the share of a row's K - 1 neighbors (the row itself, rank 0, does not count) that are as similar to it as its
-exact K-th. With ties, any of the equally similar counts.
+Recall@K is the share of a row's K - 1 neighbors that are as similar to it as its exact K-th. The row itself, rank 0, does not
+count. With ties, any of the equally similar counts.
 
 Shapes: N rows in all, R rows of a sample, D dimensions, L lists, K neighbors per row with the row itself at rank 0.
 """
@@ -56,7 +56,7 @@ def found_neighbors(neighbor: Int32, similarity: Float32, exact_similarity: Floa
 
 @dataclass(frozen=True)
 class Recall:
-    """An estimate from a sample of rows, as sums of integers: they add up to the same in any order."""
+    """An estimate from a sample of rows, as sums of integers, exact in any order."""
 
     k: int
     rows: int = 0
@@ -82,7 +82,7 @@ class Recall:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean: rows are independent, the neighbors of one row are not."""
+        """Standard error of the mean. Rows are independent, the neighbors of one are not."""
         variance = max(0.0, self.squares / self.rows - (self.num_found / self.rows) ** 2)
         return math.sqrt(variance / self.rows) / (self.k - 1)
 
@@ -124,7 +124,7 @@ def choose_probing(
 ) -> Choice:
     """Return the narrowest second pass whose recall exceeds a target significantly.
 
-    Where the target asks for all of the sample's neighbors, what their farthest list needs is read.
+    A target that only all of the sample's neighbors reach takes the margin of the farthest.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def choose_probing(
 def _needed_margins(
     vectors: Vectors, queries: Float32, rows: Int32, index: InvertedFile, nearest: int, k: int, threads: int
 ) -> tuple[Float32, Float64]:
-    """Return the k-th best (R,) of the first pass, and the margin (R, k - 1) that each neighbor needs.
+    """Return the first pass's k-th best (R,), and each neighbor's margin (R, k - 1).
 
     Infinite: the first pass has found it.
     """

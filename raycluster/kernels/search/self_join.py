@@ -1,4 +1,4 @@
-"""Exact top-K of all rows among themselves: every tile of scores serves both of its sides.
+"""Exact top-K of all rows among themselves: a tile of scores serves two blocks.
 
 Half the matrix products of `nearest.exact_top_k` suffice.
 
@@ -70,7 +70,7 @@ def self_top_k(vectors: Vectors, k: int, threads: int = 1) -> tuple[Int32, Float
 
 
 class _SelfJoin:
-    """The candidates of all rows, block by block, while tiles are pushed by several threads."""
+    """The candidates of all rows, block by block, while threads push tiles."""
 
     def __init__(self, vectors: Vectors, k: int) -> None:
         starts = range(0, len(vectors), BLOCK)
@@ -82,7 +82,7 @@ class _SelfJoin:
         self._rows = np.arange(BLOCK)
 
     def tiles(self) -> list[tuple[int, int]]:
-        """Return all pairs of blocks; those of one diagonal share no block, so threads rarely wait."""
+        """Return all pairs of blocks. Those of one diagonal share none: few threads wait."""
         count = len(self.ids)
         return [(one, one + apart) for apart in range(count) for one in range(count - apart)]
 
