@@ -1,4 +1,4 @@
-"""Find identities among embeddings when nobody knows how many there are.
+"""Find identities among embeddings, however many there are.
 
     embeddings -> knn -> topk -> relations -> edges -> communities -> rejoin -> labels
 
@@ -34,7 +34,7 @@ eta, theta, threshold, closeness
 valley
     The score between those of one identity and those of strangers at which a set has fewest pairs.
 recipe
-    A YAML file that says which stages a method has and how they are set.
+    A YAML file with the stages of a method and their settings.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ def cluster(
     workers: int | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:
-    """Run the whole job: find identities among the rows of Parquet files and write them to a run folder.
+    """Run the whole job: rows of Parquet files in, identities in a run folder out.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""scikit-learn's face over the pipeline: identities among the rows of an array, a data frame, an Arrow column or a file.
+"""scikit-learn's face over the pipeline: identities among rows in memory.
+
+Rows come as an array, a data frame, an Arrow column or a file.
 
 Neither Ray nor storage is touched, but where X is a path.
 """
@@ -36,7 +38,7 @@ LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "dens
 
 
 class Clusterer(ClusterMixin, BaseEstimator):
-    """Group the rows of X into identities when nobody knows how many there are.
+    """Group the rows of X into identities, however many there are.
 
     Parameters
     ----------
@@ -177,7 +179,18 @@ class Clusterer(ClusterMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X: Any, y: object = None, *, ids: Any = None) -> Int64:
-        """Fit and return `labels_`."""
+        """Fit and return `labels_`.
+
+        Parameters
+        ----------
+        X, y, ids
+            As in `fit`.
+
+        Returns
+        -------
+        int64 (N,)
+            Cluster of every row.
+        """
         return self.fit(X, y, ids=ids).labels_
 
     @property
@@ -249,7 +262,7 @@ def _unit(rows: Rows, config: Config) -> Float32:
     if len(bad):
         raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
     if (unit == unit[0]).all():
-        raise InputError(f"All {len(unit)} rows of X hold the same vector; nothing tells identities apart.")
+        raise InputError(f"All {len(unit)} rows of X hold the same vector; no two identities differ.")
     return np.ascontiguousarray(unit)
 
 

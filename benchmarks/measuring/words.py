@@ -25,4 +25,8 @@ def parse(
         if not stop.code:
             raise
     plain = re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯─|]", " ", complaint.getvalue())
+    if unknown := re.search(r"Unrecognized options: (--\S+?),? ", plain):
+        near = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", plain)
+        hint = f"did you mean {near[1]}?" if near else "--help lists all there are."
+        raise ConfigError(f"Unrecognized options: {unknown[1]}; {hint}")
     raise ConfigError(f"{' '.join(plain.split()).rstrip('.')}.")

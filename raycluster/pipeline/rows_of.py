@@ -1,4 +1,7 @@
-"""What people pass as X, as vectors with ids: arrays, tensors, data frames, Arrow columns and tables, paths."""
+"""Vectors and ids from what callers pass as X.
+
+X may be an array, a tensor, a data frame, an Arrow column or table, or a path.
+"""
 
 import os
 from dataclasses import dataclass
@@ -18,10 +21,11 @@ from raycluster.storage.vector_columns import VectorSource, read_vectors
 
 @dataclass(frozen=True)
 class Rows:
-    """Vectors (N, D) of any real type, which of them are missing or hold a null (N,), and what they are called."""
+    """Vectors (N, D) of any real type, and what they are called."""
 
     vectors: Array
     missing: Bool
+    """Which vectors (N,) are missing or hold a null."""
     ids: pa.Array | None = None
     """Unique ids, where there are any."""
     index: Any = None
@@ -35,7 +39,27 @@ class Rows:
 
 
 def rows_of(X: Any, ids: Any, config: Config) -> Rows:
-    """Return the rows of X. Raises InputError for what holds no vectors, and for ids that do not fit them."""
+    """Return the rows of X.
+
+    Parameters
+    ----------
+    X
+        Array, tensor, data frame, Arrow column or table, or path of Parquet files.
+    ids
+        Unique ids (N,); none for row numbers, or the ids of a table.
+    config
+        Names the columns of ids and vectors in tables and files.
+
+    Returns
+    -------
+    Rows
+        Vectors as they are, not yet of unit length.
+
+    Raises
+    ------
+    InputError
+        For what holds no vectors, and for ids that do not fit them.
+    """
     if isinstance(X, str | os.PathLike):
         rows = _of_path(os.fspath(X), config)
     elif isinstance(X, pa.Table | pa.RecordBatch):
@@ -112,7 +136,7 @@ def _of_table(table: pa.Table, config: Config, name: str) -> Rows:
     return Rows(vectors, missing, ids)
 
 
-def _width(lists: list[pa.Array], source: VectorSource, name: str) -> int:
+def _width(lists: list[pa.Array], columns: VectorSource, name: str) -> int:
     """Return the length of the first vector."""
     for column in lists:
         if pa.types.is_fixed_size_list(column.type):
@@ -120,7 +144,7 @@ def _width(lists: list[pa.Array], source: VectorSource, name: str) -> int:
         valid = pc.drop_null(pc.list_value_length(column))
         if len(valid):
             return int(valid[0].as_py())
-    raise InputError(f"{name}, column '{source.columns[0]}' holds no vector.")
+    raise InputError(f"{name}, column '{columns.columns[0]}' holds no vector.")
 
 
 def _of_path(path: str, config: Config) -> Rows:
@@ -137,7 +161,10 @@ def _of_path(path: str, config: Config) -> Rows:
 
 
 def _unique(ids: pa.Array, rows: int) -> pa.Array:
-    """Return ids that fit the rows. Raises InputError where they do not, or where one is null or occurs twice."""
+    """Return ids that fit the rows.
+
+    Raises InputError where they do not, or where one is null or occurs twice.
+    """
     if len(ids) != rows:
         raise InputError(f"ids has {len(ids)} entries, but X has {rows} rows.")
     if ids.null_count:

@@ -32,7 +32,7 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-def arguments(source: str, output: Path, recipe: str, **overrides: Any) -> TrainArgs:
+def arguments(source: str, output: Path, recipe: str, **overrides: Any) -> TrainingRequest:
     values = {**OVERRIDES, **overrides}
     return TrainingRequest((source,), str(output), load_config(recipe, values), load_training(recipe, values), LOCAL)
 

@@ -43,14 +43,14 @@ OVERRIDES = {
 }
 
 
-def arguments(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
+def arguments(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainingRequest:
     """A training long enough to learn from."""
     settings = load_config(recipe, OVERRIDES)
     chosen = dataclasses.replace(load_training(recipe, OVERRIDES), **training)
     return TrainingRequest((source,), str(output), settings, chosen, LOCAL)
 
 
-def briefly(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainArgs:
+def briefly(source: str, output: Path | str, recipe: str = "sdt-row", **training: object) -> TrainingRequest:
     """The same for ten steps, where what is learned does not matter."""
     args = arguments(source, output, recipe, **training)
     parts = (args.training.filter, args.training.predictor)
@@ -186,8 +186,8 @@ def test_generated_identities_are_sets_beside_the_labelled_ones(identities, tmp_
     named = pq.read_table(identities).rename_columns({"id": "key", "embedding": "vector", "label": "person"})
     pq.write_table(named, tmp_path / "named.parquet")
     args = briefly(str(tmp_path / "named.parquet"), tmp_path / "model", generated=1400)
-    settings = dataclasses.replace(args.settings, id_column="key", embedding_column="vector")
-    train(dataclasses.replace(args, settings=settings, label_column="person"))
+    settings = dataclasses.replace(args.config, id_column="key", embedding_column="vector")
+    train(dataclasses.replace(args, config=settings, label_column="person"))
     card, _ = load_card(str(tmp_path / "model"))
     assert [entry.rows for entry in card.data] == [2500, 700, 700]
     assert [entry.url for entry in card.data[1:]] == ["generated/demo", "generated/long-tail"]

@@ -37,12 +37,12 @@ def _small_varied_sets() -> Iterator[None]:
 
 def arguments(
     source: str | None, output: Path | str, recipe: str = "auto-tuned", start: str | None = None, **fit: Any
-) -> TrainArgs:
+) -> TrainingRequest:
     fit = {"learning-rate": 0.003, "warmup-steps": 5, "steps": 60, "batch": 32, "evaluate-every": 30, **fit}
     values = {"knn": {"k": 16}, "training": {"varied": 3, "predictor": {"encoder": SMALL, "fit": fit}}}
     settings, training = load_config(recipe, values), load_training(recipe, values)
     return TrainingRequest(
-        () if source is None else (source,), str(output), settings, training, LOCAL, from_model=start
+        () if source is None else (source,), str(output), settings, training, LOCAL, base_model=start
     )
 
 
@@ -156,7 +156,7 @@ def test_networks_of_another_shape_are_refused_before_anything_is_written(auto: 
     with pytest.raises(ConfigError, match=r"differs from the one to train \(encoder.layers: 1 -> 2\)"):
         train(dataclasses.replace(args, training=load_training("auto-tuned", values)))
     with pytest.raises(ConfigError, match="of recipe auto, has no filter to take"):
-        train(dataclasses.replace(args, training=load_training("sdt-row"), settings=load_config("sdt-row")))
+        train(dataclasses.replace(args, training=load_training("sdt-row"), config=load_config("sdt-row")))
     with pytest.raises(ConfigError, match=r"^The recipe auto-tuned learns from labelled sets: give --input\.$"):
         train(dataclasses.replace(args, input=()))
     assert not (tmp_path / "tuned").exists()

@@ -151,8 +151,8 @@ def test_a_sweep_takes_over_the_run_of_its_recipe_and_goes_on_where_it_was_ended
     before, edges = made("relations"), made("edges")
     assert before
 
-    def ended(asked: EvaluateArgs) -> Any:
-        assert asked.sweep
+    def ended(*_: Any, sweep: Any = (), **__: Any) -> Any:
+        assert sweep
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
