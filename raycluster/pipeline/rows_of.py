@@ -106,7 +106,7 @@ def _of_array(X: Any) -> Rows:
 
 
 def _numbers(array: Array) -> Array:
-    """Return an array of objects as numbers where all are, as data frames of mixed types hold them."""
+    """Return an array of objects as numbers where all are."""
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError):
@@ -114,7 +114,7 @@ def _numbers(array: Array) -> Array:
 
 
 def _feature_names(X: Any) -> Any:
-    """Return the column names of a data frame where all are text, as scikit-learn has it; none otherwise."""
+    """Return the column names of a data frame; none unless all are text."""
     columns = getattr(X, "columns", None)
     if columns is None or not len(columns) or not all(isinstance(name, str) for name in columns):
         return None
