@@ -89,13 +89,18 @@ class Laboratory:
         values: Values = {"knn": {"k": k}, "edges": {}, "training": training}
         if self.args.scale == "small" and load_config(recipe).needs_model:
             if load_training(recipe).predictor.form != "none":
-                training["predictor"] = {"encoder": SMALL, "fit": FIT | {"steps": self.args.steps}}
+                training["predictor"] = {
+                    "encoder": SMALL,
+                    "adjust": None,
+                    "head": [],
+                    "fit": FIT | {"steps": self.args.steps},
+                }
             if load_training(recipe).filter.network != "none":
                 training["filter"] = asdict(load_training("sdt-row").filter)
                 training["filter"]["fit"]["steps"] = self.args.filter_steps
         if self._by_row(recipe):
             values |= {"relations": {"score": "all"}, "edges": {"rule": "score"}}
-            training["predictor"] |= {"form": "row", "tokens": "gram"}
+            training["predictor"] |= {"form": "row", "tokens": "gram", "adjust": None, "head": []}
         return values
 
     def model(self, recipe: str, k: int) -> str:

@@ -42,9 +42,10 @@ class EncoderConfig(Section):
     """`vanilla`: one softmax map. `differential`: the difference of two (S1 eq. 9-11)."""
     norm: Literal["before", "after"] = "before"
     """LayerNorm `before` every sublayer, which trains more steadily, or `after` its sum with the input (S3 eq. 4)."""
-    mask: Literal["none", "topk", "mixture"] = "none"
-    """Keys that a query sees. `none`: all. `topk`: the first Top-K neighbors (S1 eq. 12). `mixture`: a mixture of Top-K - u,
-    Top-K and Top-K + u (S1 eq. 13)."""
+    mask: Literal["none", "topk", "topk-scores", "mixture"] = "none"
+    """Keys that a query sees. `none`: all. `topk`: the first Top-K neighbors (S1 eq. 12). `topk-scores`: per query the Top-K
+    keys of the highest attention scores, the other reading of S1's text. `mixture`: a mixture of Top-K - u, Top-K and
+    Top-K + u (S1 eq. 13)."""
     mask_step: Count = 5
     """u of the mask `mixture`, in neighbors, from 1 up; 5 in S1. Raising it forgives larger errors of Top-K."""
     lambda_init: BelowOne = 0.8
@@ -66,11 +67,13 @@ class FitConfig(Section):
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """`sgd` with momentum, as in the papers. `adamw` fits small networks in far fewer steps."""
     learning_rate: Annotated[float, Meta(gt=0)] = 0.01
-    """Highest learning rate, above 0: it rises linearly, then falls to zero as a cosine. Too high a rate diverges."""
+    """Highest learning rate, above 0: it rises linearly, then follows `schedule`. Too high a rate diverges."""
     momentum: BelowOne = 0.9
     """Momentum of sgd, from 0 to below 1. AdamW uses its own betas."""
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
     """Weight decay of all weight matrices, from 0 up. Raising it keeps weights smaller."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """Learning rate after the warm-up: it falls to zero as a `cosine`, or stays `constant`, as in FC-ESER."""
     warmup_steps: Natural = 128
     """Steps in which the learning rate rises from zero, from 0 up."""
     steps: Count = 10_000
@@ -97,6 +100,11 @@ class FilterConfig(Section):
     """What the network reads of a neighbor: its vector, its row of the Gram matrix of cosines, or both."""
     encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(layers=2, heads=4, width=128, hidden=512))
     """The Transformer. The LSTM uses only its `dropout`."""
+    output: Literal["linear", "sigmoid"] = "linear"
+    """Last step of the network: `linear`, cut to 1..k where a count is read, as in Ada-NETS; or `sigmoid`, which begins near 0
+    and stays too low. The sigmoid is for models of earlier versions."""
+    lstm_residual: bool = True
+    """Whether the LSTM's output is added to its input and each token scaled to unit length, as in Ada-NETS."""
     lstm_width: Count = 256
     """Width of each direction of the LSTM, from 1 up; 256 in Ada-NETS."""
     beta: Annotated[float, Meta(gt=0)] = 0.5
@@ -123,14 +131,19 @@ class PredictorConfig(Section):
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """The Transformer. With `linkage`, Relation Encoder and Linkage Predictor are each built so."""
     head: tuple[Count, ...] = ()
-    """Hidden widths of the MLP that scores a row and its neighbor, for the forms row and relative. Empty is one layer as
-    wide as the encoder."""
+    """Hidden widths of the MLP that scores a row and its neighbor, for the forms row, relative and pair. Empty is one layer as
+    wide as the encoder. FC-ESER's pair network has 2048 and 2048."""
+    adjust: Count | None = None
+    """Width that one shared layer brings the four vectors of a pair to before the head, for form pair, from 1 up; 256 in
+    FC-ESER. The head then has PReLU and dropout. None leaves the vectors as wide as they are."""
     fit: FitConfig = field(default_factory=FitConfig)
 
     def conflicts(self) -> Iterator[str]:
         """Yield a sentence per setting that the form cannot be built with."""
-        if self.head and self.form not in ("none", "row", "relative"):
-            yield f"predictor.head is for the forms row and relative, not {self.form}."
+        if self.head and self.form not in ("none", "row", "relative", "pair"):
+            yield f"predictor.head is for the forms row, relative and pair, not {self.form}."
+        if self.adjust is not None and self.form not in ("none", "pair"):
+            yield f"predictor.adjust is for the form pair, not {self.form}."
         if self.form == "distance" and self.hop2 == 0:
             yield "predictor.form distance needs a predictor.hop2 of at least 1."
         if self.form == "relative":
@@ -169,6 +182,9 @@ class TrainingConfig(Section):
     """Sets of some 8,000 generated rows to train on, from 0 up, besides labelled sets or without any. Each is of another kind
     (`raycluster.synthetic.varied`). Raising it makes a model hold for more kinds of sets. Each takes time and 40 MB of
     storage. For gram tokens only."""
+    limits: Literal["fitted", "published"] = "fitted"
+    """Limits of the rule early-stop. `fitted`: theta, floor and eta together, on held-out identities. `published`: those of
+    FC-ESER, theta 0.22, floor 0.12 and eta 0.60; with the sigmoid transform S1's eta, 0.90."""
     filter: FilterConfig = field(default_factory=FilterConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
 

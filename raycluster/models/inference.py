@@ -225,7 +225,8 @@ class Predictor:
             NaN where no pair was chosen.
         """
         form = self.form
-        assert isinstance(form, PairForm), "the other forms score all neighbors"
+        if not isinstance(form, PairForm):  # one pass scores all neighbors of a row
+            return np.where(chosen, self.logits(start, stop), np.float32(np.nan))
         neighbor = self.near.neighbor[start:stop]
         assert (neighbor[chosen] >= 0).all(), "a pair needs a neighbor"
         row, rank = np.nonzero(chosen)

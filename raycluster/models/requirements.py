@@ -8,7 +8,7 @@ from raycluster.config.stored import stored_config
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.card import Card, load_card
 
-FORMS = {"recall": ("pair",), "all": ("row", "relative", "linkage", "distance")}
+FORMS = {"recall": ("pair", "row"), "all": ("row", "relative", "linkage", "distance")}
 """Forms of predictor that compute the scores of relations.score."""
 
 

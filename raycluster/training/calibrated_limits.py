@@ -74,6 +74,17 @@ def filter_confidence(sets: Sequence[LabelledSet], beta: float) -> tuple[Table, 
     return topk_confidence(predicted, true, sets[0].neighbor.shape[1]), quality_of_filter
 
 
+def filter_line(quality: Facts) -> str:
+    """Return in words how good a filter is; a warning where the best constant would do better."""
+    error, constant = quality["error"], quality["error_of_median"]
+    if error <= constant:
+        return f"Top-K is off by {error:.2f} neighbors on average, and by {constant:.2f} with the best constant"
+    return (
+        f"warning: the filter is worse than a constant: its Top-K is off by {error:.2f} neighbors on average, that of the "
+        f"best constant by {constant:.2f}; train it longer (training.filter.fit.steps) or on more identities"
+    )
+
+
 def early_stop_limits(sets: Sequence[LabelledSet], config: Config, report: Report) -> Calibrated:
     """Return theta, at which the walk ends, and the NEP floor of edge recall.
 

@@ -36,7 +36,7 @@ from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.tables import Facts
 from raycluster.training.base_model import BaseModel
-from raycluster.training.calibrated_limits import early_stop_limits, filter_confidence, score_limit
+from raycluster.training.calibrated_limits import early_stop_limits, filter_confidence, filter_line, score_limit
 from raycluster.training.draft import Draft
 from raycluster.training.fit_strength import fit_strength
 from raycluster.training.probabilities import fit_probabilities
@@ -160,6 +160,7 @@ class Job:
             sets = runs.run_until("topk", self._with_model(draft, "filter"))
             confidence, quality = filter_confidence(sets, self.training.filter.beta)
             draft = draft.adding(confidence=confidence, metrics={"filter": quality})
+            say(filter_line(quality))
         if self.config.edges.rule == "early-stop":
             limits, curve, quality = early_stop_limits(sets, self.config, say)
             draft = draft.adding(thresholds=limits, curves={"early_stop": curve}, metrics={"early_stop": quality})

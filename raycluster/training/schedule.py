@@ -80,10 +80,12 @@ def share(batch: Int64, rank: int, world: int) -> tuple[Int64, float]:
 def learning_rate(step: int, config: FitConfig) -> float:
     """Return the learning rate of the update after `step` others.
 
-    It rises linearly to its peak at update `warmup_steps`, then falls as a cosine to zero at `steps`.
+    It rises linearly to its peak at update `warmup_steps`. Then it stays there, or falls as a cosine to zero at `steps`.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.learning_rate
     done = (step - config.warmup_steps) / (config.steps - config.warmup_steps)
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 

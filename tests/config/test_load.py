@@ -198,8 +198,12 @@ def test_a_list_of_widths_is_read_and_checked() -> None:
         said
         == "my.yaml sets 'training.predictor.head' to [0]; it takes a list, each item a whole number of at least 1."
     )
-    said = training_complaint("diff-cluster", {"training": {"predictor": {"head": [8]}}})
-    assert said == "predictor.head is for the forms row and relative, not pair."
+    said = training_complaint("face-transformer", {"training": {"predictor": {"head": [8]}}})
+    assert said == "predictor.head is for the forms row, relative and pair, not linkage."
+    small = {"training": {"predictor": {"adjust": None, "head": []}}}
+    published, smaller = load_training("diff-cluster").predictor, load_training("diff-cluster", small).predictor
+    assert (published.adjust, published.head) == (256, (2048, 2048))
+    assert (smaller.adjust, smaller.head) == (None, ())
 
 
 def test_overrides_lie_over_the_recipe_and_leave_the_rest_of_it() -> None:

@@ -69,7 +69,12 @@ VECTORS = PredictorConfig(tokens="embedding", encoder=EncoderConfig(width=16))
 @pytest.mark.parametrize(
     ("predictor", "values", "sentence"),
     [
-        (GRAM, {"form": "pair", "head": (8,)}, "predictor.head is for the forms row and relative, not pair."),
+        (
+            GRAM,
+            {"form": "linkage", "head": (8,)},
+            "predictor.head is for the forms row, relative and pair, not linkage.",
+        ),
+        (GRAM, {"form": "row", "adjust": 8}, "predictor.adjust is for the form pair, not row."),
         (VECTORS, {"form": "distance", "hop2": 0}, "predictor.form distance needs a predictor.hop2 of at least 1."),
         (VECTORS, {"form": "relative"}, "predictor.form relative reads only cosines; set predictor.tokens to gram."),
         (

@@ -269,6 +269,11 @@ def test_the_card_that_comes_with_the_package_reads_as_it_was_written() -> None:
     card, digest = folder.load_card("auto")
     data = Path(folder.place("auto"), "card.json").read_bytes()
     assert digest == sha256(data).hexdigest()
-    assert json.loads(json.dumps(asdict(card))) == json.loads(data)
+    written = json.loads(data)
+    assert "output" not in written["training"]["filter"]
+    folder._fill_earlier(written["training"])
+    assert json.loads(json.dumps(asdict(card))) == written
+    assert card.training.filter.output == "sigmoid"
+    assert not card.training.filter.lstm_residual
     assert card.networks["predictor"].parameters == 330057
     assert (card.data[0].rows, card.thresholds["eta"]) == (5930, 0.6)

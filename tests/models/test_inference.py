@@ -300,6 +300,13 @@ def test_no_pair_is_wanted(models, rows):
     assert np.isnan(found).all()
 
 
+def test_the_row_form_scores_chosen_pairs_as_among_all(models, rows):
+    predictor = rows.predictor(*models["row", "none"])
+    chosen = np.random.default_rng(0).random((6, K)) < 0.4
+    whole = predictor.logits(3, 9)
+    np.testing.assert_array_equal(predictor.logits_of_pairs(3, 9, chosen), np.where(chosen, whole, np.nan))
+
+
 def test_a_pair_with_no_neighbor_is_refused(models, rows):
     with pytest.raises(AssertionError, match="needs a neighbor"):
         rows.predictor(*models["pair", "none"]).logits_of_pairs(0, ROWS, np.ones((ROWS, K), np.bool_))

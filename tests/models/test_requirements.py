@@ -101,8 +101,8 @@ def test_a_model_that_lacks_a_network_is_refused(model: Model) -> None:
 
 
 def test_a_predictor_of_the_other_form_is_refused(model: Model) -> None:
-    url = model("row")
-    expected = f"needs a predictor of form pair, and that of the model {url} is of form row."
+    url = model("relative")
+    expected = f"needs a predictor of form pair or row, and that of the model {url} is of form relative."
     assert refusal(config("diff-cluster", url)) == f"relations.score recall {expected}"
     url = model("pair", recipe="diff-cluster")
     expected = f"needs a predictor of form row or relative or linkage or distance, and that of the model {url} is of form pair."

@@ -94,7 +94,7 @@ def model(
         encoder = EncoderConfig(**SIZE, attention="differential", mask=mask, mask_step=2)
         predictor = PredictorConfig(form=form, tokens="gram", encoder=encoder)
     training = TrainingConfig(
-        filter=FilterConfig(network="transformer", tokens="gram", encoder=EncoderConfig(**SIZE)),
+        filter=FilterConfig(network="transformer", tokens="gram", output="sigmoid", encoder=EncoderConfig(**SIZE)),
         predictor=predictor,
     )
     empty: dict[str, Any] = {"curves": {}, "confidence": [], "metrics": {}, "history": {}, "seconds": 0.0}

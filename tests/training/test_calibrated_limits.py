@@ -139,3 +139,11 @@ def test_the_filters_confidence_is_its_error_on_held_out_rows(labelled: Labelled
     assert quality["rows"] == sum(line["count"] for line in table) == 2 * len(rows)
     assert quality["error"] == pytest.approx(np.abs(topk[rows] - true).mean())
     assert quality["error_of_median"] == pytest.approx(np.abs(np.median(true) - true).mean())
+
+
+def test_a_filter_that_is_worse_than_a_constant_is_a_warning() -> None:
+    good = limits.filter_line({"error": 2.0, "error_of_median": 3.5})
+    assert good == "Top-K is off by 2.00 neighbors on average, and by 3.50 with the best constant"
+    poor = limits.filter_line({"error": 9.3, "error_of_median": 3.5})
+    assert poor.startswith("warning: the filter is worse than a constant: its Top-K is off by 9.30 neighbors")
+    assert "training.filter.fit.steps" in poor

@@ -51,6 +51,11 @@ def test_two_groups_take_turns_each_in_epochs_of_its_own(
     np.testing.assert_array_equal(again.batch(batches - 1, size), found[-size:])
 
 
+def test_a_constant_schedule_stays_at_its_peak_after_the_warm_up() -> None:
+    fit = FitConfig(schedule="constant", learning_rate=0.4, warmup_steps=4, steps=10)
+    assert [learning_rate(step, fit) for step in range(10)] == pytest.approx([0.1, 0.2, 0.3, *[0.4] * 7])
+
+
 @given(st.integers(1, 6), st.integers(0, 40), SEEDS)
 def test_shares_partition_a_batch_and_their_mean_is_that_of_the_batch(world: int, more: int, seed: int) -> None:
     batch = np.random.default_rng(seed).permutation(world + more)

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import huber_loss
+from torch.nn.functional import huber_loss, normalize
 
 from raycluster.config.networks import FilterConfig
 from raycluster.models.networks import tokens
 from raycluster.models.networks.attention import visible
 from raycluster.models.networks.encoder import Encoder
 
-FIRST_GUESS = -3.0
-"""Logit of Top-K / K before training, a share of 0.05: a guess far above the truth costs the relative loss most."""
+FIRST_GUESS = {"sigmoid": -3.0, "linear": 0.05}
+"""Bias of the last layer before training, by the form of the output: Top-K / K is 0.05. A guess far above the truth costs the
+relative loss most. A linear output leaves it as fast as its gradient asks; a sigmoid is flat there and stays low."""
 RANK_SPREAD = 0.02
 """Standard deviation of the rank embeddings before training, small beside tokens of order 1."""
 
@@ -55,7 +56,7 @@ def targets(same: NDArray[np.bool_], size: NDArray[np.int64], beta: float) -> ND
 class AdaptiveFilter(nn.Module):
     """Predicts Top-K / K from the neighbors of a row in rank order.
 
-    A Transformer or a bidirectional LSTM, then the mean over neighbors, an MLP and a sigmoid.
+    A Transformer or a bidirectional LSTM, then the mean over neighbors and an MLP.
 
     Parameters
     ----------
@@ -79,9 +80,11 @@ class AdaptiveFilter(nn.Module):
         else:
             self.lstm = nn.LSTM(token_width, config.lstm_width, batch_first=True, bidirectional=True)
             width = 2 * config.lstm_width
+            if config.lstm_residual:
+                self.skip = nn.Identity() if token_width == width else nn.Linear(token_width, width, bias=False)
         dropout = nn.Dropout(config.encoder.dropout)
         last = nn.Linear(width, 1)
-        nn.init.constant_(last.bias, FIRST_GUESS)
+        nn.init.constant_(last.bias, FIRST_GUESS[config.output])
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), dropout, last)
 
     def forward(self, vectors: Tensor, present: Tensor, background: tokens.Background) -> Tensor:
@@ -99,7 +102,7 @@ class AdaptiveFilter(nn.Module):
         Returns
         -------
         Tensor
-            float32 (B,) in (0, 1).
+            float32 (B,): in (0, 1) with a sigmoid; `topk` cuts what a linear output has outside.
 
         Raises
         ------
@@ -112,10 +115,16 @@ class AdaptiveFilter(nn.Module):
             x = self.encoder(x, visible(None, present, self.config.encoder), position=self.rank)
         else:
             with torch.autocast(x.device.type, enabled=False):  # not every CPU has an LSTM in bfloat16
-                x, _ = self.lstm(x.float())
+                x = self._recurrent(x.float())
         shares = present / present.sum(dim=1, keepdim=True)
         pooled = torch.einsum("bkw,bk->bw", x, shares.to(x.dtype))
-        return torch.sigmoid(self.head(pooled).squeeze(1).float())
+        share = self.head(pooled).squeeze(1).float()
+        return share if self.config.output == "linear" else torch.sigmoid(share)
+
+    def _recurrent(self, x: Tensor) -> Tensor:
+        """Return the LSTM's tokens (B, K, width), with the residual and the norm of Ada-NETS."""
+        found, _ = self.lstm(x)
+        return normalize(found + self.skip(x), dim=2) if self.config.lstm_residual else found
 
     def topk(self, y_hat: Tensor) -> Tensor:
         """Return Top-K, int64 (B,) in 1..K, of predictions (B,)."""

@@ -33,13 +33,24 @@ def visible(topk: Tensor | None, present: Tensor, config: EncoderConfig) -> Tens
     k = present.shape[1]
     rank = torch.arange(k, device=present.device)
     seen = present[:, None]
-    if config.mask != "none":
+    if config.mask in ("topk", "mixture"):
         assert topk is not None, f"mask {config.mask} needs Top-K"
         count = topk[:, None]
         if config.mask == "mixture":
             count = (count + config.mask_step * torch.arange(-1, 2, device=present.device)).clamp(1, k)
         seen = seen & (rank < count[:, :, None])
     return seen | (rank == 0)
+
+
+def highest(scores: Tensor, visible: Tensor | None, count: Tensor) -> Tensor:
+    """Return scores (B, M, R, S) of which every query keeps `count` (B,) of its highest; the others are -inf.
+
+    Keys that `visible` (B, 1, S) leaves out are never among them. Equal scores at the end are all kept.
+    """
+    seen = scores if visible is None else scores.masked_fill(~visible[:, :, None], -torch.inf)
+    place = (count.clamp(1, scores.shape[3]) - 1)[:, None, None, None].expand(*scores.shape[:3], 1)
+    least = seen.detach().sort(dim=3, descending=True).values.gather(3, place)
+    return seen.masked_fill(seen < least, -torch.inf)
 
 
 class Attention(nn.Module):
@@ -89,6 +100,7 @@ class Attention(nn.Module):
         read: Tensor | None = None,
         keys: Tensor | None = None,
         bias: Tensor | None = None,
+        count: Tensor | None = None,
     ) -> Tensor:
         """Attend from positions of a sequence to its visible keys.
 
@@ -106,6 +118,8 @@ class Attention(nn.Module):
             cross-attention.
         bias
             (B, M, R, S), added to the scores before softmax.
+        count
+            int64 (B,), for the mask `topk-scores`: visible keys of the highest scores that every query of a map keeps.
 
         Returns
         -------
@@ -117,7 +131,8 @@ class Attention(nn.Module):
             x = x.index_select(1, keys)
         k, v = self._split(self.k(x), self.maps), self._split(self.v(x), self.heads)
         scores = q @ k.transpose(2, 3)
-        attention = self._softmax(scores if bias is None else scores + bias, visible)
+        scores = scores if bias is None else scores + bias
+        attention = self._softmax(scores if count is None else highest(scores, visible, count), visible)
         if self.differential:
             first, second = attention.chunk(2, dim=1)
             attention = torch.addcmul(first, second, self.lambda_(), value=-1)

@@ -42,6 +42,7 @@ class EncoderLayer(nn.Module):
         read: Tensor | None = None,
         keys: Tensor | None = None,
         bias: Tensor | None = None,
+        count: Tensor | None = None,
     ) -> Tensor:
         """Return the layer's output at all positions, or at those that are read.
 
@@ -57,6 +58,8 @@ class EncoderLayer(nn.Module):
             int64 (S,), or None for all positions.
         bias
             (B, M, R, S), added to the attention scores, or None.
+        count
+            int64 (B,), as `Attention` reads it, or None.
 
         Returns
         -------
@@ -65,9 +68,9 @@ class EncoderLayer(nn.Module):
         """
         own = x if read is None else x[:, read]
         if self.norm_after:
-            x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys, bias)))
+            x = self.attention_norm(own + self.dropout(self.attention(x, visible, read, keys, bias, count)))
             return self.ffn_norm(x + self.dropout(self.ffn(x)))
-        x = own + self.attention(self.attention_norm(x), visible, read, keys, bias)
+        x = own + self.attention(self.attention_norm(x), visible, read, keys, bias, count)
         return x + self.ffn(self.ffn_norm(x))
 
 
@@ -101,6 +104,7 @@ class Encoder(nn.Module):
         read: Tensor | None = None,
         position: Tensor | None = None,
         bias: Tensor | None = None,
+        count: Tensor | None = None,
     ) -> Tensor:
         """Encode tokens.
 
@@ -119,6 +123,8 @@ class Encoder(nn.Module):
             (T, width), added to the embedded tokens, or None.
         bias
             (layers, B, M, T, T), added to the attention scores of each layer; excludes `read`.
+        count
+            int64 (B,), as `Attention` reads it, or None.
 
         Returns
         -------
@@ -146,6 +152,6 @@ class Encoder(nn.Module):
         biases = [None] * len(self.layers) if bias is None else bias.unbind()
         *lower, last = zip(self.layers, biases, strict=True)
         for layer, layer_bias in lower:
-            x = layer(x, visible, keys=keys, bias=layer_bias)
+            x = layer(x, visible, keys=keys, bias=layer_bias, count=count)
         layer, layer_bias = last
-        return self.norm(layer(x, visible, read, keys, layer_bias))
+        return self.norm(layer(x, visible, read, keys, layer_bias, count))

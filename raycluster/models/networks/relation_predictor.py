@@ -70,9 +70,19 @@ class RowPredictor(nn.Module):
         """
         tokens.check_width(self.tokens, self.embedding_width, vectors.shape[2])
         x = tokens.build(self.tokens, vectors, present, background)
-        h = self.encoder(x, visible(topk, present, self.config.encoder), position=self.rank)
+        count = topk if self.config.encoder.mask == "topk-scores" else None
+        h = self.encoder(x, visible(topk, present, self.config.encoder), position=self.rank, count=count)
         # an MLP of [h_k, h_0]: its first layer, split in two, reads h_0 once per row
         return self.head(self.of_neighbor(h) + self.of_anchor(h[:, :1])).squeeze(2)
+
+
+def _pair_head(width: int, hidden: tuple[int, ...], config: PredictorConfig) -> nn.Sequential:
+    """Return an MLP from the four vectors of a pair to two logits, with FC-ESER's PReLU and dropout after an adjust layer."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise([width, *hidden]):
+        layers.append(nn.Linear(a, b))
+        layers += [nn.GELU()] if config.adjust is None else [nn.PReLU(), nn.Dropout(config.encoder.dropout)]
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], 2))
 
 
 class PairPredictor(nn.Module):
@@ -98,7 +108,8 @@ class PairPredictor(nn.Module):
         self.k, self.embedding_width, self.tokens, self.config = k, embedding_width, config.tokens, config
         self.encoder = Encoder(tokens.token_width(config.tokens, embedding_width, 2 * k), config.encoder)
         width = self.encoder.width
-        self.head = nn.Sequential(nn.Linear(4 * width, width), nn.GELU(), nn.Linear(width, 2))
+        self.adjust = nn.Identity() if config.adjust is None else nn.Linear(width, config.adjust)
+        self.head = _pair_head(4 * (config.adjust or width), config.head or (width,), config)
         self.register_buffer("anchors", torch.tensor([0, k]), persistent=False)
 
     def forward(
@@ -145,7 +156,12 @@ class PairPredictor(nn.Module):
         vectors, present = torch.cat([vectors_i, vectors_j], dim=1), torch.cat([present_i, present_j], dim=1)
         x = tokens.build(self.tokens, vectors, present, tokens.PLAIN_COSINES)
         halves = [visible(topk, half, self.config.encoder) for topk, half in ((topk_i, present_i), (topk_j, present_j))]
-        z = self.encoder(x, torch.cat(halves, dim=2), read=self.anchors)
+        count = None
+        if self.config.encoder.mask == "topk-scores":
+            assert topk_i is not None
+            assert topk_j is not None
+            count = topk_i + topk_j
+        z = self.encoder(x, torch.cat(halves, dim=2), read=self.anchors, count=count)
         f = self.encoder.embed(x[:, self.anchors])
-        logits = self.head(torch.stack([f, z], dim=2).flatten(1))  # [f_i, z_i, f_j, z_j]
+        logits = self.head(self.adjust(torch.stack([f, z], dim=2)).flatten(1))  # [f_i, z_i, f_j, z_j]
         return logits[:, 1] - logits[:, 0]

@@ -72,9 +72,28 @@ def test_target_of_plain_cases():
 
 def test_prediction_is_rounded_and_stays_in_the_list():
     model = small("transformer")
-    predicted = model.topk(torch.tensor([0.0, 0.01, 0.19, 0.5, 0.95, 1.0]))
+    predicted = model.topk(torch.tensor([-0.3, 0.01, 0.19, 0.5, 0.95, 1.7]))
     assert predicted.dtype == torch.int64
     assert predicted.tolist() == [1, 1, 2, 4, 8, 8]
+
+
+def test_a_linear_output_may_leave_the_list_and_its_first_guess_is_short():
+    model = small("transformer").eval()
+    with torch.no_grad():
+        model.head[-1].weight.zero_()
+        assert model(*rows(4), RAW).tolist() == pytest.approx([0.05] * 4)
+        model.head[-1].bias.fill_(1.4)
+        share = model(*rows(4), RAW)
+    assert share.tolist() == pytest.approx([1.4] * 4)
+    assert model.topk(share).tolist() == [K] * 4
+
+
+def test_tokens_of_the_lstm_have_unit_length_with_its_residual():
+    model = small("lstm", tokens="embedding").eval()
+    x = torch.randn(3, K, D)
+    assert model._recurrent(x).norm(dim=2).flatten().tolist() == pytest.approx([1.0] * 3 * K, abs=1e-5)
+    plain = small("lstm", tokens="embedding", lstm_residual=False).eval()
+    torch.testing.assert_close(plain._recurrent(x), plain.lstm(x)[0])
 
 
 def test_loss_is_huber_of_the_relative_error():
@@ -96,6 +115,7 @@ def test_absent_neighbors_have_no_influence(network, tokens):
         other = torch.where(present[:, :, None], vectors, torch.nan)
         assert torch.equal(model(other, present, RAW), share)
     assert share.shape == (16,)
+    share = small(network, tokens=tokens, output="sigmoid").eval()(vectors, present, RAW)
     assert ((share > 0) & (share < 1)).all()
 
 

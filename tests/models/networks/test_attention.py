@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from raycluster.config.networks import EncoderConfig
-from raycluster.models.networks.attention import Attention, visible
+from raycluster.models.networks.attention import Attention, highest, visible
 
 ATTENTIONS, MASKS = ("vanilla", "differential"), ("none", "topk", "mixture")
 KINDS = list(product(ATTENTIONS, MASKS))
@@ -140,6 +140,20 @@ def test_topk_of_all_is_dense(attention):
     with torch.no_grad():
         mixture.load_state_dict(made.state_dict() | {"experts": torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)})
     torch.testing.assert_close(mixture(x, everyone[:, None].expand(4, 3, 6)), dense, rtol=1e-12, atol=1e-12)
+
+
+@examples
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(0, 10**6))
+def test_every_query_keeps_its_highest_visible_scores(batch, keys, seed):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(batch, 2, 3, keys, generator=generator)
+    count, length = torch.randint(1, keys + 1, (2, batch), generator=generator)
+    seen = torch.arange(keys) < length[:, None]
+    kept = highest(scores, seen[:, None], count)
+    for b in range(batch):
+        for line, found in zip(scores[b].reshape(-1, keys), kept[b].reshape(-1, keys), strict=True):
+            wanted = sorted(line[: length[b]].tolist(), reverse=True)[: count[b]]
+            assert sorted(found[found > -torch.inf].tolist(), reverse=True) == wanted
 
 
 def test_vanilla_is_torch_attention():

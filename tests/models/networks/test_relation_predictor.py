@@ -171,6 +171,32 @@ def test_published_width_of_the_pair_form():
     assert model.head[0].in_features == 4 * 416
 
 
+def test_the_head_of_the_base_brings_all_four_vectors_to_one_width_by_one_layer():
+    config = PredictorConfig(form="pair", adjust=5, head=(7, 6), encoder=replace(SMALL, dropout=0.3))
+    torch.manual_seed(0)
+    model = PairPredictor(config, K, D).eval()
+    kinds = ["Linear", "PReLU", "Dropout", "Linear", "PReLU", "Dropout", "Linear"]
+    assert [type(layer).__name__ for layer in model.head] == kinds
+    assert [layer.out_features for layer in model.head if hasattr(layer, "out_features")] == [7, 6, 2]
+    assert (model.adjust.in_features, model.adjust.out_features, model.head[0].in_features) == (16, 5, 20)
+    assert model.head[2].p == 0.3
+    vectors, present, topk = rows(6)
+    assert logits(model, vectors, present, topk).shape == (6,)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("attention", ["vanilla", "differential"])
+def test_a_mask_of_the_highest_scores_sees_all_where_topk_is_all_and_less_below(form, attention):
+    masked = small(form, attention=attention, mask="topk-scores").eval()
+    whole = small(form, attention=attention).eval()
+    vectors, present, topk = rows(8)
+    with torch.no_grad():
+        seen = logits(masked, vectors, present, torch.full_like(topk, K))
+        torch.testing.assert_close(seen, logits(whole, vectors, present, None))
+        few = logits(masked, vectors, present, torch.ones_like(topk))
+    assert ((few - seen).abs() > 1e-6).any()
+
+
 def test_difference_of_two_logits_is_two_class_cross_entropy():
     both = torch.randn(50, 2, dtype=torch.float64, requires_grad=True)
     same = torch.randint(0, 2, (50,))
