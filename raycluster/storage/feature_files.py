@@ -16,6 +16,12 @@ from raycluster.errors import InputError
 
 BARE = np.dtype("<f4")
 """Numbers of a .bin file: float32, lowest byte first."""
+SAMPLE_ROWS = 1000
+"""Rows in which a file of another type shows."""
+ABSURD = 1e12
+"""Magnitude of a number, or of its inverse, that no feature has."""
+ABSURD_SHARE = 0.02
+"""Share of absurd numbers from which a file counts as one of another type: float64 read as float32 has a third."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,24 @@ def _open_bare(path: str, width: int | None) -> Array:
     size = Path(path).stat().st_size
     if size == 0 or size % (BARE.itemsize * width):
         raise InputError(f"{path} has {size} bytes, which are no whole rows of --width {width} (4 bytes per number).")
-    return np.memmap(path, BARE, "r").reshape(-1, width)
+    features = np.memmap(path, BARE, "r").reshape(-1, width)
+    if _looks_like_float64(path, features[:SAMPLE_ROWS], size, width):
+        raise InputError(
+            f"{path} holds float64 numbers by the look of them, but .bin files are float32; write it with "
+            "astype('float32').tofile, or save it as .npy."
+        )
+    return features
+
+
+def _looks_like_float64(path: str, sample: Array, size: int, width: int) -> bool:
+    """Whether numbers are absurd as float32 and plain as float64."""
+    if size % (8 * width):
+        return False
+    wide = np.memmap(path, "<f8", "r")[: sample.size // 2]
+    with np.errstate(invalid="ignore", over="ignore"):
+        absurd = ~((np.abs(sample) < ABSURD) & ((np.abs(sample) > 1 / ABSURD) | (sample == 0)))
+        plain = (np.abs(wide) < ABSURD) & ((np.abs(wide) > 1 / ABSURD) | (wide == 0))
+    return bool(absurd.mean() > ABSURD_SHARE and plain.mean() > 1 - ABSURD_SHARE)
 
 
 def read_labels(path: str) -> Int64:
@@ -114,13 +137,13 @@ def read_labels(path: str) -> Int64:
             raise InputError(f"{path} must hold a 1-d array of integers, not {array.ndim}-d {array.dtype}.")
         return array.astype(np.int64)
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text("utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: {error}.") from error
     labels = np.empty(len(lines), np.int64)
     for row, line in enumerate(lines):
         try:
-            labels[row] = int(line)
+            labels[row] = _whole(line)
         except (ValueError, OverflowError):
             raise InputError(f"{path} line {row + 1} is {line[:40]!r}, but must be one integer of 64 bits.") from None
     return labels
@@ -185,3 +208,14 @@ def _unpacked(path: str, folder: Path) -> list[Array]:
             return [open_array(Path(archive.extract(n, folder)), f"{path}:{n}") for n in sorted(archive.namelist())]
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as an .npz file: {error}.") from error
+
+
+def _whole(line: str) -> int:
+    """Return a whole number, also as np.savetxt writes it. Raises ValueError for anything else."""
+    try:
+        return int(line)
+    except ValueError:
+        value = float(line)
+        if not value.is_integer():
+            raise
+        return int(value)

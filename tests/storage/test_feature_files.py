@@ -81,3 +81,18 @@ def test_an_array_of_text_is_refused_by_name(tmp_path: Path) -> None:
     np.save(tmp_path / "text.npy", np.array(["a"]))
     with pytest.raises(InputError, match=r"^text must hold one array of plain numbers\.$"):
         open_array(tmp_path / "text.npy", "text")
+
+
+def test_float64_in_a_bin_file_is_noticed(tmp_path: Path) -> None:
+    features = np.random.default_rng(0).normal(size=(60, 8))
+    features.tofile(tmp_path / "wide.bin")
+    with pytest.raises(InputError, match="holds float64 numbers by the look of them"):
+        open_features(str(tmp_path / "wide.bin"), 8)
+    features.astype(np.float32).tofile(tmp_path / "bare.bin")
+    assert open_features(str(tmp_path / "bare.bin"), 8).shape == (60, 8)
+
+
+@pytest.mark.parametrize("text", ["\ufeff3\n1\n2\n", "3\n1\n2\n\n", "3.000000000000000000e+00\n1\n2\n"])
+def test_labels_with_a_mark_a_blank_line_or_by_savetxt_are_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.meta").write_text(text, "utf-8")
+    assert read_labels(str(tmp_path / "x.meta")).tolist() == [3, 1, 2]
