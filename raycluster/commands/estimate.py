@@ -20,7 +20,7 @@ def answer_of(
 
     if len(inputs) != 1:
         raise ConfigError("An estimate takes one input: a file or a folder.")
-    return Answer(dry_run(inputs[0], output, config, execution, options))
+    return Answer(dry_run(inputs[0], output, config, execution, options).to_json())
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

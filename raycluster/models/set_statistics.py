@@ -36,7 +36,7 @@ LEAST_CONTRAST = 2.0
 """Least distance of the threshold from random pairs, in spreads of their cosines: the scale needs a length above 0."""
 MOST_BACKGROUND = 0.2
 """Median cosine of random pairs above which a set counts as uncentered, and to which it is brought. Networks saw few sets with
-higher ones in training, and merge strangers there (benchmarks/auto.md)."""
+higher ones in training, and merge strangers there (docs/log-auto.md)."""
 
 
 @dataclass(frozen=True)
