@@ -13,13 +13,13 @@ SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.
 DOCSTRINGS := DOC(0|102|202|203|30|403|404|502|503)|Traceback
 
-.PHONY: demo test test-fast lint bench clean
+.PHONY: demo test test-fast lint docs package bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "raycluster needs Python 3.11 or newer; set PYTHON=" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev,bench]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[cpu,dev,bench,docs]"
 	touch $@
 
 # pydoclint brings a docstring_parser of its own that would replace the one tyro uses, so it has an environment of its own.
@@ -29,10 +29,7 @@ DOCSTRINGS := DOC(0|102|202|203|30|403|404|502|503)|Traceback
 	touch $@
 
 demo: .venv/installed
-	rm -rf $(DEMO)
-	$(BIN)/python -m raycluster.synthetic --preset demo --output $(DEMO)/input
-	$(BIN)/python jobs/cluster.py --input $(DEMO)/input --output $(DEMO)/run
-	$(BIN)/python jobs/evaluate.py --run $(DEMO)/run --truth $(DEMO)/input
+	$(BIN)/raycluster demo -o $(DEMO) --rows 20000
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(SHARED)
@@ -49,8 +46,16 @@ lint: .venv/installed .venv/lint/installed
 	! .venv/lint/bin/pydoclint raycluster jobs 2>&1 | grep -B1 -E "$(DOCSTRINGS)"
 	$(BIN)/python -m pytest tests/house
 
+# The documentation, strictly: a broken link or a page without a place is an error. It lies in build/site.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# The wheel, in an environment of its own outside the checkout.
+package: .venv/installed
+	.ci/package $(CURDIR)/$(BIN)/python
+
 bench: .venv/installed
 	for name in nep density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python -m benchmarks $$name || exit 1; done
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build runs
