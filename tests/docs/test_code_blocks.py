@@ -1,8 +1,8 @@
 """Every code block of README and docs runs, is checked, or is marked as output; see CONTRIBUTING.md.
 
-    bash, python   run from top to bottom of a page, in a folder with small generated sets
-    sh             the options of `raycluster` in it are checked
-    text, yaml     output, or a file
+bash, python   run from top to bottom of a page, in a folder with small generated sets
+sh             the options of `raycluster` in it are checked
+text, yaml     output, or a file
 """
 
 import re
