@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from house.test_prose import SENTENCE, WORDS, readable
 from support.paths import ROOT
+from support.prose import SENTENCE, WORDS, readable
 
 LOGS = {"log-auto.md", "scaling.md"}
 """Pages that record how something was made, in the words of their day."""

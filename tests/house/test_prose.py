@@ -14,37 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from support.package import Sentence, docstrings, prose, tree
+from support.package import docstrings, tree
 from support.paths import ROOT
+from support.prose import SENTENCE, WORDS, readable
 
 BASELINE = ROOT / "tests" / "house" / "baseline.json"
-
-WORDS = {
-    "tell": r"(?:tell|tells|telling|told)",
-    "judge": r"judg(?:e?ments?|es?|ed|ing)",
-    "believe": r"(?:believ(?:e|es|ed|ing)|belief)",
-    "say": r"(?:say|says|said|saying)",
-    "know": r"(?:know|knows|known|knew)",
-    "sure": r"(?:sure|surely)",
-    "ask": r"ask(?:s|ed|ing)?",
-    "look": r"look(?:s|ed|ing)?",
-    "settle": r"settle(?:s|d)?",
-    "of one that": r"of (?:one|ones|those|what|all) (?:that|who|which|there)",
-    "such as there are": r"such as (?:there|they) (?:is|are)",
-    "a for per": r"(?:\d[\d,._]*|[KMGT]i?B|bytes?|bits?|seconds?|minutes?|ms|us|µs|rows?|times?|one|once|two|twice|three|four)"
-    r" an? (?:row|shard|link|pair|rank|query|quer|vector|worker|node|list|step|stage|edge|actor|process|core|second|"
-    r"minute|hour|identity|cluster|probe|file|machine|thread|neighbor|number|member|GPU|CPU|trial|batch|sample|copy)s?",
-}
-"""Words of rules 2 to 4 of the style, as regular expressions of whole words."""
 
 NAMES = {"told", "found", "part", "each", "known", "given", "settled", "of", "wanted"}
 """Words of rule 8 that name neither a parameter nor an attribute; `source` does only beside a `target`, as an edge's end."""
 
 FIRST_LINE = 80
 """Characters of a docstring's first line at most."""
-
-SENTENCE = 25
-"""Words of a sentence at most."""
 
 PARAMETERS = 2
 """Parameters a function may have before its docstring needs a section for them."""
@@ -54,14 +34,6 @@ def python_files() -> Iterator[Path]:
     """Files of the package and of the jobs."""
     for folder in ("raycluster", "jobs"):
         yield from sorted((ROOT / folder).rglob("*.py"))
-
-
-def readable(path: Path) -> list[Sentence]:
-    """The prose of a file: of Python its docstrings, comments and errors, of Markdown all but code."""
-    if path.suffix == ".py":
-        return prose(path)
-    text = re.sub(r"^```.*?^```", lambda code: "\n" * code[0].count("\n"), path.read_text(), flags=re.M | re.S)
-    return [Sentence(number, line) for number, line in enumerate(text.splitlines(), 1)]
 
 
 def words(path: Path) -> list[str]:
