@@ -12,6 +12,10 @@ from raycluster.arrays import Bool, Float64, Floats
 from raycluster.errors import InputError
 from raycluster.models.calibration import Table
 
+TOLERANCE = 0.001
+"""How far below the highest F, in 0..1, a point may lie to be chosen. So small a difference is the noise of a partition, and a
+stricter limit is preferred, because wrong merges are worse than wrong splits. Raising it splits more."""
+
 
 def edge_curve(score: Floats, same: Bool, thresholds: Sequence[float] | Float64) -> Table:
     """Return precision and recall of the edges with score >= threshold, per threshold.
@@ -79,7 +83,7 @@ def floor_for_recall(nep: Floats, same: Bool, share: float = 0.95) -> float:
     return float(true[len(true) - max(kept, 1)])
 
 
-def best(curve: Table, key: str = "f", tolerance: float = 0.001) -> dict[str, float]:
+def best(curve: Table, key: str = "f", tolerance: float = TOLERANCE) -> dict[str, float]:
     """Return the point with the highest threshold among the nearly best ones.
 
     Parameters

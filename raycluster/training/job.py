@@ -39,6 +39,15 @@ from raycluster.training.base_model import BaseModel
 from raycluster.training.calibrated_limits import early_stop_limits, filter_confidence, filter_line, score_limit
 from raycluster.training.draft import Draft
 from raycluster.training.fit_strength import fit_strength
+from raycluster.training.joint_limits import (
+    NO_WALK,
+    eta_curve,
+    fits_jointly,
+    is_published,
+    joint_limits,
+    published_limits,
+)
+from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.probabilities import fit_probabilities
 from raycluster.training.sets import SetRuns, write_sets
 from raycluster.training.worker import FitRequest, best_state, fit_network, progress_line
@@ -162,8 +171,7 @@ class Job:
             draft = draft.adding(confidence=confidence, metrics={"filter": quality})
             say(filter_line(quality))
         if self.config.edges.rule == "early-stop":
-            limits, curve, quality = early_stop_limits(sets, self.config, say)
-            draft = draft.adding(thresholds=limits, curves={"early_stop": curve}, metrics={"early_stop": quality})
+            draft = self._with_walk(draft, sets)
         if self.training.predictor.form == "none":
             return draft
         chosen = runs.to_calibrate_on(sets, has_base=self.base is not None)
@@ -227,6 +235,10 @@ class Job:
     def _calibrated(self, draft: Draft, runs: SetRuns, chosen: list[int]) -> Draft:
         """Return the draft with probabilities, limit and strength from the chosen sets."""
         say = self.progress.say
+        if fits_jointly(
+            self.config, self.training
+        ):  # every pair from the floor on has a score, so that any walk can be tried
+            draft = draft.adding(thresholds={"theta": NO_WALK})
         sets = runs.run_until("relations", self._with_model(draft, "predictor"), chosen)
         fitted = fit_probabilities(sets)
         draft = draft.adding(
@@ -234,17 +246,35 @@ class Job:
             curves={"reliability": fitted.reliability, "edges": fitted.edge_curve},
         )
         config, theta = self._with_model(draft, "calibrated"), draft.thresholds.get("theta")
-        limit, curve, quality = score_limit(sets, fitted.scores, config, theta, say)
+        if fits_jointly(self.config, self.training):
+            floor = draft.thresholds["floor"]
+            limit, curve, quality = joint_limits(sets, fitted.scores, config, floor, say)
+            draft = draft.adding(curves={"surface": curve})
+            curve = eta_curve(curve, limit)
+        else:
+            limit, curve, quality = score_limit(sets, fitted.scores, config, theta, say)
+            if is_published(self.config, self.training):
+                limit = {"eta": draft.thresholds["eta"]}
         urls = [draft.data[number].url for number in chosen]
         draft = draft.adding(
             thresholds=limit,
-            curves=dict.fromkeys(limit, curve),
+            curves={name: curve for name in limit if name in ("eta", "closeness")},
             metrics={"predictor": {**quality, **fitted.metrics, "calibrated_on": urls}},
         )
         if self.config.relations.score != "all":
             return draft
         weights, table, quality = fit_strength(sets, fitted.scores, self._with_model(draft, "limited"), say)
         return draft.adding(strength=weights, curves={"strength": table}, metrics={"strength": quality})
+
+    def _with_walk(self, draft: Draft, sets: list[LabelledSet]) -> Draft:
+        """Return the draft with the limits of the walk, which choose the pairs to learn from."""
+        if is_published(self.config, self.training):
+            limits = published_limits(self.config)
+            if self.training.predictor.form == "none":
+                limits = {"theta": limits["theta"]}
+            return draft.adding(thresholds=limits)
+        limits, curve, quality = early_stop_limits(sets, self.config, self.progress.say)
+        return draft.adding(thresholds=limits, curves={"early_stop": curve}, metrics={"early_stop": quality})
 
     def _with_base_calibration(self, draft: Draft) -> Draft:
         """Return the draft with the calibration of the base model, for labels too few."""
