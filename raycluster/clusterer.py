@@ -27,7 +27,7 @@ from raycluster.models.requirements import with_model
 from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
-from raycluster.stages.knn import recall_of, require_rows
+from raycluster.stages.knn import recall_of
 from raycluster.stages.labels import Labels, clusters_table, labels_of
 from raycluster.storage import schemas
 
@@ -157,7 +157,7 @@ class Clusterer(ClusterMixin, BaseEstimator):
         """
         config = self._configuration()
         rows = rows_of(X, ids, config)
-        unit = _unit(rows, config)
+        unit = _unit(rows)
         order = _order(unit, rows.ids)
         tables = in_memory(unit[order], config, self._threads(), ids=rows.arrow_ids.take(pa.array(order)))
         run_stages(tables, LOCAL, Progress() if self.verbose else Silence())
@@ -253,16 +253,13 @@ class Clusterer(ClusterMixin, BaseEstimator):
         return with_model(config)
 
 
-def _unit(rows: Rows, config: Config) -> Float32:
-    """Return unit rows. Raises InputError for rows that have no direction, and for too few of them."""
-    require_rows(config.knn, len(rows.vectors), "X")
+def _unit(rows: Rows) -> Float32:
+    """Return unit rows. Raises InputError for rows that have no direction."""
     unit, reason = normalize(rows.vectors)
     reason[rows.missing] = 1
     bad = np.flatnonzero(reason)
     if len(bad):
         raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
-    if (unit == unit[0]).all():
-        raise InputError(f"All {len(unit)} rows of X hold the same vector; no two identities differ.")
     return np.ascontiguousarray(unit)
 
 

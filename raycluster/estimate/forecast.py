@@ -28,7 +28,7 @@ from raycluster.pipeline.plan import make_plan, row_shards
 from raycluster.stages import wanted_stages
 from raycluster.stages.edges import edges_at_most
 from raycluster.stages.ingest import read_unit_rows
-from raycluster.stages.knn import require_rows, with_index
+from raycluster.stages.knn import resolved_for
 from raycluster.stages.stage import ProblemSize
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.records import Plan
@@ -83,7 +83,6 @@ def dry_run(
     load, began = os.getloadavg()[0], time.perf_counter()
     plan, _ = make_plan(with_model(config), describe_input(input_url), execution.shards)
     seconds = time.perf_counter() - began
-    require_rows(config.knn, plan.input.rows, plan.input.url)
     widest = _widest(plan, output_url, with_model(config), execution, options)
     seconds += costs.PLAN_SECONDS_PER_ROW * max(0, widest.size.rows - plan.input.rows)
     counted, basis = _counted_edges(plan, widest.config, options)
@@ -117,7 +116,7 @@ def _widest(plan: Plan, output: str, config: Config, execution: Execution, optio
     has_ray = uses_ray(shards, execution) or (options.machine is not None and execution.executor != "local")
     size, id_type = ProblemSize(rows, width, pieces, shards, most, most), pa.type_for_alias(plan.input.id_type)
     return PlannedRun(
-        with_index(config, rows), size, id_type, output, execution, driver, worker, options.nodes, has_ray,
+        resolved_for(config, rows), size, id_type, output, execution, driver, worker, options.nodes, has_ray,
         base_gib=own_bytes() / GIB, plan_seconds=0.0,
     )  # fmt: skip
 

@@ -80,6 +80,15 @@ SINGLETONS = "random pairs: hardly a neighbor stands out"
 """Basis of a threshold of singletons."""
 FULL_NEIGHBORHOODS = "random pairs: identities fill the lists"
 """Basis of a threshold of identities larger than K."""
+WHOLE_LISTS = "random pairs: lists hold the whole set"
+"""Basis of a threshold where lists have no far ranks: all other rows stand in them."""
+TOO_FEW_ROWS = "default: too few rows to pick one"
+"""Basis of a threshold that the data had no influence on."""
+FEW_ROWS_THRESHOLD = 0.5
+"""Threshold of a set of at most `FEWEST_NEIGHBORS` rows, which shows none of its own: where most face models part people.
+Raising it leaves more of the few rows alone."""
+ONE_IN_SETS = 0.1
+"""Random pairs above the threshold of a set whose lists hold all of it: one in ten such sets. Raising it joins more."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +118,14 @@ class RandomPairs:
         return self.median + self.spread * float(-ndtri(1 / rows))
 
 
+FEW_ROWS_PAIRS = RandomPairs(0.0, 0.1)
+"""Random pairs of a set of at most `FEWEST_NEIGHBORS` rows: those of face models with 512 dimensions."""
+
+
 def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
     """Return the cosines of seeded random pairs of unit rows (N, D)."""
+    if len(vectors) <= FEWEST_NEIGHBORS:
+        return FEW_ROWS_PAIRS
     first, second = np.random.default_rng(seed).integers(0, len(vectors), (2, RANDOM_PAIRS))
     first, second = first[first != second], second[first != second]
     cosines = np.empty(len(first))
@@ -119,6 +134,13 @@ def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
         left, right = (np.asarray(vectors[rows[block]], np.float64) for rows in (first, second))
         cosines[block] = (left * right).sum(axis=1)
     return RandomPairs.of(cosines)
+
+
+def above_all_pairs(pairs: RandomPairs, rows: int) -> float:
+    """Return the similarity that no random pair of a set of N rows should reach, at most `FEW_ROWS_THRESHOLD`."""
+    if rows <= FEWEST_NEIGHBORS:
+        return FEW_ROWS_THRESHOLD
+    return min(pairs.above_all_but_one(round(rows * (rows - 1) / 2 / ONE_IN_SETS)), FEW_ROWS_THRESHOLD)
 
 
 def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict[str, Any]]:
@@ -137,14 +159,18 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict
     threshold : float
         The lowest similarity of an edge.
     facts : dict
-        basis (`FAR_RANKS`, `SINGLETONS` or `FULL_NEIGHBORHOODS`), risk, random_pair_median and random_pair_spread.
+        basis (`FAR_RANKS`, `SINGLETONS`, `FULL_NEIGHBORHOODS`, `WHOLE_LISTS` or `TOO_FEW_ROWS`), risk, random_pair_median
+        and random_pair_spread.
 
     Raises
     ------
     ConfigError
-        K is below `FEWEST_NEIGHBORS`.
+        K is below `FEWEST_NEIGHBORS` in a larger set.
     """
     rows, k = similarity.shape
+    if rows <= FEWEST_NEIGHBORS:
+        spread = {"random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
+        return FEW_ROWS_THRESHOLD, {"basis": TOO_FEW_ROWS, "risk": 1.0, **spread}
     if k < FEWEST_NEIGHBORS:
         raise ConfigError(
             f"A threshold can be picked from {FEWEST_NEIGHBORS} neighbors or more, and knn.k is {k}; "
@@ -157,6 +183,8 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs) -> tuple[float, dict
         threshold, basis = float(np.quantile(sample[:, 1], MOST_SINGLETONS)), SINGLETONS
     elif least >= MOST_ROWS and identities_fill_neighborhoods(sample, pairs, rows):
         threshold, basis = min(threshold, pairs.above_all_but_one(rows)), FULL_NEIGHBORHOODS
+    if k >= rows - 1 and threshold < (lowest := above_all_pairs(pairs, rows)):
+        threshold, basis = lowest, WHOLE_LISTS
     facts = {"risk": least, "random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
     return threshold, {"basis": basis, **{name: round(value, 6) for name, value in facts.items()}}
 
@@ -169,6 +197,7 @@ def risk_curve(similarity: Float32, pairs: RandomPairs) -> tuple[Float64, Float6
     """
     k = similarity.shape[1]
     grid = np.arange(np.floor(max(pairs.median, 0.0) / GRID_STEP) * GRID_STEP, HIGHEST, GRID_STEP)
+    grid = grid if len(grid) else np.array([HIGHEST])  # random pairs are nearly equal
     curves = []
     for near, far in FAR_RANKS_FROM:
         first, last = max(int(k * near), 1), min(int(k * far), k - 1)

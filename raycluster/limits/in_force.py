@@ -25,7 +25,15 @@ from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
 from raycluster.limits import valley
-from raycluster.limits.far_ranks import FAR_RANKS, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import (
+    FAR_RANKS,
+    FEWEST_NEIGHBORS,
+    TOO_FEW_ROWS,
+    WHOLE_LISTS,
+    above_all_pairs,
+    pick_threshold,
+    sample_pairs,
+)
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -52,7 +60,7 @@ class EdgeLimits:
     valley: bool | None = None
     """Whether eta is the valley of the set's own scores. None: no valley was sought."""
     similarity: float | None = None
-    """Lowest similarity of an edge whose score passes eta, for sets without a valley."""
+    """Lowest similarity of an edge that passes the other limits, for sets without a valley and for small ones."""
     picked: bool | None = None
     """Whether the threshold was picked from the data. None for rules without a threshold."""
     facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
@@ -145,10 +153,23 @@ def decide_limits(
     if eta is None or edges.eta is not None or not edges.valley:
         return limits
     assert score is not None, "a valley needs the scores of all neighbors"
-    eta_of_set = valley.eta_of(neighbor, score, edges.combine, eta)
-    if eta_of_set is not None:
-        return replace(limits, eta=eta_of_set, valley=True)
-    return replace(limits, valley=False, similarity=similarity_floor(similarity, vectors))
+    is_few = len(neighbor) <= FEWEST_NEIGHBORS
+    eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
+    if eta_of_set is None:
+        return replace(limits, valley=False, similarity=similarity_floor(similarity, vectors))
+    return replace(limits, eta=eta_of_set, valley=True)
+
+
+def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) -> EdgeLimits:
+    """Return the limits with a lowest similarity where the lists (N, K) of a small set hold all of its other rows.
+
+    Rules that compare a neighbor with the rest of its list have nothing to compare with there: a list may hold strangers alone,
+    or a single identity. Then edges must also reach a similarity that no random pair of the set should.
+    """
+    rows, k = similarity.shape
+    if k < rows - 1 or limits.threshold is not None or limits.similarity is not None:
+        return limits
+    return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
 
 
 def _threshold_limits(edges: EdgesConfig, similarity: Float32, vectors: Vectors) -> EdgeLimits:
@@ -166,7 +187,7 @@ def similarity_floor(similarity: Float32, vectors: Vectors) -> float | None:
     scores may join rows that are close but only related, such as texts of one topic; a nearer scale holds the identities.
     """
     threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
-    return threshold if facts["basis"] == FAR_RANKS else None
+    return threshold if facts["basis"] in (FAR_RANKS, TOO_FEW_ROWS, WHOLE_LISTS) else None
 
 
 def configured_or_calibrated(key: str, value: float | None, calibrated: Mapping[str, float]) -> float:
@@ -215,6 +236,13 @@ def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: f
     """
     # Columns are float32: the limit is rounded to float32 as well, or a value would fail its own limit.
     limit = np.float32(limits.swept_value if at is None else at)
+    if limits.similarity is None or config.rule == "score":  # rule score has built its edges with that limit
+        return _passes_swept(edges, config, limits, limit)
+    return _passes_swept(edges, config, limits, limit) & (edges["similarity"] >= np.float32(limits.similarity))
+
+
+def _passes_swept(edges: Columns, config: EdgesConfig, limits: EdgeLimits, limit: np.float32) -> Bool:
+    """Return which stored edges pass the swept limit."""
     if config.rule == "threshold":
         return np.asarray(edges["weight"] >= limit)
     if config.rule == "density-peaks":

@@ -38,6 +38,10 @@ MOST_BACKGROUND = 0.2
 """Median cosine of random pairs above which a set counts as uncentered, and to which it is brought. Networks saw few sets with
 higher ones in training, and merge strangers there (docs/log-auto.md)."""
 
+MOST_SHARED = 0.999
+"""Most of a unit row that counts as shared. Rows of width 1, or mostly one vector, share all of it, and nothing would be left
+to compare. No set with a median cosine of random pairs below 0.9992 changes by it."""
+
 
 @dataclass(frozen=True)
 class SetStatistics:
@@ -76,7 +80,7 @@ class SetStatistics:
             Of the whole set.
         """
         pairs = sample_pairs(vectors)
-        shared = max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND))
+        shared = min(max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND)), MOST_SHARED)
         if shared > 0:
             similarity = unshared(similarity, shared)
             pairs = replace(pairs, median=unshared(pairs.median, shared), spread=pairs.spread / (1 - shared))

@@ -23,7 +23,7 @@ from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.stages import STAGES
 from raycluster.stages.ingest import ranks_path
-from raycluster.stages.knn import require_rows, with_index
+from raycluster.stages.knn import resolved_for, shortened_line
 from raycluster.storage.column_types import common_id_type, id_type_of, plain_ids, require_columns
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import left_out_line, refuse_null_ids, vector_width
@@ -72,11 +72,12 @@ def begin(
     if (line := left_out_line(described)) is not None:
         say(line)
     if store.get("plan.json") is not None:
-        return _go_on(store, described, config, replan), False
+        return _go_on(store, described, config, replan, say), False
     _require_unused(store)
     plan, ranks = make_plan(config, described, shards)
     if plan.input.numbered:
         say(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")
+    _say_shortened(config, plan.input.rows, say)
     say(f"{plan.input.rows:,} rows of width {plan.input.width} in {plan.shards} shards")
     for piece, rank in enumerate(ranks):
         store.put(ranks_path(plan, config, piece), _encode_ranks(rank))
@@ -85,7 +86,12 @@ def begin(
     return RunFolder(url, stage_folders, plan), True
 
 
-def _go_on(store: Store, described: InputDescription, config: Config, replan: bool) -> RunFolder:
+def _say_shortened(config: Config, rows: int, say: Say) -> None:
+    if (line := shortened_line(config, resolved_for(config, rows), rows)) is not None:
+        say(line)
+
+
+def _go_on(store: Store, described: InputDescription, config: Config, replan: bool, say: Say) -> RunFolder:
     """Return the run that a folder holds. The same files at another place are the same input, read from there."""
     plan = read_plan(store)
     if plan.input.files != described.files:
@@ -93,7 +99,8 @@ def _go_on(store: Store, described: InputDescription, config: Config, replan: bo
     if plan.input.url != described.url:
         plan = replace(plan, input=replace(plan.input, url=described.url))
         store.put("plan.json", encode(plan))
-    config = with_index(config, plan.input.rows)
+    _say_shortened(config, plan.input.rows, say)
+    config = resolved_for(config, plan.input.rows)
     if changed := differences(plan.config, asdict(config)):
         _replan(store, plan, config, changed, replan)
     return RunFolder(store.url, stage_folders)
@@ -122,7 +129,6 @@ def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_all
         raise ConfigError(
             f"The run folder {store.url} was made with another configuration ({', '.join(changed)}); {advice}."
         )
-    require_rows(config.knn, plan.input.rows, plan.input.url)
     take_back(store)
     store.put("plan.json", encode({**asdict(plan), "config": asdict(config)}))
 
@@ -172,7 +178,7 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
     planned = PlannedInput(
         described.url, described.files, str(kind), width, rows, left_out=described.left_out, numbered=numbered
     )
-    resolved = asdict(with_index(config, rows))
+    resolved = asdict(resolved_for(config, rows))
     return Plan(LAYOUT, __version__, resolved, planned, pieces, row_shards(rows, width, shards)), ranks
 
 

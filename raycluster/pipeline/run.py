@@ -22,7 +22,7 @@ from raycluster.models.requirements import with_model
 from raycluster.pipeline.plan import begin, remove_unused, stage_folders
 from raycluster.pipeline.publish import publish
 from raycluster.stages import STAGES
-from raycluster.stages.knn import with_index
+from raycluster.stages.knn import resolved_for
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Stage
 from raycluster.storage import node_cache
@@ -82,7 +82,7 @@ def in_memory(
     vectors: Array, config: Config, threads: int, *, ids: pa.Array | None = None, name: str = "X"
 ) -> ArrayTables:
     """Return tables of unit rows (N, D) in this process, for `run_stages`."""
-    config = with_index(config, len(vectors))
+    config = resolved_for(config, len(vectors))
     return ArrayTables(
         vectors.astype(config.knn.storage, copy=False), config, threads, cluster_rows, ids=ids, name=name
     )

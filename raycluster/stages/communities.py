@@ -25,6 +25,7 @@ from raycluster.kernels.components import components
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.stages.edges import edges_at_most, edges_in_force
 from raycluster.stages.ingest import vectors_of
+from raycluster.stages.knn import is_uniform
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
@@ -183,20 +184,25 @@ def trial_tasks(tables: Tables) -> Sequence[Task]:
 
 def open_communities(tables: Tables) -> ShardFunction:
     """Return the function of one trial; the edge list is gathered once."""
-    graph, config = edges_in_force(tables), tables.config
+    graph, config, rows = edges_in_force(tables), tables.config, np.arange(tables.rows, dtype=np.int32)
 
     def run_trial(task: Task) -> Output:
-        result = partition(
+        if is_uniform(tables):
+            result = Partition(np.zeros(tables.rows, np.int32), np.full(tables.rows, 1 / tables.rows), 0.0)
+        else:
+            result = trial(task.number)
+        columns = {"row": rows, "community": result.communities, "flow": result.flow}
+        return Output([columns], {"codelength": result.codelength, "links": len(graph["source"])})
+
+    def trial(number: int) -> Partition:
+        return partition(
             **graph,
             rows=tables.rows,
             config=config.communities,
             directed=config.edges.directed,
-            trial=task.number,
+            trial=number,
             threads=tables.threads,
         )
-        rows = np.arange(tables.rows, dtype=np.int32)
-        columns = {"row": rows, "community": result.communities, "flow": result.flow}
-        return Output([columns], {"codelength": result.codelength, "links": len(graph["source"])})
 
     return run_trial
 

@@ -23,7 +23,7 @@ from raycluster.config.stages import Config
 from raycluster.kernels import edge_rules
 from raycluster.kernels.edge_rules import Columns
 from raycluster.limits.far_ranks import MAX_ROWS
-from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits
+from raycluster.limits.in_force import EdgeLimits, decide_limits, for_small_sets, passes_limits
 from raycluster.models.requirements import thresholds_of
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.density import peaks_of
@@ -103,8 +103,9 @@ def limits_of(tables: Tables) -> EdgeLimits:
 def decide_once(tables: Tables) -> Facts:
     """Return the limits: configured, the model's, or read from the set."""
     config = tables.config
-    limits = decide_limits(config, *neighbors_of(tables), vectors_of(tables), thresholds_of(config), scores_of(tables))
-    return limits.to_json()
+    (neighbor, similarity), vectors = neighbors_of(tables), vectors_of(tables)
+    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), scores_of(tables))
+    return for_small_sets(limits, similarity, vectors).to_json()
 
 
 def open_edges(tables: Tables) -> ShardFunction:
@@ -124,7 +125,7 @@ def edges_in_force(tables: Tables) -> Columns:
     def gather() -> Columns:
         config, limits = tables.config.edges, limits_of(tables)
         parts = []
-        for columns in tables.blocks("edges", [*GRAPH, "nep", "score"]):
+        for columns in tables.blocks("edges", [*GRAPH, "nep", "score", "similarity"]):
             keep = passes_limits(columns, config, limits)
             parts.append({name: columns[name][keep] for name in GRAPH})
         return {name: np.concatenate([part[name] for part in parts]) for name in GRAPH}
@@ -157,7 +158,7 @@ def announce(tables: Tables) -> str:
             "from the valley of the set's own scores" if limits.valley else "the model's: the scores show no valley"
         )
     if limits.similarity is not None:
-        words.append(f"similarity {limits.similarity:.4f} at least, as far ranks suggest")
+        words.append(f"similarity {limits.similarity:.4f} at least, as the set's cosines suggest")
     return ", ".join(words) or "no limit to settle"
 
 

@@ -23,11 +23,6 @@ def number_rows(tables: Tables) -> Facts:
     url, rows = plan.input.url, starts[-1]
     if rows == 0:
         raise InputError(f"The input {url} has no row that can be used; all {plan.input.rows} were dropped.")
-    if rows == 1:
-        raise InputError(f"The input {url} has only one row; there is nothing to compare it with.")
-    firsts = {marker["first"] for marker in markers if marker["first"]}
-    if len(firsts) == 1 and all(marker["uniform"] for marker in markers):
-        raise InputError(f"All {rows} rows of {url} hold the same vector; nothing tells identities apart.")
     return {"starts": starts, "planned": [shard for shard, count in enumerate(counts) if count]}
 
 

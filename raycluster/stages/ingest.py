@@ -4,7 +4,6 @@ Each piece of the input becomes one table with a row group for every row shard i
 a vector is stored once, and copied once per node. Arrays in memory are ingested by the code that made them.
 """
 
-import hashlib
 import io
 from dataclasses import replace
 
@@ -112,7 +111,6 @@ def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32,
         rows = order[begin:end]
         groups[str(shard)] = [len(blocks), len(rows)]
         blocks.append({"rank": rank[rows], "id": ids.take(pa.array(rows)), "embedding": unit[rows]})
-    good = unit[order]
     first_row = plan.pieces[piece].first_row
     facts = {
         "groups": groups,
@@ -120,8 +118,6 @@ def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32,
             [ids[int(row)].as_py(), first_row + int(row), REASONS[reason[row]], int(rank[row])]
             for row in np.flatnonzero(reason)
         ],
-        "uniform": bool(len(good) == 0 or (good == good[0]).all()),
-        "first": hashlib.sha256(good[:1].tobytes()).hexdigest() if len(good) else None,
     }
     return Output(blocks, facts)
 

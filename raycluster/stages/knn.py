@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.config.stages import Config, KnnConfig
-from raycluster.errors import InputError
 from raycluster.kernels.search import faiss_flat
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.list_search import Probing, list_top_k
@@ -27,6 +26,8 @@ from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
+SHORTEST_LIST = 2
+"""Ranks of the shortest neighbor list: the row itself and one other, or none in a set of one row."""
 SELF_JOIN_BYTES = 2**31
 """Memory up to which a search of all rows in one task scores each pair once for both rows. It halves the products."""
 ROWS_FOR_IVF = 200_000
@@ -45,26 +46,35 @@ ALL_PAIRS, EACH_PAIR_ONCE, LISTED_PAIRS = 2 / 128e9, 2 / 59e9, 2 / 26e9
 all rows meet themselves, and half of the products need not be done; rows are gathered from inverted lists."""
 
 
-def with_index(config: Config, rows: int) -> Config:
-    """Return the configuration with `knn.index` auto replaced by what it means for N rows.
+def resolved_for(config: Config, rows: int) -> Config:
+    """Return the configuration with what depends on the number of rows, N, resolved: `knn.k` and `knn.index`.
 
-    It does not look at the machine: the same input gives the same labels with and without GPUs.
+    A list is at most N - 1 long, and at least 2. Index auto becomes what it means for N rows. The machine plays no part: the
+    same input gives the same labels with and without GPUs.
     """
-    if config.knn.index != "auto":
-        return config
-    approximate = rows >= ROWS_FOR_IVF and config.knn.source is None and config.knn.engine != "faiss"
-    return replace(config, knn=replace(config.knn, index="ivf" if approximate else "exact"))
+    k, index, nearest = min(config.knn.k, max(rows - 1, SHORTEST_LIST)), config.knn.index, config.density.nearest
+    if index == "auto":
+        approximate = rows >= ROWS_FOR_IVF and config.knn.source is None and config.knn.engine != "faiss"
+        index = "ivf" if approximate else "exact"
+    density = replace(config.density, nearest=None if nearest is None else min(nearest, k))
+    return replace(config, knn=replace(config.knn, k=k, index=index), density=density)
 
 
-def require_rows(config: KnnConfig, rows: int, name: str) -> None:
-    """Raise InputError where the set `name` has no more rows than a neighbor list is long."""
-    if config.k >= rows:
-        raise InputError(f"knn.k is {config.k}, but {name} has only {rows} rows; choose a k below {rows}.")
+def shortened_line(wanted: Config, resolved: Config, rows: int) -> str | None:
+    """Return a line where the set's size made neighbor lists shorter than the configuration wanted."""
+    if resolved.knn.k == wanted.knn.k:
+        return None
+    return f"knn.k is {resolved.knn.k} in place of {wanted.knn.k}: the set has only {rows} row{'s' if rows > 1 else ''}"
 
 
 def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:
     """Return neighbor int32 and similarity float32 (N, K) of all rows."""
     return tables.column("knn", "neighbor"), tables.column("knn", "similarity")
+
+
+def is_uniform(tables: Tables) -> bool:
+    """Whether all rows of the set hold the same vector, one row included: they are one cluster by any recipe."""
+    return bool(tables.facts("knn").get("uniform", False))
 
 
 def choose_reading(vectors: Vectors, config: KnnConfig, index: InvertedFile, threads: int = 1) -> Facts:
@@ -139,14 +149,16 @@ def recall_of(tables: Tables) -> Recall | None:
 
 
 def prepare_search(tables: Tables) -> Facts:
-    """Refuse too few rows or a kNN table of other rows; for inverted lists, choose what to read."""
+    """Refuse a kNN table of other rows; note whether all rows are one vector; for inverted lists, choose what to read."""
     config = tables.config.knn
-    require_rows(config, tables.rows, tables.name)
     if config.source is not None:
         imported_knn.require_matching_rows(tables, config.source)
+    vectors = vectors_of(tables)
+    if bool((vectors[-1] == vectors[0]).all()) and bool((vectors == vectors[0]).all()):
+        return {"exact": True, "uniform": True}
     if not uses_lists(tables.config):
         return {}
-    return choose_reading(vectors_of(tables), config, inverted_file_of(tables), tables.threads)
+    return choose_reading(vectors, config, inverted_file_of(tables), tables.threads)
 
 
 def open_knn(tables: Tables) -> ShardFunction:
@@ -173,7 +185,7 @@ def open_knn(tables: Tables) -> ShardFunction:
 
 def summary(tables: Tables) -> str | None:
     """Return what a search over inverted lists read and found; nothing for other searches."""
-    if not uses_lists(tables.config):
+    if not uses_lists(tables.config) or is_uniform(tables):
         return None
     chosen, recall = tables.facts("knn"), recall_of(tables)
     share = f"reading {chosen['share']:.2%} of the rows" if "share" in chosen else f"{chosen['nearest']} lists per row"
@@ -196,7 +208,7 @@ def headline(tables: Tables) -> Facts:
 
 def sizes(tables: Tables) -> dict[str, float]:
     """Return the share of the rows that inverted lists make a search read."""
-    if not uses_lists(tables.config):
+    if not uses_lists(tables.config) or is_uniform(tables):
         return {}
     chosen = tables.facts("knn")
     return {"share": chosen.get("share", chosen["nearest"] / tables.facts("coarse_lists")["lists"])}

@@ -20,7 +20,7 @@ from raycluster.models.set_statistics import measure
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, neighbors_of
+from raycluster.stages.knn import copies_of_neighbors, is_uniform, neighbors_of
 from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes
@@ -36,6 +36,8 @@ def scores_of(tables: Tables) -> Float32 | None:
 def measure_set(tables: Tables) -> Facts:
     """Return what the predictor reads of the whole set, and with `recall` the limits that choose the scored pairs."""
     config = tables.config
+    if is_uniform(tables):
+        return {}
     card, _ = load_card(str(config.model))
     facts = measure(card.training.predictor.form, *neighbors_of(tables), vectors_of(tables))
     if config.relations.score == "recall":
@@ -54,6 +56,8 @@ def _floor(config: Config, calibrated: dict[str, float]) -> float:
 
 def open_relations(tables: Tables) -> ShardFunction:
     """Return the function that scores one shard's pairs; the model is opened once."""
+    if is_uniform(tables):
+        return _all_same(tables)
     from raycluster.models.inference import Predictor
 
     config, facts = tables.config, tables.facts("relations")
@@ -80,6 +84,18 @@ def open_relations(tables: Tables) -> ShardFunction:
             scores = predictor.score_pairs(task.start, task.stop, pairs)
         rows = np.arange(task.start, task.stop, dtype=np.int32)
         return Output([{"row": rows, "score": scores}], {"scored": int(np.count_nonzero(~np.isnan(scores)))})
+
+    return score
+
+
+def _all_same(tables: Tables) -> ShardFunction:
+    """Return the function that scores equal rows: 1 for every neighbor."""
+    neighbor, _ = neighbors_of(tables)
+
+    def score(task: Task) -> Output:
+        scores = np.where(neighbor[task.rows] >= 0, np.float32(1), np.float32(np.nan))
+        scores[:, 0] = np.nan
+        return Output([{"row": np.arange(task.start, task.stop, dtype=np.int32), "score": scores}], {"scored": 0})
 
     return score
 

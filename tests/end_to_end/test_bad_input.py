@@ -212,12 +212,6 @@ CASES = [
          ("--config", "{yaml}")),
     Case("value of a wrong type", good, ("--knn.k: invalid literal",), ("--knn.k", "many")),
     Case("value out of range", good, ("edges.threshold is 2.0: it takes a number from -1 to 1",), ("--edges.threshold", "2")),
-    Case("K = N", good, ("knn.k is 32, but {input} has only 32 rows; choose a k below 32.",), ("--knn.k", "32")),
-    Case("K > N", good, ("knn.k is 80, but {input} has only 32 rows; choose a k below 32.",), ("--knn.k", "80")),
-    Case("N = 1", with_columns(lambda c: {k: v[:1] for k, v in c.items()}),
-         ("The input {input} has only one row; there is nothing to compare it with.",)),
-    Case("all rows identical", with_columns(lambda c: c | {"embedding": [[1.0, 2.0, 3.0, 4.0]] * ROWS}),
-         ("All 32 rows of {input} hold the same vector; nothing tells identities apart.",)),
 ]  # fmt: skip
 
 

@@ -136,11 +136,11 @@ def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkey
 
 
 def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
-    resolved = knn.with_index(config(source="elsewhere"), 10**9)
+    resolved = knn.resolved_for(config(source="elsewhere"), 10**9)
     assert resolved.knn.index == "exact"
-    assert knn.with_index(config(engine="faiss"), 10**9).knn.index == "exact"
-    assert knn.with_index(config(), 10**9).knn.index == "ivf"
-    assert knn.with_index(config(index="ivf"), 3).knn.index == "ivf"
+    assert knn.resolved_for(config(engine="faiss"), 10**9).knn.index == "exact"
+    assert knn.resolved_for(config(), 10**9).knn.index == "ivf"
+    assert knn.resolved_for(config(index="ivf"), 3).knn.index == "ivf"
 
 
 def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path: Path, monkeypatch: Any) -> None:
