@@ -161,10 +161,19 @@ def decide_limits(
 
 
 def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) -> EdgeLimits:
-    """Return the limits with a lowest similarity where the lists (N, K) of a small set hold all of its other rows.
+    """Return the limits with a lowest similarity for a small set.
 
-    Rules that compare a neighbor with the rest of its list have nothing to compare with there: a list may hold strangers alone,
-    or a single identity. Then edges must also reach a similarity that no random pair of the set should.
+    Where a list holds all other rows of the set, its neighbors have nothing to be compared with: they may all be strangers, or
+    one identity. Then edges must also reach a similarity that no random pair should.
+
+    Parameters
+    ----------
+    limits : EdgeLimits
+        Those of `decide_limits`.
+    similarity : float32 (N, K)
+        Similarities of the neighbors.
+    vectors : float32 or float16 (N, D)
+        Unit rows.
     """
     rows, k = similarity.shape
     if k < rows - 1 or limits.threshold is not None or limits.similarity is not None:

@@ -96,7 +96,7 @@ def _of_array(X: Any) -> Rows:
         raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
     if array.dtype == object:
         array = _numbers(array)
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or array.shape[1] == 0:
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or array.size == 0:
         hint = " Reshape your data: X.reshape(1, -1) is one row." if array.ndim == 1 else ""
         hint = " Complex data not supported." if array.dtype.kind == "c" else hint
         if array.ndim == 2 and array.shape[1] == 0:

@@ -115,11 +115,3 @@ def test_ranks_that_are_gone_are_named(tmp_path: Path) -> None:
         tables.folder.store.delete(path)
         with pytest.raises(StorageError, match=rf"{path} is missing; choose another --output\."):
             run_stages(tables, execution, Silence(), until="embeddings")
-
-
-def test_a_piece_of_one_vector_is_marked_as_such(tmp_path: Path) -> None:
-    same = np.tile(VECTORS[:1], (ROWS, 1))
-    same[:18] = VECTORS[:18]
-    facts = ingested(tmp_path, config(), same).task_facts("ingest")
-    assert [piece["uniform"] for piece in facts] == [False, True]
-    assert facts[0]["first"] != facts[1]["first"]
