@@ -28,6 +28,10 @@ class EmbeddingsConfig(Section):
     on_bad_row: Literal["error", "drop"] = "error"
     """What happens to a row with NaN, infinity, null or only zeros. `error` stops the run and names the row; `drop`
     leaves the row out and lists it in `dropped.parquet`."""
+    duplicates: Literal["collapse", "keep"] = "collapse"
+    """What happens to rows whose vectors are bit for bit the same. `collapse` searches neighbors of the first of them only and
+    gives its cluster to all, so that copies are always together. `keep` lets every copy stand in neighbor lists. Neighbors or
+    counts that were computed elsewhere (knn.source, topk.source) keep all rows."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from raycluster.pipeline.run import open_run
 from raycluster.pipeline.sweep import communities_at
 from raycluster.storage import node_cache
 from raycluster.storage.object_store import Store
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.tables import StoredTables, for_all
 
 
 def evaluate(
@@ -79,7 +80,8 @@ def evaluate(
                 result["sweep"] = [_at(tables, limit, row, identity) for limit in sweep]
             if hard_clusters:
                 vectors = tables.column("ingest", "embedding", "float32")
-                result["hard_clusters"] = metrics.hard_cluster_table(identity, predicted[row], vectors[row])
+                place = for_all(tables, np.arange(len(vectors)))
+                result["hard_clusters"] = metrics.hard_cluster_table(identity, predicted[row], vectors[place[row]])
         finally:
             node_cache.remove(tables.folder)
     return result

@@ -33,7 +33,7 @@ from raycluster.storage.vector_columns import VectorSource
 
 SHARD_BYTES = 2**28
 """Vectors of one row shard, as float32. Larger shards need more memory per worker, smaller ones more requests."""
-PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet")
+PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates.parquet")
 """What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
 OWN_BEFORE_PLAN = re.compile(
     r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|plan\.json\.[0-9a-f]{32}\.tmp"

@@ -3,19 +3,22 @@
 RUN/labels/*.parquet   one row per row of the set
 RUN/clusters.parquet   one row per cluster
 RUN/dropped.parquet    rows that were left out, and why
+RUN/duplicates.parquet exact copies, where there are any
 RUN/MANIFEST.json      written last: readers trust it and never a listing
 """
 
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.stages import wanted_stages
 from raycluster.stages.labels import clusters_table
-from raycluster.stages.stage import row_shards
+from raycluster.stages.stage import shards_of_all
 from raycluster.storage import schemas
+from raycluster.storage.copies import Copies
 from raycluster.storage.records import LabelsPart, encode
 from raycluster.storage.tables import Facts, StoredTables
 
@@ -23,9 +26,9 @@ from raycluster.storage.tables import Facts, StoredTables
 def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     """Publish a run whose stages are done; returns its summary. `seconds` are those of every stage."""
     folder, store = tables.folder, tables.folder.store
-    shards = row_shards(tables)
+    shards = shards_of_all(tables)
     markers = [folder.marker("labels", shard.number) for shard in shards]
-    assert sum(marker.rows for marker in markers) == tables.rows, "a row was lost or doubled"
+    assert sum(marker.rows for marker in markers) == tables.bounds_of_all[-1], "a row was lost or doubled"
     dropped = _dropped(tables)
     parts = [
         LabelsPart(f"labels/part-{number:05d}.parquet", marker.rows, marker.sha256)
@@ -34,7 +37,7 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     summary = {
         "run": store.url,
         "recipe": tables.config.recipe,
-        "rows": tables.rows,
+        "rows": tables.bounds_of_all[-1],
         "dropped": dropped.num_rows,
         **_headlines(tables),
         "seconds": seconds,
@@ -50,6 +53,8 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards])
     clusters = clusters_table(tables, ids)
     store.put_tables("dropped.parquet", [dropped])
+    if tables.copies is not None:
+        store.put_tables("duplicates.parquet", [_duplicates(tables, tables.copies, ids)])
     for part, marker in zip(parts, markers, strict=True):
         store.copy(marker.key, part.path)
     store.put_tables("clusters.parquet", [clusters])
@@ -71,6 +76,14 @@ def _numbers(tables: StoredTables) -> Facts:
     """Return what the stages add to the manifest, by name."""
     wanted = wanted_stages(tables.config)
     return {stage.name: stage.numbers(tables) for stage in wanted if stage.numbers is not None}
+
+
+def _duplicates(tables: StoredTables, copies: Copies, ids: pa.ChunkedArray) -> pa.Table:
+    """Return the ids of the rows that are copies, and of the first row of the same vector."""
+    first = copies.for_all(copies.first)
+    copy = np.flatnonzero(first != np.arange(len(first)))
+    columns = {"id": ids.take(pa.array(copy)), "original": ids.take(pa.array(first[copy]))}
+    return schemas.from_columns(schemas.duplicates(tables.id_type), **columns)
 
 
 def _dropped(tables: StoredTables) -> pa.Table:

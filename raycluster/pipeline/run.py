@@ -29,7 +29,7 @@ from raycluster.storage import node_cache
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.places import is_inside
 from raycluster.storage.run_folder import RunFolder
-from raycluster.storage.tables import ArrayTables, Facts, StoredTables, Tables, Task
+from raycluster.storage.tables import ArrayTables, Facts, StoredTables, Tables, Task, for_all
 
 LOCAL = Execution("local")
 
@@ -123,7 +123,7 @@ def cluster_rows(vectors: Array, config: Config, threads: int) -> Int32:
     """Return the community (M,) of unit rows (M, D), taken as a set of their own through the same stages."""
     tables = in_memory(vectors, config, threads)
     run_stages(tables, LOCAL, Silence(), until="rejoin")
-    return identities_of(tables)
+    return for_all(tables, identities_of(tables))
 
 
 def run_stages(tables: Tables, execution: Execution, progress: Progress, until: str | None = None) -> None:

@@ -2,8 +2,9 @@
 
 ingest        the input's files
 embeddings    ingest
-coarse_lists  embeddings
-knn           embeddings, coarse_lists
+duplicates    embeddings
+coarse_lists  embeddings, duplicates
+knn           embeddings, duplicates, coarse_lists
 topk          knn
 contexts      knn
 relations     knn, topk, contexts
@@ -11,7 +12,7 @@ density       knn, relations
 edges         knn, topk, relations, density
 communities   edges
 rejoin        communities, knn
-labels        embeddings, knn, relations, edges, communities, rejoin
+labels        embeddings, duplicates, knn, relations, edges, communities, rejoin
 """
 
 from raycluster.config.stages import Config
@@ -19,6 +20,7 @@ from raycluster.stages.coarse_lists import COARSE_LISTS
 from raycluster.stages.communities import COMMUNITIES
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.stages.density import DENSITY
+from raycluster.stages.duplicates import DUPLICATES
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
 from raycluster.stages.ingest import INGEST
@@ -30,7 +32,7 @@ from raycluster.stages.stage import Stage
 from raycluster.stages.topk import TOPK
 
 STAGES: tuple[Stage, ...] = (
-    INGEST, EMBEDDINGS, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, REJOIN, LABELS,
+    INGEST, EMBEDDINGS, DUPLICATES, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, REJOIN, LABELS,
 )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 
 COARSE_LISTS = Stage(
     name="coarse_lists",
-    reads=("embeddings",),
+    reads=("embeddings", "duplicates"),
     writes=_schema,
     settings=lambda config: [config.knn.storage, config.knn.lists, config.knn.seed],
     is_wanted=uses_lists,

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, StoredTables, Tables, Task
 
@@ -62,6 +62,7 @@ EMBEDDINGS = Stage(
     reads=("ingest",),
     writes=lambda config, id_type, width: schemas.embeddings(id_type),
     once=number_rows,
+    tasks=shards_of_all,
     open=open_embeddings,
     cost=_cost,
 )

@@ -284,7 +284,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 
 KNN = Stage(
     name="knn",
-    reads=("embeddings", "coarse_lists"),
+    reads=("embeddings", "duplicates", "coarse_lists"),
     writes=_schema,
     settings=lambda config: config.knn.__dict__,
     once=prepare_search,

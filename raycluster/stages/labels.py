@@ -24,8 +24,9 @@ from raycluster.models.card import load_card
 from raycluster.models.strength import Block, Evidence
 from raycluster.stages.edges import edges_in_force
 from raycluster.stages.rejoin import identities_of
-from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
+from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
+from raycluster.storage.copies import Copies
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
 LINK_BYTES, ROW_BYTES = 46.0, 100.0
@@ -61,6 +62,15 @@ class Labels:
         moved = {name: getattr(self, name)[back] for name in rows}
         return replace(self, **moved, representative=order[self.representative])
 
+    def for_all(self, copies: Copies) -> "Labels":
+        """The labels of all rows from these, which are those of the distinct rows; clusters stay the same."""
+        rows = ("cluster_id", "strength", "is_outlier", "cluster_size", "runner_up", "margin")
+        representative = copies.first[self.representative]
+        is_representative = np.zeros(len(copies.distinct), bool)
+        is_representative[representative] = True
+        spread = {name: copies.for_all(getattr(self, name)) for name in rows}
+        return replace(self, **spread, representative=representative, is_representative=is_representative)
+
     @property
     def singletons(self) -> int:
         """Clusters of one row."""
@@ -74,10 +84,12 @@ def describe(
     weight: Float32,
     config: LabelsConfig,
     strength: Float64 | None = None,
+    weights: Int64 | None = None,
 ) -> Labels:
     """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,).
 
-    strength (N,) as a model has calibrated it; none means the share.
+    strength (N,) as a model has calibrated it; none means the share. weights (N,): how many
+    rows each stands for, none means one; sizes and means count them all.
     """
     rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
     wide = np.maximum(weight, 0).astype(np.float64)
@@ -90,11 +102,13 @@ def describe(
         strength = np.divide(inner, total, out=np.ones(rows), where=some)
     runner_up, best = _runner_up(cluster, source[~inside], target[~inside], wide[~inside])
     margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
+    weights = np.ones(rows, np.int64) if weights is None else weights
     size = np.bincount(cluster, minlength=count)
     by_weight = np.lexsort((np.arange(rows), -inner, cluster))
     representative = by_weight[np.concatenate([[0], np.cumsum(size)[:-1]])] if count else np.empty(0, np.int64)
     is_representative = np.zeros(rows, bool)
     is_representative[representative] = True
+    size = np.bincount(cluster, weights, count).astype(np.int64)
     return Labels(
         cluster_id=cluster,
         strength=strength,
@@ -104,7 +118,7 @@ def describe(
         runner_up=runner_up,
         margin=margin,
         representative=representative,
-        mean_strength=np.bincount(cluster, strength, count) / np.maximum(size, 1),
+        mean_strength=np.bincount(cluster, strength * weights, count) / np.maximum(size, 1),
         inner_weight=np.bincount(cluster, inner, count) / 2,
         outer_weight=np.bincount(cluster, outer, count).astype(np.float64),
     )
@@ -151,12 +165,16 @@ def _blocks(tables: Tables) -> Iterator[Block]:
 
 
 def labels_of(tables: Tables) -> Labels:
-    """Return the labels of all rows; described once per process."""
+    """Return the labels of all rows, copies included; described once per process."""
 
     def described() -> Labels:
         cluster = identities_of(tables)
         strength = calibrated_strength(tables.config, cluster, _blocks(tables))
-        return describe(cluster, **edges_in_force(tables), config=tables.config.labels, strength=strength)
+        copies, config = tables.copies, tables.config.labels
+        if copies is None:
+            return describe(cluster, **edges_in_force(tables), config=config, strength=strength)
+        labels = describe(cluster, **edges_in_force(tables), config=config, strength=strength, weights=copies.weights)
+        return labels.for_all(copies)
 
     return tables.shared("labels", described)
 
@@ -216,10 +234,11 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 
 LABELS = Stage(
     name="labels",
-    reads=("embeddings", "knn", "relations", "edges", "communities", "rejoin"),
+    reads=("embeddings", "duplicates", "knn", "relations", "edges", "communities", "rejoin"),
     writes=_schema,
     settings=lambda config: [config.labels.__dict__, config.model_digest],
     is_global=lambda config: True,
+    tasks=shards_of_all,
     open=open_labels,
     headline=headline,
     cost=_cost,

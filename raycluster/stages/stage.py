@@ -93,6 +93,11 @@ def row_shards(tables: Tables) -> Sequence[Task]:
     return [Task(number, start, stop) for number, (start, stop) in enumerate(itertools.pairwise(bounds))]
 
 
+def shards_of_all(tables: Tables) -> Sequence[Task]:
+    """Return one task per shard of all rows, copies included."""
+    return [Task(number, start, stop) for number, (start, stop) in enumerate(itertools.pairwise(tables.bounds_of_all))]
+
+
 def single_task(tables: Tables) -> Sequence[Task]:
     """Return one task for all rows: a global step."""
     return [Task(0, 0, tables.rows)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from raycluster.arrays import Array
+from raycluster.arrays import Array, Int64
 from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import StorageError
 from raycluster.storage.run_folder import RunFolder
@@ -72,25 +72,42 @@ def joined(
     return _copy(run, stage, f"{column}-{tag or dtype}", shape, fill)
 
 
-def scattered(run: RunFolder, column: str, dtype: str, shards: int, rows: int) -> Array:
-    """Return a column of ingested rows for all rows, in the order of rows, memory-mapped read-only.
+def scattered(
+    run: RunFolder, column: str, dtype: str, shards: int, rows: int, chosen: Int64 | None = None
+) -> Array:
+    """Return a column of ingested rows in the order of rows, memory-mapped read-only.
 
     Every piece of the input is read once, and each of its rows is written to its place: its rank in the order of ids less
-    the dropped rows before it. `shards` and `rows` (N) are those of the run.
+    the dropped rows before it.
+
+    Parameters
+    ----------
+    column, dtype
+        The column and the type of its copy.
+    shards, rows
+        Those of the run, N rows.
+    chosen
+        Rows (M,) that the copy holds, ascending; none means all.
     """
     markers = [run.marker("ingest", piece) for piece in range(len(run.plan.pieces))]
     lost = np.sort(np.array([entry[3] for marker in markers for entry in marker.facts["dropped"]], np.int64))
 
     def shape() -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-        return (rows, run.plan.input.width), np.dtype(dtype)
+        return (rows if chosen is None else len(chosen), run.plan.input.width), np.dtype(dtype)
 
     def fill(target: Array) -> None:
         for piece in range(len(markers)):
             table = run.table("ingest", piece, ["rank", column])
             rank = table["rank"].to_numpy()
-            target[rank - np.searchsorted(lost, rank)] = to_array(table[column])
+            row, values = rank - np.searchsorted(lost, rank), to_array(table[column])
+            if chosen is not None:
+                place = np.searchsorted(chosen, row)
+                is_chosen = chosen[np.minimum(place, len(chosen) - 1)] == row
+                row, values = place[is_chosen], values[is_chosen]
+            target[row] = values
 
-    return _copy(run, "ingest", f"{column}-{dtype}-{shards}", shape, fill)
+    copied = "" if chosen is None else "-distinct"
+    return _copy(run, "ingest", f"{column}-{dtype}-{shards}{copied}", shape, fill)
 
 
 def _copy(

@@ -22,6 +22,9 @@ def embeddings(id_type: pa.DataType) -> pa.Schema:
     return pa.schema([("row", pa.int32()), ("id", id_type)])
 
 
+DUPLICATES = pa.schema([("row", pa.int32()), ("original", pa.int32())])
+"""Rows that are copies, each with the lowest row of the same vector."""
+
 COARSE_LISTS = pa.schema([("row", pa.int32()), ("list", pa.int32())])
 
 
@@ -96,6 +99,11 @@ def clusters(id_type: pa.DataType) -> pa.Schema:
 def dropped(id_type: pa.DataType) -> pa.Schema:
     """Input rows that were left out, and why."""
     return pa.schema([("id", id_type), ("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
+
+
+def duplicates(id_type: pa.DataType) -> pa.Schema:
+    """Rows that are exact copies, each with the first row of the same vector in the order of ids."""
+    return pa.schema([("id", id_type), ("original", id_type)])
 
 
 def bytes_per_row(schema: pa.Schema) -> float:

@@ -5,7 +5,7 @@ in this process. Stages cannot tell the two apart, so every recipe runs on both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.storage import node_cache
+from raycluster.storage.copies import Copies
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
 
@@ -22,6 +23,8 @@ Facts = dict[str, Any]
 Columns = Mapping[str, Any]
 """numpy or Arrow columns of equal length, by name."""
 Value = TypeVar("Value")
+SHORTEST_LIST = 2
+"""Ranks of the shortest neighbor list: the row itself and one other."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,17 @@ class Conversion:
 class Tables(Protocol):
     """What stages see."""
 
-    config: Config
     threads: int
     """Threads that this process may use."""
 
     @property
+    def config(self) -> Config:
+        """The configuration, with neighbor lists no longer than distinct rows allow."""
+        ...
+
+    @property
     def rows(self) -> int:
-        """Rows that take part, N."""
+        """Rows that take part, N: all rows, or the distinct ones once copies are found."""
         ...
 
     @property
@@ -92,8 +99,18 @@ class Tables(Protocol):
         """First row of every row shard, and N."""
         ...
 
+    @property
+    def bounds_of_all(self) -> Sequence[int]:
+        """First row of every shard of all rows, copies included, and their number."""
+        ...
+
+    @property
+    def copies(self) -> Copies | None:
+        """Which rows are copies; none before they are found, where they are kept, and where there are none."""
+        ...
+
     def ids(self, task: Task) -> pa.ChunkedArray:
-        """Ids of a shard's rows."""
+        """Ids of a shard of all rows, copies included."""
         ...
 
     def is_given(self, stage: str) -> bool:
@@ -153,6 +170,18 @@ class Tables(Protocol):
         ...
 
 
+def for_all(tables: Tables, values: Array) -> Array:
+    """Return the values of all rows, copies included, from those of the rows that take part (N, ...)."""
+    return values if tables.copies is None else tables.copies.for_all(values)
+
+
+def shortened(config: Config, rows: int) -> Config:
+    """Return the configuration with neighbor lists that N distinct rows can fill."""
+    k, nearest = min(config.knn.k, max(rows - 1, SHORTEST_LIST)), config.density.nearest
+    density = replace(config.density, nearest=None if nearest is None else min(nearest, k))
+    return replace(config, knn=replace(config.knn, k=k), density=density)
+
+
 SubsetRunner = Callable[[Array, Config, int], Array]
 """Unit rows (M, D), configuration and threads to communities (M,); the runner hands itself in here."""
 
@@ -175,12 +204,28 @@ class StoredTables(_Shared):
 
     def __init__(self, folder: RunFolder, threads: int, subset_runner: SubsetRunner) -> None:
         super().__init__()
-        self.folder, self.config, self.threads = folder, folder.config, threads
+        self.folder, self.threads = folder, threads
         self._subset_runner = subset_runner
+        self._collapsed: Copies | None = None
+        self._are_copies_known = "duplicates" not in folder.folders
+
+    @property
+    def config(self) -> Config:
+        copies = self.copies
+        return self.folder.config if copies is None else shortened(self.folder.config, len(copies.first))
 
     @property
     def rows(self) -> int:
         return self.bounds[-1]
+
+    @property
+    def copies(self) -> Copies | None:
+        if not self._are_copies_known and self.folder.finished("duplicates"):
+            self._are_copies_known = True
+            if self.folder.marker("duplicates", 0).rows:
+                table = self.block("duplicates", 0, ["row", "original"])
+                self._collapsed = Copies.of(self.bounds_of_all[-1], table["row"], table["original"])
+        return self._collapsed
 
     @property
     def width(self) -> int:
@@ -196,6 +241,11 @@ class StoredTables(_Shared):
 
     @property
     def bounds(self) -> Sequence[int]:
+        copies = self.copies
+        return self.bounds_of_all if copies is None else copies.bounds(self.bounds_of_all)
+
+    @property
+    def bounds_of_all(self) -> Sequence[int]:
         return list(self.facts("embeddings")["starts"])
 
     def ids(self, task: Task) -> pa.ChunkedArray:
@@ -211,12 +261,16 @@ class StoredTables(_Shared):
         return [self.folder.marker(stage, number).facts for number in sorted(self.folder.finished(stage))]
 
     def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
-        key = (stage, name, dtype, conversion.tag if conversion else None)
+        # Vectors that were opened before copies were found are of all rows.
+        copies = self.copies
+        key = (stage, name, dtype, conversion.tag if conversion else None, copies is None)
         convert, tag = (conversion.function, conversion.tag) if conversion else (_unchanged, "")
 
         def build() -> Array:
             if stage == "ingest":
-                return node_cache.scattered(self.folder, name, dtype or "float32", len(self.bounds) - 1, self.rows)
+                shards, rows = len(self.bounds_of_all) - 1, self.bounds_of_all[-1]
+                first = None if copies is None else copies.first
+                return node_cache.scattered(self.folder, name, dtype or "float32", shards, rows, first)
             return node_cache.joined(self.folder, stage, name, self.bounds, dtype, convert, tag)
 
         return self.shared(key, build)
@@ -271,7 +325,7 @@ class ArrayTables(_Shared):
         facts: Mapping[str, Facts] | None = None,
     ) -> None:
         super().__init__()
-        self.config, self.threads, self.name = config, threads, name
+        self._config, self.threads, self.name = config, threads, name
         self._subset_runner = subset_runner
         self._ids = pa.array(np.arange(len(vectors))) if ids is None else ids
         self._blocks: dict[str, dict[int, dict[str, Array]]] = {
@@ -283,10 +337,19 @@ class ArrayTables(_Shared):
         self._task_facts: dict[str, dict[int, Facts]] = {stage: {0: {}} for stage in self._given}
         self._facts: dict[str, Facts] = {stage: {} for stage in self._given} | dict(facts or {})
         self._arrays: dict[tuple[str, str], Array] = {}
+        self._collapsed: Copies | None = None
+
+    @property
+    def config(self) -> Config:
+        return self._config if self._collapsed is None else shortened(self._config, len(self._collapsed.first))
+
+    @property
+    def copies(self) -> Copies | None:
+        return self._collapsed
 
     @property
     def rows(self) -> int:
-        return len(self._blocks["ingest"][0]["embedding"])
+        return self.bounds[-1]
 
     @property
     def width(self) -> int:
@@ -298,7 +361,11 @@ class ArrayTables(_Shared):
 
     @property
     def bounds(self) -> Sequence[int]:
-        return [0, self.rows]
+        return self.bounds_of_all if self._collapsed is None else self._collapsed.bounds(self.bounds_of_all)
+
+    @property
+    def bounds_of_all(self) -> Sequence[int]:
+        return [0, len(self._blocks["ingest"][0]["embedding"])]
 
     def ids(self, task: Task) -> pa.ChunkedArray:
         return pa.chunked_array([self._ids.slice(task.start, len(task))])
@@ -313,12 +380,16 @@ class ArrayTables(_Shared):
         return [self._task_facts[stage][number] for number in sorted(self._task_facts[stage])]
 
     def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
+        copies = self._collapsed
+
         def build() -> Array:
             values = self._blocks[stage][0][name]
+            if stage == "ingest" and copies is not None:
+                values = values[copies.first]
             converted = conversion.function(values) if conversion else values
             return converted if dtype is None else np.asarray(converted, dtype)
 
-        return self.shared((stage, name, dtype, conversion.tag if conversion else None), build)
+        return self.shared((stage, name, dtype, conversion.tag if conversion else None, copies is None), build)
 
     def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         for number in sorted(self._blocks[stage]):
@@ -352,6 +423,8 @@ class ArrayTables(_Shared):
         columns = {field.name: _column([block[field.name] for block in output.blocks], field.type) for field in schema}
         self._blocks.setdefault(stage, {})[task.number] = columns
         self._task_facts.setdefault(stage, {})[task.number] = output.facts
+        if stage == "duplicates" and len(columns["row"]):
+            self._collapsed = Copies.of(len(task), columns["row"], columns["original"])
 
 
 def _unchanged(values: Array) -> Array:

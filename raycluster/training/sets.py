@@ -126,9 +126,10 @@ class SetRuns:
         labelled = []
         for number in range(len(self.sets)) if chosen is None else chosen:
             one = self.sets[number]
-            own = config
+            # Copies may have labels of their own, so every row keeps its place.
+            own = dataclasses.replace(config, embeddings=dataclasses.replace(config.embeddings, duplicates="keep"))
             if one.is_generated:
-                own = dataclasses.replace(config, id_column="id", embedding_column="embedding")
+                own = dataclasses.replace(own, id_column="id", embedding_column="embedding")
             run = opened(one.url, self._folder(number), own, self.execution, self.progress)
             tables = self._open.enter_context(run)
             run_stages(tables, self.execution, self.progress, until=stage)

@@ -168,14 +168,15 @@ def folders(config: Config, **changes: Any) -> dict[str, str]:
 
 
 FILE = InputFile("a.parquet", 1, "1")
-ORDER = ["ingest", "embeddings", "coarse_lists", "knn", "edges", "communities", "labels"]
+ORDER = ["ingest", "embeddings", "duplicates", "coarse_lists", "knn", "edges", "communities", "labels"]
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value", "first"),
     [
         ("embeddings", "on_bad_row", "drop", "ingest"),
-        ("knn", "storage", "float16", "coarse_lists"),
+        ("embeddings", "duplicates", "keep", "duplicates"),
+        ("knn", "storage", "float16", "duplicates"),
         ("knn", "lists", 5, "coarse_lists"),
         ("knn", "k", 9, "knn"),
         ("knn", "probes", 3, "knn"),

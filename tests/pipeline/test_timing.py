@@ -33,6 +33,7 @@ def test_every_stage_is_timed_and_every_copy_counted_once(identities: str, tmp_p
         names = [stage.name for stage in wanted_stages(tables.config)]
         assert list(times.once) == names
         assert set(times.seconds) == set(names)
-        rows, width = tables.rows, tables.width
-    assert times.copied_bytes == rows * width * 4 + 2 * rows * 20 * 4, "vectors, neighbors and similarities"
+        every, rows, width = tables.bounds_of_all[-1], tables.rows, tables.width
+    vectors = (every + rows) * width * 4
+    assert times.copied_bytes == vectors + 2 * rows * 20 * 4, "vectors of all and of distinct rows, the kNN table"
     assert times.copy_seconds > 0

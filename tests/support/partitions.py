@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from raycluster.arrays import Float32, Int32
 from raycluster.config.load import load_config
 from raycluster.evaluation import metrics
@@ -16,3 +18,9 @@ def bcubed_f(truth: Any, neighbor: Int32, similarity: Float32, threshold: float)
     config = load_config("cosine", {"communities": {"engine": "native"}}).communities
     cluster = communities.partition(**graph, rows=len(neighbor), config=config, directed=False).communities
     return float(metrics.bcubed(metrics.Contingency.of(truth, cluster)).f)
+
+
+def same_partition(one: Any, other: Any) -> bool:
+    """Whether two labelings of the same rows put the same rows together."""
+    pairs = len(set(zip(np.asarray(one).tolist(), np.asarray(other).tolist(), strict=True)))
+    return pairs == len(set(np.asarray(one).tolist())) == len(set(np.asarray(other).tolist()))

@@ -1,6 +1,7 @@
-"""Rows whose vectors are bit for bit the same, collapsed to one row with a weight."""
+"""Rows whose vectors are bit for bit the same.
 
-from dataclasses import dataclass
+Shapes: N rows, D dimensions.
+"""
 
 import numpy as np
 
@@ -13,31 +14,6 @@ PRIME = np.uint64(0x100000001B3)
 OFFSET = np.uint64(0xCBF29CE484222325)
 """The FNV-1a hash of 64 bits (Fowler, Noll, Vo), over words of 8 bytes. Rows of one hash are compared, so that a collision
 costs time and nothing else."""
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Which rows are copies of which."""
-
-    original: Int32
-    """(N,) the lowest row with the same vector; the row itself where it is the first or the only one."""
-    num_copies: int
-    """Rows that are copies of a lower one."""
-
-    @property
-    def kept(self) -> Int32:
-        """Rows (M,) that are no copy, ascending."""
-        return np.flatnonzero(self.original == np.arange(len(self.original))).astype(np.int32)
-
-    def weights(self) -> Int64:
-        """Return how many rows each kept row stands for (M,)."""
-        return np.bincount(self.original, minlength=len(self.original))[self.kept]
-
-    def expanded(self, values: Array) -> Array:
-        """Return the value (N, ...) of every row from those of the kept rows (M, ...)."""
-        place = np.cumsum(self.original == np.arange(len(self.original))) - 1
-        result: Array = values[place[self.original]]
-        return result
 
 
 def row_hashes(vectors: Array) -> Int64:
@@ -63,8 +39,8 @@ def _hash(words, hashes):  # type: ignore[no-untyped-def]
         hashes[row] = value
 
 
-def duplicates(vectors: Array, alone: Bool | None = None, hashes: Int64 | None = None) -> Duplicates:
-    """Return which rows are copies of a lower one.
+def originals(vectors: Array, alone: Bool | None = None, hashes: Int64 | None = None) -> Int32:
+    """Return the lowest row (N,) that holds the same vector as each row.
 
     Rows are equal where all their bytes are: 0.0 and -0.0 differ.
 
@@ -86,7 +62,7 @@ def duplicates(vectors: Array, alone: Bool | None = None, hashes: Int64 | None =
     edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))
     for begin, end in edges.reshape(-1, 2):
         _compare(vectors, rows[begin : end + 1], original)
-    return Duplicates(original, int((original != np.arange(len(original))).sum()))
+    return original
 
 
 def _compare(vectors: Array, rows: Int32, original: Int32) -> None:
