@@ -3,8 +3,9 @@
 RUN/labels/*.parquet   one row per row of the set
 RUN/clusters.parquet   one row per cluster
 RUN/dropped.parquet    rows that were left out, and why
-RUN/duplicates.parquet exact copies, where there are any
 RUN/MANIFEST.json      written last: readers trust it and never a listing
+
+Rows that are exact copies of others are listed in RUN/duplicates.parquet.
 """
 
 from dataclasses import asdict
@@ -79,7 +80,7 @@ def _numbers(tables: StoredTables) -> Facts:
 
 
 def _duplicates(tables: StoredTables, copies: Copies, ids: pa.ChunkedArray) -> pa.Table:
-    """Return the ids of the rows that are copies, and of the first row of the same vector."""
+    """Return the id of every copy, and of the first row of its vector."""
     first = copies.for_all(copies.first)
     copy = np.flatnonzero(first != np.arange(len(first)))
     columns = {"id": ids.take(pa.array(copy)), "original": ids.take(pa.array(first[copy]))}

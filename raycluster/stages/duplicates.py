@@ -1,7 +1,7 @@
-"""Row shards -> which rows hold the vector of an earlier row, bit for bit.
+"""All rows -> which of them hold the vector of an earlier row, bit for bit.
 
-Copies would fill each other's neighbor lists, and every scale that is read from the lists would be that of copies. So stages up to
-`labels` see the first row of every group of copies only, and `labels` gives its cluster to all of them. Copies are always together.
+Copies would fill each other's neighbor lists, and every scale that is read from the lists would be that of copies.
+So the stages up to `labels` see the first row of every group of copies only. `labels` gives its cluster to all of them.
 
 This is a global step: the driver reads all vectors once, from the copy that it searches and picks limits on anyway.
 """
@@ -24,7 +24,10 @@ DRIVER_BYTES = 32.0
 
 
 def is_wanted(config: Config) -> bool:
-    """Whether copies are collapsed. Neighbors or counts that were computed elsewhere are of all rows."""
+    """Whether copies are collapsed.
+
+    Neighbors or counts that were computed elsewhere are of all rows.
+    """
     return config.embeddings.duplicates == "collapse" and config.knn.source is None and config.topk.source is None
 
 
@@ -53,7 +56,7 @@ def open_duplicates(tables: Tables) -> ShardFunction:
 
 
 def numbers(tables: Tables) -> Facts:
-    """Return how many rows are copies and how many are left, in how many groups, and the rows of the largest group."""
+    """Return the numbers of copies, distinct rows, groups, and of the largest group."""
     facts = tables.task_facts("duplicates")[0]
     return {name: facts[name] for name in ("copies", "distinct", "groups", "largest")}
 

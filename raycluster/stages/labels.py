@@ -63,7 +63,7 @@ class Labels:
         return replace(self, **moved, representative=order[self.representative])
 
     def for_all(self, copies: Copies) -> "Labels":
-        """The labels of all rows from these, which are those of the distinct rows; clusters stay the same."""
+        """Return the labels of all rows from these, of distinct rows."""
         rows = ("cluster_id", "strength", "is_outlier", "cluster_size", "runner_up", "margin")
         representative = copies.first[self.representative]
         is_representative = np.zeros(len(copies.distinct), bool)

@@ -72,9 +72,7 @@ def joined(
     return _copy(run, stage, f"{column}-{tag or dtype}", shape, fill)
 
 
-def scattered(
-    run: RunFolder, column: str, dtype: str, shards: int, rows: int, chosen: Int64 | None = None
-) -> Array:
+def scattered(run: RunFolder, column: str, dtype: str, shards: int, rows: int, chosen: Int64 | None = None) -> Array:
     """Return a column of ingested rows in the order of rows, memory-mapped read-only.
 
     Every piece of the input is read once, and each of its rows is written to its place: its rank in the order of ids less

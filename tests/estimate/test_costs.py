@@ -57,6 +57,7 @@ def test_copies_and_tables_are_as_large_as_the_run_makes_them(
     if name == "fc-es, counts":
         pq.write_table(pa.table({"id": range(ROWS), "k": np.full(ROWS, 15)}), tmp_path / "counts.parquet")
         keys["topk"] = {"source": str(tmp_path / "counts.parquet")}
+    keys["embeddings"] = {"duplicates": "keep"}  # the set has copies, and costs are of all rows
     config, execution = load_config(name.split(",")[0], keys, "test"), Execution("local", shards=2)
     with pipeline.opened(identities, str(tmp_path / "run"), config, execution, Silence()) as tables:
         pipeline.run_stages(tables, execution, Silence(), until="edges")

@@ -175,7 +175,6 @@ ORDER = ["ingest", "embeddings", "duplicates", "coarse_lists", "knn", "edges", "
     ("section", "key", "value", "first"),
     [
         ("embeddings", "on_bad_row", "drop", "ingest"),
-        ("embeddings", "duplicates", "keep", "duplicates"),
         ("knn", "storage", "float16", "duplicates"),
         ("knn", "lists", 5, "coarse_lists"),
         ("knn", "k", 9, "knn"),

@@ -46,7 +46,9 @@ def labels(run: str) -> Any:
 def test_every_row_twice_gives_the_clusters_of_every_row_once(tmp_path: Path) -> None:
     vectors, _ = identities(30, 6)
     cluster(write(tmp_path / "once.parquet", vectors), str(tmp_path / "once"), CONFIG, LOCAL)
-    summary = cluster(write(tmp_path / "twice.parquet", np.concatenate([vectors] * 2)), str(tmp_path / "twice"), CONFIG, LOCAL)
+    summary = cluster(
+        write(tmp_path / "twice.parquet", np.concatenate([vectors] * 2)), str(tmp_path / "twice"), CONFIG, LOCAL
+    )
     once, twice = labels(str(tmp_path / "once")), labels(str(tmp_path / "twice"))
     assert twice["cluster_id"].to_pylist() == once["cluster_id"].to_pylist() * 2
     assert twice["strength"].to_pylist() == once["strength"].to_pylist() * 2
