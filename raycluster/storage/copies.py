@@ -1,4 +1,4 @@
-"""Rows that are copies of other rows, and the numbering of the distinct rows that is left without them.
+"""Copies of rows, and the numbering of the distinct rows without them.
 
 Stages between `duplicates` and `labels` number distinct rows: the first row of every group of copies. Ids, shards of the input
 and labels number all rows.
