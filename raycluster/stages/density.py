@@ -83,7 +83,8 @@ def peaks_of(tables: Tables, task: Task) -> Peaks:
     """Return which neighbors of a shard's rows are denser than their row, and how close those are."""
     config = tables.config
     neighbor, similarity = neighbors_of(tables)
-    density = tables.block("density", 0, ["density"])["density"]
+    # All rows' density, read once per process: neighbors lie anywhere.
+    density = tables.shared("density", lambda: tables.block("density", 0, ["density"])["density"])
     uphill = denser(task.start, neighbor[task.rows], density)
     if config.edges.distance == "cosine":
         return uphill, np.maximum(similarity[task.rows], 0)
