@@ -4,7 +4,6 @@ Workers of one node share the copy. It lies below RAYCLUSTER_SCRATCH, or the sys
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -135,6 +134,8 @@ def _require_space(path: str, size: int) -> None:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
+    import fcntl  # Windows has none; an array in memory needs no copy, and runs there
+
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
