@@ -24,6 +24,10 @@ POLL_SECONDS = 0.02
 PARENT_SECONDS = 1.0
 """Time between two readings of a call's parent: so long a call may outlive a caller that was killed."""
 
+ENVIRONMENT = {"NUMBA_THREADING_LAYER": "default"}
+"""Variables of every call. On import raycluster chooses numba's own pool of threads, in which the nested loops of EVoC crash;
+in these processes numba chooses."""
+
 
 @dataclass(frozen=True)
 class ResourceLimits:
@@ -70,7 +74,7 @@ def call(
         spawn = multiprocessing.get_context("spawn")
         # Annotated as `mp_context`, but read as `context`: under the other name the process would be a fork.
         start: Any = pebble.process(name=name, daemon=False, timeout=limits.seconds, context=spawn)  # type: ignore[call-overload]
-        future = start(_child)(pickle.dumps((work, args)), log.name, dict(environment or {}))
+        future = start(_child)(pickle.dumps((work, args)), log.name, {**ENVIRONMENT, **(environment or {})})
         process = next((each.pid for each in multiprocessing.active_children() if each.name == name), None)
         try:
             _watch(future, process, limits)
