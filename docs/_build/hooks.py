@@ -62,28 +62,26 @@ def recipes() -> str:
 
 
 def results() -> str:
-    """Return a section per JSON file of results that holds a table."""
-    sections = [table_of(path) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
-    return "\n\n".join(section for section in sections if section)
+    """Return a section per JSON file that a benchmark printed."""
+    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    return "\n\n".join(section for path in files if (section := section_of(json.loads(path.read_text()))))
 
 
-def table_of(path: Path) -> str:
-    """Return the table of one file of results; nothing where its `rows` are no list of flat records."""
-    content = json.loads(path.read_text())
-    rows = content.get("rows") if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+def section_of(result: dict[str, Any]) -> str:
+    """Return date, machine, command and tables of what one benchmark printed; nothing where it has no tables."""
+    if not result.get("tables"):
         return ""
-    names = [name for name, value in rows[0].items() if not isinstance(value, dict | list)]
-    machine = content.get("machine", {})
-    lines = [
-        f"### {path.stem.replace('_', ' ')}",
-        f"{content.get('date', '')}, {machine.get('processor', '')}, {machine.get('cores', '')} cores: "
-        f"`{content.get('command', '')}`\n",
-        f"| {' | '.join(names)} |",
-        "|---" * len(names) + "|",
-        *(f"| {' | '.join(_cell(row.get(name)) for name in names)} |" for row in rows),
+    machine = result["machine"]
+    parts = [
+        f"### {result['benchmark'].replace('_', ' ')}",
+        f"{result['date'][:10]}, {machine['processor']}, {machine['cores']} cores, load {machine['load']}, commit "
+        f"`{result['commit']}`: `{result['command']}`",
     ]
-    return "\n".join([lines[0], "", *lines[1:]])
+    for title, rows in result["tables"].items():
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        lines = [f"| {' | '.join(_cell(row.get(name)) for name in names)} |" for row in rows]
+        parts += [f"**{title}**", "\n".join([f"| {' | '.join(names)} |", "|---" * len(names) + "|", *lines])]
+    return "\n\n".join(parts)
 
 
 def _cell(value: object) -> str:
