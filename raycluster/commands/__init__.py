@@ -7,6 +7,7 @@ from raycluster.commands.verb import Verb
 VERBS = {
     "demo": "generate faces, cluster them and show what is found, in a minute",
     "cluster": "find identities among embeddings",
+    "update": "take new rows, deletions and decisions into a finished run",
     "evaluate": "compare a finished run with true identities",
     "export": "join labels to the columns of an input, or make one folder per identity",
     "diff": "what changed between two runs: same, grown, split, merged, new, gone",

@@ -16,7 +16,7 @@ from raycluster.evaluation.reliability import reliability
 from raycluster.evaluation.truth import read_labels
 from raycluster.pipeline.run import open_run
 from raycluster.pipeline.sweep import communities_at
-from raycluster.storage import node_cache
+from raycluster.storage import node_cache, schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.tables import StoredTables, for_all
 
@@ -70,7 +70,7 @@ def evaluate(
     columns = ["id", "cluster_id", "strength"]
     table = pa.concat_tables([store.get_table(part["path"], part["sha256"], columns) for part in parts])
     row, identity = _matched(truth, id_column, label_column, table["id"], store, known_only)
-    predicted = table["cluster_id"].to_numpy()
+    predicted = schemas.cluster_ids(table["cluster_id"])
     result: dict[str, Any] = metrics.evaluate(identity, predicted[row])
     result["strength"] = _reliability(identity, predicted[row], table["strength"].to_numpy()[row])
     if sweep or hard_clusters:

@@ -105,6 +105,12 @@ class SetStatistics:
         """Return the statistics as plain numbers by name."""
         return asdict(self)
 
+    @property
+    def stranger(self) -> float:
+        """Cosine, the shared component included, below which a neighbor is a stranger (`STRANGERS`)."""
+        lowest = self.background + STRANGERS * (self.threshold - self.background)
+        return lowest * (1 - self.shared) + self.shared
+
     def without_shared(self, cosine: Any) -> Any:
         """Return cosines of any shape without the shared component."""
         return unshared(cosine, self.shared)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
 from raycluster.pipeline.results import Results
+from raycluster.storage import schemas
 
 KINDS = ("same", "grown", "shrunk", "split", "merged", "regrouped", "new", "gone")
 
@@ -43,7 +44,7 @@ def diff(before: str, after: str) -> Difference:
     place = pc.index_in(old["id"], value_set=new["id"].combine_chunks())
     is_common = np.asarray(pc.is_valid(place))
     row = place.drop_null().to_numpy()
-    was, now = old["cluster_id"].to_numpy(), new["cluster_id"].to_numpy()
+    was, now = schemas.cluster_ids(old["cluster_id"]), schemas.cluster_ids(new["cluster_id"])
     return compare(was, now, np.flatnonzero(is_common), row)
 
 

@@ -122,6 +122,14 @@ def to_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return to_matrix(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())
 
 
+def cluster_ids(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return cluster ids (N,); rows without one get numbers of their own."""
+    ids: npt.NDArray[np.int64] = column.fill_null(-1).to_numpy().astype(np.int64)
+    alone = np.flatnonzero(ids < 0)
+    ids[alone] = ids.max(initial=-1) + 1 + np.arange(len(alone))
+    return ids
+
+
 def to_matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A fixed-size-list column of a run's own table as an array (rows, width)."""
     width = column.type.list_size

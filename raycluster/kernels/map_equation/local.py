@@ -1,13 +1,18 @@
-"""Communities solved again where something changed, with mu frozen.
+"""Communities solved again where something changed, all others left alone.
 
     touched communities -> components of at most 8 nodes: the best of all partitions (`local_exact`)
                         -> all others: rules that they break are cut (`cut`); single nodes move, then communities merge with
                            each other and with their frozen neighbors (`local_moves`), then split (`local_splits`), until
                            nothing gains; communities that this reached are the next round's region
 
-With every node touched and every node alone at the start this is a full solve at that mu; in graphs whose components have
-at most 8 nodes the result then does not depend on the start at all. Works on undirected and directed networks alike; but
-directed flow comes from a walk over the whole graph, so that a link that changes there changes the flow of every node.
+One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
+what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
+number is carried along, and a change costs what it costs in the whole map equation. That matters where exits are few beside what
+large communities could add. On 6,423 faces with exits of 21 of a weight of 53,220 a frozen mu is 5.8 bits. It takes large
+identities apart, and BCubed F falls from 0.984 to 0.875. Carried exits leave them whole: 0.983.
+
+With every node touched and every node alone at the start this is a full solve. Undirected and directed networks both work,
+but directed flow comes from a walk over the whole graph: a link that changes there changes the flow of every node.
 """
 
 from dataclasses import dataclass
@@ -15,7 +20,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from raycluster.arrays import Bool, Int32, Ints
+from raycluster.arrays import Bool, Float64, Int32, Int64, Ints
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, ranges
 from raycluster.kernels.map_equation.cut import cut_violations
@@ -24,12 +29,13 @@ from raycluster.kernels.map_equation.local_exact import LARGEST, small_component
 from raycluster.kernels.map_equation.local_moves import STAY, Problem, best_move, climb
 from raycluster.kernels.map_equation.local_splits import split, whole_components
 from raycluster.kernels.map_equation.local_state import State
-from raycluster.kernels.map_equation.local_terms import community_flows
+from raycluster.kernels.map_equation.local_terms import community_flows, coupling
 from raycluster.kernels.map_equation.region import condense
 from raycluster.kernels.threads import at_most
 
 ROUNDS = 5
-"""Regions solved one after the other, each reached by the one before. Updates of 1 % of the rows need two or three."""
+"""Regions solved one after the other, each reached by the one before. Batches of 3 to 17 % of two real sets needed one or
+two. Raising it follows longer chains of changes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def solve(
     network: Network,
     membership: Int32,
     touched: Ints,
-    mu: float,
+    mu: float | None,
     *,
     flows: Flows | None = None,
     apart: Apart | None = None,
@@ -69,8 +75,9 @@ def solve(
         Communities before, 0..C-1; below 0 for a new node, which starts alone.
     touched : integers
         Nodes at the ends of links that appeared, vanished or changed, and nodes whose rules changed.
-    mu : float
-        `frozen_mu` of the base solve. One more makes every exit a bit dearer, which makes communities larger.
+    mu : float, optional
+        `frozen_mu` of the base solve. One more makes every exit a bit dearer, which makes communities larger. None: the
+        exits of all communities are carried along, so that every change costs what it costs in the whole map equation.
     flows : (C,) each
         Flows of the communities before; those of untouched communities must hold. None computes them from all links.
     apart : Apart
@@ -91,7 +98,8 @@ def solve(
     """
     state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
     region = state.members(np.unique(state.membership[np.unique(touched)]))
-    region, solved = _solve_small(state, region, mu, largest_exact)
+    exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum())
+    region, solved = _solve_small(state, region, mu, exits, largest_exact)
     done = 0
     # Regions are small: a second thread costs more than it gains.
     with at_most(1):
@@ -103,7 +111,7 @@ def solve(
     return LocalSolution(state.membership, after, done, len(region) == 0, solved)
 
 
-def _solve_small(state: State, region: Int32, mu: float, largest: int) -> tuple[Int32, int]:
+def _solve_small(state: State, region: Int32, mu: float | None, exits: float, largest: int) -> tuple[Int32, int]:
     """Solve small components; returns the rest of the region, and the nodes solved.
 
     The rest is whole communities.
@@ -114,21 +122,32 @@ def _solve_small(state: State, region: Int32, mu: float, largest: int) -> tuple[
     is_small = np.isin(nodes, small, assume_unique=True)
     name = state.membership[nodes].astype(np.int64)
     ascending = np.argsort(small, kind="stable")
-    name[is_small] = state.count + solve_small(state.network, first, small, state.apart, mu)[ascending]
+    bits = np.full(len(first) - 1, mu) if mu is not None else _slopes(state, first, small, exits)
+    name[is_small] = state.count + solve_small(state.network, first, small, state.apart, bits)[ascending]
     _, local = np.unique(name, return_inverse=True)
     state.place_among_themselves(nodes, local.astype(np.int32))
     return nodes[~is_small], len(small)
 
 
-def _solve_region(state: State, nodes: Int32, mu: float, is_first: bool) -> Int32:
+def _slopes(state: State, first: Int64, small: Int32, exits: float) -> Float64:
+    """Bits per unit of exit of each small component, for half of its flow."""
+    half = np.add.reduceat(state.network.flow[small], first[:-1]) / 2 if len(small) else np.empty(0)
+    return np.array([coupling(exits, one, 0.0) / one if one > 0 else 0.0 for one in half], np.float64)
+
+
+def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> Int32:
     """Solve one region; returns the nodes of the next."""
-    region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values())
+    exits = np.nan
+    if mu is None:
+        own = np.unique(state.membership[nodes])
+        exits = max(float(state.flows.enter.sum() - state.flows.enter[own].sum()), 0.0)
+    region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values(), exits)
     problem, num = region.problem, len(nodes)
     _, start = np.unique(state.membership[nodes], return_inverse=True)
     membership = np.concatenate([start, start.max() + 1 + np.arange(len(region.around))]).astype(np.int32)
     if is_first and not problem.apart.is_empty:
         membership = cut_violations(problem.network, membership, problem.apart)
-    membership = _improve(problem, membership, mu)
+    membership = _improve(problem, membership, 0.0 if mu is None else mu)
     into = np.full(int(membership.max()) + 1, -1, np.int32)
     into[membership[num:]] = region.around
     before = state.count
@@ -147,7 +166,7 @@ def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
         membership = better
 
 
-def _reached(state: State, changed: Ints, joined: Ints, mu: float) -> Int32:
+def _reached(state: State, changed: Ints, joined: Ints, mu: float | None) -> Int32:
     """Return the nodes of the communities to be solved next.
 
     These are the frozen ones that took something in, and those with a node that gains by a move, next to a community
@@ -159,7 +178,7 @@ def _reached(state: State, changed: Ints, joined: Ints, mu: float) -> Int32:
     return state.members(np.union1d(joined, state.membership[gaining]))
 
 
-def _gains(state: State, nodes: Int32, mu: float) -> Bool:
+def _gains(state: State, nodes: Int32, mu: float | None) -> Bool:
     """Return whether each of `nodes` gains by a move to a community next to it."""
     network, apart, held = state.network, state.apart, state.values()
     rank_start, group = apart.memberships(nodes)
@@ -167,7 +186,8 @@ def _gains(state: State, nodes: Int32, mu: float) -> Bool:
     _evaluate(
         nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
         rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
-        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, mu,
+        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, 0.0 if mu is None else mu,
+        -1.0 if mu is not None else float(state.flows.enter.sum()),
         np.zeros(state.count), np.zeros(state.count, np.int64), result,
     )  # fmt: skip
     return result
@@ -176,7 +196,7 @@ def _gains(state: State, nodes: Int32, mu: float) -> Bool:
 @numba.njit(nogil=True, cache=True)
 def _evaluate(  # type: ignore[no-untyped-def]
     nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    membership, alone, m_flow, m_exit, m_enter, mu, sums, stamp, result,
+    membership, alone, m_flow, m_exit, m_enter, mu, total, sums, stamp, result,
 ):  # fmt: skip
     widest = 0
     for node in nodes:
@@ -185,6 +205,6 @@ def _evaluate(  # type: ignore[no-untyped-def]
     for rank in range(nodes.shape[0]):
         to, _, _ = best_move(
             nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, sums, touched, stamp, rank + 1,
+            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, rank + 1,
         )  # fmt: skip
         result[rank] = to != STAY

@@ -9,13 +9,13 @@ about 3^k / 2 steps for k nodes (3,280 for 8). What comes out depends on the com
 import numba
 import numpy as np
 
-from raycluster.arrays import Int32, Int64
+from raycluster.arrays import Float64, Int32, Int64
 from raycluster.kernels.map_equation.apart import Apart, conflict
 from raycluster.kernels.map_equation.flow import Network
 from raycluster.kernels.map_equation.local_terms import term
 
 LARGEST = 8
-"""Nodes up to which a component is solved exactly. 8 take 20 us; each further node three times as long."""
+"""Nodes up to which a component is solved exactly. Each further node takes three times as long."""
 TIE = 1e-12
 """Two partitions whose terms differ by less than this, per unit of flow, are equal; the one with the smaller set wins."""
 
@@ -143,12 +143,12 @@ def _solve(  # type: ignore[no-untyped-def]
             for j in range(i):
                 parted[i, j] = parted[j, i] = conflict(begin + i, begin + j, rank_start, group, value)
         part = np.empty(k, np.int64)
-        _solve_one(joint, flow[own], leaving[own], entering[own], parted, mu, part)
+        _solve_one(joint, flow[own], leaving[own], entering[own], parted, mu[one], part)
         for i in range(k):
             lowest[begin + i] = own[part[i]]
 
 
-def solve_small(network: Network, first: Int64, nodes: Int32, apart: Apart, mu: float) -> Int32:
+def solve_small(network: Network, first: Int64, nodes: Int32, apart: Apart, mu: Float64) -> Int32:
     """Return the lowest node (S,) in the best community of each of `nodes`.
 
     Parameters
@@ -159,8 +159,8 @@ def solve_small(network: Network, first: Int64, nodes: Int32, apart: Apart, mu: 
         Whole components, as `small_components` returns them.
     apart : Apart
         Nodes that no community may hold together.
-    mu : float
-        Bits per unit of exit.
+    mu : (C,) float64
+        Bits per unit of exit, for each component.
     """
     rank_start, group = apart.memberships(nodes)
     rows, lowest = network.rows, np.empty(len(nodes), np.int32)

@@ -16,11 +16,11 @@ from raycluster.arrays import Bool, Int32
 from raycluster.kernels.map_equation.aggregate import module_network, numbered
 from raycluster.kernels.map_equation.apart import Apart
 from raycluster.kernels.map_equation.flow import Flows, Network
-from raycluster.kernels.map_equation.local_terms import community_flows, term
+from raycluster.kernels.map_equation.local_terms import community_flows, coupling, term
 
 LEAST_GAIN = 1e-10
-"""Bits per unit of flow in both communities that a change must save. Float64 adds terms to about 1e-14, so that nothing
-above is noise; 1e-8 leaves the same partitions on all tested graphs."""
+"""Bits per unit of flow in both communities that a change must save. Float64 adds terms to about 1e-14 of them, so that
+nothing above is noise. Raising it leaves gains of that size unused."""
 STAY, ALONE = np.int32(-1), np.int32(-2)
 
 
@@ -32,6 +32,12 @@ class Problem:
     frozen: Bool
     """(M,): nodes that never move; others may join them. No two of them are ever in one community."""
     apart: Apart
+    exits_outside: float = np.nan
+    """Exits of all communities that have no node here. Not a number: mu is frozen, and they do not matter."""
+
+    def total(self, flows: Flows) -> float:
+        """Return the exits of all communities; below 0 where mu is frozen."""
+        return -1.0 if np.isnan(self.exits_outside) else self.exits_outside + float(flows.enter.sum())
 
 
 @numba.njit(nogil=True, cache=True)
@@ -57,7 +63,7 @@ def value_counts(membership, value, held, count):  # type: ignore[no-untyped-def
 @numba.njit(nogil=True, cache=True)
 def best_move(  # type: ignore[no-untyped-def]
     node, rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    membership, alone, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
+    membership, alone, m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, tag,
 ):  # fmt: skip
     """Return the community that saves most, and the weight to the own one and to it.
 
@@ -71,8 +77,8 @@ def best_move(  # type: ignore[no-untyped-def]
         The network.
     rank_start, group, first, member, value, held, count
         Rules (`Apart`), and the values that communities hold (`value_counts`).
-    membership, alone, m_flow, m_exit, m_enter, mu
-        Communities, whether the node is alone in its own, their flows, and mu.
+    membership, alone, m_flow, m_exit, m_enter, mu, total
+        Communities, whether the node is alone in its own, their flows, mu, and the exits of all (`coupling`).
     sums, touched, stamp, tag
         Scratch: zeros (C,), room for the neighbors of a node, tags (C,) of earlier calls, and a tag that none has had.
     """
@@ -91,11 +97,13 @@ def best_move(  # type: ignore[no-untyped-def]
         sums[community] += weight[at]
     to_own = sums[own]
     flow, leaving, entering = n_flow[node], n_exit[node], n_enter[node]
-    away = -term(m_flow[own], m_exit[own], m_enter[own], mu)
+    away = -term(m_flow[own], m_exit[own], m_enter[own], 0.0)
     best, to_best, change = STAY, 0.0, 0.0
+    # Exits of the old community: it loses the node's, and gains the links to it.
+    fewer = -entering if alone else 2 * to_own - entering
     if not alone:
-        away += term(m_flow[own] - flow, m_exit[own] - leaving + 2 * to_own, m_enter[own] - entering + 2 * to_own, mu)
-        by_itself = away + term(flow, leaving, entering, mu)
+        away += term(m_flow[own] - flow, m_exit[own] - leaving + 2 * to_own, m_enter[own] + fewer, 0.0)
+        by_itself = away + term(flow, leaving, entering, 0.0) + coupling(total, fewer + entering, mu)
         if by_itself < -LEAST_GAIN * m_flow[own]:
             best, change = ALONE, by_itself
     for at in range(num_touched):
@@ -110,9 +118,10 @@ def best_move(  # type: ignore[no-untyped-def]
                 vetoed = True
         if vetoed:
             continue
-        gain = away - term(m_flow[community], m_exit[community], m_enter[community], mu) + term(
-            m_flow[community] + flow, m_exit[community] + leaving - 2 * joint, m_enter[community] + entering - 2 * joint, mu
-        )  # fmt: skip
+        more = entering - 2 * joint
+        gain = away - term(m_flow[community], m_exit[community], m_enter[community], 0.0) + term(
+            m_flow[community] + flow, m_exit[community] + leaving - 2 * joint, m_enter[community] + more, 0.0
+        ) + coupling(total, fewer + more, mu)  # fmt: skip
         if gain < -LEAST_GAIN * (m_flow[own] + m_flow[community]) and (
             gain < change or (gain == change and community < best)
         ):
@@ -123,7 +132,7 @@ def best_move(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _move(  # type: ignore[no-untyped-def]
     start, neighbor, weight, n_flow, n_exit, n_enter, frozen, rank_start, group, first, member, value,
-    membership, m_flow, m_exit, m_enter, mu,
+    membership, m_flow, m_exit, m_enter, mu, total,
 ):  # fmt: skip
     nodes = membership.shape[0]
     held, count = np.full((nodes, value.shape[1]), -1, np.int32), np.zeros((nodes, value.shape[1]), np.int64)
@@ -150,7 +159,7 @@ def _move(  # type: ignore[no-untyped-def]
             own = membership[node]
             to, to_own, to_best = best_move(
                 node, node, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-                held, count, membership, size[own] == 1, m_flow, m_exit, m_enter, mu, sums, touched, stamp, tag,
+                held, count, membership, size[own] == 1, m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, tag,
             )  # fmt: skip
             if to == STAY:
                 continue
@@ -166,6 +175,8 @@ def _move(  # type: ignore[no-untyped-def]
             m_flow[to] += flow
             m_exit[to] += leaving - 2 * to_best
             m_enter[to] += entering - 2 * to_best
+            if total >= 0.0:
+                total = max(total + 2 * to_own - 2 * to_best, 0.0)
             if size[own] == 0:
                 m_flow[own], m_exit[own], m_enter[own] = 0.0, 0.0, 0.0
                 free[unused] = own
@@ -210,7 +221,7 @@ def move(problem: Problem, membership: Int32, mu: float) -> tuple[int, Flows]:
     rows, (rank_start, group) = network.rows, apart.memberships(np.arange(nodes, dtype=np.int32))
     moved = _move(
         rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter, problem.frozen,
-        rank_start, group, apart.first, apart.member, apart.value, membership, *flows, mu,
+        rank_start, group, apart.first, apart.member, apart.value, membership, *flows, mu, problem.total(flows),
     )  # fmt: skip
     return moved, flows
 
@@ -251,5 +262,8 @@ def _communities_as_nodes(problem: Problem, membership: Int32, flows: Flows) -> 
         has = values >= 0
         column[membership[has]] = values[has]
     return Problem(
-        module_network(problem.network, membership, flows, 1), frozen, problem.apart.mapped(membership, value, count)
+        module_network(problem.network, membership, flows, 1),
+        frozen,
+        problem.apart.mapped(membership, value, count),
+        problem.exits_outside,
     )

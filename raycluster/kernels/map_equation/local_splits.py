@@ -9,14 +9,14 @@ gain only where all of them merge at once is compared as a whole.
 import numba
 import numpy as np
 
-from raycluster.arrays import Bool, Int32
+from raycluster.arrays import Bool, Float64, Int32
 from raycluster.kernels.components import components
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities
 from raycluster.kernels.map_equation.flow import Network
 from raycluster.kernels.map_equation.links import Rows, packed
 from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, Problem, climb
-from raycluster.kernels.map_equation.local_terms import community_flows, terms
+from raycluster.kernels.map_equation.local_terms import community_flows, coupling, terms
 
 
 def split(problem: Problem, membership: Int32, mu: float) -> Int32:
@@ -38,15 +38,19 @@ def split(problem: Problem, membership: Int32, mu: float) -> Int32:
     held[membership[problem.frozen]] = True
     network = within(problem.network, membership, held[membership])
     base = _pieces(network, membership, held)
-    inner = Problem(network, np.zeros(len(membership), bool), Apart.nothing(len(membership)))
-    parts = climb(inner, np.arange(len(membership), dtype=np.int32), mu)
     base_flows = community_flows(problem.network, base, int(base.max(initial=-1)) + 1)
+    # Nodes of communities that stay whole are alone here, but count with the exits of their community.
+    is_held = np.zeros(len(base_flows.flow), bool)
+    is_held[base[held[membership]]] = True
+    outside = problem.exits_outside + float(base_flows.enter[is_held].sum() - network.enter[held[membership]].sum())
+    inner = Problem(network, np.zeros(len(membership), bool), Apart.nothing(len(membership)), outside)
+    parts = climb(inner, np.arange(len(membership), dtype=np.int32), mu)
     part_flows = community_flows(problem.network, parts, int(parts.max(initial=-1)) + 1)
     whole_of_part = np.empty(len(part_flows.flow), np.int64)
     whole_of_part[parts] = base
-    change = np.bincount(whole_of_part, terms(part_flows, mu), len(base_flows.flow)) - terms(base_flows, mu)
-    gains = change < -LEAST_GAIN * base_flows.flow
-    gains[base[held[membership]]] = False
+    change = np.bincount(whole_of_part, terms(part_flows, 0.0), len(base_flows.flow)) - terms(base_flows, 0.0)
+    exits = np.bincount(whole_of_part, part_flows.enter, len(base_flows.flow)) - base_flows.enter
+    gains = _accepted(change, exits, base_flows.flow, ~is_held, problem.total(base_flows), mu)
     result = np.where(gains[base], parts + np.int32(len(base_flows.flow)), base).astype(np.int32)
     numbered(result)
     return result
@@ -73,14 +77,28 @@ def whole_components(problem: Problem, membership: Int32, mu: float) -> Int32:
     parts = community_flows(problem.network, membership, int(membership.max(initial=-1)) + 1)
     component_of_part = np.empty(len(parts.flow), np.int64)
     component_of_part[membership] = component
-    change = terms(community_flows(problem.network, component, count), mu) - np.bincount(
-        component_of_part, terms(parts, mu), count
-    )
-    gains = change < -LEAST_GAIN * np.bincount(component, problem.network.flow, count)
-    gains[component[problem.frozen]] = False
-    gains[broken_communities(component, problem.apart)] = False
+    wholes = community_flows(problem.network, component, count)
+    change = terms(wholes, 0.0) - np.bincount(component_of_part, terms(parts, 0.0), count)
+    exits = wholes.enter - np.bincount(component_of_part, parts.enter, count)
+    is_free = np.ones(count, bool)
+    is_free[component[problem.frozen]] = False
+    is_free[broken_communities(component, problem.apart)] = False
+    gains = _accepted(change, exits, wholes.flow, is_free, problem.total(parts), mu)
     result = np.where(gains[component], component, membership + np.int32(count)).astype(np.int32)
     numbered(result)
+    return result
+
+
+def _accepted(change: Float64, exits: Float64, flow: Float64, is_free: Bool, total: float, mu: float) -> Bool:
+    """Which changes (C,) of terms and exits gain, the best first."""
+    cost = np.array([coupling(total, one, mu) for one in exits]) + change
+    result = is_free & (cost < -LEAST_GAIN * flow)
+    if total < 0:
+        return result
+    chosen = np.flatnonzero(result)
+    for one in chosen[np.argsort(cost[chosen], kind="stable")].tolist():
+        result[one] = change[one] + coupling(total, exits[one], mu) < -LEAST_GAIN * flow[one]
+        total = max(total + exits[one], 0.0) if result[one] else total
     return result
 
 

@@ -38,6 +38,22 @@ def term(flow, leaving, entering, mu):  # type: ignore[no-untyped-def]
     return mu * entering + g(leaving + flow) - out - (out if entering == leaving else g(entering))
 
 
+@numba.njit(nogil=True, cache=True)
+def coupling(total, change, mu):  # type: ignore[no-untyped-def]
+    """Return what a change of the exits costs beyond the terms at mu 0.
+
+    Parameters
+    ----------
+    total : float
+        Exits of all communities before the change, or below 0 where mu is frozen.
+    change : float
+        Change of these exits.
+    mu : float
+        Bits per unit of exit; read only where it is frozen.
+    """
+    return mu * change if total < 0.0 else g(total + change) - g(total)
+
+
 def frozen_mu(entering: Float64) -> float:
     """Return mu = log2(e E) in bits from what enters each community (M,).
 

@@ -53,7 +53,15 @@ def _condense(  # type: ignore[no-untyped-def]
     return count
 
 
-def condense(network: Network, nodes: Int32, membership: Int32, flows: Flows, apart: Apart, held: Int32) -> Region:
+def condense(
+    network: Network,
+    nodes: Int32,
+    membership: Int32,
+    flows: Flows,
+    apart: Apart,
+    held: Int32,
+    exits: float = np.nan,
+) -> Region:
     """Return the region of `nodes`.
 
     Parameters
@@ -66,6 +74,8 @@ def condense(network: Network, nodes: Int32, membership: Int32, flows: Flows, ap
         Flows of the communities; only those around the region are read.
     held : (C, D) int32
         Value of each community in each column of `apart`, -1 for none.
+    exits : float
+        Exits of all communities but those of `nodes`; not a number where mu is frozen.
     """
     rows, num = network.rows, len(nodes)
     links = int((rows.start[nodes + 1] - rows.start[nodes]).sum())
@@ -78,6 +88,7 @@ def condense(network: Network, nodes: Int32, membership: Int32, flows: Flows, ap
     )
     around = around[:count].copy()
     rules = _local_rules(nodes, membership, apart, np.concatenate([apart.value[nodes], held[around]]), place, seat)
+    outside = exits - float(flows.enter[around].sum())
     local = Network(
         _with_frozen_rows(Rows(start, neighbor, weight), count),
         *(
@@ -85,7 +96,7 @@ def condense(network: Network, nodes: Int32, membership: Int32, flows: Flows, ap
             for of_nodes, of_all in zip(network.flows, flows, strict=True)
         ),
     )
-    return Region(Problem(local, np.arange(num + count) >= num, rules), nodes, around)
+    return Region(Problem(local, np.arange(num + count) >= num, rules, outside), nodes, around)
 
 
 def _with_frozen_rows(rows: Rows, count: int) -> Rows:

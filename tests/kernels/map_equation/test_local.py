@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.map_equation import local, solve
+from raycluster.kernels.map_equation import codelength, local, solve
 from raycluster.kernels.map_equation.local_terms import community_flows, frozen_mu
 from support.living_graphs import apart_of, best_cost, cost, network_of, pairs_of, planted_links
 
@@ -204,3 +204,30 @@ def test_rounds_are_counted_and_bounded():
     assert every.rounds > 1
     assert every.is_complete
     assert cost(network, every.communities, 9.0) < cost(network, one.communities, 9.0)
+
+
+def exact_codelength(links, membership):
+    pairs, weight = np.array(list(links), np.int32), np.array(list(links.values()), np.float32)
+    return codelength(pairs[:, 0].copy(), pairs[:, 1].copy(), weight, membership)
+
+
+def test_carried_exits_shorten_the_whole_map_equation(planted):
+    """Without mu a solve never makes the code longer, from any start."""
+    links, network, of, own, _ = planted
+    for start in (of, np.arange(2400, dtype=np.int32), (np.arange(2400) // 30).astype(np.int32)):
+        found = local.solve(network, start, np.arange(2400), None, rounds=None)
+        assert exact_codelength(links, found.communities) <= exact_codelength(links, start) + 1e-9
+    touched = np.arange(0, 2400, 50)
+    again = local.solve(network, of, touched, None, flows=own)
+    assert exact_codelength(links, again.communities) <= exact_codelength(links, of) + 1e-9
+
+
+def test_large_communities_stay_whole_where_exits_are_few():
+    """Two communities of 60 with one weak link between them: E is next to nothing, and so is a frozen mu."""
+    rng = np.random.default_rng(0)
+    links = {(a, b): 1.0 for a, b in pairs_of(120) if a // 60 == b // 60 and rng.random() < 0.3}
+    links[59, 60] = 0.05
+    network, of = network_of(links, 120), np.repeat([0, 1], 60).astype(np.int32)
+    mu = frozen_mu(community_flows(network, of, 2).enter)
+    assert local.solve(network, of, np.arange(120), mu).communities.max() > 1
+    np.testing.assert_array_equal(local.solve(network, of, np.arange(120), None).communities, of)

@@ -36,7 +36,7 @@ def test_it_finds_the_best_of_all_partitions(mu):
         first, nodes = small_components(network, np.arange(8, dtype=np.int32))
         for apart in (apart_of([], 8), apart_of([[0, 1, 5], [2, 3]], 8)):
             lowest = np.empty(8, np.int32)
-            lowest[nodes] = solve_small(network, first, nodes, apart, mu)
+            lowest[nodes] = solve_small(network, first, nodes, apart, np.full(len(first) - 1, mu))
             membership = np.unique(lowest, return_inverse=True)[1]
             assert apart.violations(membership) == 0
             assert cost(network, membership, mu) == pytest.approx(best_cost(network, apart, mu), abs=1e-9)

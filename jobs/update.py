@@ -1,0 +1,12 @@
+"""New rows into a finished run: python jobs/update.py RUN NEW -o RUN2 [options]."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # the checkout that this job is part of
+
+from raycluster.command_line import run
+from raycluster.commands import load
+
+if __name__ == "__main__":
+    run(load("update"), sys.argv[1:], "jobs/update.py")

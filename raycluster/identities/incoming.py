@@ -1,0 +1,125 @@
+"""New rows of an update: read, checked, and compared with those that are there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raycluster.arrays import Float32, Int32
+from raycluster.errors import InputError
+from raycluster.identities.state import State
+from raycluster.kernels.unit_rows import GOOD
+from raycluster.pipeline.plan import make_plan
+from raycluster.stages.ingest import read_piece
+from raycluster.storage.object_store import Store
+from raycluster.storage.parquet_input import describe_input, input_files
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """Rows that come and go, once those that are there already are left out."""
+
+    ids: pa.Array
+    """(M,) in the order of ids."""
+    vectors: Float32
+    """(M, D) of unit length."""
+    removed: Int32
+    """(R,) rows to be removed, those that come again with another vector included."""
+    num_same: int
+    """Rows of the input that are there already, with the same vector."""
+    num_dropped: int
+    """Rows of the input without a usable vector."""
+    num_unknown: int
+    """Ids to be deleted that are not there."""
+
+
+def incoming(state: State, inputs: list[str], deleted: str | None) -> Incoming:
+    """Return what an update changes.
+
+    Parameters
+    ----------
+    state : State
+        Rows so far.
+    inputs : list of str
+        Parquet files or folders with new rows. A row whose id is there replaces it; the same row changes nothing.
+    deleted : str, optional
+        Parquet file with the ids to remove, in the set's id column.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, an id occurs twice, or vectors have another width.
+    """
+    read = [_read(state, url) for url in inputs]
+    names: list[pa.Array] = [one[0] for one in read]
+    ids = pa.concat_arrays(names) if names else pa.array([], state.ids.type)
+    if len(ids.unique()) < len(ids):
+        raise InputError(f"An id occurs in two of the inputs {', '.join(inputs)}.")
+    width = state.vectors.shape[1]
+    vectors = np.concatenate([one[1] for one in read]) if read else np.empty((0, width), np.float32)
+    order = pc.sort_indices(ids).to_numpy()
+    ids, vectors = ids.take(pa.array(order)), vectors[order]
+    row = rows_of(state, ids)
+    there = np.flatnonzero(row >= 0)
+    stored = vectors[there].astype(state.vectors.dtype)
+    same = there[(stored == state.vectors[row[there]]).all(axis=1)]
+    is_new = np.ones(len(ids), bool)
+    is_new[same] = False
+    removed = row[is_new & (row >= 0)]
+    num_unknown = 0
+    if deleted is not None:
+        gone = rows_of(state, _ids_to_delete(state, deleted))
+        num_unknown = int((gone < 0).sum())
+        removed = np.union1d(removed, gone[gone >= 0])
+    kept = np.flatnonzero(is_new)
+    return Incoming(
+        ids.take(pa.array(kept)),
+        vectors[kept],
+        removed.astype(np.int32),
+        len(same),
+        sum(one[2] for one in read),
+        num_unknown,
+    )
+
+
+def rows_of(state: State, ids: pa.Array) -> Int32:
+    """Return the row of each id, -1 for those that are not there."""
+    alive = np.flatnonzero(state.is_alive)
+    place = pc.index_in(ids, value_set=state.ids.take(pa.array(alive)))
+    at = place.fill_null(-1).to_numpy(zero_copy_only=False)
+    rows: Int32 = np.where(at >= 0, alive[np.maximum(at, 0)] if len(alive) else -1, -1).astype(np.int32)
+    return rows
+
+
+def _read(state: State, url: str) -> tuple[pa.Array, Float32, int]:
+    """Ids, unit rows and the number of dropped rows of one input."""
+    plan, _ = make_plan(state.config, describe_input(url), 1)
+    width = state.vectors.shape[1]
+    if plan.input.width != width:
+        raise InputError(
+            f"The vectors of {url} have {plan.input.width} coordinates, but those of the run have {width}."
+        )
+    if pa.type_for_alias(plan.input.id_type) != state.ids.type:
+        raise InputError(f"The ids of {url} are {plan.input.id_type}, but those of the run are {state.ids.type}.")
+    ids, vectors, num_dropped = [], [], 0
+    for piece in range(len(plan.pieces)):
+        names, unit, reason = read_piece(plan, state.config, piece)
+        good = np.flatnonzero(reason == GOOD)
+        ids.append(names.take(pa.array(good)).combine_chunks())
+        vectors.append(unit[good])
+        num_dropped += len(reason) - len(good)
+    chunks = [chunk for one in ids for chunk in (one.chunks if isinstance(one, pa.ChunkedArray) else [one])]
+    return pa.concat_arrays(chunks), np.concatenate(vectors), num_dropped
+
+
+def _ids_to_delete(state: State, url: str) -> pa.Array:
+    column = state.config.id_column
+    store, names = input_files(url)
+    chunks: list[pa.Array] = []
+    for name in names:
+        with store.parquet(name) as file:
+            if column not in file.schema_arrow.names:
+                raise InputError(f"{Store(url).name(name)} has no column '{column}'; it names the rows to delete.")
+            chunks += file.read(columns=[column])[column].cast(state.ids.type).chunks
+    return pa.concat_arrays(chunks).unique() if chunks else pa.array([], state.ids.type)

@@ -1,0 +1,200 @@
+"""A living clustering in storage: a first run, and per update a layer of changes.
+
+    RUN/state/rows.parquet: new rows: id, vector, inverted list
+    RUN/state/lists.parquet: rows whose neighbors or scores changed
+    RUN/state/edges.parquet: edges that came, and edges that went (weight null)
+    RUN/state/members.parquet: all rows: whether they are alive, community, id
+    RUN/state/*.parquet: decisions, aliases, lineage, rows of retired ids, pieces of identities
+    RUN/state.json: the run before, and the digest of each file; written after them
+
+The files of runs before are read where they lie. So an update writes what it changed, and a run stays valid whatever happens
+to the updates that follow it.
+"""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raycluster.arrays import Array, Float32, Int32
+from raycluster.errors import StorageError
+from raycluster.identities.inheritance import NO_ID, Former
+from raycluster.identities.state import Base, Edges, Lists, Reading, Records, State, from_tables
+from raycluster.identities.update import Updated
+from raycluster.pipeline.run import open_run
+from raycluster.storage import node_cache, schemas
+from raycluster.storage.object_store import Store
+
+STATE = "state.json"
+
+
+def saved(store: Store, previous: str, num_old: int, updated: Updated) -> int:
+    """Write an update's layer; returns its bytes.
+
+    Parameters
+    ----------
+    store : Store
+        The new run folder.
+    previous : str
+        URL of the run that was updated.
+    num_old : int
+        Rows before.
+    updated : Updated
+        The state now, and what changed.
+    """
+    state = updated.state
+    tables = {
+        "rows": _new_rows(state, num_old),
+        "lists": _lists(state, np.flatnonzero(updated.is_relisted).astype(np.int32)),
+        "edges": _edges(updated),
+        "members": pa.table(
+            {
+                "is_alive": state.is_alive,
+                "piece": state.piece,
+                "id": pa.array(state.row_id, mask=state.row_id == NO_ID),
+            }
+        ),
+        "pieces": pa.table({"whole": state.whole}),
+        "decisions": state.records.decisions,
+        "aliases": state.records.aliases,
+        "lineage": state.records.lineage,
+        "former": pa.table({"row": state.records.former.row, "id": state.records.former.id}),
+    }
+    digests = {name: store.put_tables(f"state/{name}.parquet", [table]) for name, table in tables.items()}
+    record = {
+        "previous": previous,
+        "digests": digests,
+        "num_old": num_old,
+        "next_id": state.next_id,
+        "confirmed": state.confirmed.tolist(),
+        "base": asdict(state.base),
+    }
+    store.put(STATE, json.dumps(record).encode())
+    return sum(store.identity(f"state/{name}.parquet")["size"] for name in tables)
+
+
+def loaded(url: str) -> State:
+    """Return the state of a finished run or update.
+
+    Raises StorageError where a file of the run, or of a run before it, is missing or damaged.
+    """
+    store = Store(url)
+    data = store.get(STATE)
+    if data is None:
+        tables = open_run(url)
+        try:
+            return from_tables(tables)
+        finally:
+            # Memory maps stay readable after their files are gone.
+            node_cache.remove(tables.folder)
+    record = json.loads(data)
+    if not isinstance(record, dict) or "previous" not in record:
+        raise StorageError(f"{store.name(STATE)} was changed or damaged.")
+    return _applied(loaded(record["previous"]), store, record)
+
+
+def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
+    """The state of a run from that of the run before."""
+
+    def read(name: str) -> pa.Table:
+        return store.get_table(f"state/{name}.parquet", record["digests"][name])
+
+    rows, members, former = read("rows"), read("members"), read("former")
+    num_new, num_rows = rows.num_rows, members.num_rows
+    vectors, reading = before.vectors, before.reading
+    if num_new:
+        vectors = np.concatenate([vectors, schemas.to_array(rows["embedding"]).astype(vectors.dtype)])
+    if reading is not None:
+        lists = np.concatenate([reading.lists, rows["list"].to_numpy().astype(np.int32)])
+        reading = Reading(reading.centroids, lists, reading.facts)
+    ids = pa.concat_arrays([before.ids, rows["id"].combine_chunks()]) if num_new else before.ids
+    return replace(
+        before,
+        ids=ids,
+        is_alive=members["is_alive"].to_numpy(),
+        vectors=vectors,
+        lists=_patched(before.lists, read("lists"), num_rows),
+        reading=reading,
+        edges=_changed(before.edges, read("edges")),
+        piece=members["piece"].to_numpy(),
+        whole=read("pieces")["whole"].to_numpy(),
+        row_id=members["id"].fill_null(NO_ID).to_numpy(),
+        next_id=record["next_id"],
+        confirmed=np.array(record["confirmed"], np.int64),
+        base=Base(**record["base"]),
+        records=Records(
+            read("decisions"),
+            read("aliases"),
+            read("lineage"),
+            Former(former["row"].to_numpy(), former["id"].to_numpy()),
+        ),
+    )
+
+
+def _new_rows(state: State, num_old: int) -> pa.Table:
+    vectors = np.ascontiguousarray(state.vectors[num_old:], np.float32)
+    lists = np.full(len(vectors), -1, np.int32) if state.reading is None else state.reading.lists[num_old:]
+    schema = pa.schema(
+        [
+            ("id", state.ids.type),
+            ("embedding", schemas.vector(pa.float32(), state.vectors.shape[1])),
+            ("list", pa.int32()),
+        ]
+    )
+    return schemas.from_columns(schema, id=state.ids.slice(num_old), embedding=vectors, list=lists)
+
+
+def _lists(state: State, rows: Int32) -> pa.Table:
+    k = state.lists.neighbor.shape[1]
+    columns: dict[str, Array] = {
+        "row": rows,
+        "neighbor": state.lists.neighbor[rows],
+        "similarity": state.lists.similarity[rows],
+    }
+    fields = [
+        ("row", pa.int32()),
+        ("neighbor", schemas.vector(pa.int32(), k)),
+        ("similarity", schemas.vector(pa.float32(), k)),
+    ]
+    if state.lists.score is not None:
+        columns["score"] = state.lists.score[rows]
+        fields.append(("score", schemas.vector(pa.float32(), k)))
+    return schemas.from_columns(pa.schema(fields), **columns)
+
+
+def _patched(before: Lists, table: pa.Table, num_rows: int) -> Lists:
+    """Lists of all rows: those before, with the changed ones written over."""
+    rows = table["row"].to_numpy()
+
+    def _over(name: str, values: Array, missing: float) -> Array:
+        result = np.full((num_rows, values.shape[1]), missing, values.dtype)
+        result[: len(values)] = values
+        if len(rows):
+            result[rows] = schemas.to_array(table[name])
+        return result
+
+    score: Float32 | None = None if before.score is None else _over("score", before.score, np.nan)
+    return Lists(_over("neighbor", before.neighbor, -1), _over("similarity", before.similarity, -1.0), score)
+
+
+def _edges(updated: Updated) -> pa.Table:
+    came, gone = updated.came, updated.gone
+    weight = np.concatenate([came.weight, np.zeros(len(gone.weight), np.float32)])
+    has_gone = np.arange(len(weight)) >= len(came.weight)
+    return pa.table(
+        {
+            "source": np.concatenate([came.source, gone.source]),
+            "target": np.concatenate([came.target, gone.target]),
+            "weight": pa.array(weight, mask=has_gone),
+        }
+    )
+
+
+def _changed(before: Edges, table: pa.Table) -> Edges:
+    is_gone = table["weight"].is_null().to_numpy()
+    source, target = table["source"].to_numpy(), table["target"].to_numpy()
+    changed = Edges(source, target, table["weight"].fill_null(0).to_numpy())
+    kept = before.only(~np.isin(before.key(), changed.only(is_gone).key()))
+    return kept.with_others(changed.only(~is_gone))

@@ -1,0 +1,143 @@
+"""Neighbor lists after rows came and went.
+
+New rows are searched. A new row enters an old row's list where its similarity is above the last one there, and high enough
+to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. Rows that lost a neighbor
+that mattered are searched again. Strangers at the end of a list do not matter: to follow them, nearly all lists would
+change with every batch.
+
+Shapes: N rows, Q queries, K neighbors, H hits per query.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from raycluster.arrays import Bool, Float32, Int32, Vectors
+from raycluster.identities.state import Lists, Reading
+from raycluster.kernels.search.inverted_file import InvertedFile
+from raycluster.kernels.search.list_search import Probing, list_top_k
+from raycluster.kernels.search.nearest import exact_top_k
+
+HITS = 2
+"""Hits of a new row, in multiples of K. A row beyond them may still list the new one, where rows are sparser than there.
+Raising it finds more of these, and takes longer per new row."""
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """Lists after a change, and the rows whose lists are others than before."""
+
+    neighbor: Int32
+    similarity: Float32
+    is_changed: Bool
+    """(N,)"""
+    num_searched: int
+
+
+def after_change(
+    vectors: Vectors,
+    is_alive: Bool,
+    num_old: int,
+    lists: Lists,
+    reading: Reading | None,
+    floor: float,
+    threads: int,
+) -> Neighborhood:
+    """Return the neighbor lists of all rows.
+
+    Parameters
+    ----------
+    vectors : (N, D)
+        Unit rows, new ones last.
+    is_alive : (N,) bool
+        Rows that are not removed.
+    num_old : int
+        Rows before; the others are new.
+    lists : Lists
+        Lists (num_old, K) before.
+    reading : Reading
+        Inverted lists of all N rows; none compares all rows.
+    floor : float
+        Lowest similarity that matters. Raising it changes fewer lists.
+    threads : int
+        Threads. They change no result.
+    """
+    rows, k = len(vectors), lists.neighbor.shape[1]
+    neighbor, similarity = np.full((rows, k), -1, np.int32), np.full((rows, k), -1.0, np.float32)
+    neighbor[:num_old], similarity[:num_old] = lists.neighbor, lists.similarity
+    is_changed = np.zeros(rows, bool)
+    if not is_alive[:num_old].all():
+        _without(neighbor[:num_old], similarity[:num_old], is_alive, np.float32(floor), is_changed)
+    is_changed[num_old:] = True
+    queries = np.flatnonzero(is_changed & is_alive).astype(np.int32)
+    hits, hit_similarity = _search(vectors, queries, is_alive, min(HITS * k, int(is_alive.sum())), reading, threads)
+    width = min(k, hits.shape[1])
+    neighbor[queries], similarity[queries] = -1, -1.0
+    neighbor[queries, :width], similarity[queries, :width] = hits[:, :width], hit_similarity[:, :width]
+    new = queries >= num_old
+    entered = _insert(neighbor, similarity, queries[new], hits[new], hit_similarity[new], num_old, np.float32(floor))
+    is_changed |= entered
+    return Neighborhood(neighbor, similarity, is_changed, len(queries))
+
+
+def _search(
+    vectors: Vectors, queries: Int32, is_alive: Bool, hits: int, reading: Reading | None, threads: int
+) -> tuple[Int32, Float32]:
+    """Hits (Q, H) of some rows among those alive."""
+    if is_alive.all():
+        database, live, own = vectors, None, queries
+    else:
+        live = np.flatnonzero(is_alive).astype(np.int32)
+        database, own = vectors[live], np.searchsorted(live, queries).astype(np.int32)
+    if reading is None or reading.facts["exact"]:
+        found, similarity = exact_top_k(vectors[queries], own, database, hits, threads)
+    else:
+        lists = reading.lists if live is None else reading.lists[live]
+        index = InvertedFile.group(reading.centroids, lists)
+        probing = Probing(reading.facts["nearest"], reading.facts["margin"])
+        found, similarity = list_top_k(vectors[queries], own, database, index, probing, hits, threads)
+    return (found if live is None else np.where(found >= 0, live[found], -1).astype(np.int32)), similarity
+
+
+@numba.njit(nogil=True, cache=True)
+def _without(neighbor, similarity, is_alive, floor, is_changed):  # type: ignore[no-untyped-def]
+    """Take removed rows out of all lists; a row that loses what mattered is changed."""
+    for row in range(neighbor.shape[0]):
+        if neighbor[row, 0] < 0:
+            continue
+        if not is_alive[row]:
+            neighbor[row, :], similarity[row, :] = -1, np.float32(-1)
+            is_changed[row] = True
+            continue
+        for rank in range(neighbor.shape[1]):
+            if neighbor[row, rank] >= 0 and not is_alive[neighbor[row, rank]]:
+                is_changed[row] |= similarity[row, rank] >= floor
+                neighbor[row, rank] = -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor):  # type: ignore[no-untyped-def]
+    """Put each new row into the lists of the old rows whose last neighbor it beats."""
+    entered = np.zeros(neighbor.shape[0], np.bool_)
+    k = neighbor.shape[1]
+    for line in range(new.shape[0]):
+        for at in range(hits.shape[1]):
+            row, own = hits[line, at], hit_similarity[line, at]
+            if row < 0 or row >= num_old or own < floor:
+                continue
+            last = k - 1
+            # Of equal similarities the lower row stays first: a new row has a higher number than all that are there.
+            if neighbor[row, last] >= 0 and similarity[row, last] >= own:
+                continue
+            is_there = False
+            for rank in range(k):
+                is_there = is_there or neighbor[row, rank] == new[line]
+            if is_there:
+                continue
+            while last > 1 and (neighbor[row, last - 1] < 0 or similarity[row, last - 1] < own):
+                neighbor[row, last], similarity[row, last] = neighbor[row, last - 1], similarity[row, last - 1]
+                last -= 1
+            neighbor[row, last], similarity[row, last] = new[line], own
+            entered[row] = True
+    return entered

@@ -1,0 +1,104 @@
+"""What an update shows to readers: the tables of a run, with ids that stay."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raycluster._version import __version__
+from raycluster.arrays import Int64
+from raycluster.identities.inheritance import NO_ID
+from raycluster.identities.update import Updated
+from raycluster.stages.labels import Labels, calibrated_strength, describe
+from raycluster.storage import schemas
+from raycluster.storage.object_store import Store
+from raycluster.storage.records import LabelsPart, encode
+
+ROWS_PER_PART = 2**20
+"""Rows of one file of labels, 1 million: 20 to 40 MB."""
+
+
+def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[str, Any]:
+    """Write labels, clusters, lineage and, last, the manifest; returns the summary.
+
+    Parameters
+    ----------
+    store : Store
+        The new run folder.
+    updated : Updated
+        What to publish.
+    summary : dict
+        What the summary holds beside the counts of clusters.
+    """
+    state = updated.state
+    labels = _described(updated)
+    alive = np.flatnonzero(state.is_alive)
+    parts = []
+    for number, begin in enumerate(range(0, len(alive), ROWS_PER_PART)):
+        rows = alive[begin : begin + ROWS_PER_PART]
+        path = f"labels/part-{number:05d}.parquet"
+        digest = store.put_tables(path, [_labels_table(updated, labels, rows)])
+        parts.append(LabelsPart(path, len(rows), digest))
+    clusters = _clusters_table(updated, labels)
+    store.put_tables("clusters.parquet", [clusters])
+    for name in ("lineage", "aliases", "decisions"):
+        store.put_tables(f"{name}.parquet", [getattr(state.records, name)])
+    summary = {
+        **summary,
+        "rows": len(alive),
+        "clusters": clusters.num_rows,
+        "singletons": int((state.row_id[alive] == NO_ID).sum()),
+        "outliers": int(labels.is_outlier[alive].sum()),
+    }
+    manifest = {
+        "version": __version__,
+        "summary": summary,
+        "config": asdict(state.config),
+        "labels": [asdict(part) for part in parts],
+    }
+    store.put("MANIFEST.json", encode(json.loads(json.dumps(manifest))))
+    return summary
+
+
+def _described(updated: Updated) -> Labels:
+    state = updated.state
+    strength = None
+    if state.lists.score is not None:
+        block = (0, state.lists.neighbor, state.lists.score)
+        strength = calibrated_strength(state.config, updated.cluster, [block])
+    return describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
+
+
+def _labels_table(updated: Updated, labels: Labels, rows: Int64) -> pa.Table:
+    state, ids = updated.state, updated.inheritance.ids
+    runner_up = labels.runner_up[rows]
+    other = np.where(runner_up >= 0, ids[np.maximum(runner_up, 0)], NO_ID)
+    own = state.row_id[rows]
+    return schemas.from_columns(
+        schemas.labels(state.ids.type),
+        id=state.ids.take(pa.array(rows)),
+        cluster_id=pa.array(own, mask=own == NO_ID),
+        strength=labels.strength[rows],
+        is_outlier=labels.is_outlier[rows],
+        is_representative=labels.is_representative[rows],
+        cluster_size=labels.cluster_size[rows],
+        runner_up=pa.array(other, mask=other == NO_ID),
+        margin=labels.margin[rows],
+    )
+
+
+def _clusters_table(updated: Updated, labels: Labels) -> pa.Table:
+    state, ids = updated.state, updated.inheritance.ids
+    has = np.flatnonzero(ids != NO_ID)
+    has = has[np.argsort(ids[has])]
+    return schemas.from_columns(
+        schemas.clusters(state.ids.type),
+        cluster_id=ids[has],
+        size=np.bincount(updated.cluster, minlength=len(ids))[has],
+        representative=state.ids.take(pa.array(labels.representative[has])),
+        mean_strength=labels.mean_strength[has],
+        inner_weight=labels.inner_weight[has],
+        outer_weight=labels.outer_weight[has],
+    )

@@ -1,0 +1,144 @@
+"""Updates from run folder to run folder."""
+
+import json
+from unittest.mock import Mock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raycluster.config.execution import Execution
+from raycluster.errors import ConfigError, InputError
+from raycluster.identities.inheritance import NO_ID
+from raycluster.identities.job import Order, in_words, update_run
+from raycluster.identities.layers import loaded
+from raycluster.pipeline.run import cluster
+from raycluster.storage import schemas
+from support.decided import decided
+from support.living import BASE, ROWS, config_of, rows, updated
+
+
+def written(path, numbers):
+    table = {
+        "id": pa.array(list(numbers)),
+        "embedding": pa.array(list(rows()[0][list(numbers)]), pa.list_(pa.float32())),
+    }
+    pq.write_table(pa.table(table), path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A finished run of 240 rows in three shards, and its update by 60."""
+    folder = tmp_path_factory.mktemp("runs")
+    source = written(folder / "base.parquet", range(BASE))
+    cluster(source, str(folder / "run"), config_of(), Execution("local", shards=3))
+    new = written(folder / "new.parquet", range(BASE, ROWS))
+    return folder, update_run(str(folder / "run"), str(folder / "run2"), Order((new,), threads=1))
+
+
+def labels(folder):
+    return pq.read_table(sorted((folder / "labels").glob("*.parquet")))
+
+
+def test_an_update_of_a_folder_is_the_update_of_its_arrays(runs):
+    folder, summary = runs
+    expected = updated(loaded(str(folder / "run")), range(BASE, ROWS))
+    table = labels(folder / "run2")
+    assert table["id"].to_pylist() == list(range(ROWS))
+    np.testing.assert_array_equal(table["cluster_id"].fill_null(NO_ID).to_numpy(), expected.state.row_id)
+    assert summary["rows"] == ROWS
+    assert summary["clusters"] == len(np.unique(expected.state.row_id[expected.state.row_id >= 0]))
+    manifest = json.loads((folder / "run2" / "MANIFEST.json").read_text())
+    assert manifest["summary"] == summary
+    clusters = pq.read_table(folder / "run2" / "clusters.parquet")
+    np.testing.assert_array_equal(
+        clusters["size"], np.unique(expected.state.row_id[expected.state.row_id >= 0], return_counts=True)[1]
+    )
+
+
+def test_a_stored_state_is_the_state(runs):
+    folder, _ = runs
+    expected = updated(loaded(str(folder / "run")), range(BASE, ROWS)).state
+    found = loaded(str(folder / "run2"))
+    for name in ("is_alive", "vectors", "piece", "whole", "row_id", "confirmed"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    np.testing.assert_array_equal(found.lists.neighbor, expected.lists.neighbor)
+    np.testing.assert_array_equal(found.lists.similarity, expected.lists.similarity)
+    np.testing.assert_array_equal(found.edges.key(), expected.edges.key())
+    np.testing.assert_array_equal(found.edges.weight, expected.edges.weight)
+    assert found.ids.equals(expected.ids)
+    assert (found.next_id, found.base) == (expected.next_id, expected.base)
+    assert found.records.lineage["event"].equals(expected.records.lineage["event"])
+
+
+def test_updates_of_updates_with_deletions_and_decisions(runs, tmp_path):
+    folder, _ = runs
+    pq.write_table(pa.table({"id": pa.array([3, 250])}), tmp_path / "gone.parquet")
+    pq.write_table(decided([(1, 200, True, 0), (4, 5, False, 1)]), tmp_path / "decisions.parquet")
+    order = Order((), str(tmp_path / "gone.parquet"), str(tmp_path / "decisions.parquet"), threads=1)
+    summary = update_run(str(folder / "run2"), str(tmp_path / "run3"), order)
+    assert (summary["removed"], summary["rows"], summary["violations"]) == (2, ROWS - 2, 0)
+    table = labels(tmp_path / "run3")
+    own = dict(zip(table["id"].to_pylist(), schemas.cluster_ids(table["cluster_id"]).tolist(), strict=True))
+    assert 3 not in own
+    assert own[1] == own[200]
+    assert own[4] != own[5]
+    again = update_run(
+        str(tmp_path / "run3"), str(tmp_path / "run4"), Order((written(tmp_path / "n.parquet", [3]),), threads=1)
+    )
+    assert again["rows"] == ROWS - 1
+    assert pq.read_table(tmp_path / "run4" / "decisions.parquet").num_rows == 2
+    assert "rows are new" in in_words(again)
+
+
+def test_the_same_rows_again_change_nothing(runs, tmp_path):
+    folder, _ = runs
+    summary = update_run(
+        str(folder / "run2"), str(tmp_path / "again"), Order((str(folder / "new.parquet"),), threads=1)
+    )
+    assert (summary["same"], summary["new"], summary["solved"], summary["changed_ids"]) == (ROWS - BASE, 0, 0, 0)
+    assert (tmp_path / "again/labels/part-00000.parquet").read_bytes() == (
+        folder / "run2/labels/part-00000.parquet"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "stop", ["saved", "published", "state/edges.parquet", "labels/part-00000.parquet", "MANIFEST.json"]
+)
+def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes(runs, tmp_path, monkeypatch, stop):
+    from raycluster.identities import job
+    from raycluster.storage.object_store import Store
+
+    folder, _ = runs
+    before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
+    order = Order((str(folder / "new.parquet"),), threads=1)
+    with monkeypatch.context() as patch:
+        put = Store.put
+
+        def put_or_die(self, path, data):
+            if path == stop:
+                raise KeyboardInterrupt
+            put(self, path, data)
+
+        if hasattr(job, stop):
+            patch.setattr(job, stop, Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(Store, "put", put_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            update_run(str(folder / "run"), str(tmp_path / "out"), order)
+    assert not (tmp_path / "out" / "MANIFEST.json").exists()
+    assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
+    update_run(str(folder / "run"), str(tmp_path / "out"), order)
+    assert labels(tmp_path / "out").equals(labels(folder / "run2"))
+
+
+def test_mistakes_are_sentences(runs, tmp_path):
+    folder, _ = runs
+    order = Order((str(folder / "new.parquet"),), threads=1)
+    with pytest.raises(InputError, match="holds no finished run"):
+        update_run(str(tmp_path / "none"), str(tmp_path / "out"), order)
+    with pytest.raises(ConfigError, match="is a run folder already"):
+        update_run(str(folder / "run"), str(folder / "run"), order)
+    with pytest.raises(InputError, match="nothing to update"):
+        update_run(str(folder / "run"), str(tmp_path / "out"), Order(threads=1))
