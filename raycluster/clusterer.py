@@ -28,7 +28,7 @@ from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of
-from raycluster.stages.labels import Labels, clusters_table, labels_of
+from raycluster.stages.labels import Labels, clusters_table, labels_of, nulls_for_nan
 from raycluster.storage import schemas
 
 EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
@@ -62,7 +62,7 @@ class Clusterer(ClusterMixin, BaseEstimator):
     verbose : bool, default=False
         Print what the job prints.
     outliers_as_noise : bool, default=False
-        Give outliers the label -1 in place of their cluster.
+        Give rows of clusters below `min_cluster_size` (2), and outliers by strength, the label -1.
     overrides : mapping, optional
         Any other key, nested as in a recipe's YAML, such as {"knn": {"recall": 0.99}}.
     threads : int, optional
@@ -165,7 +165,8 @@ class Clusterer(ClusterMixin, BaseEstimator):
         self.result_: Labels = labels.in_rows(order)
         self.labels_: Int64 = self.result_.cluster_id.astype(np.int64)
         if self.outliers_as_noise:
-            self.labels_[self.result_.is_outlier] = -1
+            is_small = self.result_.cluster_size < config.labels.min_cluster_size
+            self.labels_[is_small | self.result_.is_outlier] = -1
         self.probabilities_: Float32 = np.nan_to_num(self.result_.strength.astype(np.float32), nan=1.0)
         self.rows_ = _rows_table(self.result_, rows)
         self.clusters_ = clusters_table(tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order))]))
@@ -273,6 +274,6 @@ def _order(unit: Float32, ids: pa.Array | None) -> npt.NDArray[np.int64]:
 def _rows_table(labels: Labels, rows: Rows) -> pa.Table:
     """Return the labels table in the order of X."""
     names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
-    columns = {name: getattr(labels, name) for name in names}
+    columns = {name: nulls_for_nan(getattr(labels, name)) for name in names}
     runner_up = pa.array(labels.runner_up, mask=labels.runner_up < 0)
     return schemas.from_columns(schemas.labels(rows.arrow_ids.type), id=rows.arrow_ids, runner_up=runner_up, **columns)

@@ -264,7 +264,7 @@ def of_labels(folder: Path) -> Record:
     _, first, cluster = np.unique(table["cluster_id"].to_numpy(), return_index=True, return_inverse=True)
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
-    partition, strength = number[cluster], table["strength"].to_numpy().astype("<f4")
+    partition, strength = number[cluster], table["strength"].fill_null(1.0).to_numpy().astype("<f4")
     named = b"\0".join(ids)
     return {
         "digest": sha256(named, partition, strength),

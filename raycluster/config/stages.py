@@ -215,8 +215,8 @@ class LabelsConfig(Section):
     prefix: ClassVar[str] = "labels."
 
     min_cluster_size: Count = 2
-    """Rows of the smallest cluster that counts, from 1 up. Rows of smaller clusters are outliers. Raising it makes more
-    outliers; 1 makes none by size."""
+    """Rows of the smallest cluster that counts, from 1 up. Above 2, rows of smaller clusters are outliers; up to 2 there are
+    none by size, and a row alone is no outlier. Raising it makes more outliers."""
     min_strength: Share = 0.0
     """Least strength, 0 to 1, of a row that is no outlier by strength. With a calibrated model, `auto` included, strength is
     the probability that the row is of its cluster's majority identity. Without, it is the share of the row's edge weight

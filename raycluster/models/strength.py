@@ -49,7 +49,7 @@ class Evidence:
         total, pairs = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
         within, beyond = 0, 0
         for start, neighbor, score in blocks:
-            inside, outside = _gather(start, cluster, neighbor, score, total, pairs)
+            inside, outside = gather(start, cluster, neighbor, score, total, pairs)
             within, beyond = within + int(inside), beyond + int(outside)
         alone = np.bincount(cluster)[cluster] == 1
         features = np.empty((rows, len(FEATURES)))
@@ -74,7 +74,7 @@ def _log_odds(steps: Int64 | int, count: Int64 | float) -> Float64:
 
 
 @numba.njit(nogil=True, cache=True)
-def _gather(start, cluster, neighbor, score, total, pairs):  # type: ignore[no-untyped-def]
+def gather(start, cluster, neighbor, score, total, pairs):  # type: ignore[no-untyped-def]
     """Add every scored pair within a cluster to its two rows.
 
     `total` and `pairs` (N,) are the sums and counts per row, in steps of 1 / `UNIT`; the result is int64 (2,), the sum of the

@@ -2,11 +2,14 @@
 
     share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
     strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it
-                 (`raycluster.models.strength`); the share, without such a model. 1 for a row that is alone
+                 (`raycluster.models.strength`); the share, without such a model. Null for a row that is alone
     runner_up    cluster that gets the most of the rest; null where there is none
-    margin       share less the runner-up's share, -1..1
-    is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength
-    mean_strength    mean over the cluster's rows
+    margin       mean value of the row's pairs within its cluster, less that with the best other cluster of its list or the
+                 edge limit, whichever is more; -1..1, null for a row that is alone. Values are scores, else cosines, below
+                 the limit as well
+    is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength. A row that is
+                 alone is one only where the size is raised above its default
+    mean_strength    mean over the cluster's rows; null for a row that is alone
     representative   the row with the most edge weight inside its cluster, ties to the lowest row
 
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
@@ -18,11 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Bool, Float32, Float64, Int32, Int64
+from raycluster.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from raycluster.config.stages import Config, LabelsConfig
+from raycluster.kernels.neighborhoods.margins import best_others
 from raycluster.models.card import load_card
-from raycluster.models.strength import Block, Evidence
-from raycluster.stages.edges import edges_in_force
+from raycluster.models.strength import UNIT, Block, Evidence, gather
+from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
@@ -34,12 +38,17 @@ LINK_BYTES, ROW_BYTES = 46.0, 100.0
 edges are 12 of the 46."""
 
 
+DEFAULT_SIZE = LabelsConfig().min_cluster_size
+"""Up to here no row is an outlier for the size of its cluster: rows alone are counted and need no second mark."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """Columns of the labels table for N rows, and of the clusters table for C clusters."""
 
     cluster_id: Int32
     strength: Float64
+    """NaN for a row that is alone, and so is `margin`."""
     is_outlier: Bool
     is_representative: Bool
     cluster_size: Int64
@@ -85,11 +94,24 @@ def describe(
     config: LabelsConfig,
     strength: Float64 | None = None,
     weights: Int64 | None = None,
+    margin: Float64 | None = None,
 ) -> Labels:
-    """Labels from each row's cluster (N,), numbered 0..C-1 without gaps, and the edges in force (E,).
+    """Return the labels of all rows.
 
-    strength (N,) as a model has calibrated it; none means the share. weights (N,): how many
-    rows each stands for, none means one; sizes and means count them all.
+    Parameters
+    ----------
+    cluster : int32 (N,)
+        Cluster of every row, numbered 0..C-1 without gaps.
+    source, target, weight : (E,)
+        The edges in force.
+    config
+        What makes an outlier.
+    strength : float64 (N,), optional
+        As a model has calibrated it; none means the share.
+    weights : int64 (N,), optional
+        How many rows each stands for; none means one. Sizes and means count them all.
+    margin : float64 (N,), optional
+        By scores or similarities; none means by edge weight: the share less the runner-up's.
     """
     rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
     wide = np.maximum(weight, 0).astype(np.float64)
@@ -101,7 +123,8 @@ def describe(
     if strength is None:
         strength = np.divide(inner, total, out=np.ones(rows), where=some)
     runner_up, best = _runner_up(cluster, source[~inside], target[~inside], wide[~inside])
-    margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
+    if margin is None:
+        margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
     weights = np.ones(rows, np.int64) if weights is None else weights
     size = np.bincount(cluster, minlength=count)
     by_weight = np.lexsort((np.arange(rows), -inner, cluster))
@@ -109,10 +132,13 @@ def describe(
     is_representative = np.zeros(rows, bool)
     is_representative[representative] = True
     size = np.bincount(cluster, weights, count).astype(np.int64)
+    is_alone = size[cluster] == 1
+    strength, margin = np.where(is_alone, np.nan, strength), np.where(is_alone, np.nan, margin)
+    is_small = size[cluster] < (config.min_cluster_size if config.min_cluster_size > DEFAULT_SIZE else 0)
     return Labels(
         cluster_id=cluster,
         strength=strength,
-        is_outlier=(size[cluster] < config.min_cluster_size) | (strength < config.min_strength),
+        is_outlier=is_small | (strength < config.min_strength),
         is_representative=is_representative,
         cluster_size=size[cluster],
         runner_up=runner_up,
@@ -164,6 +190,27 @@ def _blocks(tables: Tables) -> Iterator[Block]:
         yield start, knn["neighbor"], relations["score"]
 
 
+def valued(tables: Tables) -> Iterator[Block]:
+    """Yield first row, neighbors and values of all rows: scores where all neighbors have one, else similarities."""
+    if tables.config.relations.score == "all":
+        yield from _blocks(tables)
+        return
+    for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
+        yield start, knn["neighbor"], knn["similarity"]
+
+
+def margins(tables: Tables, cluster: Int32) -> Float64:
+    """Return the margin (N,) of every row in its cluster (N,). Means over pairs of both ends do not depend on shards."""
+    rows, limits = len(cluster), limits_of(tables)
+    total, pairs, best = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty(rows)
+    for start, neighbor, value in valued(tables):
+        gather(start, cluster, neighbor, value, total, pairs)
+        best[start : start + len(neighbor)] = best_others(start, cluster, neighbor, value)
+    is_of_value = tables.config.edges.rule in ("score", "threshold")  # other rules limit something else
+    own = np.where(pairs > 0, total / UNIT / np.maximum(pairs, 1), 1.0)  # a row beside nothing but its copies
+    return own - np.maximum(best, limits.swept_value if is_of_value else 0.0)
+
+
 def labels_of(tables: Tables) -> Labels:
     """Return the labels of all rows, copies included; described once per process."""
 
@@ -171,12 +218,17 @@ def labels_of(tables: Tables) -> Labels:
         cluster = identities_of(tables)
         strength = calibrated_strength(tables.config, cluster, _blocks(tables))
         copies, config = tables.copies, tables.config.labels
-        if copies is None:
-            return describe(cluster, **edges_in_force(tables), config=config, strength=strength)
-        labels = describe(cluster, **edges_in_force(tables), config=config, strength=strength, weights=copies.weights)
-        return labels.for_all(copies)
+        weights = None if copies is None else copies.weights
+        edges, margin = edges_in_force(tables), margins(tables, cluster)
+        labels = describe(cluster, **edges, config=config, strength=strength, weights=weights, margin=margin)
+        return labels if copies is None else labels.for_all(copies)
 
     return tables.shared("labels", described)
+
+
+def nulls_for_nan(values: Array) -> pa.Array:
+    """Return an Arrow column with a null where a value is NaN: what a row alone does not have."""
+    return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else None)
 
 
 def open_labels(tables: Tables) -> ShardFunction:
@@ -186,7 +238,7 @@ def open_labels(tables: Tables) -> ShardFunction:
 
     def shard_labels(task: Task) -> Output:
         runner_up = labels.runner_up[task.rows]
-        columns = {name: getattr(labels, name)[task.rows] for name in names}
+        columns = {name: nulls_for_nan(getattr(labels, name)[task.rows]) for name in names}
         return Output([{"id": tables.ids(task), "runner_up": pa.array(runner_up, mask=runner_up < 0), **columns}])
 
     return shard_labels
@@ -200,7 +252,7 @@ def clusters_table(tables: Tables, ids: pa.ChunkedArray) -> pa.Table:
         cluster_id=np.arange(len(labels.representative)),
         size=np.bincount(labels.cluster_id, minlength=len(labels.representative)),
         representative=ids.take(pa.array(labels.representative)),
-        mean_strength=labels.mean_strength,
+        mean_strength=nulls_for_nan(labels.mean_strength),
         inner_weight=labels.inner_weight,
         outer_weight=labels.outer_weight,
     )
@@ -212,6 +264,7 @@ def headline(tables: Tables) -> Facts:
     return {
         "clusters": len(labels.representative),
         "singletons": labels.singletons,
+        "largest": int(labels.cluster_size.max(initial=0)),
         "outliers": int(labels.is_outlier.sum()),
     }
 
@@ -236,6 +289,7 @@ LABELS = Stage(
     name="labels",
     reads=("embeddings", "duplicates", "knn", "relations", "edges", "communities", "rejoin"),
     writes=_schema,
+    revision=2,
     settings=lambda config: [config.labels.__dict__, config.model_digest],
     is_global=lambda config: True,
     tasks=shards_of_all,

@@ -67,7 +67,18 @@ COMMUNITIES = pa.schema([("row", pa.int32()), ("community", pa.int32()), ("flow"
 
 
 def labels(id_type: pa.DataType) -> pa.Schema:
-    """One row an input row; see `raycluster.stages.labels` for what each column means."""
+    """One row per row of the set.
+
+    id                  the user's id
+    cluster_id          identity, 0..C-1
+    strength            how surely the row belongs there, 0..1; to drop or review rows below a value. Null for a row alone
+    is_outlier          the configuration marks the row by strength, or by the size of its cluster
+    is_representative   one row per cluster, to show for it
+    cluster_size        rows of the cluster; 1 is a row alone
+    runner_up           other cluster with the most of the row's edges; null where there is none
+    margin              lead of the own cluster over the best other one, -1..1; sorted ascending, doubtful rows come first.
+                        Null for a row alone
+    """
     return pa.schema(
         [
             ("id", id_type),

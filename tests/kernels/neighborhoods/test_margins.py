@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raycluster.kernels.neighborhoods.margins import FEWEST, best_others
+
+
+def counted(start, cluster, neighbor, value):
+    """The same in plain Python."""
+    best = []
+    for local, (ids, values) in enumerate(zip(neighbor, value, strict=True)):
+        others = {}
+        for j, x in list(zip(ids, values, strict=True))[1:]:
+            if j >= 0 and cluster[j] != cluster[start + local] and x > 0:
+                others.setdefault(cluster[j], []).append(float(x))
+        best.append(max((sum(xs) / max(len(xs), FEWEST) for xs in others.values()), default=0.0))
+    return best
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 20), st.integers(2, 9))
+def test_the_best_other_cluster_is_that_of_plain_python_whatever_the_shards(seed, rows, k):
+    random = np.random.default_rng(seed)
+    cluster = random.integers(0, 4, rows).astype(np.int32)
+    neighbor = random.integers(-1, rows, (rows, k)).astype(np.int32)
+    value = random.uniform(-1, 1, (rows, k)).astype(np.float32)
+    value[random.random((rows, k)) < 0.2] = np.nan
+    found = best_others(0, cluster, neighbor, value)
+    assert found == pytest.approx(counted(0, cluster, neighbor, value))
+    cut = rows // 2
+    parts = [
+        best_others(0, cluster, neighbor[:cut], value[:cut]),
+        best_others(cut, cluster, neighbor[cut:], value[cut:]),
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts), found)
+
+
+def test_one_wrong_score_is_a_third_of_a_rival():
+    cluster, neighbor = np.array([0, 0, 1], np.int32), np.array([[0, 1, 2]], np.int32)
+    assert best_others(0, cluster, neighbor, np.array([[1, 0.9, 0.6]], np.float32)) == pytest.approx([0.2])
