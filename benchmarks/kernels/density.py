@@ -71,7 +71,7 @@ def ours(args: Args, neighbor: Int32, p: Float32, root: Float32) -> tuple[Float3
     """Return the density (N,) and the time of each kernel."""
     diffusion = timed(lambda: diffuse(neighbor, p, args.steps, 0.0))
     uphill = denser(0, neighbor, diffusion.result.density)
-    distances = timed(lambda: closeness(neighbor, root, wanted=uphill, threads=args.threads))
+    distances = timed(lambda: closeness(neighbor, root, is_needed=uphill, threads=args.threads))
     peaks = timed(lambda: density_peak_edges(0, neighbor, p, uphill, distances.result, CLOSENESS))
     table = [
         {"kernel": "NDDe", **diffusion.columns},

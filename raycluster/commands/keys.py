@@ -19,7 +19,7 @@ ORIGIN = "the command line"
 def split_keys(words: Sequence[str], sections: Mapping[str, type]) -> tuple[list[str], dict[str, Any]]:
     """Return the words that are no configuration keys, and the keys as a nested mapping.
 
-    Raises ConfigError for an unknown key of a known section, and for a key without a value.
+    Raises ConfigError for an unknown key of a section, and for a key without a value.
     """
     rest: list[str] = []
     values: dict[str, Any] = {}
@@ -88,13 +88,13 @@ def _values(words: Sequence[str], many: bool) -> list[str]:
     return taken
 
 
-def _assign(values: dict[str, Any], dotted: str, word: str | list[str], known: Mapping[str, Any]) -> None:
+def _assign(values: dict[str, Any], dotted: str, word: str | list[str], types: Mapping[str, Any]) -> None:
     """Put the value of a word under a key. Raises ConfigError for a key that there is not."""
-    if dotted not in known:
-        near = difflib.get_close_matches(dotted, known, n=1)
+    if dotted not in types:
+        near = difflib.get_close_matches(dotted, types, n=1)
         hint = f"did you mean --{near[0].replace('_', '-')}?" if near else "--help-all lists all keys."
         raise ConfigError(f"Unrecognized options: --{dotted.replace('_', '-')}; {hint}")
-    read = [_read(one, known[dotted]) for one in word] if isinstance(word, list) else _read(word, known[dotted])
+    read = [_read(one, types[dotted]) for one in word] if isinstance(word, list) else _read(word, types[dotted])
     _put(values, dotted, read)
 
 

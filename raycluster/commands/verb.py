@@ -14,7 +14,7 @@ from raycluster.config.execution import Execution
 
 @dataclass(frozen=True)
 class Answer:
-    """What a verb has to say when it is done."""
+    """What a verb returns when it is done."""
 
     values: Any
     """For programs: printed as JSON where stdout is no terminal, or with --json."""

@@ -14,9 +14,13 @@ from raycluster.arrays import Ints, Vectors
 from raycluster.errors import InputError
 
 GROUPS = 5
+"""Groups of identities in the tables by size and by sparsity, as in S2 (sz-1 to sz-5)."""
 THRESHOLDS = (0.5, 0.9)
+"""Shares of a cluster and of an identity that must agree for a match, at least 0.5: a majority, and nearly all."""
 _BLOCK_VALUES = 1 << 22
+"""Coordinates read at once for the sparsity of identities: 32 MiB in float64. More take more memory."""
 _UNIT_TOLERANCE = 1e-2
+"""Difference of a squared norm from 1 that still counts as unit length: float16 vectors are off by 1e-3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +141,15 @@ def evaluate(truth: ArrayLike, predicted: ArrayLike) -> dict[str, Any]:
     }
 
 
-def evaluate_part(truth: ArrayLike, predicted: ArrayLike, part: NDArray[np.bool_]) -> dict[str, Score]:
-    """`pairwise` and `bcubed` of the identities of which `part` (N,) has a row, inside the partition of all rows.
+def evaluate_part(truth: ArrayLike, predicted: ArrayLike, subset: NDArray[np.bool_]) -> dict[str, Score]:
+    """`pairwise` and `bcubed` of the identities of which `subset` (N,) has a row, inside the partition of all rows.
 
     As in `hard_cluster_table`, recall is over those identities, and precision counts wrong merges with any row.
     """
     table = Contingency.of(truth, predicted)
     codes, _ = _encode(truth, "truth")
     chosen = np.zeros(len(table.identity_sizes), bool)
-    chosen[codes[part]] = True
+    chosen[codes[subset]] = True
     restricted = _restrict(table, chosen)
     return {"pairwise": pairwise(restricted), "bcubed": bcubed(restricted)}
 

@@ -29,14 +29,14 @@ def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.Di
 
 
 def read_labels(
-    source: str, id_column: str, label_column: str, id_type: pa.DataType
+    url: str, id_column: str, label_column: str, id_type: pa.DataType
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Ids (M,) as `id_type` and labels (M,) as large strings of the rows of `source` whose label is not null.
+    """Ids (M,) as `id_type` and labels (M,) as large strings of the rows of `url` whose label is not null.
 
     Raises InputError for missing columns, labels that are neither integers nor strings, ids of another type or that occur
     twice, and where no row has a label.
     """
-    store, names = input_files(source)
+    store, names = input_files(url)
     keys: list[pa.Array] = []
     values: list[pa.Array] = []
     first = 0
@@ -56,11 +56,11 @@ def read_labels(
     labelled = pc.is_valid(labels)
     ids, labels = pa.chunked_array(keys, id_type).filter(labelled), labels.filter(labelled)
     if len(labels) == 0:
-        raise InputError(f"{source}, column '{label_column}' holds no label.")
+        raise InputError(f"{url}, column '{label_column}' holds no label.")
     counted = pc.value_counts(ids.combine_chunks())
     twice = counted.filter(pc.greater(counted.field("counts"), 1))
     if len(twice):
-        raise InputError(f"{source}, column '{id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
+        raise InputError(f"{url}, column '{id_column}' holds the id {twice[0]['values'].as_py()!r} twice.")
     return ids, labels
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 LARGEST_PART = 0.5
-"""Share of all labelled rows from which one label looks like "unknown" and not like an identity."""
+"""Share of all labelled rows from which one label counts as "unknown" and not as an identity."""
 
 
 def describe_scores(scores: dict[str, Any]) -> str:

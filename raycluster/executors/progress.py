@@ -1,4 +1,7 @@
-"""What a person sees while a job runs: bars on a terminal, otherwise one line every ten seconds. All of it on stderr."""
+"""What a person sees while a job runs, on stderr.
+
+A terminal shows bars. Anything else gets one line every ten seconds.
+"""
 
 import contextlib
 import sys
@@ -6,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 
 SECONDS_BETWEEN_LINES = 10.0
+"""Seconds between two lines about one stage where no terminal shows bars. Fewer make longer logs."""
 Advance = Callable[[], None]
 """Called once for every shard that finishes."""
 
 
 class Progress:
-    """Says which stage runs and how far it is; remembers how long each one took."""
+    """Shows which stage runs and how far it is; holds the seconds of each."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -19,7 +23,7 @@ class Progress:
         self._last_line = time.monotonic()
 
     def say(self, line: str) -> None:
-        """One line, at once."""
+        """Print a line at once."""
         if self._terminal:
             from rich.console import Console
 

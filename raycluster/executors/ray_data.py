@@ -129,9 +129,9 @@ def _local_cluster() -> dict[str, Any]:
 
 
 def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
-    """Actors to ask for and CPUs for each: what fills the cluster of this moment.
+    """Return the number of actors and the CPUs of each that fill the cluster.
 
-    Where it has no worker yet, an actor a shard is asked for, and an autoscaler starts what it may.
+    Where it has no worker yet, there is one actor per shard, and an autoscaler starts what it may.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     kind = "GPU" if gpu else "CPU"

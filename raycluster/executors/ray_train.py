@@ -27,6 +27,7 @@ Report = Callable[[dict[str, float]], None]
 Work = Callable[[Any, int, int, torch.device, Report], Any]
 FOLDER = "training/ray"
 RESTARTS = 3
+"""Groups of workers that may die before the training gives up. More survive more preemptions."""
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a relative path means to a worker what it means here
 
 

@@ -53,7 +53,7 @@ def pool(shards: int, workers: int | None, nodes: int, room: int, smallest: int)
     nodes
         Nodes of the cluster.
     room
-        Workers for which the nodes have room, together. Without any, one worker per shard is asked for.
+        Workers for which the nodes have room, together; 0 gives one worker per shard.
     smallest
         The fewest CPUs of a node.
     """

@@ -224,7 +224,7 @@ def _widened(
 
 
 def row_shards(rows: int, width: int, shards: int | None) -> int:
-    """Return the number of row shards: as asked for, or one per 256 MiB of vectors; at most one per row."""
+    """Return the number of row shards: as configured, or one per 256 MiB of vectors; at most one per row."""
     return min(shards or -(-rows * width * 4 // SHARD_BYTES), rows)
 
 

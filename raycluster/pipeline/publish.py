@@ -1,4 +1,4 @@
-"""Put labels, clusters and, last of all, the manifest where readers look.
+"""Publish labels, clusters and, last of all, the manifest.
 
 RUN/labels/*.parquet   one row per row of the set
 RUN/clusters.parquet   one row per cluster

@@ -1,7 +1,7 @@
 """The pipeline, assembled once: run what is left of the stages on a set of tables.
 
 The job on disk or in object storage, `Clusterer`, training, calibration and re-joining all come through `run_stages`. They
-differ only in where tables lie. Nothing here knows a stage by name but the two ends of a published run.
+differ only in where tables lie. No stage is named here but the two ends of a published run.
 """
 
 import contextlib
@@ -143,7 +143,7 @@ def run_stages(tables: Tables, execution: Execution, progress: Progress, until: 
 
 
 def _forecast(tables: Tables, progress: Progress) -> None:
-    """Say what later stages will need, once the number of rows is known."""
+    """Print what later stages will need, once the rows are counted."""
     for stage in STAGES:
         if stage.is_wanted(tables.config) and (line := stage.foresee(tables)) is not None:
             progress.say(line)

@@ -143,7 +143,7 @@ def engine_for(links: int, config: CommunitiesConfig) -> str:
 
 
 def memory_needed(links: int, rows: int, config: CommunitiesConfig) -> int:
-    """Bytes at the peak of one trial on up to `links` links, from measured bytes a link and a node, those included."""
+    """Bytes at the peak of one trial on up to `links` links, from measured bytes per link and per node."""
 
     def of(engine: str, links: int) -> int:
         return links * (_BYTES[engine]["link"] + 12) + rows * _BYTES[engine]["node"]
@@ -159,7 +159,10 @@ def memory_allowed(config: CommunitiesConfig) -> int:
 
 
 def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
-    """One line that says what `links` edges need; raises ResourceError where that is more than there is."""
+    """Return a line on the memory that `links` edges need.
+
+    Raises ResourceError where that is more than there is.
+    """
     needed, allowed = memory_needed(links, rows, config), memory_allowed(config)
     line = (
         f"{engine_for(links, config)} on {rows:,} rows and up to {links:,} edges needs about {needed / 2**30:.2f} GiB; "

@@ -90,11 +90,11 @@ def peaks_of(tables: Tables, task: Task) -> Peaks:
         return uphill, np.maximum(similarity[task.rows], 0)
     rows, sigma = similarities(config), _sharpness(config, config.edges.sigma)
     roots = _converted(tables, "root", lambda values: np.sqrt(diffusion.transition(rows(values), sigma)))
-    return uphill, tpdi.closeness(neighbor, roots, task.start, task.stop, wanted=uphill, threads=tables.threads)
+    return uphill, tpdi.closeness(neighbor, roots, task.start, task.stop, is_needed=uphill, threads=tables.threads)
 
 
 def summary(tables: Tables) -> str:
-    """Return how far diffusion came. Where it did not settle, the density that it reached counts."""
+    """Return how far diffusion came. Where it did not converge, the density that it reached counts."""
     facts, config = tables.task_facts("density")[0], tables.config.density
     if config.kind == "volume":
         return "density is volume"

@@ -60,11 +60,11 @@ def resolved_for(config: Config, rows: int) -> Config:
     return replace(config, knn=replace(config.knn, k=k, index=index), density=density)
 
 
-def shortened_line(wanted: Config, resolved: Config, rows: int) -> str | None:
-    """Return a line where the set's size made neighbor lists shorter than the configuration wanted."""
-    if resolved.knn.k == wanted.knn.k:
+def shortened_line(configured: Config, resolved: Config, rows: int) -> str | None:
+    """Return a line where the set's size made neighbor lists shorter than configured."""
+    if resolved.knn.k == configured.knn.k:
         return None
-    return f"knn.k is {resolved.knn.k} in place of {wanted.knn.k}: the set has only {rows} row{'s' if rows > 1 else ''}"
+    return f"knn.k is {resolved.knn.k} in place of {configured.knn.k}: the set has only {rows} row{'s' if rows > 1 else ''}"
 
 
 def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:
@@ -80,7 +80,7 @@ def is_uniform(tables: Tables) -> bool:
 def choose_reading(vectors: Vectors, config: KnnConfig, index: InvertedFile, threads: int = 1) -> Facts:
     """Return what a search over inverted lists reads, JSON-ready.
 
-    `nearest` and `margin` are those of `Probing`; `exact` says that reading all rows is faster. `expected` and `share` are the
+    `nearest` and `margin` are those of `Probing`; `exact` is whether reading all rows is faster. `expected` and `share` are the
     recall of the sample and the share of the rows that one row reads.
     """
     if config.probes is not None:

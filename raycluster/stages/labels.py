@@ -1,4 +1,4 @@
-"""communities, edges, relations -> what is said of every row and of every cluster.
+"""communities, edges, relations -> a label for every row, and a summary of every cluster.
 
     share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
     strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it

@@ -28,7 +28,7 @@ ClusterSubset = Callable[[Vectors, Config], Int32]
 """Unit rows (M, D) and a configuration to communities (M,)."""
 INSIDE = 0.8
 """Mean share of a community's listed neighbors that are its own, from which it counts as a possible piece. Lowering it takes in
-communities whose lists reach strangers, and merges look-alikes. Chosen on the development sets."""
+communities whose lists reach strangers, and merges similar faces. Chosen on the development sets."""
 LISTS = 4
 """K over the rows taken of a community. Fewer rows have fewer of other modes in their lists."""
 LEAST = 5

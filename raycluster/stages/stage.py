@@ -2,7 +2,7 @@
 
 A stage is a pure function on arrays. It sees the world through `Tables`, whatever lies behind them: a run folder on disk
 or in object storage, or arrays in memory. The runner (`raycluster.pipeline.run`) skips what is done, runs what is left and
-records it. Neither the runner nor the dry run knows a stage by name.
+records it. Neither the runner nor the dry run names a stage.
 """
 
 import itertools
@@ -144,7 +144,7 @@ class Stage:
     sizes: Callable[[Tables], Mapping[str, float]] = lambda tables: {}
     """What a finished run adds to its `ProblemSize`, by field."""
     foresee: Callable[[Tables], str | None] = _silent
-    """A line on what the stage will need, and a refusal of what cannot fit, as soon as the number of rows is known."""
+    """A line on what the stage will need, and a refusal of what cannot fit, as soon as the rows are counted."""
     announce: Callable[[Tables], str | None] = _silent
     """A line before its tasks run, from what `once` found; a refusal of what does not fit now."""
     summary: Callable[[Tables], str | None] = _silent

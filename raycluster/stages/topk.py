@@ -81,7 +81,7 @@ def open_topk(tables: Tables) -> ShardFunction:
 
 
 def _reader(tables: Tables, url: str) -> Counts:
-    """Return the function that looks a shard's counts up by id; it raises InputError where a row has none."""
+    """Return the function that finds a shard's counts by id; it raises InputError where a row has none."""
     keys, counts = read_counts(url)
 
     def look_up(task: Task) -> tuple[Int64, Float32]:

@@ -109,7 +109,7 @@ def _open_bare(path: str, width: int | None) -> Array:
     features = np.memmap(path, BARE, "r").reshape(-1, width)
     if _looks_like_float64(path, features[:SAMPLE_ROWS], size, width):
         raise InputError(
-            f"{path} holds float64 numbers by the look of them, but .bin files are float32; write it with "
+            f"{path} holds what reads as float64 numbers, but .bin files are float32; write it with "
             "astype('float32').tofile, or save it as .npy."
         )
     return features

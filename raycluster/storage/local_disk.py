@@ -5,7 +5,7 @@ import os
 import time
 
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
-"""What a file system without hard links (exFAT, SMB, many FUSE mounts) answers when one is asked for."""
+"""What a file system without hard links (exFAT, SMB, many FUSE mounts) answers to a request for one."""
 CLAIM_SECONDS = 2.0
 """Seconds after which a file that was claimed and never written counts as left by a process that died."""
 

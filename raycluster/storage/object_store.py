@@ -183,7 +183,7 @@ class Store:
             return bool(self._fs.isfile(self._root))
 
     def identity(self, path: str) -> dict[str, Any]:
-        """Return what tells whether an object has changed: its size, and its ETag or the digest of its bytes."""
+        """Return what an object is compared by: its size, and its ETag or the digest of its bytes."""
         with clear_errors(self.name(path)):
             if self.is_local:
                 with open(self._path(path), "rb") as file:

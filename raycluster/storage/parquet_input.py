@@ -19,7 +19,7 @@ from raycluster.storage.vector_columns import VectorSource
 BATCH_ROWS = 65_536
 """Rows decoded at once: 64 MiB of vectors 256 wide. More rows take more memory and are not faster."""
 WIDTH_BATCH = 1024
-"""Rows read at once while the first vector is looked for."""
+"""Rows read at once until the first vector is found."""
 MARK = b"PAR1"
 """First bytes of every Parquet file."""
 ENDINGS = (".parquet", ".pq", ".parq")
@@ -35,7 +35,7 @@ def input_files(url: str) -> tuple[Store, list[str]]:
 
 
 def describe_input(urls: str | Sequence[str]) -> InputDescription:
-    """Return which files an input has, which are left out and why, and what tells whether they are still the same.
+    """Return which files an input has, which are left out and why, and by what they are compared later.
 
     Several inputs are one input of all their files.
     """
@@ -129,19 +129,19 @@ def refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
         raise InputError(f"{file}, column '{name}', row {row}: the id is null.")
 
 
-def vector_width(file: pq.ParquetFile, source: VectorSource) -> int:
+def vector_width(file: pq.ParquetFile, vectors: VectorSource) -> int:
     """Return the length of the first vector of a file; 0 where all are null."""
-    if source.kind == "columns":
-        return len(source.columns)
+    if vectors.kind == "columns":
+        return len(vectors.columns)
     row = 0
-    for batch in file.iter_batches(WIDTH_BATCH, columns=source.columns):
-        column: Any = source.lists(batch)
+    for batch in file.iter_batches(WIDTH_BATCH, columns=vectors.columns):
+        column: Any = vectors.lists(batch)
         valid = np.flatnonzero(pc.is_valid(column))
-        if source.kind != "nothing" and len(valid):
+        if vectors.kind != "nothing" and len(valid):
             fixed = pa.types.is_fixed_size_list(column.type)
             width = column.type.list_size if fixed else pc.list_value_length(column)[int(valid[0])].as_py()
             if width == 0:
-                raise InputError(f"{source.where}, row {row + valid[0]}: the vector has zero length.")
+                raise InputError(f"{vectors.where}, row {row + valid[0]}: the vector has zero length.")
             return int(width)
         row += batch.num_rows
     return 0

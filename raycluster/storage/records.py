@@ -18,7 +18,7 @@ LAYOUT = 2
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the input. Its size and version tell whether it has changed since the plan was made."""
+    """A file of the input. A changed size or version is a changed file."""
 
     path: str
     """Path below the input; empty where the input is one file."""
@@ -30,7 +30,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class InputDescription:
-    """What tells whether the input of a run is still the same."""
+    """The input of a run, in what it is compared by."""
 
     url: str
     """Where the input lies. The same files elsewhere are the same input."""

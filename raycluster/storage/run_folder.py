@@ -95,7 +95,7 @@ class RunFolder:
         return None if data is None else decode(data, Marker, self.store.name(path))
 
     def finished(self, stage: str) -> set[int]:
-        """Return the tasks of a stage that have been claimed, asked of storage."""
+        """Return the tasks of a stage that have been claimed, as storage lists them."""
         names = self.store.files(f"{self.folders[stage]}/done")
         return {int(name.rsplit("/", 1)[1][:5]) for name in names if name.endswith(".json")}
 

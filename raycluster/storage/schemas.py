@@ -94,7 +94,7 @@ def labels(id_type: pa.DataType) -> pa.Schema:
 
 
 def clusters(id_type: pa.DataType) -> pa.Schema:
-    """One row a cluster."""
+    """One row per cluster."""
     return pa.schema(
         [
             ("cluster_id", pa.int64()),

@@ -1,7 +1,7 @@
 """Tables: how a stage reads what stages before it wrote, and how the runner records what a stage wrote.
 
 `StoredTables` lie in a run folder, on disk or in object storage, and are shared by many processes. `ArrayTables` are arrays
-in this process. Stages cannot tell the two apart, so every recipe runs on both.
+in this process. Stages see no difference, so every recipe runs on both.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -42,7 +42,7 @@ def words(path: Path) -> list[str]:
         f"{sentence.line}: {word}: {match[0]}"
         for sentence in readable(path)
         for word, pattern in WORDS.items()
-        for match in re.finditer(rf"\b{pattern}\b", re.sub(r"`[^`]*`", "", sentence.text), re.I)
+        for match in re.finditer(rf"\b{pattern}\b", re.sub(r"`[^`]*`|--[\w-]+", "", sentence.text), re.I)
     ]
 
 

@@ -20,7 +20,7 @@ def closeness(
     start: int = 0,
     stop: int | None = None,
     *,
-    wanted: Bool | None = None,
+    is_needed: Bool | None = None,
     threads: int | None = None,
 ) -> Float32:
     """Return 1 - d of rows start..stop with each of their neighbors.
@@ -35,7 +35,7 @@ def closeness(
         Square roots of the transition probabilities, 0 at ranks without a neighbor.
     start, stop : int
         The rows that are computed; all of them by default.
-    wanted : bool (R, K), optional
+    is_needed : bool (R, K), optional
         Pairs to compute; the others are 0. None computes all.
     threads : int, optional
         Cap on numba's threads. The result does not depend on it.
@@ -47,6 +47,6 @@ def closeness(
     """
     stop = len(neighbor) if stop is None else stop
     neighborhoods = Neighborhoods(neighbor, root)
-    shared = overlaps(neighborhoods, start, stop, product=True, is_needed=wanted, threads=threads)
+    shared = overlaps(neighborhoods, start, stop, product=True, is_needed=is_needed, threads=threads)
     # Square roots are rounded to float32, so that a row's closeness to itself may exceed 1 by a few units in the last place.
     return np.minimum(shared, 1, out=shared)

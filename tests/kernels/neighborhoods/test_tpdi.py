@@ -106,8 +106,8 @@ def test_row_shards_and_threads_change_nothing(table, cut):
     parts = [closeness(neighbor, root, *part, threads=2) for part in ((0, cut), (cut, len(neighbor)))]
     whole = closeness(neighbor, root, threads=1)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    wanted = np.random.default_rng(cut).random(neighbor.shape) < 0.5
-    np.testing.assert_array_equal(closeness(neighbor, root, wanted=wanted), np.where(wanted, whole, 0))
+    needed = np.random.default_rng(cut).random(neighbor.shape) < 0.5
+    np.testing.assert_array_equal(closeness(neighbor, root, is_needed=needed), np.where(needed, whole, 0))
 
 
 def test_rows_alone_share_nothing_with_others_and_all_with_themselves():
