@@ -74,7 +74,9 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
         lists_of_new = assign_lists(change.vectors, reading.centroids, threads)
         reading = Reading(reading.centroids, np.concatenate([reading.lists, lists_of_new]), reading.facts)
     floor = floor_of(state.config, state.set_facts, state.limits)
-    near = after_change(vectors, is_alive, num_old, state.lists, reading, floor, threads)
+    original = np.concatenate([state.original, np.arange(num_old, num_old + num_new, dtype=np.int32)])
+    in_play = is_alive & (original == np.arange(num_old + num_new))
+    near = after_change(vectors, in_play, num_old, state.lists, reading, floor, threads)
     is_changed = near.is_changed
     neighbor, similarity = near.neighbor, near.similarity
     if mode == "attach":
@@ -96,6 +98,7 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
         state,
         ids=pa.concat_arrays([state.ids, change.ids.cast(state.ids.type)]),
         is_alive=is_alive,
+        original=original,
         vectors=vectors,
         lists=lists,
         reading=reading,

@@ -73,14 +73,25 @@ def incoming(state: State, inputs: list[str], deleted: str | None) -> Incoming:
         num_unknown = int((gone < 0).sum())
         removed = np.union1d(removed, gone[gone >= 0])
     kept = np.flatnonzero(is_new)
+    orphans = _orphans(state, removed)
+    coming = pa.concat_arrays([ids.take(pa.array(kept)), state.ids.take(pa.array(orphans))])
+    order = pc.sort_indices(coming).to_numpy()
     return Incoming(
-        ids.take(pa.array(kept)),
-        vectors[kept],
-        removed.astype(np.int32),
+        coming.take(pa.array(order)),
+        np.concatenate([vectors[kept], np.asarray(state.vectors[orphans], np.float32)])[order],
+        np.union1d(removed, orphans).astype(np.int32),
         len(same),
         sum(one[2] for one in read),
         num_unknown,
     )
+
+
+def _orphans(state: State, removed: Int32) -> Int32:
+    """Copies of rows to be removed that stay themselves: they come again as rows of their own."""
+    gone = np.zeros(state.num_rows, bool)
+    gone[removed] = True
+    is_copy = state.is_alive & (state.original != np.arange(state.num_rows))
+    return np.flatnonzero(is_copy & gone[state.original] & ~gone).astype(np.int32)
 
 
 def rows_of(state: State, ids: pa.Array) -> Int32:

@@ -52,6 +52,7 @@ def saved(store: Store, previous: str, num_old: int, updated: Updated) -> int:
         "members": pa.table(
             {
                 "is_alive": state.is_alive,
+                "original": state.original,
                 "piece": state.piece,
                 "id": pa.array(state.row_id, mask=state.row_id == NO_ID),
             }
@@ -114,6 +115,7 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
         before,
         ids=ids,
         is_alive=members["is_alive"].to_numpy(),
+        original=members["original"].to_numpy(),
         vectors=vectors,
         lists=_patched(before.lists, read("lists"), num_rows),
         reading=reading,

@@ -1,7 +1,7 @@
 """What an update shows to readers: the tables of a run, with ids that stay."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,10 @@ def _described(updated: Updated) -> Labels:
     if state.lists.score is not None:
         block = (0, state.lists.neighbor, state.lists.score)
         strength = calibrated_strength(state.config, updated.cluster, [block])
-    return describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
+    labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
+    # Copies have no edges of their own: what holds for the first of them holds for all.
+    names = ("strength", "is_outlier", "runner_up", "margin")
+    return replace(labels, **{name: getattr(labels, name)[state.original] for name in names})
 
 
 def _labels_table(updated: Updated, labels: Labels, rows: Int64) -> pa.Table:

@@ -6,6 +6,7 @@ removed keeps its number. It has no list, no edge and no cluster.
 Shapes: N rows, removed ones included; K neighbors per row; D width; E edges; P pieces.
 """
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,8 +28,8 @@ from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of, recall_of
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.relations import scores_of
-from raycluster.stages.stage import row_shards
-from raycluster.storage.tables import Tables
+from raycluster.storage.copies import Copies
+from raycluster.storage.tables import Tables, Task
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ class State:
     """(N,)"""
     is_alive: Bool
     """(N,)"""
+    original: Int32
+    """(N,) the lowest row with the same vector, of the rows of the first run; the row itself for all others."""
     vectors: Vectors
     """(N, D) of unit length."""
     lists: Lists
@@ -144,9 +147,51 @@ class State:
         """Rows, removed ones included."""
         return len(self.piece)
 
+    @property
+    def is_searched(self) -> Bool:
+        """Rows (N,) that can be neighbors: those that are neither removed nor copies."""
+        return self.is_alive & (self.original == np.arange(self.num_rows))
+
+    @property
+    def copy_codes(self) -> dict[str, Int32]:
+        """Codes (N,) of a same column that ties copies to each other; empty where there are none."""
+        is_copy = self.original != np.arange(self.num_rows)
+        if not is_copy.any():
+            return {}
+        shared = np.zeros(self.num_rows, bool)
+        shared[self.original[is_copy]] = True
+        tied = (is_copy | shared) & self.is_alive
+        return {"vector": np.where(tied, self.original, -1).astype(np.int32)}
+
     def with_records(self, **changes: Any) -> "State":
         """Return the state with other records."""
         return replace(self, records=replace(self.records, **changes))
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def _renumbered(edges: Edges, copies: Copies) -> Edges:
+    """Edges of distinct rows as edges of all rows; the order of rows stays."""
+    first = copies.first.astype(np.int32)
+    return Edges(first[edges.source], first[edges.target], edges.weight)
+
+
+def _lists(tables: Tables, copies: Copies) -> Lists:
+    """Lists of all rows: copies have none, and no list names them."""
+    neighbor, similarity = neighbors_of(tables)
+    score = scores_of(tables)
+    if tables.copies is None:
+        return Lists(neighbor, similarity, score)
+
+    def spread(values: Array, missing: float) -> Array:
+        result = np.full((len(copies.distinct), values.shape[1]), missing, values.dtype)
+        result[copies.first] = values
+        return result
+
+    numbered = np.where(neighbor >= 0, copies.first[neighbor], -1).astype(np.int32)
+    scores = None if score is None else spread(score, np.nan)
+    return Lists(spread(numbered, -1), spread(similarity, -1.0), scores)
 
 
 def undirected_edges(source: Int32, target: Int32, weight: Float32) -> Edges:
@@ -182,32 +227,34 @@ def from_tables(tables: Tables) -> State:
 
     Its clusters keep their numbers as ids. Rows that are alone have none.
     """
-    config = tables.config
-    edges = undirected_edges(**edges_in_force(tables))
-    piece, cluster = np.asarray(communities_of(tables)[0]), np.asarray(identities_of(tables))
+    config, num_rows = tables.config, tables.bounds_of_all[-1]
+    copies = tables.copies if tables.copies is not None else Copies.of(num_rows, _NONE, _NONE)
+    edges = _renumbered(undirected_edges(**edges_in_force(tables)), copies)
+    piece, cluster = (copies.for_all(np.asarray(one)) for one in (communities_of(tables)[0], identities_of(tables)))
     first = np.unique(piece, return_index=True)[1]
     home = np.full(int(cluster.max(initial=-1)) + 1, -1, np.int32)
     for number in range(len(first) - 1, -1, -1):
         home[cluster[first[number]]] = number
-    network = edges.network(tables.rows)
+    network = edges.network(num_rows)
     own = community_flows(network, piece, len(first))
     size = np.bincount(cluster)
     row_id = np.where(size[cluster] > 1, cluster, NO_ID).astype(np.int64)
     recall = recall_of(tables)
     reading = None
     if uses_lists(config):
-        lists = np.asarray(tables.column("coarse_lists", "list"))
+        lists = copies.for_all(np.asarray(tables.column("coarse_lists", "list")))
         reading = Reading(centroids_of(tables), lists, tables.facts("knn"))
-    ids = pa.chunked_array([chunk for shard in row_shards(tables) for chunk in tables.ids(shard).chunks])
-    score = scores_of(tables)
+    shards = [Task(number, *ends) for number, ends in enumerate(itertools.pairwise(tables.bounds_of_all))]
+    ids = pa.chunked_array([chunk for shard in shards for chunk in tables.ids(shard).chunks])
     return State(
         config=config,
         ids=ids.combine_chunks(),
-        is_alive=np.ones(tables.rows, bool),
-        vectors=vectors_of(tables),
-        lists=Lists(*neighbors_of(tables), score),
+        is_alive=np.ones(num_rows, bool),
+        original=copies.first[copies.distinct].astype(np.int32),
+        vectors=vectors_of(tables) if tables.copies is None else copies.for_all(vectors_of(tables)),
+        lists=_lists(tables, copies),
         reading=reading,
-        set_facts={} if score is None else tables.facts("relations"),
+        set_facts={} if config.relations.score == "none" else tables.facts("relations"),
         limits=limits_of(tables),
         edges=edges,
         piece=piece,
@@ -216,7 +263,7 @@ def from_tables(tables: Tables) -> State:
         next_id=len(size),
         confirmed=np.empty(0, np.int64),
         base=Base(
-            tables.rows,
+            num_rows,
             frozen_mu(own.enter),
             float(own.enter.sum()),
             None if recall is None else recall.mean,

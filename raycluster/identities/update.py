@@ -115,7 +115,8 @@ def update(state: State, change: Change, run: str, mode: Mode = "local", threads
     grown, edges = replace(rows.state, edges=rows.edges.edges), rows.edges
     decisions = state.records.decisions if change.decisions is None else change.decisions
     named = pc.if_else(pa.array(grown.is_alive), grown.ids, pa.scalar(None, grown.ids.type))
-    rules, left_out = compiled(decisions, named, change.columns, change.on_conflict, change.yes)
+    columns = replace(change.columns, same={**change.columns.same, **grown.copy_codes})
+    rules, left_out = compiled(decisions, named, columns, change.on_conflict, change.yes)
     decided = _decided_anew(state.records.decisions, decisions, named)
     touched = np.union1d(edges.touched, np.union1d(decided, np.arange(state.num_rows, grown.num_rows)))
     piece, solution = placed(grown, touched, rules, mode, state.num_rows)

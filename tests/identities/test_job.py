@@ -142,3 +142,32 @@ def test_mistakes_are_sentences(runs, tmp_path):
         update_run(str(folder / "run"), str(folder / "run"), order)
     with pytest.raises(InputError, match="nothing to update"):
         update_run(str(folder / "run"), str(tmp_path / "out"), Order(threads=1))
+
+
+def test_copies_stay_together_and_outlive_the_row_that_they_are_copies_of(tmp_path):
+    """Rows 300..304 are copies of rows 3, 3, 8, 8 and 9; row 3 goes later."""
+    numbers = [*range(BASE), 3, 3, 8, 8, 9]
+    ids = [*range(BASE), *range(300, 305)]
+    table = {"id": pa.array(ids), "embedding": pa.array(list(rows()[0][numbers]), pa.list_(pa.float32()))}
+    pq.write_table(pa.table(table), tmp_path / "copies.parquet")
+    cluster(str(tmp_path / "copies.parquet"), str(tmp_path / "run"), config_of(), Execution("local", shards=3))
+    plain = labels(tmp_path / "run")
+    pq.write_table(pa.table({"id": pa.array([3])}), tmp_path / "gone.parquet")
+    new = written(tmp_path / "new.parquet", range(BASE, BASE + 20))
+    order = Order((new,), str(tmp_path / "gone.parquet"), threads=1)
+    summary = update_run(str(tmp_path / "run"), str(tmp_path / "run2"), order)
+    assert summary["rows"] == len(ids) + 19
+    for folder, pairs in (("run", [(3, 300), (300, 301)]), ("run2", [(300, 301)])):
+        found = labels(tmp_path / folder)
+        own = dict(zip(found["id"].to_pylist(), schemas.cluster_ids(found["cluster_id"]).tolist(), strict=True))
+        sure = dict(zip(found["id"].to_pylist(), found["strength"].to_pylist(), strict=True))
+        for one, other in [*pairs, (8, 302), (302, 303), (9, 304)]:
+            assert own[one] == own[other]
+            assert sure[one] == sure[other]
+    was = dict(zip(plain["id"].to_pylist(), plain["cluster_id"].to_pylist(), strict=True))
+    same = [own[row] == was[row] for row in was if row != 3 and list(was.values()).count(was[row]) > 1]
+    assert np.mean(same) > 0.9
+    update_run(
+        str(tmp_path / "run2"), str(tmp_path / "run3"), Order((written(tmp_path / "b.parquet", [3]),), threads=1)
+    )
+    assert labels(tmp_path / "run3").num_rows == len(ids) + 20
