@@ -87,7 +87,7 @@ def incoming(state: State, inputs: list[str], deleted: str | None) -> Incoming:
 
 
 def _orphans(state: State, removed: Int32) -> Int32:
-    """Copies of rows to be removed that stay themselves: they come again as rows of their own."""
+    """Copies that stay while their original goes: they come again as other rows."""
     gone = np.zeros(state.num_rows, bool)
     gone[removed] = True
     is_copy = state.is_alive & (state.original != np.arange(state.num_rows))

@@ -154,7 +154,7 @@ class State:
 
     @property
     def copy_codes(self) -> dict[str, Int32]:
-        """Codes (N,) of a same column that ties copies to each other; empty where there are none."""
+        """Codes (N,) that tie copies, as a same column does; empty without copies."""
         is_copy = self.original != np.arange(self.num_rows)
         if not is_copy.any():
             return {}
