@@ -106,8 +106,8 @@ def identity(table: Contingency, thresholds: tuple[float, ...] = THRESHOLDS) -> 
 
     clusters_per_identity (R#I) = clusters / identities, best at 1; singletons_per_identity (R#S) = clusters of one row
     / identities; neither is bounded by 1. f_T for each threshold T, in 0..1: F of precision = matches / clusters and
-    recall = matches / identities. A cluster and an identity match when the identity fills more than T of the cluster
-    and the cluster holds more than T of the identity. T is in [0.5, 1), where matches are one to one; InputError else.
+    recall = matches / identities. A match is more than T of the cluster and more than T of the identity.
+    T is in [0.5, 1), where matches are one to one; InputError else.
     """
     if not all(0.5 <= threshold < 1 for threshold in thresholds):
         raise InputError(f"Identity thresholds must be at least 0.5 and below 1, got {thresholds}.")
@@ -183,13 +183,11 @@ def size_groups(truth: ArrayLike, groups: int = GROUPS) -> Ints:
 
 
 def sparsity_groups(truth: ArrayLike, embeddings: Vectors, groups: int = GROUPS) -> Ints:
-    """Split the identities of two or more rows into groups of equal count by ascending sparsity, as S2 (sp-1 to sp-5).
+    """Split identities into groups of equal count by ascending sparsity (S2).
 
-    truth: (N,) labels; embeddings: (N, D) float32 unit rows, a memory map or an array, read in blocks of rows.
-    The sparsity of an identity of n rows is 1 - mean cosine of its pairs of rows, (|sum x|^2 - n) / (n (n - 1)).
-    Returns (I,) int64 as `size_groups`, with -1 for identities of one row, which have no sparsity. Raises InputError
-    for unusable labels, `groups` below 1, embeddings of another shape or dtype, or rows (of the identities used) that
-    are not of unit length.
+    truth: (N,) labels; embeddings: (N, D) float32 unit rows, read in blocks. The sparsity of an identity of n rows is
+    1 less the mean cosine of its pairs, (|sum x|^2 - n) / (n (n - 1)). Returns (I,) int64 as `size_groups`; identities
+    of one row get -1. Raises InputError for what cannot be used, rows that are not of unit length included.
     """
     codes, sizes = _encode(truth, "truth")
     sparsity = _sparsity(codes, sizes, embeddings)
@@ -200,12 +198,11 @@ def sparsity_groups(truth: ArrayLike, embeddings: Vectors, groups: int = GROUPS)
 def hard_cluster_table(
     truth: ArrayLike, predicted: ArrayLike, embeddings: Vectors | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Scores of each fifth of the identities, by size (sz-1 to sz-5) and, with embeddings, by sparsity (sp-1 to sp-5).
+    """Return scores per fifth of the identities, by size and by sparsity.
 
-    Convention (S2 does not print one): recall is over the rows of the group's identities; precision counts wrong
-    merges with rows outside the group. So pairwise precision is the true share of the predicted pairs with at least
-    one end in the group, and BCubed is the mean over the group's rows with cluster sizes of the whole set. An empty
-    set of pairs scores 1, as in `pairwise`.
+    S2 prints no convention. Here recall is over the rows of the group's identities, and precision counts wrong merges
+    with rows outside the group. Pairwise precision is over the predicted pairs with at least one end in the group.
+    BCubed is the mean over the group's rows with cluster sizes of the whole set. No pairs score 1, as in `pairwise`.
 
     Arguments and InputError as in `size_groups`, `sparsity_groups` and `Contingency.of`. Returns, for each group that
     has an identity, {"identities": int, "rows": int, "pairwise": {precision, recall, f}, "bcubed": likewise}.

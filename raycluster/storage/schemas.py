@@ -71,7 +71,7 @@ def labels(id_type: pa.DataType) -> pa.Schema:
 
     id                  the user's id
     cluster_id          identity, 0..C-1
-    strength            how surely the row belongs there, 0..1; to drop or review rows below a value. Null for a row alone
+    strength            probability that the row belongs there, 0..1; null for a row alone
     is_outlier          the configuration marks the row by strength, or by the size of its cluster
     is_representative   one row per cluster, to show for it
     cluster_size        rows of the cluster; 1 is a row alone
