@@ -164,10 +164,10 @@ DROP = ("--embeddings.on-bad-row", "drop")
 CASES = [
     Case("missing path", lambda folder: None, ("The input {input} does not exist or is an empty folder.",)),
     Case("empty folder", empty_folder, ("The input {input} does not exist or is an empty folder.",)),
-    Case("folder without Parquet", no_parquet, ("The input {input} holds no file that ends in .parquet.",)),
+    Case("folder without Parquet", no_parquet, ("The input {input} holds no Parquet file.",)),
     Case("no rows", no_rows, ("The input {input} has no rows.",)),
-    Case("no id column", with_columns(lambda c: {k: v for k, v in c.items() if k != "id"}),
-         (A, "has no column 'id'; it has embedding, label.")),
+    Case("no id column of the name asked for", good, (A, "has no column 'key'; it has id, embedding, label."),
+         ("--id-column", "key")),
     Case("no embedding column", with_columns(lambda c: {k: v for k, v in c.items() if k != "embedding"}),
          (A, "has no column 'embedding'; it has id, label.")),
     Case("no such column asked for", good, (A, "has no column 'vector'; it has id, embedding, label."),
@@ -175,9 +175,9 @@ CASES = [
     Case("ids of floats", with_columns(lambda c: c | {"id": [x / 2 for x in c["id"]]}),
          (A, "column 'id' is double; ids are integers, strings or binary.")),
     Case("embeddings of text", with_columns(lambda c: c | {"embedding": pa.array(["x"] * ROWS)}),
-         (A, "column 'embedding' is string; embeddings are lists of floats.")),
+         (A, "column 'embedding', row 0 holds the text 'x', which is no vector of numbers.")),
     Case("embeddings of lists of text", with_columns(lambda c: c | {"embedding": pa.array([["x"]] * ROWS)}),
-         (A, "column 'embedding' is list<element: string>; embeddings are lists of floats.")),
+         (A, "column 'embedding' is list<element: string>; embeddings are lists of floats,")),
     Case("ids of two types", other_id_type, (B, A, "column 'id' is string", "it is int64")),
     Case("null id", with_id(22, None), (B, "column 'id', row 2: the id is null.")),
     Case("duplicate ids", with_id(22, 104), ("Column 'id' holds the id 104 twice", f"{A} row 4", f"{B} row 2")),
@@ -201,8 +201,6 @@ CASES = [
          ("The input {input} has no row that can be used; all 32 were dropped.",), (), DROP),
     Case("only nulls", with_columns(lambda c: c | {"embedding": [None] * ROWS}),
          ("The input {input}, column 'embedding' holds only nulls.",)),
-    Case("tensor extension", with_columns(tensors), (A, "column 'embedding' has an extension type")),
-    Case("unknown extension not used", unknown_extension, (A, "column 'blob' has an extension type")),
     Case("truncated Parquet", truncated, (B, "is no readable Parquet file")),
     Case("damaged Parquet", damaged, (B, "is no readable Parquet file")),
     Case("no Parquet", not_parquet, (B, "is no readable Parquet file")),
@@ -210,8 +208,8 @@ CASES = [
     Case("unknown key", good, ("Unrecognized options: --knn.kk; did you mean --knn.k?",), ("--knn.kk", "3")),
     Case("unknown key in YAML", good, ("{yaml} sets 'knn.kk', which is no key; did you mean 'knn.k'.",),
          ("--config", "{yaml}")),
-    Case("value of a wrong type", good, ("--knn.k: invalid literal",), ("--knn.k", "many")),
-    Case("value out of range", good, ("edges.threshold is 2.0: it takes a number from -1 to 1",), ("--edges.threshold", "2")),
+    Case("value of a wrong type", good, ("the command line sets 'knn.k' to 'many'; it takes a whole number of at least 2.",), ("--knn.k", "many")),
+    Case("value out of range", good, ("the command line sets 'edges.threshold' to 2; it takes a number from -1 to 1",), ("--edges.threshold", "2")),
 ]  # fmt: skip
 
 
@@ -302,13 +300,32 @@ def test_dropped_ids_are_listed_in_their_own_type(tmp_path: Path, kind: pa.DataT
     assert pq.read_table(tmp_path / "run" / "labels")["id"].to_pylist() == ids[:7] + ids[8:]
 
 
-def test_fewer_rows_than_k_after_dropping_are_refused(tmp_path: Path) -> None:
+def test_fewer_rows_than_k_after_dropping_are_clustered(tmp_path: Path) -> None:
     columns = good_columns()
     columns["embedding"][:27] = [[0.0] * 4] * 27
     write(tmp_path / "input", columns)
-    refused = run_cluster(tmp_path / "input", tmp_path / "run", *DROP)
-    assert_refused(refused, f"knn.k is 5, but {tmp_path}/input has only 5 rows")
-    assert looks_finished(tmp_path / "run") == []
+    done = run_cluster(tmp_path / "input", tmp_path / "run", *DROP)
+    assert done.code == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["rows"], summary["dropped"]) == (5, 27)
+    assert pq.read_table(tmp_path / "run" / "labels")["id"].to_pylist() == list(range(127, 132))
+
+
+@pytest.mark.parametrize("kind", ["tensors", "an unknown extension beside", "no ids"])
+def test_columns_of_unusual_kinds_give_the_labels_of_plain_ones(tmp_path: Path, kind: str) -> None:
+    good(tmp_path / "plain")
+    if kind == "tensors":
+        with_columns(tensors)(tmp_path / "input")
+    elif kind == "no ids":
+        with_columns(lambda c: {k: v for k, v in c.items() if k != "id"})(tmp_path / "input")
+    else:
+        unknown_extension(tmp_path / "input")
+    tables = []
+    for name in ("plain", "input"):
+        done = run_cluster(tmp_path / name, tmp_path / f"run {name}")
+        assert done.code == 0, done.stderr
+        tables.append(pq.read_table(tmp_path / f"run {name}" / "labels"))
+    assert tables[0]["cluster"].to_pylist() == tables[1]["cluster"].to_pylist()
 
 
 def test_a_run_folder_of_another_configuration_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:

@@ -98,19 +98,20 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     source = write(tmp_path / "truth.parquet", label=None)
     assert refusal(source) == f"{source} has no column 'label'; it has id."
+    source = write(tmp_path / "truth.parquet", id=None)
+    assert refusal(source, pa.string()) == f"{source} has no column 'id'; it has label."
 
 
-def test_rows_without_ids_have_their_numbers_where_the_runs_ids_are_numbers(tmp_path: Path) -> None:
-    source = write(tmp_path / "truth.parquet", id=None, label=pa.array(["Ada", None, "Bob", "Ada"]))
-    ids, labels = read_labels(source, "id", "label", pa.int64())
-    assert (ids.to_pylist(), labels.to_pylist()) == ([0, 2, 3], ["Ada", "Bob", "Ada"])
-    with pytest.raises(InputError, match="has no column 'id'; it has label"):
-        read_labels(source, "id", "label", pa.string())
+def test_rows_without_ids_are_numbered_over_the_files(tmp_path: Path) -> None:
+    for name, part in (("a", slice(0, 3)), ("b", slice(3, 4))):
+        write(tmp_path / f"{name}.parquet", id=None, label=pa.array(LABELS[part]))
+    assert read(str(tmp_path)) == dict(enumerate(LABELS))
 
 
-def test_a_column_that_no_option_names_is_not_read(tmp_path: Path) -> None:
-    source = write(tmp_path / "truth.parquet", extra=pa.array([b"0" * 16] * 4, pa.uuid()))
-    assert len(read_labels(source, "id", "label", pa.int64())[0]) > 0
+def test_labels_of_whole_doubles_are_integers_and_other_columns_may_be_of_any_type(tmp_path: Path) -> None:
+    extra = pa.array([b"0" * 16] * 4, pa.uuid())
+    source = write(tmp_path / "truth.parquet", label=pa.array([7.0, None, 8.0, 7.0]), extra=extra)
+    assert read(source) == {5: "7", 9: "8", 4: "7"}
 
 
 @pytest.mark.parametrize(
