@@ -88,7 +88,8 @@ def crew_of(stage: Stage, run: PlannedRun) -> Crew:
 
 def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
     """Yield the forecast of the plan and of every stage, in order."""
-    memory, on_disk, has_started = PLAN_BYTES_PER_ROW * run.size.rows, dict[str, float](), False
+    memory, has_started = PLAN_BYTES_PER_ROW * run.size.rows, False
+    on_disk: dict[str, dict[str, float]] = {"driver": {}, "workers": {}}
     yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, driver=memory, moved=8.0 * run.size.rows)
     for stage in wanted_stages(run.config):
         crew = crew_of(stage, run)
@@ -97,19 +98,28 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
         if not crew.is_driver:
             seconds += RAY_STAGE_SECONDS + (0.0 if has_started else RAY_START_SECONDS)
             has_started = True
-        new = sum(size for column, size in cost.copies.items() if column not in on_disk)
-        on_disk |= cost.copies
         # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
-        makers = 2 if run.is_apart and stage.once is not None and not crew.is_driver else 1
-        seconds += makers * new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
+        moved = 0.0
+        for place in _places(stage, run, crew):
+            new = sum(size for column, size in cost.copies.items() if column not in on_disk[place])
+            on_disk[place] |= cost.copies
+            seconds += new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
+            moved += new * (crew.nodes if place == "workers" else 1)
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
         streamed = sum(size * rates.compression.get(table, 1.0) for table, size in cost.streams.items())
         yield _entry(
             stage.name, run, crew, seconds,
             driver=cost.driver_bytes + (cost.worker_bytes if crew.is_driver else 0.0),
-            worker=cost.worker_bytes, copies=sum(cost.copies.values()), disk=sum(on_disk.values()), stored=stored,
-            moved=stored + streamed + new * (crew.nodes + run.is_apart),
+            worker=cost.worker_bytes, copies=sum(cost.copies.values()), stored=stored,
+            disk=max(sum(sizes.values()) for sizes in on_disk.values()), moved=stored + streamed + moved,
         )  # fmt: skip
+
+
+def _places(stage: Stage, run: PlannedRun, crew: Crew) -> list[str]:
+    """Return where a stage reads copies; driver and workers are one place where they are one machine."""
+    if crew.is_driver or not run.is_apart:
+        return ["driver"]
+    return ["workers"] if stage.once is None else ["driver", "workers"]
 
 
 def _seconds(stage: Stage, cost: Cost, rates: Rates, run: PlannedRun, crew: Crew) -> float:

@@ -92,7 +92,8 @@ def _rates(config: Config, sets: list[Measured], seconds: float) -> Rates:
         terms = np.array([[cost.work, one.size.rows] for cost, one in zip(costs, sets, strict=True)], np.float64)
         rate = Rate.fit(terms[:, : 1 + (len(sets) >= SIZES_FOR_ROWS)], [one.times.seconds[name] for one in sets])
         tasks[name] = replace(rate, fixed=rate.fixed / (costs[-1].tasks or last.shards))
-        compression[name] = sets[-1].stored[name] / max(stage.table_bytes(last, config, pa.int64()), 1.0)
+        expected = stage.table_bytes(last, config, pa.int64())
+        compression[name] = sets[-1].stored[name] / expected if expected else 1.0
     return Rates(
         "a probe of this machine", tuple(rows), round(seconds, 1), own_threads(), _gemm(), once, tasks,
         copy_seconds=times.copy_seconds / max(times.copied_bytes, 1), compression=compression,

@@ -143,7 +143,7 @@ def edges_at_most(config: Config, rows: int) -> tuple[int, int]:
     """Return the fewest edges that a useful run of N rows has, and the most that its rule can make."""
     if config.edges.rule == "density-peaks":
         return 0, rows
-    return rows // 2, rows * (config.knn.k - 1)
+    return rows // 2, rows * min(config.knn.k - 1, rows - 1)
 
 
 def announce(tables: Tables) -> str:

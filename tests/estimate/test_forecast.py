@@ -37,7 +37,7 @@ def test_a_probed_estimate_adds_up_and_writes_nothing(
     assert json.loads(json.dumps(found)) == found
     assert not (tmp_path / "run").exists()
     names = [stage["stage"] for stage in found["stages"]]
-    assert names == ["plan", "ingest", "embeddings", "knn", "edges", "communities", "labels"]
+    assert names == ["plan", "ingest", "embeddings", "duplicates", "knn", "edges", "communities", "labels"]
     assert found["hours"] == pytest.approx(sum(stage["hours"] for stage in found["stages"]), abs=1e-4)
     assert 0 < sum(stage["seconds"] for stage in found["stages"]) < 600
     assert found["will_not_fit"] == found["slow"] == []
@@ -123,6 +123,6 @@ def test_a_machine_that_is_not_in_the_list_is_refused(identities: str) -> None:
         estimate(identities, {"machine": "abacus"})
 
 
-def test_a_list_longer_than_the_input_is_refused(identities: str) -> None:
-    with pytest.raises(InputError, match=r"knn\.k is 4000, but .* has only 2500 rows"):
-        estimate(identities, STORED, knn={"k": 4000})
+def test_a_list_longer_than_the_input_has_all_other_rows(identities: str) -> None:
+    longest, longer = (estimate(identities, STORED, knn={"k": k}) for k in (2500, 4000))
+    assert longer["edges"]["at_most"] == longest["edges"]["at_most"] <= 2500 * 2499
