@@ -208,8 +208,10 @@ CASES = [
     Case("unknown key", good, ("Unrecognized options: --knn.kk; did you mean --knn.k?",), ("--knn.kk", "3")),
     Case("unknown key in YAML", good, ("{yaml} sets 'knn.kk', which is no key; did you mean 'knn.k'.",),
          ("--config", "{yaml}")),
-    Case("value of a wrong type", good, ("the command line sets 'knn.k' to 'many'; it takes a whole number of at least 2.",), ("--knn.k", "many")),
-    Case("value out of range", good, ("the command line sets 'edges.threshold' to 2; it takes a number from -1 to 1",), ("--edges.threshold", "2")),
+    Case("value of a wrong type", good,
+         ("the command line sets 'knn.k' to 'many'; it takes a whole number of at least 2.",), ("--knn.k", "many")),
+    Case("value out of range", good,
+         ("the command line sets 'edges.threshold' to 2; it takes a number from -1 to 1",), ("--edges.threshold", "2")),
 ]  # fmt: skip
 
 
@@ -392,7 +394,7 @@ def test_a_dry_run_refuses_what_the_plan_can_see_and_writes_nothing(tmp_path: Pa
 TRUTHS: list[tuple[str, Callable[[Columns], Columns], str]] = [
     ("no label column", lambda c: {"id": c["id"]}, "{truth} has no column 'label'; it has id."),
     ("no id column", lambda c: {"label": c["label"]}, "'id': 32 ids are not in the run, the first is 0;"),
-    ("unknown ids", lambda c: c | {"id": [7, *c["id"][1:]]}, "'id': 1 ids are not in the run, the first is 7; --known-only leaves them out."),
+    ("unknown ids", lambda c: c | {"id": [7, *c["id"][1:]]}, "'id': 1 ids are not in the run, the first is 7; --known-only"),
     ("duplicate ids", lambda c: c | {"id": [101, *c["id"][1:]]}, "{truth}, column 'id' holds the id 101 twice."),
     ("no labels", lambda c: c | {"label": pa.nulls(ROWS, pa.int64())}, "{truth}, column 'label' holds no label."),
     ("labels of floats", lambda c: c | {"label": [0.5] * ROWS}, "'label' is double; labels are integers or strings."),

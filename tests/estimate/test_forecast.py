@@ -9,7 +9,7 @@ import pytest
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.errors import ConfigError, InputError
+from raycluster.errors import ConfigError
 from raycluster.estimate import forecast
 from raycluster.estimate.forecast import dry_run
 from raycluster.estimate.machines import MACHINES, Machine
