@@ -2,7 +2,8 @@
 
     rule            an edge passes when                               limits that are not configured
     threshold:      similarity >= threshold;                          picked from the far ranks.
-    score:          score >= eta;                                     the set's valley, else the model's.
+    score:          score >= eta,                                     the set's valley, else the model's;
+                    or similarity >= threshold                        where scores contradict a clear threshold.
     early-stop:     every NEP of its walk so far >= theta,
                     or a recalled edge has a score >= eta;            the model's.
     density-peaks:  1 - distance > closeness;                         the model's.
@@ -24,7 +25,7 @@ from raycluster.arrays import Bool, Float32, Float64, Int32, Ints, Vectors
 from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
-from raycluster.limits import valley
+from raycluster.limits import agreement, valley
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
@@ -64,7 +65,8 @@ class EdgeLimits:
     picked: bool | None = None
     """Whether the threshold was picked from the data. None for rules without a threshold."""
     facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
-    """How a threshold was picked: basis, risk, random_pair_median, random_pair_spread. Empty for other limits."""
+    """How a threshold was picked: basis, risk, random_pair_median, random_pair_spread, and the disagreement of scores
+    that it overrules. Empty for other limits."""
 
     @property
     def swept_name(self) -> str | None:
@@ -155,6 +157,9 @@ def decide_limits(
     assert score is not None, "a valley needs the scores of all neighbors"
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
+    overruling = _overruling_threshold(similarity, vectors, score, eta if eta_of_set is None else eta_of_set)
+    if overruling is not None:
+        return overruling
     if eta_of_set is None:
         return replace(limits, valley=False, similarity=similarity_floor(similarity, vectors))
     return replace(limits, eta=eta_of_set, valley=True)
@@ -179,6 +184,17 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     if k < rows - 1 or limits.threshold is not None or limits.similarity is not None:
         return limits
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
+
+
+def _overruling_threshold(similarity: Float32, vectors: Vectors, score: Float32, eta: float) -> EdgeLimits | None:
+    """Return the far ranks' threshold if it is clear and scores contradict it."""
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    if facts["basis"] != FAR_RANKS:
+        return None
+    share = agreement.disagreement(similarity, score, threshold, eta)
+    if not agreement.is_contradicted(share, facts["risk"]):
+        return None
+    return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(share, 6)})
 
 
 def _threshold_limits(edges: EdgesConfig, similarity: Float32, vectors: Vectors) -> EdgeLimits:
@@ -252,7 +268,7 @@ def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: f
 
 def _passes_swept(edges: Columns, config: EdgesConfig, limits: EdgeLimits, limit: np.float32) -> Bool:
     """Return which stored edges pass the swept limit."""
-    if config.rule == "threshold":
+    if limits.threshold is not None:
         return np.asarray(edges["weight"] >= limit)
     if config.rule == "density-peaks":
         return np.asarray(edges["weight"] > limit)

@@ -50,6 +50,8 @@ def _threshold_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) 
 
 
 def _score_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> Columns:
+    if limits.threshold is not None:
+        return _threshold_edges(tables, task, limits, at)
     config, score = tables.config.edges, scores_of(tables)
     assert score is not None, "rule score needs scores"
     return edge_rules.score_edges(
@@ -149,6 +151,11 @@ def edges_at_most(config: Config, rows: int) -> tuple[int, int]:
 def announce(tables: Tables) -> str:
     """Return the limits in words."""
     limits = limits_of(tables)
+    if "disagreement" in limits.facts:
+        return (
+            f"threshold {limits.threshold:.4f}, picked from the data at a risk of {limits.facts['risk']:.3f}: the model's scores "
+            f"contradict it in {limits.facts['disagreement']:.0%} of the rows and are set aside"
+        )
     if limits.threshold is not None:
         return f"threshold {limits.threshold:.4f}, {'picked from the data' if limits.picked else 'as given'}"
     names = ("eta", "closeness", "theta")

@@ -24,10 +24,8 @@ from raycluster.stages.coarse_lists import copy_of_vectors, inverted_file_of, nu
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.tables import Facts, Output, Tables, Task
+from raycluster.storage.tables import Facts, Output, Tables, Task, shortened
 
-SHORTEST_LIST = 2
-"""Ranks of the shortest neighbor list: the row itself and one other, or none in a set of one row."""
 SELF_JOIN_BYTES = 2**31
 """Memory up to which a search of all rows in one task scores each pair once for both rows. It halves the products."""
 ROWS_FOR_IVF = 200_000
@@ -52,12 +50,11 @@ def resolved_for(config: Config, rows: int) -> Config:
     A list is at most N - 1 long, and at least 2. Index auto becomes what it means for N rows. The machine plays no part: the
     same input gives the same labels with and without GPUs.
     """
-    k, index, nearest = min(config.knn.k, max(rows - 1, SHORTEST_LIST)), config.knn.index, config.density.nearest
+    config, index = shortened(config, rows), config.knn.index
     if index == "auto":
         approximate = rows >= ROWS_FOR_IVF and config.knn.source is None and config.knn.engine != "faiss"
         index = "ivf" if approximate else "exact"
-    density = replace(config.density, nearest=None if nearest is None else min(nearest, k))
-    return replace(config, knn=replace(config.knn, k=k, index=index), density=density)
+    return replace(config, knn=replace(config.knn, index=index))
 
 
 def shortened_line(configured: Config, resolved: Config, rows: int) -> str | None:

@@ -216,7 +216,9 @@ def labels_of(tables: Tables) -> Labels:
 
     def described() -> Labels:
         cluster = identities_of(tables)
-        strength = calibrated_strength(tables.config, cluster, _blocks(tables))
+        # Scores that were set aside do not measure strength.
+        has_scores = limits_of(tables).threshold is None
+        strength = calibrated_strength(tables.config, cluster, _blocks(tables)) if has_scores else None
         copies, config = tables.copies, tables.config.labels
         weights = None if copies is None else copies.weights
         edges, margin = edges_in_force(tables), margins(tables, cluster)

@@ -24,7 +24,7 @@ Columns = Mapping[str, Any]
 """numpy or Arrow columns of equal length, by name."""
 Value = TypeVar("Value")
 SHORTEST_LIST = 2
-"""Ranks of the shortest neighbor list: the row itself and one other."""
+"""Ranks of the shortest neighbor list: the row itself and one other, or none in a set of one row."""
 
 
 @dataclass(frozen=True)

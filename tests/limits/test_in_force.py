@@ -101,6 +101,8 @@ def test_eta_is_configured_or_the_sets_own_valley_or_the_models():
         with (
             mock.patch.object(valley, "eta_of", return_value=eta_of_set) as eta_of,
             mock.patch.object(in_force, "similarity_floor", return_value=0.5),
+            mock.patch.object(in_force, "sample_pairs"),
+            mock.patch.object(in_force, "pick_threshold", return_value=(0.6, {"basis": "none of the far ranks"})),
         ):
             limits = decide_limits(config, neighbor, None, None, {"eta": 0.4}, score)
         assert [call.args for call in eta_of.mock_calls] == [(neighbor, score, "mean", 0.4)] * (
@@ -112,6 +114,29 @@ def test_eta_is_configured_or_the_sets_own_valley_or_the_models():
     assert decided(None, valley=True) == EdgeLimits(eta=0.4, valley=False, similarity=0.5)
     assert decided(0.7) == EdgeLimits(eta=0.4)
     assert decided(0.7, valley=True, eta=0.55) == EdgeLimits(eta=0.55)
+
+
+@pytest.mark.parametrize(("risk", "overrules"), [(0.0, True), (0.5, False)])
+def test_a_clear_threshold_overrules_scores_that_contradict_it(risk, overrules):
+    vectors, _ = identities(30, 8)
+    neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    score = np.full_like(similarity, 0.9)  # strangers too
+    facts = {"basis": FAR_RANKS, "risk": risk}
+    with (
+        mock.patch.object(in_force, "pick_threshold", return_value=(0.6, facts)),
+        mock.patch.object(valley, "eta_of", return_value=None),
+    ):
+        config = configured("score", "all", valley=True)
+        limits = decide_limits(config, neighbor, similarity, vectors, {"eta": 0.4}, score)
+    if not overrules:
+        assert (limits.threshold, limits.eta, limits.similarity) == (None, 0.4, 0.6)
+        return
+    assert (limits.threshold, limits.picked, limits.eta, limits.swept_name) == (0.6, True, None, "threshold")
+    near = similarity[:, 1:] >= 0.6
+    assert limits.facts["disagreement"] == pytest.approx(((1 - near.mean(axis=1)) ** 2).mean(), abs=1e-6)
+    assert EdgeLimits.from_json(limits.to_json()) == limits
+    edges = {"weight": np.array([0.5, 0.7], np.float32), "score": np.full(2, np.nan, np.float32)}
+    assert passes_limits(edges, config.edges, limits).tolist() == [False, True]
 
 
 def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest():

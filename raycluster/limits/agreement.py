@@ -1,0 +1,58 @@
+"""Whether learned scores contradict a clear threshold of similarity.
+
+The threshold of the far ranks comes with its risk, the share of rows that it gets wrong. Scores that disagree with it on more
+than twice of these rows are wrong on more rows than it is. Networks meet such sets where they have learned nothing: bursts of
+near copies, and sparse vectors whose cosines are mostly 0.
+
+Shapes: N rows, K neighbors per row with the row itself at rank 0.
+"""
+
+import numpy as np
+
+from raycluster.arrays import Float32
+from raycluster.limits.far_ranks import MAX_ROWS
+
+CLEAR_RISK = 0.1
+"""Risk of a threshold, a share of rows, up to which it can overrule scores. It is 0.16 or more on faces and product titles, and
+below 0.01 on the bursts and sparse sets where scores fail."""
+FACTOR = 2.0
+"""Disagreement over risk from which scores are wrong on more rows than the threshold: the rest is theirs alone."""
+LEAST = 0.05
+"""Disagreement, a share of rows, that is never held against scores. It is 0.4 or more on sets where scores fail, and at most
+0.05 on generated sets where both are right."""
+
+
+def disagreement(similarity: Float32, score: Float32, threshold: float, eta: float) -> float:
+    """Return how far two limits disagree on the neighbors of rows, as a share of rows.
+
+    Parameters
+    ----------
+    similarity, score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and passes no limit.
+    threshold, eta : float
+        The limits of similarity and of score.
+
+    Returns
+    -------
+    float
+        The mean over rows of (lost / n)^2 + (added / m)^2. Of the n neighbors that pass the threshold, some are lost by scores;
+        of the m that scores pass, some are added. It is of the form of a threshold's risk (`background.risk`).
+    """
+    step = max(1, -(-len(similarity) // MAX_ROWS))
+    near, alike = similarity[::step, 1:] >= threshold, score[::step, 1:] >= eta
+    lost = (near & ~alike).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
+    added = (alike & ~near).sum(axis=1) / np.maximum(alike.sum(axis=1), 1)
+    return float((lost**2 + added**2).mean())
+
+
+def is_contradicted(share: float, risk: float) -> bool:
+    """Whether scores are wrong on more rows than the threshold.
+
+    Parameters
+    ----------
+    share : float
+        Of `disagreement`, a share of rows.
+    risk : float
+        Of the threshold, as `far_ranks.pick_threshold` returns it.
+    """
+    return risk <= CLEAR_RISK and share > max(FACTOR * risk, LEAST)

@@ -1,0 +1,69 @@
+"""Scores that contradict a clear threshold, and sets of bursts and of sparse vectors where they do."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raycluster import Clusterer
+from raycluster.limits.agreement import CLEAR_RISK, disagreement, is_contradicted
+from support.partitions import same_partition
+
+LISTS = np.array([[1, 0.9, 0.8, 0.1], [1, 0.9, 0.2, 0.1]], np.float32)
+
+
+def test_equal_neighbors_do_not_disagree() -> None:
+    assert disagreement(LISTS, LISTS, 0.5, 0.5) == 0
+    assert disagreement(LISTS, np.full_like(LISTS, np.nan), 0.95, 0.5) == 0
+
+
+def test_lost_and_added_neighbors_count_by_the_square_of_their_share() -> None:
+    score = np.array([[np.nan, 0.9, 0.1, 0.1], [np.nan, 0.9, 0.9, 0.9]], np.float32)
+    assert disagreement(LISTS, score, 0.5, 0.5) == pytest.approx(((1 / 2) ** 2 + (2 / 3) ** 2) / 2)
+    assert disagreement(LISTS, np.full_like(LISTS, np.nan), 0.5, 0.5) == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "risk", "expected"),
+    [(0.6, 0.0, True), (0.04, 0.0, False), (0.15, 0.06, True), (0.11, 0.06, False), (0.9, CLEAR_RISK + 0.01, False)],
+)
+def test_a_clear_threshold_overrules_what_is_wrong_on_more_rows(share: float, risk: float, expected: bool) -> None:
+    assert is_contradicted(share, risk) is expected
+
+
+def tags(groups: int, rows: int, own: int, worn: int) -> tuple[Any, Any]:
+    """Rows that wear some tags of their group's own; groups share none."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(groups), rows)
+    vectors = np.zeros((len(truth), own * groups), np.float32)
+    for row, group in enumerate(truth):
+        vectors[row, own * group + rng.choice(own, worn, replace=False)] = 1
+    return vectors, truth
+
+
+def bursts(identities: int, moments: int, shots: int, width: int) -> tuple[Any, Any]:
+    """Near copies at cosine 0.97 of moments of identities, which lie at cosine 0.8 of each other."""
+    rng = np.random.default_rng(4)
+    truth = np.repeat(np.arange(identities), moments * shots)
+    centers = rng.normal(size=(identities, width))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    places = np.repeat(centers, moments, axis=0) + 0.5 * rng.normal(size=(identities * moments, width)) / np.sqrt(width)
+    places = np.repeat(places / np.linalg.norm(places, axis=1, keepdims=True), shots, axis=0)
+    return (places + 0.17 * rng.normal(size=places.shape) / np.sqrt(width)).astype(np.float32), truth
+
+
+@pytest.mark.parametrize(
+    "made",
+    [tags(60, 5, 20, 15), tags(80, 5, 6, 4), bursts(40, 8, 3, 64), bursts(40, 8, 2, 64), bursts(40, 6, 4, 256)],
+    ids=["tags", "few tags", "bursts of three", "bursts of two", "bursts of four, wide"],
+)
+def test_auto_finds_the_identities_of_bursts_and_of_sparse_vectors(made: tuple[Any, Any]) -> None:
+    vectors, truth = made
+    assert same_partition(Clusterer("auto").fit(vectors).labels_, truth)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_auto_finds_the_identities_of_rows_that_are_there_several_times(copies: int) -> None:
+    vectors, truth = bursts(50, 8, 1, 64)
+    fitted = Clusterer("auto").fit(np.concatenate([vectors] * copies))
+    assert same_partition(fitted.labels_, np.concatenate([truth] * copies))
