@@ -191,8 +191,8 @@ def _blocks(tables: Tables) -> Iterator[Block]:
 
 
 def valued(tables: Tables) -> Iterator[Block]:
-    """Yield first row, neighbors and values of all rows: scores where all neighbors have one, else similarities."""
-    if tables.config.relations.score == "all":
+    """Yield first row, neighbors and values of all rows: scores where they make the edges, else similarities."""
+    if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
         yield from _blocks(tables)
         return
     for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
