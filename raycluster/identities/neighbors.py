@@ -85,6 +85,8 @@ def _search(
     vectors: Vectors, queries: Int32, is_alive: Bool, hits: int, reading: Reading | None, threads: int
 ) -> tuple[Int32, Float32]:
     """Hits (Q, H) of some rows among those alive."""
+    if len(queries) == 0:
+        return np.empty((0, hits), np.int32), np.empty((0, hits), np.float32)
     if is_alive.all():
         database, live, own = vectors, None, queries
     else:

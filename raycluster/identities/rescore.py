@@ -49,6 +49,8 @@ def rescored(
     rows = np.flatnonzero(is_changed)
     result[rows] = np.nan
     rows = rows[neighbor[rows, 0] >= 0]
+    if len(rows) == 0:
+        return result
     card, _ = load_card(str(config.model))
     predictor = Predictor.open(str(config.model), card, neighbor, similarity, vectors, set_facts, threads=threads)
     form = predictor.form

@@ -105,12 +105,14 @@ def update(state: State, change: Change, run: str, mode: Mode = "local", threads
     Raises
     ------
     InputError
-        The recipe can only be updated in full, or decisions contradict each other.
+        The recipe can only be updated in full, no row would be left, or decisions contradict each other.
     """
     if reason := why_not_local(state.config):
         raise InputError(
             f"This run cannot be updated locally, because {reason}; raycluster cluster runs everything again."
         )
+    if len(np.unique(change.removed)) == state.is_alive.sum() and len(change.ids) == 0:
+        raise InputError("The update removes all rows; nothing is left to cluster.")
     rows = with_rows(state, change, mode, threads)
     grown, edges = replace(rows.state, edges=rows.edges.edges), rows.edges
     decisions = state.records.decisions if change.decisions is None else change.decisions

@@ -8,9 +8,10 @@ import pytest
 
 from raycluster.errors import InputError
 from raycluster.identities.decisions import added, undone
+from raycluster.identities.grown import Change
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.state import from_tables
-from raycluster.identities.update import facts_of
+from raycluster.identities.update import facts_of, update
 from raycluster.stages.rejoin import identities_of
 from support.decided import decided
 from support.living import BASE, ROWS, base, by_id, names, rows, tables_of, updated
@@ -128,3 +129,30 @@ def test_recipes_that_cannot_be_updated_locally_are_refused():
     state = from_tables(tables_of(rows()[0][:BASE], recipe="components"))
     with pytest.raises(InputError, match="cannot be updated locally, because connected components"):
         updated(state, [BASE])
+
+
+def test_a_row_without_an_edge_comes_and_goes():
+    """Nothing is searched again when it goes."""
+    vectors = rows()[0]
+    far = -vectors.mean(axis=0, keepdims=True)
+    far /= np.linalg.norm(far)
+    came = update(base(), Change(pa.array([1000]), far, np.empty(0, np.int32)), "run").state
+    assert came.row_id[BASE] == NO_ID
+    gone = update(came, Change(pa.array([], pa.int64()), far[:0], np.array([BASE], np.int32)), "run")
+    assert (gone.counts.searched, gone.counts.solved) == (0, 0)
+    assert names(gone.state) == names(base())
+
+
+def test_all_rows_may_not_go():
+    with pytest.raises(InputError, match="removes all rows"):
+        updated(base(), removed=range(BASE))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 14])
+def test_sets_of_any_size_go_on(size):
+    state = from_tables(tables_of(rows()[0][:size]))
+    found = updated(state, range(size, size + 40))
+    assert found.state.num_rows == size + 40
+    assert found.counts.violations == 0
+    replaced = updated(state, range(size, size + 5), removed=range(size))
+    assert replaced.state.is_alive.sum() == 5
