@@ -168,6 +168,9 @@ class EdgesConfig(Section):
     alike."""
     delta: float = 7.5
     """Slope of the sigmoid transform; published 7.5. Raising it makes the drop from near to far neighbors steeper."""
+    count_pair: bool = True
+    """Whether NEP counts the two rows themselves among their neighbors, as published. Without, strangers who only list each
+    other have a NEP of 0."""
     distance: Literal["tpdi", "cosine"] = "tpdi"
     """Distance of two rows under rule density-peaks: S2's transition-probability-based distance, or 1 - cosine."""
     sigma: Sharpness | None = 0.05

@@ -22,6 +22,7 @@ from raycluster.config.load import apply
 from raycluster.config.networks import TrainingConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.calibration import Table
+from raycluster.models.earlier_cards import fill_earlier
 from raycluster.models.strength import WEIGHTS
 from raycluster.storage.object_store import Store
 
@@ -36,15 +37,6 @@ SHIPPED = "pretrained"
 NETWORKS = ("filter", "predictor")
 THRESHOLDS = ("theta", "floor", "eta", "closeness", "slope", "intercept")
 """What a model may be calibrated to: limits of edges, the NEP floor of edge recall, and logits to probabilities."""
-EARLIER: dict[str, Any] = {
-    "limits": "fitted",
-    "filter.output": "sigmoid",
-    "filter.lstm_residual": False,
-    "filter.fit.schedule": "cosine",
-    "predictor.adjust": None,
-    "predictor.fit.schedule": "cosine",
-}
-"""Keys of the training configuration that the first cards of this format lack, with what held before there was a choice."""
 PACKAGES = ("torch", "numpy", "ray", "infomap")
 """Packages that decide a trained model."""
 
@@ -239,7 +231,7 @@ def _training(values: Any, name: str) -> TrainingConfig:
     """Return the training configuration of a card, all of whose keys must be there."""
     if not isinstance(values, dict):
         raise InputError(f"The value of 'training' in {name} has the wrong type: it must be a mapping of keys.")
-    _fill_earlier(values)
+    fill_earlier(values)
     try:
         training = apply(TrainingConfig(), values, "it", "training.")
     except ConfigError as error:
@@ -247,17 +239,6 @@ def _training(values: Any, name: str) -> TrainingConfig:
     if json.loads(json.dumps(asdict(training))) != values:
         raise InputError(f"{name} lacks keys of its training configuration.")
     return training
-
-
-def _fill_earlier(values: dict[str, Any]) -> None:
-    """Add the keys of `EARLIER` that a training configuration lacks, in place."""
-    for key, value in EARLIER.items():
-        *sections, name = key.split(".")
-        section: Any = values
-        for within in sections:
-            section = section.get(within) if isinstance(section, dict) else None
-        if isinstance(section, dict):
-            section.setdefault(name, value)
 
 
 def load_network(url: str, card: Card, name: str) -> "dict[str, Tensor]":

@@ -39,6 +39,7 @@ def nep_of(tables: Tables, task: Task) -> Float32:
         counts_of(tables),
         tables.threads,
         length_step=nep.TOPK_STEP,
+        without_pair=not config.count_pair,
     )
 
 

@@ -103,7 +103,7 @@ def _all_same(tables: Tables) -> ShardFunction:
 def settings(config: Config) -> Any:
     """Return what changes a score: the model and, with `recall`, what chooses the pairs."""
     rule = config.edges
-    chosen = (rule.theta, rule.transform, rule.tau, rule.delta)
+    chosen = (rule.theta, rule.transform, rule.tau, rule.delta, rule.count_pair)
     return [config.relations.__dict__, config.model_digest, chosen if config.relations.score == "recall" else None]
 
 

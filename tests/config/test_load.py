@@ -22,6 +22,7 @@ TRAINED = {
     "diff-cluster-vanilla-topk",
     "diff-cluster-differential",
     "diff-cluster-sdt",
+    "diff-cluster-checked",
     "diff-cluster-gram",
     "fc-eser",
     "fc-es-topk",

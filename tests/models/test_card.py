@@ -18,6 +18,7 @@ from raycluster.config.networks import EncoderConfig, FilterConfig, FitConfig, P
 from raycluster.errors import InputError
 from raycluster.models import card as folder
 from raycluster.models.card import Card, NetworkFile, TrainingSet
+from raycluster.models.earlier_cards import fill_earlier
 from raycluster.models.strength import WEIGHTS
 from raycluster.storage.object_store import Store
 
@@ -271,7 +272,7 @@ def test_the_card_that_comes_with_the_package_reads_as_it_was_written() -> None:
     assert digest == sha256(data).hexdigest()
     written = json.loads(data)
     assert "output" not in written["training"]["filter"]
-    folder._fill_earlier(written["training"])
+    fill_earlier(written["training"])
     assert json.loads(json.dumps(asdict(card))) == written
     assert card.training.filter.output == "sigmoid"
     assert not card.training.filter.lstm_residual

@@ -22,7 +22,7 @@ from support import tiny
 FORMS: dict[str, Any] = {
     "auto": ("relative", "none"), "auto-tuned": ("relative", "none"), "sdt-row": ("row", "mixture"),
     "hard-clusters": ("row", "none"), "fc-eser": ("pair", "none"), "fc-es-topk": ("none", "none"),
-    "diff-cluster": ("pair", "mixture"), "diff-cluster-gram": ("pair", "mixture"),
+    "diff-cluster": ("pair", "mixture"), "diff-cluster-checked": ("pair", "mixture"), "diff-cluster-gram": ("pair", "mixture"),
     "diff-cluster-vanilla": ("pair", "none"), "diff-cluster-vanilla-topk": ("pair", "topk"),
     "diff-cluster-differential": ("pair", "none"), "diff-cluster-sdt": ("pair", "topk"),
     "face-transformer": ("linkage", "none"), "face-transformer-only-re": ("distance", "none"),

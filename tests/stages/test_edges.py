@@ -214,6 +214,7 @@ def test_every_key_of_the_configuration_changes_what_the_stage_writes() -> None:
         "distance": "cosine",
         "valley": True,
         "weight": "odds",
+        "count_pair": False,
     }
     for name in dataclasses.asdict(EdgesConfig()):
         value: dict[str, Any] = {name: other.get(name, 0.77)}

@@ -101,6 +101,7 @@ def neighbor_edge_probability(
     threads: int | None = None,
     *,
     length_step: int = 1,
+    without_pair: bool = False,
 ) -> Float32:
     """Return the NEP of rows start..stop with each of their neighbors.
 
@@ -121,6 +122,9 @@ def neighbor_edge_probability(
         Cap on numba's threads. The result does not depend on it.
     length_step : int
         Lengths are rounded up to a multiple of this and cut to K; `TOPK_STEP` for a predicted Top-K.
+    without_pair : bool
+        Whether the two rows themselves count for neither set. Two strangers who list each other alone then have a NEP of 0.
+        Not in the papers.
 
     Returns
     -------
@@ -135,4 +139,4 @@ def neighbor_edge_probability(
     """
     stop = len(neighbor) if stop is None else stop
     neighborhoods = Neighborhoods(neighbor, p_hat, length, length_step)
-    return overlaps(neighborhoods, start, stop, product=False, threads=threads)
+    return overlaps(neighborhoods, start, stop, product=False, without_pair=without_pair, threads=threads)

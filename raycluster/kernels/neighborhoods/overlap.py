@@ -43,6 +43,7 @@ def overlaps(
     stop: int,
     *,
     product: bool,
+    without_pair: bool = False,
     is_needed: Bool | None = None,
     threads: int | None = None,
 ) -> Float32:
@@ -57,6 +58,8 @@ def overlaps(
     product : bool
         False: sum over h in N_i and N_j of w_ih + w_jh, divided by the weight of N_i plus that of N_j. A whole row, one that
         is not truncated, counts as weight 1. True: sum of w_ih w_jh, as it is.
+    without_pair : bool
+        Whether the two rows themselves are left out of both sums, for product False.
     is_needed : bool (R, K), optional
         Pairs to compute; the others are 0. None computes all.
     threads : int, optional
@@ -77,7 +80,7 @@ def overlaps(
     order = np.argsort(own[:, :ORDERING_RANKS].min(axis=1), kind="stable")
     with at_most(threads) as count:
         task = max(1, min(ROWS_PER_TASK, -(-len(out) // count)))
-        _overlaps(start, other, order, task, neighbor, weight, length, step, product, out)
+        _overlaps(start, other, order, task, neighbor, weight, length, step, product, without_pair, out)
     return out
 
 
@@ -95,8 +98,18 @@ def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
     return min(k, (length[row] + step - 1) // step * step)
 
 
+@numba.njit(nogil=True, cache=True)
+def _rest(neighbor, weight, row, count, other):  # type: ignore[no-untyped-def]
+    """Weight of the first `count` neighbors of a row, without the row itself and another one."""
+    mass = 0.0
+    for h in range(count):
+        if neighbor[row, h] != row and neighbor[row, h] != other:
+            mass += np.float64(weight[row, h])
+    return mass
+
+
 @numba.njit(nogil=True, parallel=True, cache=True)
-def _overlaps(first, other, order, task, neighbor, weight, length, step, product, out):  # type: ignore[no-untyped-def]
+def _overlaps(first, other, order, task, neighbor, weight, length, step, product, without_pair, out):  # type: ignore[no-untyped-def]
     """Fill out (R, K), with rows taken in `order` (R,), in tasks of so many rows.
 
     Parameters
@@ -113,6 +126,8 @@ def _overlaps(first, other, order, task, neighbor, weight, length, step, product
         Neighbors that count, and what they are rounded up to a multiple of; an empty array: all K.
     product : bool
         Products of weights, or sums over both masses.
+    without_pair : bool
+        Leave rows i and j themselves out of both.
     out : float32 (R, K)
         Written.
     """
@@ -155,6 +170,8 @@ def _overlaps(first, other, order, task, neighbor, weight, length, step, product
                     held = key[slot]
                     while held >= 0:
                         if held == node:
+                            if without_pair and ((node == i) | (node == j)):
+                                break
                             # One float32 operation per common neighbor, added up in float64.
                             common += value[slot] * weight[j, h] if product else value[slot] + weight[j, h]
                             break
@@ -164,6 +181,10 @@ def _overlaps(first, other, order, task, neighbor, weight, length, step, product
                     out[row, rank] = common
                     continue
                 # Phase 3: the share of both masses. A whole row has mass 1 by definition, whatever its float32 sum.
+                if without_pair:
+                    rest = _rest(neighbor, weight, i, count, j) + _rest(neighbor, weight, j, other_count, i)
+                    out[row, rank] = common / rest if rest > 0 else 0.0
+                    continue
                 if other_count == k:
                     other_mass = 1.0
                 else:

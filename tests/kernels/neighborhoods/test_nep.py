@@ -122,6 +122,28 @@ def test_more_rows_than_a_chunk_on_real_lists_equal_the_formula():
     assert found[:, 0] == pytest.approx(1, abs=1e-6)
 
 
+@settings(max_examples=30, deadline=None)
+@given(CASES)
+def test_without_the_pair_neither_of_its_rows_counts(case):
+    neighbor, p_hat = random_lists(*case)
+    rows, k = neighbor.shape
+    length = np.random.default_rng(case[2]).integers(1, k + 1, rows)
+    found = neighbor_edge_probability(neighbor, p_hat, length=length, without_pair=True)
+    for i, rank in np.argwhere(neighbor >= 0):
+        j = int(neighbor[i, rank])
+        lists = [
+            {
+                int(h): float(p)
+                for h, p in zip(neighbor[r, : length[r]], p_hat[r, : length[r]], strict=True)
+                if h not in (-1, i, j)
+            }
+            for r in (i, j)
+        ]
+        mass = sum(sum(one.values()) for one in lists)
+        common = sum(lists[0][h] + lists[1][h] for h in lists[0].keys() & lists[1].keys())
+        assert found[i, rank] == pytest.approx(common / mass if mass else 0, rel=2e-6)
+
+
 def test_identical_lists_have_nep_one_and_lists_with_nothing_in_common_but_themselves_little():
     neighbor = np.array([[0, 1], [1, 0], [2, 0]], np.int32)
     p_hat = np.array([[0.5, 0.5], [0.75, 0.25], [0.5, 0.5]], np.float32)

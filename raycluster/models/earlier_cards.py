@@ -1,0 +1,24 @@
+"""Keys that the first cards of this format lack, and what held before there was a choice."""
+
+from typing import Any
+
+EARLIER: dict[str, Any] = {
+    "limits": "fitted",
+    "filter.output": "sigmoid",
+    "filter.lstm_residual": False,
+    "filter.fit.schedule": "cosine",
+    "predictor.adjust": None,
+    "predictor.fit.schedule": "cosine",
+}
+"""Keys of the training configuration that the first cards of this format lack, with what held before there was a choice."""
+
+
+def fill_earlier(values: dict[str, Any]) -> None:
+    """Add the keys of `EARLIER` that a training configuration lacks, in place."""
+    for key, value in EARLIER.items():
+        *sections, name = key.split(".")
+        section: Any = values
+        for within in sections:
+            section = section.get(within) if isinstance(section, dict) else None
+        if isinstance(section, dict):
+            section.setdefault(name, value)
