@@ -1,4 +1,7 @@
-"""Keys that the first cards of this format lack, and what held before there was a choice."""
+"""Keys that the first cards of this format lack, and their values.
+
+The values are what held before there was a choice.
+"""
 
 from typing import Any
 

@@ -75,7 +75,10 @@ def filter_confidence(sets: Sequence[LabelledSet], beta: float) -> tuple[Table, 
 
 
 def filter_line(quality: Facts) -> str:
-    """Return in words how good a filter is; a warning where the best constant would do better."""
+    """Return in words how good a filter is.
+
+    A warning where the best constant would do better.
+    """
     error, constant = quality["error"], quality["error_of_median"]
     if error <= constant:
         return f"Top-K is off by {error:.2f} neighbors on average, and by {constant:.2f} with the best constant"

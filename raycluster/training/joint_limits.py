@@ -1,4 +1,4 @@
-"""Limits of the rule early-stop with a predictor: theta, floor and eta, chosen together.
+"""Theta, floor and eta of the rule early-stop, chosen together.
 
 A walk that a predictor repairs may end elsewhere than a walk alone. So the three limits are chosen by the partition that they
 make together. Scores are of all pairs from the lowest floor on, whatever their walk, so that no limit needs new scores.
@@ -50,7 +50,7 @@ def fits_jointly(config: Config, training: TrainingConfig) -> bool:
 
 
 def published_limits(config: Config) -> dict[str, float]:
-    """Return the limits that the papers print for a recipe's transform: theta, floor and eta."""
+    """Return theta, floor and eta as the papers print them for a transform."""
     return dict(PUBLISHED[config.edges.transform])
 
 
@@ -100,7 +100,7 @@ def joint_limits(
 
 
 def eta_curve(surface: Table, limits: dict[str, float]) -> Table:
-    """Return the points of a surface at the chosen theta and floor as a curve over eta, for the card."""
+    """Return a surface at the chosen theta and floor as a curve over eta."""
     at = [point for point in surface if (point["theta"], point["floor"]) == (limits["theta"], limits["floor"])]
     return [{"threshold": point["eta"], **point} for point in sorted(at, key=lambda point: point["eta"])]
 
@@ -114,7 +114,19 @@ def _points(
     floor: float,
     etas: Sequence[float],
 ) -> Table:
-    """Return the mean quality of held-out identities at one theta and floor, and each of the etas."""
+    """Return the mean quality of held-out identities at several etas.
+
+    Parameters
+    ----------
+    sets, scores, neps
+        The sets, with probabilities and NEP (N, K) of their pairs.
+    config
+        The recipe.
+    theta, floor
+        The other two limits.
+    etas
+        The values to try.
+    """
     limits = EdgeLimits(theta=theta, eta=min(etas))
     built = [
         edges_down_to(labelled, config, limits, np.where(nep >= np.float32(floor), score, np.float32(np.nan)))
@@ -132,7 +144,10 @@ def _points(
 
 
 def _best(surface: Table) -> dict[str, float]:
-    """Return the strictest of the nearly best points: of the highest theta, then eta, then the lowest floor."""
+    """Return the strictest of the nearly best points.
+
+    It has the highest theta, then the highest eta, then the lowest floor.
+    """
     highest = max(point["f"] for point in surface)
     near = [point for point in surface if point["f"] >= highest - calibration.TOLERANCE]
     return max(near, key=lambda point: (point["theta"], point["eta"], -point["floor"]))

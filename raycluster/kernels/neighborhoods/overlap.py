@@ -100,7 +100,17 @@ def _counted(length, row, k, step):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _rest(neighbor, weight, row, count, other):  # type: ignore[no-untyped-def]
-    """Weight of the first `count` neighbors of a row, without the row itself and another one."""
+    """Return the weight of a row's first neighbors without a pair's rows.
+
+    Parameters
+    ----------
+    neighbor, weight : int32 and float32 (N, K)
+        Neighbors of all rows, and their weights.
+    row, other : int
+        The pair, neither of which counts.
+    count : int
+        How many of the neighbors of `row` to read.
+    """
     mass = 0.0
     for h in range(count):
         if neighbor[row, h] != row and neighbor[row, h] != other:

@@ -19,7 +19,7 @@ from raycluster.models.networks.encoder import Encoder
 
 FIRST_GUESS = {"sigmoid": -3.0, "linear": 0.05}
 """Bias of the last layer before training, by the form of the output: Top-K / K is 0.05. A guess far above the truth costs the
-relative loss most. A linear output leaves it as fast as its gradient is steep; a sigmoid is flat there and stays low."""
+relative loss most. A linear output leaves it quickly; a sigmoid is flat there and stays low."""
 RANK_SPREAD = 0.02
 """Standard deviation of the rank embeddings before training, small beside tokens of order 1."""
 
@@ -122,7 +122,7 @@ class AdaptiveFilter(nn.Module):
         return share if self.config.output == "linear" else torch.sigmoid(share)
 
     def _recurrent(self, x: Tensor) -> Tensor:
-        """Return the LSTM's tokens (B, K, width), with the residual and the norm of Ada-NETS."""
+        """Return the LSTM's tokens (B, K, width), with residual and norm."""
         found, _ = self.lstm(x)
         return normalize(found + self.skip(x), dim=2) if self.config.lstm_residual else found
 

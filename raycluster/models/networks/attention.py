@@ -43,9 +43,21 @@ def visible(topk: Tensor | None, present: Tensor, config: EncoderConfig) -> Tens
 
 
 def highest(scores: Tensor, visible: Tensor | None, count: Tensor) -> Tensor:
-    """Return scores (B, M, R, S) of which every query keeps `count` (B,) of its highest; the others are -inf.
+    """Keep every query's highest scores; the others become -inf.
 
-    Keys that `visible` (B, 1, S) leaves out are never among them. Equal scores at the end are all kept.
+    Parameters
+    ----------
+    scores
+        (B, M, R, S).
+    visible
+        bool (B, 1, S), or None where every key is visible. Other keys are never kept.
+    count
+        (B,), scores that a query keeps. Equal scores at the end are all kept. Raising it keeps more.
+
+    Returns
+    -------
+    Tensor
+        (B, M, R, S).
     """
     seen = scores if visible is None else scores.masked_fill(~visible[:, :, None], -torch.inf)
     place = (count.clamp(1, scores.shape[3]) - 1)[:, None, None, None].expand(*scores.shape[:3], 1)

@@ -77,7 +77,17 @@ class RowPredictor(nn.Module):
 
 
 def _pair_head(width: int, hidden: tuple[int, ...], config: PredictorConfig) -> nn.Sequential:
-    """Return an MLP from the four vectors of a pair to two logits, with FC-ESER's PReLU and dropout after an adjust layer."""
+    """Return an MLP from the four vectors of a pair to two logits.
+
+    Parameters
+    ----------
+    width
+        Numbers of all four vectors.
+    hidden
+        Widths of the hidden layers.
+    config
+        With an adjust layer the head has FC-ESER's PReLU and dropout.
+    """
     layers: list[nn.Module] = []
     for a, b in pairwise([width, *hidden]):
         layers.append(nn.Linear(a, b))
