@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster._version import __version__
+from raycluster.pipeline.health import check
 from raycluster.stages import wanted_stages
 from raycluster.stages.labels import clusters_table
 from raycluster.stages.stage import shards_of_all
@@ -41,6 +42,7 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         "rows": tables.bounds_of_all[-1],
         "dropped": dropped.num_rows,
         **_headlines(tables),
+        "confidence": check(tables),
         "seconds": seconds,
     }
     manifest = {

@@ -13,7 +13,8 @@ def describe_run(summary: dict[str, Any]) -> str:
     if summary.get("dropped"):
         lines.append(f"{summary['dropped']:,} rows were left out: {summary['run']}/dropped.parquet has the reasons.")
     if (confidence := summary.get("confidence")) is not None:
-        lines.append(f"Confidence {confidence['level']}: {confidence['why']}")
+        lines.append(f"Confidence is {confidence['level']}: {confidence['why']}.")
+        lines.append(f"What to do: {confidence['what_to_do']}.")
     total = sum(summary["seconds"].values())
     lines.append(
         f"It took {total:,.0f} s. Labels are in {summary['run']}/labels, clusters in {summary['run']}/clusters.parquet."

@@ -1,0 +1,189 @@
+"""The health check that closes every run: signs, without labels, that its identities cannot be relied on.
+
+It reads what the stages left: neighbors, scores, limits and labels. Sets of families of near copies, of topics with many modes,
+and of strangers look alike here: neighbors lie above the limit of similarity, and scores part them all the same, or none does.
+
+Shapes: N rows, R rows of a block, K neighbors per row with the row itself at rank 0.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import ArpackError, eigsh
+
+from raycluster.arrays import Float32, Int32
+from raycluster.limits.far_ranks import FEWEST_NEIGHBORS, pick_threshold, sample_pairs
+from raycluster.limits.in_force import EdgeLimits
+from raycluster.stages.communities import communities_of
+from raycluster.stages.edges import edges_in_force, limits_of
+from raycluster.stages.ingest import vectors_of
+from raycluster.stages.knn import is_uniform, neighbors_of
+from raycluster.stages.labels import labels_of
+from raycluster.stages.rejoin import identities_of
+from raycluster.stages.relations import scores_of
+from raycluster.storage.tables import Tables
+
+MOST_ROWS = 20_000
+"""Rows that are read, evenly chosen: shares are then exact to 0.004. More take longer."""
+DOUBTFUL = (0.2, 0.8)
+"""Scores between which a pair is doubtful. A wider band makes more rows doubtful."""
+MOST_OUTSIDE = 0.1
+"""Share of near neighbors left outside above which confidence is low: 0.001 on clear faces, a third on offers of products."""
+MOST_CONFLICTS = 0.25
+"""Share of pairs above one limit and below the other above which confidence is low."""
+MOST_DOUBTFUL = 0.4
+"""Share of rows whose best score is doubtful above which confidence is low."""
+LEAST_SHARED = 0.1
+"""Share of rows with another row in their cluster below which a set looks like strangers."""
+WEAK_CUT = 0.02
+"""Share of the edge weight of one half that leaves it, at the weakest cut of the largest cluster, below which it may be two."""
+LARGE = 0.5
+"""Share of all rows in one cluster from which it is suspicious, in sets of more than `FEWEST_NEIGHBORS` rows."""
+MOST_CUT_ROWS = 5_000
+"""Rows of the largest cluster whose weakest cut is sought; of a larger one it takes minutes."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the check measured; None where a recipe has no such number."""
+
+    near_outside: float | None
+    """Share of neighbors above the limit of similarity that are of another cluster."""
+    conflicts: float | None
+    """Share of neighbors that pass the limit of one of score and similarity, and fail the other."""
+    doubtful: float | None
+    """Share of rows whose best score is neither clear nor clearly none."""
+    shared: float
+    """Share of rows that are not alone."""
+    largest: float
+    """Share of all rows in the largest cluster."""
+    weakest_cut: float | None
+    """Conductance of the largest cluster's weakest cut, 0..1."""
+    is_decided: bool
+    """Whether the set itself showed a limit."""
+
+
+def check(tables: Tables) -> dict[str, Any]:
+    """Return the verdict of a finished run: level, why, what to do, and the numbers behind it."""
+    health = measure(tables)
+    reasons = reasons_of(health)
+    level = "low" if reasons else "high"
+    why = "; ".join(reason for reason, _ in reasons) or "near neighbors and scores agree, and few rows are doubtful"
+    advice = reasons[0][1] if reasons else "look at the rows with the lowest margin first"
+    numbers = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(health).items()}
+    return {"level": level, "why": why, "what_to_do": advice, **numbers}
+
+
+def reasons_of(health: Health) -> list[tuple[str, str]]:
+    """Return what makes confidence low, with an advice for each; the most serious first."""
+    train = "label a few hundred rows and train on them (raycluster train), or raise --limit"
+    strangers = "see whether any identity has two rows; if so, set --limit from pairs that are the same"
+    reasons = []
+    if health.shared < LEAST_SHARED:
+        reasons.append((f"only {health.shared:.1%} of the rows share a cluster, as in sets of strangers", strangers))
+    if health.near_outside is not None and health.near_outside > MOST_OUTSIDE:
+        reasons.append(
+            (f"{health.near_outside:.0%} of the near neighbors are left outside, as in families of near copies", train)
+        )
+    if health.conflicts is not None and health.conflicts > MOST_CONFLICTS:
+        reasons.append(
+            (f"score and similarity disagree on {health.conflicts:.0%} of the pairs above either limit", train)
+        )
+    if health.doubtful is not None and health.doubtful > MOST_DOUBTFUL:
+        reasons.append((f"the best score of {health.doubtful:.0%} of the rows is doubtful", train))
+    if not health.is_decided:
+        reasons.append(("the set shows no limit of its own", "set --limit from pairs that are the same identity"))
+    if health.largest > LARGE:
+        reasons.append((f"one cluster holds {health.largest:.0%} of all rows", "raise --limit"))
+    if health.weakest_cut is not None and health.weakest_cut < WEAK_CUT:
+        reasons.append(
+            (f"the largest cluster hangs together by {health.weakest_cut:.1%} of a half's edges", "raise --limit")
+        )
+    return reasons
+
+
+def measure(tables: Tables) -> Health:
+    """Return the numbers of a finished run, from `MOST_ROWS` rows."""
+    labels, cluster = labels_of(tables), identities_of(tables)
+    if is_uniform(tables) or len(cluster) <= FEWEST_NEIGHBORS:
+        return Health(None, None, None, shared=1.0, largest=0.0, weakest_cut=None, is_decided=True)
+    size = labels.cluster_size
+    shared, largest, cut = (
+        float((size > 1).mean()),
+        float(size.max() / len(size)),
+        _weakest_cut(tables, communities_of(tables)[0]),
+    )
+    neighbor, similarity = neighbors_of(tables)
+    rows = np.arange(0, len(cluster), -(-len(cluster) // MOST_ROWS))
+    listed, near = np.asarray(neighbor[rows, 1:]), np.asarray(similarity[rows, 1:])
+    limits = limits_of(tables)
+    threshold, is_decided = _threshold(tables, limits, similarity)
+    is_near = (near >= threshold) & (listed >= 0)
+    is_outside = is_near & (cluster[listed] != cluster[rows][:, None])
+    near_outside = float(is_outside.sum() / max(is_near.sum(), 1))
+    score = scores_of(tables) if tables.config.relations.score == "all" else None
+    if score is None or limits.eta is None:
+        return Health(near_outside, None, None, shared, largest, cut, is_decided)
+    scored = np.nan_to_num(np.asarray(score[rows, 1:]), nan=0.0)
+    conflicts, doubtful = _of_scores(scored, is_near, limits.eta)
+    return Health(near_outside, conflicts, doubtful, shared, largest, cut, is_decided)
+
+
+def _threshold(tables: Tables, limits: EdgeLimits, similarity: Float32) -> tuple[float, bool]:
+    """Return the limit of similarity, in force or picked for this check, and whether the set showed the limit in force."""
+    if limits.threshold is not None:
+        return limits.threshold, float(limits.facts.get("risk", 0.0)) < 1.0
+    if similarity.shape[1] < FEWEST_NEIGHBORS:
+        return limits.similarity or 0.5, limits.valley is not False
+    return pick_threshold(similarity, sample_pairs(vectors_of(tables)))[0], limits.valley is not False
+
+
+def _of_scores(score: Float32, is_near: Any, eta: float) -> tuple[float, float]:
+    """Return the shares of conflicts and of doubtful rows, from scores and nearness (R, K - 1)."""
+    passes = score >= eta
+    conflicts = float((passes != is_near).sum() / max((passes | is_near).sum(), 1))
+    best = score.max(axis=1)
+    return conflicts, float(((best > DOUBTFUL[0]) & (best < DOUBTFUL[1])).mean())
+
+
+def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
+    """Return the conductance of a spectral cut of the largest community; none for one of few or too many rows.
+
+    `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
+    """
+    size = np.bincount(cluster)
+    members = np.flatnonzero(cluster == size.argmax())
+    if not FEWEST_NEIGHBORS <= len(members) <= MOST_CUT_ROWS:
+        return None
+    graph, place = edges_in_force(tables), np.full(len(cluster), -1)
+    place[members] = np.arange(len(members))
+    source, target = place[graph["source"]], place[graph["target"]]
+    inside = (source >= 0) & (target >= 0)
+    ends = (source[inside], target[inside])
+    weight = np.maximum(graph["weight"][inside], 0).astype(np.float64)
+    links = csr_array((weight, ends), shape=(len(members), len(members)))
+    return conductance(links + links.T)
+
+
+def conductance(links: csr_array) -> float | None:
+    """Return the lowest conductance among the cuts along the second eigenvector of symmetric links (M, M)."""
+    degree = np.asarray(links.sum(axis=1)).ravel()
+    if (degree <= 0).any():
+        return None
+    scale = 1 / np.sqrt(degree)
+    normal = csr_array(links.multiply(scale[:, None]).multiply(scale[None, :]))
+    try:
+        _, vectors = eigsh(normal, k=2, which="LA", v0=np.sqrt(degree), tol=1e-3, maxiter=1000)
+    except ArpackError:
+        return None
+    order = np.argsort(vectors[:, 0] * scale, kind="stable")
+    moved = csr_array(links[order][:, order])
+    row = np.repeat(np.arange(len(order)), np.diff(moved.indptr))
+    # a link crosses the cuts between its two ends: +1 where it opens, -1 where it closes, once per direction
+    opens = np.bincount(np.minimum(row, moved.indices), moved.data, len(order) + 1) / 2
+    closes = np.bincount(np.maximum(row, moved.indices), moved.data, len(order) + 1) / 2
+    crossing = np.cumsum(opens - closes)[: len(order) - 1]
+    volume = np.cumsum(degree[order])[: len(order) - 1]
+    return float((crossing / np.minimum(volume, degree.sum() - volume)).min())

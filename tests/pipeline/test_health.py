@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from raycluster.pipeline.health import Health, conductance, reasons_of
+from support import tiny
+
+CLEAR = Health(0.001, 0.07, 0.2, shared=0.7, largest=0.05, weakest_cut=0.3, is_decided=True)
+
+
+def test_a_clear_set_has_no_reason_for_doubt() -> None:
+    assert reasons_of(CLEAR) == []
+    assert reasons_of(Health(None, None, None, 1.0, 0.0, None, is_decided=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"near_outside": 0.3}, "30% of the near neighbors"),
+        ({"conflicts": 0.6}, "disagree on 60%"),
+        ({"doubtful": 0.5}, "best score of 50%"),
+        ({"shared": 0.01}, "only 1.0% of the rows"),
+        ({"is_decided": False}, "no limit of its own"),
+        ({"largest": 0.9}, "90% of all rows"),
+        ({"weakest_cut": 0.01}, "1.0% of a half's edges"),
+    ],
+)
+def test_each_sign_is_a_reason_with_an_advice(changed: dict[str, float], words: str) -> None:
+    ((reason, advice),) = reasons_of(Health(**{**vars(CLEAR), **changed}))
+    assert words in reason
+    assert advice
+
+
+def test_the_weakest_cut_parts_two_cliques() -> None:
+    graph = nx.barbell_graph(8, 0)
+    links = csr_array(nx.to_scipy_sparse_array(graph, dtype=float))
+    found = conductance(links)
+    assert found == pytest.approx(nx.conductance(graph, range(8)))
+    order = np.random.default_rng(0).permutation(16)
+    assert conductance(csr_array(links[order][:, order])) == pytest.approx(found)
+
+
+def test_every_run_ends_with_a_verdict(tmp_path: Path) -> None:
+    tiny.model(tmp_path / "model", "row", "none", thresholds={"eta": 0.6})
+    tiny.run(tmp_path, "sdt-row", model=str(tmp_path / "model"), topk={"predict": False})
+    summary = json.loads((tmp_path / "run" / "MANIFEST.json").read_text())["summary"]
+    assert summary["confidence"]["level"] in ("high", "low")
+    assert summary["confidence"]["why"]
+    assert summary["largest"] >= 1
