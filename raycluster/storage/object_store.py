@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from raycluster.errors import InputError, StorageError
 from raycluster.storage.clear_errors import clear_errors, reason_of
+from raycluster.storage.endpoint import require_endpoint
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.places import plain_url
 
@@ -35,6 +36,8 @@ class Store:
         self.url = plain_url(url)
         with clear_errors(self.url):
             if "://" in self.url:
+                if self.url.startswith("s3://"):
+                    require_endpoint()
                 options = _S3_OPTIONS if self.url.startswith("s3://") else {}
                 self._fs, self._root = fsspec.core.url_to_fs(self.url, **options)
             else:
