@@ -1,0 +1,65 @@
+"""Labels beside the user's own columns: every row once, in the input's order, under names that clash with none."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from raycluster.config.execution import Execution
+from raycluster.config.load import load_config
+from raycluster.errors import InputError
+from raycluster.pipeline.export import export
+from raycluster.pipeline.run import cluster
+from support import labelled
+
+CONFIG = load_config(
+    "cosine", {"knn": {"k": 5}, "edges": {"threshold": 0.6}, "embeddings": {"on_bad_row": "drop"}}, "test"
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A finished run and its input, of whose rows one was dropped; a column is named as one of ours."""
+    folder = tmp_path_factory.mktemp("export")
+    source = labelled.written(folder)
+    table = pq.read_table(source).append_column("strength", pa.array(["mine"] * labelled.ROWS))
+    vectors = table["embedding"].to_pylist()
+    vectors[7] = [0.0] * 16
+    table = table.set_column(1, "embedding", pa.array(vectors, table["embedding"].type)).take(
+        pa.array(range(119, -1, -1))
+    )
+    pq.write_table(table, source)
+    cluster(source, str(folder / "run"), CONFIG, Execution("local", shards=2))
+    return str(folder / "run"), source
+
+
+def test_the_users_rows_keep_their_order_and_columns(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, source = finished
+    assert export(run, str(tmp_path / "out.parquet"), "parquet", source) == labelled.ROWS
+    table, labels = pq.read_table(tmp_path / "out.parquet"), pq.read_table(f"{run}/labels")
+    assert table.select(pq.read_table(source).column_names).equals(pq.read_table(source))
+    of_id = dict(zip(labels["id"].to_pylist(), labels["cluster_id"].to_pylist(), strict=True))
+    assert table["cluster_id"].to_pylist() == [of_id.get(key) for key in range(119, -1, -1)]
+    assert table["cluster_id"].null_count == 1
+    assert set(table["strength"].to_pylist()) == {"mine"}
+    assert table["raycluster_strength"].null_count >= 1
+
+
+def test_without_an_input_the_labels_stand_alone(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, _ = finished
+    assert export(run, str(tmp_path / "out.csv"), "csv") == labelled.ROWS - 1
+    assert pyarrow.csv.read_csv(tmp_path / "out.csv")["id"].to_pylist() == [row for row in range(120) if row != 7]
+
+
+def test_an_output_that_exists_or_an_input_without_ids_is_refused(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, _ = finished
+    (tmp_path / "out.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"out\.csv exists; choose another --output\."):
+        export(run, str(tmp_path / "out.csv"), "csv")
+    assert (tmp_path / "out.csv").read_text() == "mine"
+    pq.write_table(pa.table({"name": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="has no column 'id'; it has name"):
+        export(run, str(tmp_path / "new.csv"), "csv", str(tmp_path / "other.parquet"))
+    assert not (tmp_path / "new.csv").exists()
