@@ -15,7 +15,7 @@ from raycluster.limits.in_force import EdgeLimits
 
 NOTICED = 0.05
 """Change of an edge's weight, as a share of the larger one, below which its ends are not solved again. Raising it leaves more
-communities alone; scores of one pair move by less than this where only far neighbors change."""
+communities alone, at slightly older weights."""
 
 
 @dataclass(frozen=True)

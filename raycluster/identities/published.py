@@ -17,7 +17,7 @@ from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
 
 ROWS_PER_PART = 2**20
-"""Rows of one file of labels, 1 million: 20 to 40 MB."""
+"""Rows of one file of labels, 1 million. Fewer make more and smaller files."""
 
 
 def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[str, Any]:

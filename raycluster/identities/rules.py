@@ -24,10 +24,11 @@ from raycluster.kernels.map_equation.apart import Apart
 
 ON_CONFLICT = ("stop", "newest", "drop")
 LARGEST_SET = 10_000
-"""Rows that must-links may tie together before a run needs `yes`. Larger sets are mostly one wrong link between two others;
-a real identity of this size is rare even among 100 million rows."""
+"""Rows that must-links may tie together before a run needs `yes`. One wrong link between two
+large sets makes one above it; raising it finds such links later."""
 LARGEST_GROUP = 1_000
-"""Rows of one exclusive value before a run needs `yes`. A larger group is mostly a default value that means null."""
+"""Rows of one exclusive value before a run needs `yes`. A default value that means
+null makes larger ones; raising it finds these later."""
 
 
 @dataclass(frozen=True)
