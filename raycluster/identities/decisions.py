@@ -131,13 +131,7 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
     """
     if table.num_rows == 0:
         return RowDecisions.nothing()
-    named = pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks]).unique()
-    row = np.full(len(named), -1, np.int32)
-    for start in range(0, len(ids), ROWS_PER_CALL):
-        place = pc.index_in(ids.slice(start, ROWS_PER_CALL), value_set=named)
-        has = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
-        row[place.take(pa.array(has)).to_numpy()] = start + has
-    sides = [row[pc.index_in(table[name], value_set=named).to_numpy()] for name in ("id_a", "id_b")]
+    sides = _sides_of_numbers(table, ids) if pa.types.is_integer(ids.type) else _sides_of_texts(table, ids)
     there = np.flatnonzero((sides[0] >= 0) & (sides[1] >= 0))
     one, other = sides[0][there], sides[1][there]
     same = table["same"].to_numpy()[there].astype(bool)
@@ -145,6 +139,32 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
     return RowDecisions(
         np.minimum(one, other), np.maximum(one, other), same, at, there, num_absent=table.num_rows - len(there)
     )
+
+
+def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
+    """Rows of both sides of each decision, -1 for rows that are not there; ids are integers."""
+    sides = [table[name].to_numpy() for name in ("id_a", "id_b")]
+    named = np.unique(np.concatenate(sides))
+    row = np.full(len(named), -1, np.int32)
+    for start in range(0, len(ids), ROWS_PER_CALL):
+        piece = ids.slice(start, ROWS_PER_CALL)
+        valid = np.flatnonzero(piece.is_valid().to_numpy(zero_copy_only=False)) if piece.null_count else slice(None)
+        own = (piece.drop_null() if piece.null_count else piece).to_numpy(zero_copy_only=False)
+        place = np.minimum(np.searchsorted(named, own), len(named) - 1)
+        has = named[place] == own
+        row[place[has]] = start + np.arange(len(piece), dtype=np.int32)[valid][has]
+    return [row[np.searchsorted(named, side)] for side in sides]
+
+
+def _sides_of_texts(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
+    """The same of any type that Arrow can hash."""
+    named = pa.chunked_array([*table["id_a"].chunks, *table["id_b"].chunks]).unique()
+    row = np.full(len(named), -1, np.int32)
+    for start in range(0, len(ids), ROWS_PER_CALL):
+        place = pc.index_in(ids.slice(start, ROWS_PER_CALL), value_set=named)
+        has = np.flatnonzero(place.is_valid().to_numpy(zero_copy_only=False))
+        row[place.take(pa.array(has)).to_numpy()] = start + has
+    return [row[pc.index_in(table[name], value_set=named).to_numpy()] for name in ("id_a", "id_b")]
 
 
 def sentence(table: pa.Table, place: int) -> str:
