@@ -7,14 +7,13 @@ Shapes: N rows, E links; the number of a node is the lowest of its rows, so that
 
 import numpy as np
 
-from raycluster.arrays import Bool, Float32, Int32
+from raycluster.arrays import Bool, Float32, Int32, Int64
 from raycluster.identities.rules import Rules
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities, conflict
 from raycluster.kernels.map_equation.local import solve
-from raycluster.kernels.map_equation.local_terms import community_flows, frozen_mu
 
 LINKS_PER_CALL = 2**20
 """Links handled at once, 1 million: scratch of about 30 MB. Results do not depend on it."""
@@ -94,7 +93,7 @@ def obeyed(
     source, target, weight : (E,)
         Links as `contracted` returns them.
     membership : (N,) int32
-        Communities of the nodes. Those that break a rule are cut and solved again locally, at the mu of all.
+        Communities of the nodes. Those that break a rule are cut and solved again locally.
     rules : Rules
         What must hold.
     directed : bool
@@ -102,14 +101,71 @@ def obeyed(
     """
     broken = broken_communities(membership, rules.apart)
     if len(broken):
-        make = flows.directed if directed else flows.undirected
-        network = make(source, target, weight, np.arange(len(membership), dtype=np.int32), 1)
-        own = community_flows(network, membership, int(membership.max()) + 1)
-        touched = np.flatnonzero(np.isin(membership, broken))
-        membership = solve(network, membership, touched, frozen_mu(own.enter), flows=own, apart=rules.apart).communities
+        membership = membership.copy()
+        if directed or rules.apart.value.shape[1]:
+            # Directed flow and values of communities need all links and all rows.
+            make = flows.directed if directed else flows.undirected
+            network = make(source, target, weight, np.arange(len(membership), dtype=np.int32), 1)
+            touched = np.flatnonzero(np.isin(membership, broken))
+            membership = solve(network, membership, touched, None, apart=rules.apart).communities
+        else:
+            _solve_apart(source, target, weight, membership, broken, rules.apart)
     of_rows = membership.copy() if rules.node is None else membership[rules.node]
     numbered(of_rows)
     return of_rows
+
+
+def _solve_apart(source: Int32, target: Int32, weight: Float32, membership: Int32, broken: Int32, apart: Apart) -> None:
+    """Solve broken communities again, in place, on the links that reach them."""
+    is_broken = np.zeros(int(membership.max()) + 1, bool)
+    is_broken[broken] = True
+    own, near = _community_flows(source, target, weight, membership, is_broken)
+    inside = np.flatnonzero(is_broken[membership]).astype(np.int32)
+    member, group = apart.shared(inside)
+    nodes = np.unique(np.concatenate([inside, source[near], target[near], member]))
+    names, local = np.unique(membership[nodes], return_inverse=True)
+    ends = np.searchsorted(nodes, source[near]).astype(np.int32), np.searchsorted(nodes, target[near]).astype(np.int32)
+    network = flows.undirected(*ends, weight[near], np.arange(len(nodes), dtype=np.int32), 1)
+    numbers = np.unique(group, return_inverse=True)[1]
+    place = np.searchsorted(nodes, member)
+    rules = Apart.make(place, numbers, int(numbers.max(initial=-1)) + 1, apart.value[nodes], len(nodes))
+    here = flows.Flows(*(column[names] for column in own))
+    # Nodes around have only the links that reach broken communities: none of them is solved, and no component is whole.
+    solved = solve(
+        network,
+        local.astype(np.int32),
+        np.searchsorted(nodes, inside),
+        None,
+        flows=here,
+        apart=rules,
+        rounds=1,
+        largest_exact=0,
+        exits_elsewhere=float(own.enter.sum() - here.enter.sum()),
+    ).communities
+    # A community with nodes around keeps its number; all others of the solve are new.
+    number = np.full(int(solved.max()) + 1, -1, np.int32)
+    around = ~is_broken[membership[nodes]]
+    number[solved[around]] = membership[nodes[around]]
+    fresh = np.flatnonzero(number < 0)
+    number[fresh] = len(is_broken) + np.arange(len(fresh), dtype=np.int32)
+    membership[nodes] = number[solved]
+
+
+def _community_flows(
+    source: Int32, target: Int32, weight: Float32, membership: Int32, is_broken: Bool
+) -> tuple[flows.Flows, Int64]:
+    """Flows of all communities, and the links that reach a broken one."""
+    count = len(is_broken)
+    strength, exits, near = np.zeros(count), np.zeros(count), []
+    for start in range(0, len(source), LINKS_PER_CALL):
+        piece = slice(start, start + LINKS_PER_CALL)
+        one, other, own = membership[source[piece]], membership[target[piece]], weight[piece].astype(np.float64)
+        is_loop = source[piece] == target[piece]
+        strength += np.bincount(one, own, count) + np.bincount(other, np.where(is_loop, 0.0, own), count)
+        leaves = np.where(one != other, own, 0.0)
+        exits += np.bincount(one, leaves, count) + np.bincount(other, leaves, count)
+        near.append(start + np.flatnonzero(is_broken[one] | is_broken[other]))
+    return flows.Flows(strength, exits, exits), np.concatenate(near)
 
 
 def broken_rules(membership: Int32, rules: Rules) -> int:

@@ -142,7 +142,7 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
 
 
 def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
-    """Rows of both sides of each decision, -1 for rows that are not there; ids are integers."""
+    """Rows of both sides of each decision, -1 for absent ones; ids are integers."""
     sides = [table[name].to_numpy() for name in ("id_a", "id_b")]
     named = np.unique(np.concatenate(sides))
     row = np.full(len(named), -1, np.int32)

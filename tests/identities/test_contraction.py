@@ -121,3 +121,22 @@ def test_exclusive_columns_hold_in_large_graphs(directed):
     assert broken_rules(raw, rules) > 0
     assert broken_rules(found, rules) == 0
     assert len(np.unique(found)) < 1.6 * len(np.unique(raw))
+    color = np.random.default_rng(1).integers(-1, 3, 720).astype(np.int32)
+    both, _ = compiled(decided([]), pa.array(range(720)), Columns({"frame": frame}, differ={"color": color}))
+    assert broken_rules(obeyed(*contracted(*columns_of(links), both, directed), raw, both, directed), both) == 0
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6))
+def test_what_is_read_of_the_graph_is_enough(seed):
+    """Only links that reach a broken community are read: rules hold with communities around, and others stay."""
+    rng = np.random.default_rng(seed)
+    links = planted_links(12, 5, 260, seed, within=0.7)
+    pairs = [(int(a), int(b), False, 0) for a, b in rng.integers(0, 60, (25, 2)) if a != b]
+    rules, _ = compiled(decided(pairs), pa.array(range(60)), Columns())
+    graph = contracted(*columns_of(links), rules)
+    raw = solve(*graph, 60).communities
+    found = obeyed(*graph, raw, rules)
+    assert broken_rules(found, rules) == 0
+    if broken_rules(raw, rules) == 0:
+        np.testing.assert_array_equal(found, raw)

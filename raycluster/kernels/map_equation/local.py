@@ -64,6 +64,7 @@ def solve(
     apart: Apart | None = None,
     rounds: int | None = ROUNDS,
     largest_exact: int = LARGEST,
+    exits_elsewhere: float = 0.0,
 ) -> LocalSolution:
     """Solve the communities of the touched nodes again, and those that this reaches.
 
@@ -86,6 +87,8 @@ def solve(
         Regions to be solved at most; None goes on until no node outside gains.
     largest_exact : int, 0..12
         Components up to this size get the best of all partitions.
+    exits_elsewhere : float
+        Exits of communities that have no node in the network; read only without mu.
 
     Returns
     -------
@@ -98,7 +101,8 @@ def solve(
     """
     state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
     region = state.members(np.unique(state.membership[np.unique(touched)]))
-    exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum())
+    state.exits_elsewhere = exits_elsewhere
+    exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum()) + exits_elsewhere
     region, solved = _solve_small(state, region, mu, exits, largest_exact)
     done = 0
     # Regions are small: a second thread costs more than it gains.
@@ -140,7 +144,7 @@ def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) 
     exits = np.nan
     if mu is None:
         own = np.unique(state.membership[nodes])
-        exits = max(float(state.flows.enter.sum() - state.flows.enter[own].sum()), 0.0)
+        exits = max(state.exits - float(state.flows.enter[own].sum()), 0.0)
     region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values(), exits)
     problem, num = region.problem, len(nodes)
     _, start = np.unique(state.membership[nodes], return_inverse=True)
@@ -187,7 +191,7 @@ def _gains(state: State, nodes: Int32, mu: float | None) -> Bool:
         nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
         rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
         state.membership, state.size[state.membership[nodes]] == 1, *state.flows, 0.0 if mu is None else mu,
-        -1.0 if mu is not None else float(state.flows.enter.sum()),
+        -1.0 if mu is not None else state.exits,
         np.zeros(state.count), np.zeros(state.count, np.int64), result,
     )  # fmt: skip
     return result

@@ -20,6 +20,8 @@ class State:
 
     def __init__(self, network: Network, membership: Int32, flows: Flows | None, apart: Apart) -> None:
         self.network, self.apart = network, apart
+        self.exits_elsewhere = 0.0
+        """Exits of communities that have no node in the network."""
         count = int(membership.max(initial=-1)) + 1
         alone = np.flatnonzero(membership < 0)
         self.membership = membership.copy()
@@ -33,6 +35,11 @@ class State:
         self.head = np.full(self.count, -1, np.int32)
         self.next = np.empty(len(membership), np.int32)
         _push(self.head, self.next, np.arange(len(membership), dtype=np.int32), self.membership)
+
+    @property
+    def exits(self) -> float:
+        """Exits of all communities."""
+        return float(self.flows.enter.sum()) + self.exits_elsewhere
 
     @property
     def count(self) -> int:
