@@ -34,9 +34,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest $(SHARED)
 
-# What starts no process, server or Ray, and reads no real set.
+# What starts no process, server or Ray, trains no whole model, and reads no real set.
 test-fast: .venv/installed
-	$(BIN)/python -m pytest $(SHARED) -m "not process and not data"
+	$(BIN)/python -m pytest $(SHARED) -m "not process and not slow and not data"
 
 lint: .venv/installed .venv/lint/installed
 	$(BIN)/ruff check .

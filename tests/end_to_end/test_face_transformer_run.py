@@ -19,6 +19,8 @@ from raycluster.training.job import TrainingRequest
 from raycluster.training.job import train_model as train
 from support.runs import command, here, interrupted, labels, looks_finished, run
 
+pytestmark = pytest.mark.slow
+
 LOCAL = Execution(executor="local")
 RECIPES = ("face-transformer", "face-transformer-only-re", "face-transformer-only-lp")
 OVERRIDES: dict[str, Any] = {

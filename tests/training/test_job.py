@@ -30,6 +30,8 @@ from support.command_line import call
 from support.paths import ROOT
 from support.runs import interrupted, labels, run
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32, "dropout": 0.0}
 FIT = {"optimizer": "adamw", "learning-rate": 0.01, "warmup-steps": 5, "batch": 32, "patience": 0}
 LOCAL = Execution(executor="local")

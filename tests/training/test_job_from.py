@@ -22,6 +22,8 @@ from raycluster.training import job
 from raycluster.training.job import TrainingRequest
 from raycluster.training.job import train_model as train
 
+pytestmark = pytest.mark.slow
+
 LOCAL = Execution(executor="local")
 FEW_ROWS: dict[str, Any] = {"rows": 900, "min_size": 1, "mean_size": 6.0, "max_size": 40}
 SMALL = {"layers": 1, "heads": 2, "width": 16, "hidden": 32}
