@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
+from raycluster.kernels.map_equation.apart import distinct
 
 COLUMNS = ("id_a", "id_b", "same", "by", "at", "note")
 ROWS_PER_CALL = 2**20
@@ -144,7 +145,7 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
 def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
     """Rows of both sides of each decision, -1 for absent ones; ids are integers."""
     sides = [table[name].to_numpy() for name in ("id_a", "id_b")]
-    named = np.unique(np.concatenate(sides))
+    named = distinct(np.concatenate(sides))
     row = np.full(len(named), -1, np.int32)
     for start in range(0, len(ids), ROWS_PER_CALL):
         piece = ids.slice(start, ROWS_PER_CALL)

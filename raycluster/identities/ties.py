@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.identities.decisions import RowDecisions
+from raycluster.kernels.map_equation.apart import distinct
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def must_links(decisions: RowDecisions, same: dict[str, Int32]) -> MustLinks:
 def united(links: MustLinks, kept: Bool | slice = slice(None)) -> tuple[Int32, Int32]:
     """Return the tied rows (R,), ascending, and the lowest row (R,) of their sets."""
     one, other = links.one[kept], links.other[kept]
-    rows = np.unique(np.concatenate([one, other]))
+    rows = distinct(np.concatenate([one, other]).astype(np.int64)).astype(np.int32)
     ends = (np.searchsorted(rows, one).astype(np.int32), np.searchsorted(rows, other).astype(np.int32))
     graph = coo_array((np.ones(len(one), bool), ends), shape=(len(rows), len(rows)))
     component = connected_components(graph, directed=False)[1] if len(rows) else np.empty(0, np.int32)

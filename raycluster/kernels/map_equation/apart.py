@@ -57,7 +57,7 @@ class Apart:
         value : (num_nodes, D) int32
             Values of columns; none means no columns.
         """
-        key = np.unique(group.astype(np.int64) << 32 | node.astype(np.int64))
+        key = distinct(group.astype(np.int64) << 32 | node.astype(np.int64))
         by_group = (key >> 32).astype(np.int32)
         member = (key & 0xFFFFFFFF).astype(np.int32)
         del key
@@ -138,6 +138,17 @@ def _distinct(one: Ints, other: Ints) -> int:
     key = one.astype(np.int64) << 32 | other.astype(np.int64)
     key.sort()
     return int(np.count_nonzero(key[1:] != key[:-1])) + min(len(key), 1)
+
+
+def distinct(values: Int64) -> Int64:
+    """Return the different values, ascending.
+
+    By sorting: numpy's hash table is slower here and takes more memory.
+    """
+    ordered = np.sort(values)
+    kept = np.ones(len(ordered), bool)
+    kept[1:] = ordered[1:] != ordered[:-1]
+    return ordered[kept]
 
 
 def ranges(begin: Ints, end: Ints) -> Int64:
