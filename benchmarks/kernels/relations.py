@@ -135,9 +135,10 @@ class Peer(nn.Module):
                 state[f"self_attn.{name}bias"] = torch.zeros(len(weight))
             theirs.load_state_dict(state)
 
-    def forward(self, tokens: Tensor, visible: Tensor, position: Tensor) -> Any:
+    def forward(self, tokens: Tensor, visible: Tensor, position: Tensor, count: Tensor | None) -> Any:
         """Return what Encoder returns where all keys are visible."""
         assert visible.all()
+        assert count is None, "the peer has no mask of the highest scores"
         return self.encoder(self.embed(tokens) + position)
 
 

@@ -20,8 +20,9 @@ def test_a_run_ends_with_counts_places_and_a_next_step() -> None:
 
 
 def test_dropped_rows_low_confidence_and_the_largest_identity_are_not_hidden() -> None:
-    confidence = {"level": "low", "why": "scores have no valley."}
+    confidence = {"level": "low", "why": "scores have no valley", "what_to_do": "look at a few clusters"}
     text = describe_run({**SUMMARY, "dropped": 7, "largest": 1_234, "confidence": confidence})
     assert "7 rows were left out: s3://bucket/run/dropped.parquet has the reasons." in text
     assert "The largest identity has 1,234 rows." in text
-    assert "Confidence low: scores have no valley." in text
+    assert "Confidence is low: scores have no valley." in text
+    assert "What to do: look at a few clusters." in text

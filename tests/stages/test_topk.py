@@ -38,7 +38,8 @@ def _run(source: str, output: Path, counts: pa.Table | None, shards: int = 1) ->
         path = output.with_suffix(".counts.parquet")
         pq.write_table(counts, path)
         where = {"topk": {"source": str(path)}}
-    config = load_config("fc-es", {"knn": {"k": 30}, **where}, "test")
+    # Counts keep exact copies apart, so runs without counts do too.
+    config = load_config("fc-es", {"knn": {"k": 30}, "embeddings": {"duplicates": "keep"}, **where}, "test")
     pipeline.cluster(source, str(output), config, Execution(executor="local", shards=shards))
     return pipeline.open_run(str(output))
 
