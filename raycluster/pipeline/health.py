@@ -1,7 +1,7 @@
-"""The health check that closes every run: signs, without labels, that its identities cannot be relied on.
+"""Signs, without labels, that the identities of a run cannot be relied on.
 
 It reads what the stages left: neighbors, scores, limits and labels. Sets of families of near copies, of topics with many modes,
-and of strangers look alike here: neighbors lie above the limit of similarity, and scores part them all the same, or none does.
+and of strangers are alike here: neighbors lie above the limit of similarity, and scores part them all the same, or none does.
 
 Shapes: N rows, R rows of a block, K neighbors per row with the row itself at rank 0.
 """
@@ -36,7 +36,7 @@ MOST_CONFLICTS = 0.25
 MOST_DOUBTFUL = 0.4
 """Share of rows whose best score is doubtful above which confidence is low."""
 LEAST_SHARED = 0.1
-"""Share of rows with another row in their cluster below which a set looks like strangers."""
+"""Share of rows with another row in their cluster below which a set may be of strangers."""
 WEAK_CUT = 0.02
 """Share of the edge weight of one half that leaves it, at the weakest cut of the largest cluster, below which it may be two."""
 LARGE = 0.5
@@ -66,7 +66,7 @@ class Health:
 
 
 def check(tables: Tables) -> dict[str, Any]:
-    """Return the verdict of a finished run: level, why, what to do, and the numbers behind it."""
+    """Return level, reason and advice for a finished run, and the numbers behind them."""
     health = measure(tables)
     reasons = reasons_of(health)
     level = "low" if reasons else "high"
@@ -77,7 +77,7 @@ def check(tables: Tables) -> dict[str, Any]:
 
 
 def reasons_of(health: Health) -> list[tuple[str, str]]:
-    """Return what makes confidence low, with an advice for each; the most serious first."""
+    """Return reasons for low confidence with advice, the most serious first."""
     train = "label a few hundred rows and train on them (raycluster train), or raise --limit"
     strangers = "see whether any identity has two rows; if so, set --limit from pairs that are the same"
     reasons = []
@@ -132,7 +132,10 @@ def measure(tables: Tables) -> Health:
 
 
 def _threshold(tables: Tables, limits: EdgeLimits, similarity: Float32) -> tuple[float, bool]:
-    """Return the limit of similarity, in force or picked for this check, and whether the set showed the limit in force."""
+    """Return the limit of similarity, and whether the set showed the limit in force.
+
+    Where none is in force, one is picked for this check.
+    """
     if limits.threshold is not None:
         return limits.threshold, float(limits.facts.get("risk", 0.0)) < 1.0
     if similarity.shape[1] < FEWEST_NEIGHBORS:
@@ -141,7 +144,10 @@ def _threshold(tables: Tables, limits: EdgeLimits, similarity: Float32) -> tuple
 
 
 def _of_scores(score: Float32, is_near: Any, eta: float) -> tuple[float, float]:
-    """Return the shares of conflicts and of doubtful rows, from scores and nearness (R, K - 1)."""
+    """Return the shares of conflicts and of doubtful rows.
+
+    Scores and nearness are (R, K - 1).
+    """
     passes = score >= eta
     conflicts = float((passes != is_near).sum() / max((passes | is_near).sum(), 1))
     best = score.max(axis=1)
@@ -149,9 +155,10 @@ def _of_scores(score: Float32, is_near: Any, eta: float) -> tuple[float, float]:
 
 
 def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
-    """Return the conductance of a spectral cut of the largest community; none for one of few or too many rows.
+    """Return the conductance of a spectral cut of the largest community.
 
-    `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
+    None for one of few or too many rows.
+        `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
     """
     size = np.bincount(cluster)
     members = np.flatnonzero(cluster == size.argmax())
@@ -168,7 +175,10 @@ def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
 
 
 def conductance(links: csr_array) -> float | None:
-    """Return the lowest conductance among the cuts along the second eigenvector of symmetric links (M, M)."""
+    """Return the lowest conductance of the cuts along the second eigenvector.
+
+    Links are symmetric, (M, M).
+    """
     degree = np.asarray(links.sum(axis=1)).ravel()
     if (degree <= 0).any():
         return None

@@ -1,4 +1,4 @@
-"""First contact with an object store at an address of the user's: whether anything answers there.
+"""Whether an object store answers at the address of the environment.
 
 The client repeats a request for minutes, which is right for a busy store and wrong for an address where nothing listens.
 """
@@ -17,7 +17,10 @@ TRIES = 2
 
 
 def require_endpoint() -> None:
-    """Raise StorageError where the S3 address that the environment names does not answer; asked once per process."""
+    """Raise StorageError where the S3 endpoint of the environment does not answer.
+
+    A process connects once.
+    """
     address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if address and not os.environ.get("HTTP_PROXY") and not os.environ.get("HTTPS_PROXY"):
         _require(address)

@@ -86,7 +86,7 @@ def test_an_array_of_text_is_refused_by_name(tmp_path: Path) -> None:
 def test_float64_in_a_bin_file_is_noticed(tmp_path: Path) -> None:
     features = np.random.default_rng(0).normal(size=(60, 8))
     features.tofile(tmp_path / "wide.bin")
-    with pytest.raises(InputError, match="holds float64 numbers by the look of them"):
+    with pytest.raises(InputError, match="holds what reads as float64 numbers"):
         open_features(str(tmp_path / "wide.bin"), 8)
     features.astype(np.float32).tofile(tmp_path / "bare.bin")
     assert open_features(str(tmp_path / "bare.bin"), 8).shape == (60, 8)
