@@ -158,7 +158,7 @@ def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
     """Return the conductance of a spectral cut of the largest community.
 
     None for one of few or too many rows.
-        `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
+    `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
     """
     size = np.bincount(cluster)
     members = np.flatnonzero(cluster == size.argmax())
