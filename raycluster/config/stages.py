@@ -30,8 +30,9 @@ class EmbeddingsConfig(Section):
     leaves the row out and lists it in `dropped.parquet`."""
     duplicates: Literal["collapse", "keep"] = "collapse"
     """What happens to rows whose vectors are bit for bit the same. `collapse` searches neighbors of the first of them only and
-    gives its cluster to all, so that copies are always together. `keep` lets every copy stand in neighbor lists. Neighbors or
-    counts that were computed elsewhere (knn.source, topk.source) keep all rows."""
+    gives its cluster to all. It does so where a quarter of the rows are copies, or one vector fills half a list. `keep` lets
+    every copy stand in neighbor lists. Neighbors or counts that were computed elsewhere (knn.source,
+    topk.source) keep all rows."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,13 @@ from raycluster.storage.tables import Facts, Output, Tables, Task
 DRIVER_BYTES = 32.0
 """Peak bytes per row beyond the vectors: hash, order, bounds of runs and original. Measured."""
 
+FEW_COPIES = 0.25
+"""Share of copies below which rows stay as they are, if no vector fills half a list.
+
+Few copies are a sign of how near one identity's rows are. Without them the threshold of product titles, 11 % copies, is picked
+too low (BCubed F 45.7 in place of 54.7). Sets in which every second row is a copy need the collapse.
+"""
+
 
 def is_wanted(config: Config) -> bool:
     """Whether copies are collapsed.
@@ -37,13 +44,19 @@ def whole_set(tables: Tables) -> list[Task]:
 
 
 def open_duplicates(tables: Tables) -> ShardFunction:
-    """Return the function that finds the copies among all rows."""
+    """Return the function that finds the copies among all rows.
+
+    Copies that fill no lists stay rows of their own.
+    """
+    k = tables.config.knn.k
 
     def find(task: Task) -> Output:
         original = originals(vectors_of(tables))
         assert len(original) == len(task), "copies are sought before rows are left out"
         copy = np.flatnonzero(original != np.arange(len(original))).astype(np.int32)
         size = np.bincount(original[copy]) + 1 if len(copy) else np.ones(1, np.int64)
+        if len(copy) < FEW_COPIES * len(original) and size.max() <= k // 2:
+            copy, size = copy[:0], np.ones(1, np.int64)
         facts = {
             "copies": len(copy),
             "distinct": len(original) - len(copy),
