@@ -34,7 +34,7 @@ from raycluster.stages.communities import infomap_result, written_partition
 from raycluster.stages.knn import neighbors_of
 from raycluster.stages.nep import nep_of
 from raycluster.stages.stage import row_shards
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from raycluster.synthetic.settings import PRESETS
 from raycluster.training.job import TrainingRequest, train_model

@@ -18,7 +18,8 @@ from raycluster.pipeline.run import open_run
 from raycluster.pipeline.sweep import communities_at
 from raycluster.storage import node_cache, schemas
 from raycluster.storage.object_store import Store
-from raycluster.storage.tables import StoredTables, for_all
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import for_all
 
 
 def evaluate(

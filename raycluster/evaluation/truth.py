@@ -10,7 +10,7 @@ from raycluster.errors import InputError
 from raycluster.stages.stage import row_shards
 from raycluster.storage.column_types import is_text, plain_ids, require_columns, whole_numbers
 from raycluster.storage.parquet_input import hive_values, input_files
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 
 UNKNOWN = -1
 """Identity of a row without a label."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from raycluster.errors import RayclusterError
 from raycluster.stages.stage import ShardFunction, Stage
-from raycluster.storage.tables import StoredTables, Tables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Tables, Task
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from raycluster.stages.stage import shards_of_all
 from raycluster.storage import schemas
 from raycluster.storage.copies import Copies
 from raycluster.storage.records import LabelsPart, encode
-from raycluster.storage.tables import Facts, StoredTables
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Facts
 
 
 def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:

@@ -26,10 +26,12 @@ from raycluster.stages.knn import resolved_for
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Stage
 from raycluster.storage import node_cache
+from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.places import is_inside
 from raycluster.storage.run_folder import RunFolder
-from raycluster.storage.tables import ArrayTables, Facts, StoredTables, Tables, Task, for_all
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Facts, Tables, Task, for_all
 
 LOCAL = Execution("local")
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from raycluster.arrays import Array
 from raycluster.executors.progress import Advance, Silence
 from raycluster.pipeline.run import cluster_rows
-from raycluster.storage.tables import Conversion, StoredTables
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Conversion
 
 
 class StageTimes(Silence):

@@ -10,7 +10,8 @@ from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
-from raycluster.storage.tables import Facts, Output, StoredTables, Tables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Facts, Output, Tables, Task
 
 
 def number_rows(tables: Tables) -> Facts:

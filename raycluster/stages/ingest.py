@@ -22,7 +22,8 @@ from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import BATCH_ROWS
 from raycluster.storage.records import Plan
 from raycluster.storage.run_folder import RunFolder
-from raycluster.storage.tables import Columns, Output, StoredTables, Tables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Columns, Output, Tables, Task
 from raycluster.storage.vector_columns import VectorSource, read_vectors
 
 

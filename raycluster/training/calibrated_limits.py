@@ -25,7 +25,8 @@ from raycluster.pipeline.run import LOCAL, fork, run_stages
 from raycluster.pipeline.sweep import communities_at
 from raycluster.stages.nep import nep_of
 from raycluster.stages.stage import row_shards
-from raycluster.storage.tables import ArrayTables, Facts
+from raycluster.storage.array_tables import ArrayTables
+from raycluster.storage.tables import Facts
 from raycluster.training import calibration
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.objectives import true_topk

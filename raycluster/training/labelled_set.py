@@ -19,7 +19,7 @@ from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of
 from raycluster.stages.stage import row_shards
 from raycluster.stages.topk import counts_neighbors, counts_of
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 
 CHUNK_ROWS = 65_536
 """Rows whose neighbors are gathered at once: 42 MB of identities at K = 80. Raising it takes more memory."""

@@ -23,7 +23,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.stages import communities, stage_named, wanted_stages
 from raycluster.stages.stage import ProblemSize
 from raycluster.storage import node_cache
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support.estimates import a_size, planned
 from support.paths import ROWS
 

@@ -15,7 +15,8 @@ from raycluster.errors import RayclusterError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import open_run, opened, run_stages
 from raycluster.stages import stage_named
-from raycluster.storage.tables import Output, StoredTables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Output, Task
 from support import labelled
 from support.dying import TASK, attempts, open_dying, sent_by_value
 

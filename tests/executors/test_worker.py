@@ -16,7 +16,8 @@ from raycluster.executors.worker import StageWorker, TaskResult, run_inline
 from raycluster.pipeline.run import in_memory, open_run, opened, run_stages
 from raycluster.stages import stage_named
 from raycluster.stages.stage import ShardFunction, Stage
-from raycluster.storage.tables import Output, StoredTables, Tables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Output, Tables, Task
 from support import labelled
 from support.data import unit_rows
 

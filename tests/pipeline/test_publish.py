@@ -15,7 +15,7 @@ from raycluster.executors.progress import Silence
 from raycluster.pipeline.publish import publish
 from raycluster.pipeline.run import open_run, opened, run_stages
 from raycluster.storage.object_store import Store
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support import labelled
 
 CONFIG = load_config(

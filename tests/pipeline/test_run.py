@@ -16,7 +16,7 @@ from raycluster.models.requirements import with_model
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import STAGES, edges
 from raycluster.stages.labels import labels_of
-from raycluster.storage.tables import ArrayTables
+from raycluster.storage.array_tables import ArrayTables
 from support import tiny
 
 FORMS: dict[str, Any] = {

@@ -15,7 +15,8 @@ from raycluster.stages.coarse_lists import (
     train,
     uses_lists,
 )
-from raycluster.storage.tables import ArrayTables, Task
+from raycluster.storage.array_tables import ArrayTables
+from raycluster.storage.tables import Task
 from support.data import identities
 
 LISTS = 9

@@ -23,7 +23,8 @@ from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.pipeline import run as pipeline
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Task
 from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}

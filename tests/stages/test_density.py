@@ -22,7 +22,8 @@ from raycluster.pipeline import run as pipeline
 from raycluster.stages import density
 from raycluster.stages.density import DENSITY
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Task
 from support import tiny
 from support.labelled import written
 

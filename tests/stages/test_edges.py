@@ -17,7 +17,8 @@ from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages import edges
 from raycluster.stages.nep import nep_of, transform
 from raycluster.storage import schemas
-from raycluster.storage.tables import ArrayTables, Task
+from raycluster.storage.array_tables import ArrayTables
+from raycluster.storage.tables import Task
 from support import tiny
 from support.data import identities, neighbor_table
 from support.edge_tables import COLUMNS, TABLES, assert_equal_columns, random_scores, shards_of, stacked

@@ -13,7 +13,7 @@ from raycluster.config.load import load_config
 from raycluster.errors import InputError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import open_run, opened, run_stages
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support.data import unit_rows
 
 ROWS, WIDTH = 24, 6

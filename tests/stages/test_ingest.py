@@ -14,7 +14,7 @@ from raycluster.errors import InputError, StorageError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import open_run, opened, run_stages
 from raycluster.stages.ingest import pieces, ranks_path, read_piece, read_unit_rows, rows_per_shard, vectors_of
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support.data import unit_rows
 
 ROWS, WIDTH, SHARDS = 30, 6, 3

@@ -19,7 +19,7 @@ from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.kernels.search.recall import measure
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import coarse_lists, knn
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support.data import identities as make_identities
 from support.data import unit_rows

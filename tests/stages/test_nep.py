@@ -9,7 +9,8 @@ from raycluster.config.load import load_config
 from raycluster.kernels.neighborhoods import nep as kernel
 from raycluster.pipeline.run import fork, in_memory
 from raycluster.stages.nep import nep_of, transform
-from raycluster.storage.tables import ArrayTables, Task
+from raycluster.storage.array_tables import ArrayTables
+from raycluster.storage.tables import Task
 from support.data import neighbor_table, unit_rows
 
 ROWS, K = 60, 25

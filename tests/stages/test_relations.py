@@ -20,7 +20,7 @@ from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.stages.nep import transform
 from raycluster.stages.relations import RELATIONS
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support import tiny
 
 IVF = {"index": "ivf", "lists": 25, "probes": 2}

@@ -21,7 +21,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK
 from raycluster.storage import schemas
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support import tiny
 from support.paths import ROWS
 from support.runs import labels

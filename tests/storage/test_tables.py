@@ -6,42 +6,27 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from raycluster.config.execution import Execution
-from raycluster.config.load import load_config
-from raycluster.executors.progress import Silence
-from raycluster.kernels.unit_rows import normalize
-from raycluster.pipeline.run import LOCAL, in_memory, open_run, opened, run_stages
 from raycluster.stages.stage import row_shards
-from raycluster.storage.tables import ArrayTables, Conversion, Output, StoredTables, Tables, Task
-from support.data import unit_rows
+from raycluster.storage.array_tables import ArrayTables
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Conversion, Output, Tables, Task
+from support.both_tables import CONFIG, ROWS, VECTORS, array_tables, stored_tables
 
-ROWS, WIDTH = 40, 8
-CONFIG = load_config("cosine", {"knn": {"k": 5}, "edges": {"threshold": 0.5}}, "test")
-RAW = unit_rows(ROWS // 4, WIDTH, 0).repeat(4, axis=0) + 0.05 * unit_rows(ROWS, WIDTH, 1)
-VECTORS, _ = normalize(RAW)
 KNN_SCHEMA = pa.schema([("row", pa.int32()), ("score", pa.list_(pa.float32(), 2)), ("id", pa.string())])
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> StoredTables:
-    """Tables of a run folder of three shards whose neighbors are searched."""
-    columns = {"id": pa.array(range(ROWS)), "embedding": pa.array(list(RAW), pa.list_(pa.float32()))}
-    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-    execution, url = Execution("local", shards=3), str(tmp_path / "run")
-    with opened(str(tmp_path / "rows.parquet"), url, CONFIG, execution, Silence()) as tables:
-        run_stages(tables, execution, Silence(), until="knn")
-    return open_run(url, 1)
+    """Tables of a run folder."""
+    return stored_tables(tmp_path)
 
 
 @pytest.fixture
 def arrays() -> ArrayTables:
     """Tables of arrays as far."""
-    tables = in_memory(VECTORS, CONFIG, 1)
-    run_stages(tables, LOCAL, Silence(), until="knn")
-    return tables
+    return array_tables()
 
 
 @pytest.fixture(params=["stored", "arrays"])

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from raycluster.pipeline.run import open_run
-from raycluster.storage.tables import Output, StoredTables, Task
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Output, Task
 
 STAGE, TASK = "knn", 2
 """The task whose first worker dies."""

@@ -23,7 +23,7 @@ from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.set_statistics import SetStatistics
 from raycluster.pipeline import run as pipeline
-from raycluster.storage.tables import StoredTables
+from raycluster.storage.stored_tables import StoredTables
 from support.data import unit_rows
 
 ROWS, WIDTH, K = 150, 16, 12

@@ -1,0 +1,123 @@
+"""Tables of a run folder, on disk or in object storage, shared by many processes."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from raycluster.arrays import Array
+from raycluster.config.stages import Config
+from raycluster.storage import node_cache
+from raycluster.storage.copies import Copies
+from raycluster.storage.run_folder import RunFolder
+from raycluster.storage.schemas import to_array
+from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
+
+
+class StoredTables(SharedValues):
+    """Tables of a run folder. Cheap to open; every process of a job opens its own."""
+
+    def __init__(self, folder: RunFolder, threads: int, subset_runner: SubsetRunner) -> None:
+        super().__init__()
+        self.folder, self.threads = folder, threads
+        self._subset_runner = subset_runner
+        self._collapsed: Copies | None = None
+        self._are_copies_known = "duplicates" not in folder.folders
+
+    @property
+    def config(self) -> Config:
+        copies = self.copies
+        return self.folder.config if copies is None else shortened(self.folder.config, len(copies.first))
+
+    @property
+    def rows(self) -> int:
+        return self.bounds[-1]
+
+    @property
+    def copies(self) -> Copies | None:
+        if not self._are_copies_known and self.folder.finished("duplicates"):
+            self._are_copies_known = True
+            if self.folder.marker("duplicates", 0).rows:
+                table = self.block("duplicates", 0, ["row", "original"])
+                self._collapsed = Copies.of(self.bounds_of_all[-1], table["row"], table["original"])
+        return self._collapsed
+
+    @property
+    def width(self) -> int:
+        return self.folder.plan.input.width
+
+    @property
+    def id_type(self) -> pa.DataType:
+        return pa.type_for_alias(self.folder.plan.input.id_type)
+
+    @property
+    def name(self) -> str:
+        return self.folder.plan.input.url
+
+    @property
+    def bounds(self) -> Sequence[int]:
+        copies = self.copies
+        return self.bounds_of_all if copies is None else copies.bounds(self.bounds_of_all)
+
+    @property
+    def bounds_of_all(self) -> Sequence[int]:
+        return list(self.facts("embeddings")["starts"])
+
+    def ids(self, task: Task) -> pa.ChunkedArray:
+        return self.folder.table("embeddings", task.number, ["id"])["id"]
+
+    def is_given(self, stage: str) -> bool:  # noqa: ARG002
+        return False
+
+    def facts(self, stage: str) -> Facts:
+        return self.folder.facts(stage)
+
+    def task_facts(self, stage: str) -> Sequence[Facts]:
+        return [self.folder.marker(stage, number).facts for number in sorted(self.folder.finished(stage))]
+
+    def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
+        # Vectors that were opened before copies were found are of all rows.
+        copies = self.copies
+        key = (stage, name, dtype, conversion.tag if conversion else None, copies is None)
+        convert, tag = (conversion.function, conversion.tag) if conversion else (_unchanged, "")
+
+        def build() -> Array:
+            if stage == "ingest":
+                shards, rows = len(self.bounds_of_all) - 1, self.bounds_of_all[-1]
+                first = None if copies is None else copies.first
+                return node_cache.scattered(self.folder, name, dtype or "float32", shards, rows, first)
+            return node_cache.joined(self.folder, stage, name, self.bounds, dtype, convert, tag)
+
+        return self.shared(key, build)
+
+    def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
+        for number in sorted(self.folder.finished(stage)):
+            yield self.block(stage, number, names)
+
+    def block(self, stage: str, task: int, names: Sequence[str]) -> dict[str, Array]:
+        table = self.folder.table(stage, task, list(names))
+        return {name: to_array(table[name]) for name in names}
+
+    def cluster_subset(self, vectors: Array, config: Config) -> Array:
+        return self._subset_runner(vectors, config, self.threads)
+
+    def put_array(self, stage: str, name: str, values: Array) -> str:
+        return self.folder.put_array(stage, name, values)
+
+    def array(self, stage: str, name: str, digest: str) -> Array:
+        return self.folder.array(stage, name, digest)
+
+    def put_facts(self, stage: str, facts: Facts) -> None:
+        self.folder.put_facts(stage, facts)
+
+    def has_facts(self, stage: str) -> bool:
+        return self.folder.has_facts(stage)
+
+    def finished(self, stage: str) -> set[int]:
+        return self.folder.finished(stage)
+
+    def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
+        self.folder.commit(stage, task.number, output.blocks, output.facts, schema)
+
+
+def _unchanged(values: Array) -> Array:
+    return values
