@@ -1,0 +1,1 @@
+"""What a person should see: the report, and the queues of doubtful cases."""

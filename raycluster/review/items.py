@@ -1,0 +1,156 @@
+"""The items of the user, pictures or texts, found by id and never by row number.
+
+An items file is the input of the run or any Parquet with the same ids. Only the row groups that hold selected ids are decoded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from raycluster.errors import InputError
+from raycluster.storage.column_types import is_bytes, is_text, plain_ids, require_columns, storage_type
+from raycluster.storage.parquet_input import input_files
+from raycluster.storage.places import plain_url
+
+MOST_CHARACTERS = 120
+"""Characters of a text that are shown. More make taller cards."""
+
+
+@dataclass(frozen=True)
+class ItemOptions:
+    """Where the items lie and what of them is shown."""
+
+    url: str
+    """Parquet file or folder with the ids of the run."""
+    id_column: str
+    image_column: str | None = None
+    """Column of paths, of URLs, of bytes, or of structs with `bytes` and `path`."""
+    text_column: str | None = None
+    image_root: str | None = None
+    """Folder that pictures lie below, on disk or s3://; none means the folder of the items."""
+    fetch: bool = False
+    """Whether http and https URLs are opened."""
+    is_numbered: bool = False
+    """Whether the ids of the run are row numbers of its input, because it has no id column."""
+
+    @property
+    def root(self) -> str:
+        """Folder that no path of a picture leaves."""
+        place = plain_url(self.image_root or self.url)
+        if self.image_root is None and place.lower().endswith((".parquet", ".pq", ".parq")):
+            return place.rpartition("/")[0] or "/"
+        return place
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is shown of a row."""
+
+    text: str | None = None
+    """At most `MOST_CHARACTERS`, on one line, not yet escaped."""
+    picture: bytes | str | None = None
+    """Its bytes, or a path or URL."""
+
+
+class Items:
+    """The user's items by id.
+
+    Raises InputError where a column is missing or cannot be shown.
+    """
+
+    def __init__(self, options: ItemOptions) -> None:
+        self.options = options
+        self._store, self._names = input_files(options.url)
+        for name in self._names:
+            with self._store.parquet(name) as file:
+                self._check(file.schema_arrow, self._store.name(name))
+
+    def _check(self, columns: pa.Schema, where: str) -> None:
+        """Refuse a file whose columns cannot be shown."""
+        options = self.options
+        shown = [name for name in (options.image_column, options.text_column) if name]
+        has_ids = options.id_column in columns.names
+        if not has_ids and options.is_numbered:
+            require_columns(columns, shown, where)
+        else:
+            require_columns(columns, [options.id_column, *shown], where)
+        if (name := options.text_column) and pa.types.is_nested(kind := storage_type(columns.field(name).type)):
+            raise InputError(f"{where}, column '{name}' is {kind}; a text is a string or a number.")
+        if (name := options.image_column) and not _holds_pictures(kind := storage_type(columns.field(name).type)):
+            raise InputError(
+                f"{where}, column '{name}' is {kind}; pictures are paths, URLs, bytes, or structs of them."
+            )
+
+    def look_up(self, ids: pa.Array) -> dict[Any, Item]:
+        """Return the items of ids (M,); an id that the file does not hold is missing.
+
+        Memory grows with M and one row group.
+        """
+        selected = pa.array(ids).unique()
+        items: dict[Any, Item] = {}
+        first_row = 0
+        for name in self._names:
+            with self._store.parquet(name) as file:
+                for group in range(file.num_row_groups):
+                    for key, item in self._of_group(file, group, selected, first_row):
+                        items.setdefault(key, item)
+                    first_row += file.metadata.row_group(group).num_rows
+        return items
+
+    def _of_group(
+        self, file: pq.ParquetFile, group: int, selected: pa.Array, first_row: int
+    ) -> Iterator[tuple[Any, Item]]:
+        """Yield id and item of the selected rows of a row group."""
+        options = self.options
+        if options.id_column in file.schema_arrow.names:
+            keys = plain_ids(file.read_row_group(group, columns=[options.id_column])[options.id_column])
+        else:
+            rows = file.metadata.row_group(group).num_rows
+            keys = pa.chunked_array([pa.array(np.arange(first_row, first_row + rows))])
+        try:
+            keys = keys.cast(selected.type)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"Ids of {options.url} are {keys.type}, those of the run are {selected.type}: {error}."
+            ) from error
+        rows = np.flatnonzero(pc.is_in(keys, value_set=selected).to_numpy())
+        columns = [name for name in (options.image_column, options.text_column) if name]
+        if not len(rows) or not columns:
+            return
+        shown = file.read_row_group(group, columns=list(dict.fromkeys(columns))).take(pa.array(rows))
+        found = keys.take(pa.array(rows)).to_pylist()
+        pictures = shown[options.image_column].to_pylist() if options.image_column else [None] * len(rows)
+        texts = shown[options.text_column].to_pylist() if options.text_column else [None] * len(rows)
+        for key, picture, text in zip(found, pictures, texts, strict=True):
+            yield key, Item(short_text(text), _picture(picture))
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    """Whether a column can hold pictures."""
+    if pa.types.is_struct(kind):
+        return any(kind.field(number).name in ("bytes", "path") for number in range(kind.num_fields))
+    return is_bytes(kind) or is_text(kind)
+
+
+def _picture(value: Any) -> bytes | str | None:
+    """Return a picture's bytes or path; of a struct its bytes where it has them."""
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    return value if isinstance(value, bytes | str) and value else None
+
+
+def short_text(value: Any) -> str | None:
+    """Return a value as one line of at most `MOST_CHARACTERS`.
+
+    Bytes that are no UTF-8 are replaced.
+    """
+    if value is None:
+        return None
+    words = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in words[: 8 * MOST_CHARACTERS]).split())
+    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"
