@@ -48,7 +48,7 @@ def test_validation_would_notice_a_mistake(config: dict[str, Any]) -> None:
 def test_the_head_is_on_demand_and_runs_no_shards(config: dict[str, Any]) -> None:
     head = config["available_node_types"][config["head_node_type"]]
     assert not is_spot(head)
-    assert head["resources"] == {"CPU": 0}
+    assert head["resources"] == {"CPU": 0, "driver": 1}
     assert head["max_workers"] == 0
 
 
@@ -71,17 +71,19 @@ def test_every_node_has_the_token_and_asks_for_it(config: dict[str, Any]) -> Non
 
 
 def test_gpu_nodes_install_the_gpu_extra_and_the_others_the_cpu_extra(config: dict[str, Any]) -> None:
-    extras = {name: re.findall(r"raycluster\[(\w+)\]", " ".join(setup_of(config, name))) for name in ("gpu", "cpu")}
+    pattern = r"raycluster/deploy/install ~/venv/bin/python (\w+)"
+    extras = {name: re.findall(pattern, " ".join(setup_of(config, name))) for name in ("gpu", "cpu")}
     assert extras == {"gpu": ["gpu"], "cpu": ["cpu"]}
-    assert "raycluster[cpu]" in " ".join(config["head_setup_commands"])
+    assert re.findall(pattern, " ".join(config["head_setup_commands"])) == ["cpu"]
 
 
-def test_all_nodes_get_one_python_and_one_ray(config: dict[str, Any]) -> None:
+def test_all_nodes_get_one_python_and_the_pinned_packages(config: dict[str, Any]) -> None:
     nodes = [config["head_setup_commands"], setup_of(config, "gpu"), setup_of(config, "cpu")]
-    for pattern in (r"ray==(\d\S+)", r"--python (\d\S+)"):
-        versions = {version for commands in nodes for version in re.findall(pattern, "\n".join(commands))}
-        assert len(versions) == 1
-        assert all(re.search(pattern, "\n".join(commands)) for commands in nodes)
+    image = re.search(r"^FROM python:(\d\.\d+)-", (ROOT / "deploy" / "Dockerfile").read_text(), re.M)
+    assert image is not None
+    assert [re.findall(r"--python (\d\S+)", "\n".join(commands)) for commands in nodes] == [[image[1]]] * 3
+    assert "--constraint constraints.txt" in (ROOT / "deploy" / "install").read_text()
+    assert "ray" in dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
 
 
 def test_commands_are_valid_shell(config: dict[str, Any]) -> None:
@@ -92,7 +94,8 @@ def test_commands_are_valid_shell(config: dict[str, Any]) -> None:
 
 def test_mounted_files_exist_and_are_enough_to_install(config: dict[str, Any]) -> None:
     local = {Path(path) for path in config["file_mounts"].values() if not path.startswith("~")}
-    assert {Path("pyproject.toml"), Path("README.md"), Path("LICENSE"), Path("raycluster")} <= local
+    needed = {"pyproject.toml", "README.md", "LICENSE", "constraints.txt", "deploy", "raycluster"}
+    assert {Path(name) for name in needed} <= local
     assert not [path for path in local if not (ROOT / path).exists()]
 
 

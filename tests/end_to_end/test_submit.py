@@ -64,3 +64,32 @@ def test_a_wrong_token_is_refused(head: RayHead, identities: str, tmp_path: Path
     assert refused.returncode != 0
     assert "token" in (refused.stdout + refused.stderr).lower()
     assert not (tmp_path / "run").exists()
+
+
+WHERE = """
+import ray, raycluster
+ray.init()
+
+@ray.remote
+def on_a_worker() -> str:
+    import raycluster
+    return raycluster.__file__
+
+print("code:", raycluster.__file__, ray.get(on_a_worker.remote()))
+"""
+
+
+def test_the_submitted_checkout_counts_on_driver_and_workers(head: RayHead, tmp_path: Path) -> None:
+    (tmp_path / "raycluster").mkdir()
+    (tmp_path / "raycluster" / "__init__.py").write_text("")
+    (tmp_path / "where.py").write_text(WHERE)
+    program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(tmp_path)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [*program, "--", "python", "where.py"], env={**head.env, "PATH": path},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("code:")]
+    assert len(line.split()[1:]) == 2
+    assert all("working_dir_files" in file for file in line.split()[1:]), line
