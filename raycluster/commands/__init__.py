@@ -9,6 +9,7 @@ VERBS = {
     "cluster": "find identities among embeddings",
     "update": "take new rows, deletions and decisions into a finished run",
     "evaluate": "compare a finished run with true identities",
+    "audit": "list labels of a labelled set that are likely wrong",
     "export": "join labels to the columns of an input, or make one folder per identity",
     "diff": "what changed between two runs: same, grown, split, merged, new, gone",
     "estimate": "say what a run would take and what will not fit, without running it",

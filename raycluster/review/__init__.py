@@ -1,1 +1,8 @@
-"""What a person should see: the report, and the queues of doubtful cases."""
+"""What a person should see, decide and correct: report and review queues.
+
+opened: a finished run, or an update of one, as arrays.
+pairs: the pairs of rows that neighbor lists name.
+between: what these lists hold between two groups of rows.
+calibration: features to a probability, by weights that were fitted on generated sets.
+audit: a labelled set against its clusters, and labels that are wrong.
+"""
