@@ -11,33 +11,27 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags
 
 from raycluster.arrays import Float32, Int64
-from raycluster.config.load import apply, load_config
+from raycluster.config.plain import configuration_of
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import own_threads
-from raycluster.kernels.unit_rows import REASONS, normalize
+from raycluster.identities.growing import GrowingMixin, rows_table
+from raycluster.identities.living import Kept
 from raycluster.models.requirements import with_model
-from raycluster.pipeline.rows_of import Rows, rows_of
+from raycluster.pipeline.rows_of import rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of
-from raycluster.stages.labels import Labels, clusters_table, labels_of, nulls_for_nan
-from raycluster.storage import schemas
-
-EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
-"""Recipe that an effort stands for."""
-LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "density-peaks": "closeness"}
-"""The limit of each rule that the parameter `limit` sets."""
+from raycluster.stages.labels import Labels, clusters_table, labels_of
 
 
-class Clusterer(ClusterMixin, BaseEstimator):
+class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
     """Group the rows of X into identities, however many there are.
 
     Parameters
@@ -157,18 +151,16 @@ class Clusterer(ClusterMixin, BaseEstimator):
         """
         config = self._configuration()
         rows = rows_of(X, ids, config)
-        unit = _unit(rows)
-        order = _order(unit, rows.ids)
+        unit = rows.unit()
+        order = rows.order(unit)
         tables = in_memory(unit[order], config, self._threads(), ids=rows.arrow_ids.take(pa.array(order)))
         run_stages(tables, LOCAL, Progress() if self.verbose else Silence())
         labels = labels_of(tables)
+        self._kept, self._order = Kept(tables, labels.cluster_id.astype(np.int64)), order
         self.result_: Labels = labels.in_rows(order)
-        self.labels_: Int64 = self.result_.cluster_id.astype(np.int64)
-        if self.outliers_as_noise:
-            is_small = self.result_.cluster_size < config.labels.min_cluster_size
-            self.labels_[is_small | self.result_.is_outlier] = -1
-        self.probabilities_: Float32 = np.nan_to_num(self.result_.strength.astype(np.float32), nan=1.0)
-        self.rows_ = _rows_table(self.result_, rows)
+        self._set_labels(config)
+        self._has_ids = rows.ids is not None
+        self.rows_ = rows_table(self.result_, rows.arrow_ids)
         self.clusters_ = clusters_table(tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order))]))
         recall = recall_of(tables)
         self.knn_recall_ = 1.0 if recall is None else recall.mean
@@ -230,50 +222,4 @@ class Clusterer(ClusterMixin, BaseEstimator):
 
     def _configuration(self) -> Config:
         """Return the configuration of the parameters."""
-        if self.effort not in EFFORT:
-            raise ConfigError(f"effort is {self.effort!r}: it takes 'default' or 'fast'.")
-        if self.effort == "fast" and self.recipe not in (DEFAULT_RECIPE, EFFORT["fast"]):
-            raise ConfigError(f"effort 'fast' and recipe '{self.recipe}' exclude each other.")
-        recipe = EFFORT["fast"] if self.effort == "fast" else self.recipe
-        config = load_config(recipe, dict(self.overrides or {}), "overrides")
-        values: dict[str, Any] = {}
-        if self.n_neighbors is not None:
-            values["knn"] = {"k": self.n_neighbors}
-        if self.min_cluster_size is not None:
-            values["labels"] = {"min_cluster_size": self.min_cluster_size}
-        if self.model is not None:
-            values["model"] = self.model
-        if self.limit is not None:
-            if config.edges.rule not in LIMITS:
-                raise ConfigError(f"limit has no use in the recipe {recipe}: its rule has no limit.")
-            values["edges"] = {LIMITS[config.edges.rule]: self.limit}
-        config = apply(config, values, "Clusterer")
-        if self.random_state is not None:
-            seed = int(self.random_state)
-            config = apply(config, {"knn": {"seed": seed}, "communities": {"seed": seed + 1}}, "random_state")
-        return with_model(config)
-
-
-def _unit(rows: Rows) -> Float32:
-    """Return unit rows. Raises InputError for rows that have no direction."""
-    unit, reason = normalize(rows.vectors)
-    reason[rows.missing] = 1
-    bad = np.flatnonzero(reason)
-    if len(bad):
-        raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
-    return np.ascontiguousarray(unit)
-
-
-def _order(unit: Float32, ids: pa.Array | None) -> npt.NDArray[np.int64]:
-    """Return the order in which rows are taken: by id, else by content."""
-    if ids is not None:
-        return np.asarray(pa.compute.sort_indices(ids).to_numpy(), np.int64)
-    return np.argsort(unit.view(np.dtype((np.void, unit.strides[0]))).ravel(), kind="stable")
-
-
-def _rows_table(labels: Labels, rows: Rows) -> pa.Table:
-    """Return the labels table in the order of X."""
-    names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
-    columns = {name: nulls_for_nan(getattr(labels, name)) for name in names}
-    runner_up = pa.array(labels.runner_up, mask=labels.runner_up < 0)
-    return schemas.from_columns(schemas.labels(rows.arrow_ids.type), id=rows.arrow_ids, runner_up=runner_up, **columns)
+        return with_model(configuration_of(self.get_params()))

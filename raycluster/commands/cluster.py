@@ -3,10 +3,21 @@
 import argparse
 from typing import Any
 
-from raycluster.commands.configuration import EFFORT, add_configuration, configuration, stage_sections
-from raycluster.commands.verb import Answer, Verb, add_execution, add_input, add_output, execution_of, inputs_of
+from raycluster.commands.configuration import add_configuration, configuration, stage_sections
+from raycluster.commands.verb import (
+    Answer,
+    Verb,
+    add_deciding,
+    add_execution,
+    add_input,
+    add_output,
+    deciding_columns,
+    execution_of,
+    inputs_of,
+)
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
+from raycluster.config.plain import EFFORT
 from raycluster.errors import ConfigError
 
 
@@ -20,6 +31,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-cluster-size", type=int, metavar="N", help="rows below which a cluster is outliers (2)")
     add_execution(parser)
+    parser.add_argument("--previous", metavar="RUN", help="finished run whose cluster ids go on")
+    add_deciding(parser, is_shown=False)
     parser.add_argument("--replan", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what it would take; write nothing")
 
@@ -38,8 +51,16 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
     from raycluster.pipeline.run import cluster
     from raycluster.pipeline.words import describe_run
 
-    summary = cluster(inputs if len(inputs) > 1 else inputs[0], options.output, config, execution)
-    return Answer(summary, describe_run(summary))
+    columns = deciding_columns(options)
+    if not (options.previous or options.decisions or columns):
+        summary = cluster(inputs if len(inputs) > 1 else inputs[0], options.output, config, execution)
+        return Answer(summary, describe_run(summary))
+    from raycluster.identities.afresh import Legacy
+    from raycluster.identities.job import cluster_on, in_words
+
+    legacy = Legacy(options.previous, options.decisions, columns, options.on_conflict, options.yes)
+    summary = cluster_on(inputs, options.output, config, execution, legacy)
+    return Answer(summary, "\n".join([describe_run(summary), in_words(summary)]).strip())
 
 
 VERB = Verb(

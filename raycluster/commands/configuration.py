@@ -5,15 +5,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from raycluster.config.load import apply, load_config, stages_only
+from raycluster.config.plain import EFFORT, limit_key
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.config.yaml_files import load_yaml
 from raycluster.errors import ConfigError
 from raycluster.models.requirements import recipe_of
-
-EFFORT = {"fast": "cosine", "default": DEFAULT_RECIPE}
-"""Recipe that an effort stands for."""
-LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "density-peaks": "closeness"}
-"""The limit of each rule that --limit sets."""
 
 
 def stage_sections() -> dict[str, type]:
@@ -49,12 +45,5 @@ def configuration(options: argparse.Namespace, keys: dict[str, Any]) -> Config:
     if getattr(options, "min_cluster_size", None) is not None:
         changes.setdefault("labels", {}).setdefault("min_cluster_size", options.min_cluster_size)
     if getattr(options, "limit", None) is not None:
-        changes.setdefault("edges", {})[_limit_key(config)] = options.limit
+        changes.setdefault("edges", {})[limit_key(config, "--limit")] = options.limit
     return apply(config, changes, "the command line")
-
-
-def _limit_key(config: Config) -> str:
-    """Return the key that --limit sets for a recipe."""
-    if config.edges.rule not in LIMITS:
-        raise ConfigError(f"--limit has no use in the recipe {config.recipe}: its rule has no limit.")
-    return LIMITS[config.edges.rule]

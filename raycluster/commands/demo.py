@@ -13,9 +13,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: ARG001
-    from raycluster.commands.configuration import EFFORT
     from raycluster.config.execution import Execution
     from raycluster.config.load import load_config
+    from raycluster.config.plain import EFFORT
     from raycluster.evaluation.evaluate import evaluate
     from raycluster.evaluation.words import describe_scores
     from raycluster.pipeline.run import cluster

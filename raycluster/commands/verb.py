@@ -5,7 +5,7 @@ are collected in `keys`, nested as in a YAML file.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,12 +55,35 @@ def add_output(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help=words)
 
 
+def add_deciding(parser: argparse.ArgumentParser, *, is_shown: bool) -> None:
+    """Add the columns of the user that decide, and decisions; --help shows them where `is_shown`."""
+
+    def add(name: str, words: str, **more: Any) -> None:
+        parser.add_argument(name, help=words if is_shown else argparse.SUPPRESS, **more)
+
+    column: dict[str, Any] = {"action": "append", "default": [], "metavar": "C"}
+    add("--exclusive-column", "rows with one value are different identities", **column)
+    add("--same-column", "rows with one value are one identity", **column)
+    add("--differ-column", "rows with two values are different identities", **column)
+    add("--decisions", "Parquet with all decisions from now on: id_a, id_b, same, at", metavar="FILE")
+    conflict = "stop, leave out the older of two contradictory decisions, or drop all of such a set (stop)"
+    kinds = ("stop", "newest", "drop")
+    add("--decisions.on-conflict", conflict, dest="on_conflict", choices=kinds, default="stop")
+    add("--yes", "allow decisions that tie more than 10,000 rows", action="store_true")
+
+
+def deciding_columns(options: argparse.Namespace) -> dict[str, Sequence[str]]:
+    """Return the columns that decide, by kind; empty without any."""
+    columns = {kind: getattr(options, f"{kind}_column") for kind in ("exclusive", "same", "differ")}
+    return {kind: names for kind, names in columns.items() if names}
+
+
 def add_execution(parser: argparse.ArgumentParser) -> None:
     """Add where and how the job runs."""
     parser.add_argument(
         "--executor", choices=("auto", "local", "ray"), default="auto", help="one process, or Ray (auto)"
     )
-    parser.add_argument("--shards", type=whole, metavar="N", help="row shards (one per 256 MiB of vectors)")
+    parser.add_argument("--shards", type=whole, help=argparse.SUPPRESS)  # one per 256 MiB of vectors
     parser.add_argument("--workers", type=whole, metavar="N", help="worker processes at most (one per shard)")
     parser.add_argument("--accelerator", choices=("auto", "gpu", "cpu"), default="auto", help=argparse.SUPPRESS)
 

@@ -172,3 +172,15 @@ def broken_rules(membership: Int32, rules: Rules) -> int:
     """Return how many rules communities of rows (N,) break: 0 after `obeyed`."""
     tied = 0 if rules.node is None else int(np.count_nonzero(membership != membership[rules.node]))
     return tied + rules.apart.violations(membership)
+
+
+def out_of_place(membership: Int32, rules: Rules) -> Int64:
+    """Return the rows whose communities (N,) break a rule; -1 stands for a row without one."""
+    alone = membership < 0
+    own = membership.copy()
+    own[alone] = int(membership.max(initial=-1)) + 1 + np.arange(int(alone.sum()), dtype=np.int32)
+    result = np.flatnonzero(np.isin(own, broken_communities(own, rules.apart)))
+    if rules.node is None:
+        return result
+    parted = np.flatnonzero(own != own[rules.node])
+    return np.union1d(result, np.union1d(parted, rules.node[parted]))

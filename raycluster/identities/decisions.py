@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.kernels.map_equation.apart import distinct
+from raycluster.storage.parquet_input import input_files
 
 COLUMNS = ("id_a", "id_b", "same", "by", "at", "note")
 ROWS_PER_CALL = 2**20
@@ -94,6 +95,19 @@ def checked(table: pa.Table, id_type: pa.DataType, path: str) -> pa.Table:
     if len(equal):
         raise InputError(f"{path}, row {equal[0]}: {table['id_a'][int(equal[0])]} is decided against itself.")
     return table
+
+
+def read(url: str, id_type: pa.DataType) -> pa.Table:
+    """Return the decisions of a Parquet file or folder, sorted.
+
+    Raises InputError where they cannot be used.
+    """
+    store, names = input_files(url)
+    tables = [schema(id_type).empty_table()]
+    for name in names:
+        with store.parquet(name) as file:
+            tables.append(checked(file.read(), id_type, store.name(name)))
+    return added(tables[0], pa.concat_tables(tables))
 
 
 def added(table: pa.Table, more: pa.Table) -> pa.Table:

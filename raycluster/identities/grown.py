@@ -1,6 +1,6 @@
 """Rows come and go: the first half of an update, up to the edges that changed."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -8,14 +8,15 @@ import pyarrow as pa
 
 from raycluster.arrays import Bool, Int32, Vectors
 from raycluster.identities.changed_edges import EdgeChange, changed_edges
+from raycluster.identities.deciding import Deciding
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.neighbors import after_change
 from raycluster.identities.rescore import floor_of, rescored
 from raycluster.identities.state import Edges, Lists, Reading, State
-from raycluster.identities.ties import Columns
 from raycluster.kernels.search.inverted_file import assign_lists
 
-Mode = Literal["attach", "local"]
+Mode = Literal["attach", "compare", "local"]
+"""How new rows come in: `attach` moves no old row, and `compare` leaves out the other new rows, too."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Change:
     """(R,) rows that go."""
     decisions: pa.Table | None = None
     """All decisions in force; none means that they stay as they are."""
-    columns: Columns = field(default_factory=Columns)
-    """Columns that decide, of all rows, new ones last."""
+    deciding: Deciding | None = None
+    """Columns that decide, of all rows, new ones last; none keeps those of the state, which new rows have no values of."""
     on_conflict: str = "stop"
     yes: bool = False
 
@@ -56,8 +57,8 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
         The clustering so far.
     change : Change
         Rows that come and go; decisions are not read.
-    mode : "local" or "attach"
-        `attach` leaves the lists of old rows as they are.
+    mode : "local", "attach" or "compare"
+        `attach` leaves the lists of old rows as they are; `compare` lists old rows alone.
     threads : int
         Threads. They change no result.
     """
@@ -76,7 +77,7 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
     floor = floor_of(state.config, state.set_facts, state.limits)
     original = np.concatenate([state.original, np.arange(num_old, num_old + num_new, dtype=np.int32)])
     in_play = is_alive & (original == np.arange(num_old + num_new))
-    near = after_change(vectors, in_play, num_old, state.lists, reading, floor, threads)
+    near = after_change(vectors, in_play, num_old, state.lists, reading, floor, threads, is_mutual=mode != "compare")
     is_changed = near.is_changed
     neighbor, similarity = near.neighbor, near.similarity
     if mode == "attach":

@@ -1,21 +1,28 @@
 """An update from run folder to run folder."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import pyarrow as pa
 
+from raycluster.config.execution import Execution
+from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError
+from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import own_threads
-from raycluster.identities import decisions
-from raycluster.identities.grown import Change, Mode
-from raycluster.identities.incoming import incoming
+from raycluster.identities import deciding, decisions
+from raycluster.identities.afresh import Legacy, cluster_again, put_rows
+from raycluster.identities.corrections import FILE
+from raycluster.identities.grown import Change
+from raycluster.identities.incoming import Incoming, incoming
 from raycluster.identities.layers import loaded, saved
 from raycluster.identities.published import published
+from raycluster.identities.state import State, why_not_local
 from raycluster.identities.update import facts_of, update
+from raycluster.pipeline.results import Results
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import input_files
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,9 @@ class Order:
     """Parquet file with the ids of rows to remove."""
     decisions: str | None = None
     """Parquet file with all decisions from now on; none keeps those of the run."""
-    mode: Mode = "local"
+    mode: Literal["local", "attach", "full"] = "local"
+    columns: dict[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that decide, by kind (`deciding.KINDS`), beside those of the run."""
     on_conflict: str = "stop"
     yes: bool = False
     """Whether decisions may tie more than 10,000 rows."""
@@ -61,17 +70,26 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     store, old = Store(output), Store(run)
     if old.get("MANIFEST.json") is None:
         raise InputError(f"{run} holds no finished run: there is no MANIFEST.json.")
-    if store.url == old.url or store.get("plan.json") is not None:
+    if store.url == old.url or (order.mode != "full" and store.get("plan.json") is not None):
         raise ConfigError(f"{output} is a run folder already; choose an empty --output.")
-    if not order.inputs and order.delete is None and order.decisions is None:
-        raise InputError("There is nothing to update: name INPUT, --delete or --decisions.")
     state = loaded(run)
+    pending = _pending(old, state, order)
+    if pending is None and order.mode != "full" and not (order.inputs or order.delete or order.columns):
+        raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
     coming = incoming(state, list(order.inputs), order.delete)
+    again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
+    if order.mode == "full" or (order.mode == "local" and (reason := why_not_local(state.config)) is not None):
+        if order.mode != "full":
+            Progress().say(f"everything is clustered again, because {reason}")
+        legacy = Legacy(old.url, order.decisions or _left_in(old), order.columns, order.on_conflict, order.yes)
+        rows = put_rows(store, state, coming)
+        return cluster_again([rows], output, state.config, Execution(), legacy, again | {"inputs": list(order.inputs)})
     change = Change(
         coming.ids,
         coming.vectors,
         coming.removed,
-        None if order.decisions is None else _decisions(order.decisions, state.ids.type),
+        pending,
+        _deciding(run, state, coming, order),
         on_conflict=order.on_conflict,
         yes=order.yes,
     )
@@ -83,9 +101,9 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         "previous": old.url,
         "recipe": state.config.recipe,
         "mode": order.mode,
+        "inputs": list(order.inputs),
         "same": coming.num_same,
-        "dropped": coming.num_dropped,
-        "unknown": coming.num_unknown,
+        **again,
         **facts_of(result),
         "state_bytes": num_bytes,
         "seconds": round(time.perf_counter() - began, 3),
@@ -93,26 +111,77 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     return published(store, result, summary)
 
 
-def _decisions(url: str, id_type: pa.DataType) -> pa.Table:
-    store, names = input_files(url)
-    tables = []
-    for name in names:
-        with store.parquet(name) as file:
-            tables.append(decisions.checked(file.read(), id_type, store.name(name)))
-    return decisions.added(decisions.schema(id_type).empty_table(), pa.concat_tables(tables))
+def cluster_on(
+    inputs: Sequence[str], output: str, config: Config, execution: Execution, legacy: Legacy
+) -> dict[str, Any]:
+    """Cluster an input whole, under decisions and with the ids of a run before; returns the summary.
+
+    Parameters
+    ----------
+    inputs, output, config, execution
+        As of any run.
+    legacy : Legacy
+        What is taken over.
+
+    Raises
+    ------
+    InputError
+        There is no finished run before, or decisions contradict each other.
+    """
+    if legacy.previous is not None and legacy.decisions is None:
+        legacy = replace(legacy, decisions=_left_in(Results.of(legacy.previous).store))
+    return cluster_again(inputs, output, config, execution, legacy)
+
+
+def _left_in(run: Store) -> str | None:
+    """The file of decisions in a run folder, which `merge`, `split` and `undo` write; none where there is none."""
+    return None if run.get(FILE) is None else f"{run.url}/{FILE}"
+
+
+def _pending(run: Store, state: State, order: Order) -> pa.Table | None:
+    """All decisions from now on; none where these are in force already."""
+    url = order.decisions or _left_in(run)
+    table = None if url is None else decisions.read(url, state.ids.type)
+    return None if table is None or (order.decisions is None and table.equals(state.records.decisions)) else table
+
+
+def _deciding(run: str, state: State, coming: Incoming, order: Order) -> deciding.Deciding:
+    """Values of the columns that decide: of all rows for columns that are new, of new rows for all others."""
+    before = state.records.deciding
+    names = [name for name in deciding.named(order.columns) if name not in before]
+    new = deciding.values(order.inputs, state.config.id_column, list(before), coming.ids) if len(coming.ids) else {}
+    result = deciding.extended(before, new, len(coming.ids))
+    if names:
+        ids = pa.concat_arrays([state.ids, coming.ids])
+        result |= deciding.values([*inputs_of_run(run), *order.inputs], state.config.id_column, names, ids)
+    return result
+
+
+def inputs_of_run(run: str) -> list[str]:
+    """Return the inputs of a run and of the runs before it that it reads from, the oldest first."""
+    manifest = Results.of(run).manifest
+    summary = manifest["summary"]
+    if summary.get("mode") in ("local", "attach"):
+        return [*inputs_of_run(summary["previous"]), *summary["inputs"]]
+    described = manifest["input"]
+    return [f"{described['url']}/{file['path']}" if file["path"] else described["url"] for file in described["files"]]
 
 
 def in_words(summary: dict[str, Any]) -> str:
-    """Return the summary of an update for people."""
-    counts = summary["lineage"]
-    lines = [
-        f"{summary['new']:,} rows are new, {summary['removed']:,} are gone, {summary['same']:,} were there already: "
-        f"{summary['clusters']:,} clusters and {summary['singletons']:,} rows alone.",
-        f"{counts['unchanged']:,} clusters are unchanged, {counts['merged']:,} merged, {counts['partitioned']:,} were "
-        f"partitioned, {counts['overlapping']:,} overlap; {summary['changed_ids']:,} rows have another id.",
-        f"{summary['searched']:,} rows were searched, {summary['dirty']:,} old rows have new neighbors, "
-        f"{summary['touched']:,} were touched; solved in {summary['rounds']} rounds.",
-    ]
+    """Return the summary of an update, or of a full run that took over ids, for people."""
+    counts, lines = summary["lineage"], []
+    if "new" in summary:
+        lines = [
+            f"{summary['new']:,} rows are new, {summary['removed']:,} are gone, {summary['same']:,} were there already: "
+            f"{summary['clusters']:,} clusters and {summary['singletons']:,} rows alone.",
+            f"{counts['unchanged']:,} clusters are unchanged, {counts['merged']:,} merged, {counts['partitioned']:,} were "
+            f"partitioned, {counts['overlapping']:,} overlap; {summary['changed_ids']:,} rows have another id.",
+        ]
+    if summary["mode"] != "full":
+        lines.append(
+            f"{summary['searched']:,} rows were searched, {summary['dirty']:,} old rows have new neighbors, "
+            f"{summary['touched']:,} were touched; solved in {summary['rounds']} rounds."
+        )
     if summary["rebase"]:
         lines.append(f"Run everything again soon: {'; '.join(summary['rebase'])}.")
     return "\n".join(lines)

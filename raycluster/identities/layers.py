@@ -4,11 +4,11 @@
     RUN/state/lists.parquet: rows whose neighbors or scores changed
     RUN/state/edges.parquet: edges that came, and edges that went (weight null)
     RUN/state/members.parquet: all rows: whether they are alive, community, id
-    RUN/state/*.parquet: decisions, aliases, lineage, rows of retired ids, pieces of identities
+    RUN/state/*.parquet: decisions, aliases, lineage, rows of retired ids, pieces of identities, columns that decide
     RUN/state.json: the run before, and the digest of each file; written after them
 
 The files of runs before are read where they lie. So an update writes what it changed, and a run stays valid whatever happens
-to the updates that follow it.
+to the updates that follow it. The layer of a full run lies on the tables of its own stages, and names no run before.
 """
 
 import json
@@ -30,7 +30,7 @@ from raycluster.storage.object_store import Store
 STATE = "state.json"
 
 
-def saved(store: Store, previous: str, num_old: int, updated: Updated) -> int:
+def saved(store: Store, previous: str | None, num_old: int, updated: Updated) -> int:
     """Write an update's layer; returns its bytes.
 
     Parameters
@@ -38,7 +38,7 @@ def saved(store: Store, previous: str, num_old: int, updated: Updated) -> int:
     store : Store
         The new run folder.
     previous : str
-        URL of the run that was updated.
+        URL of the run that was updated; none for a full run.
     num_old : int
         Rows before.
     updated : Updated
@@ -62,6 +62,7 @@ def saved(store: Store, previous: str, num_old: int, updated: Updated) -> int:
         "aliases": state.records.aliases,
         "lineage": state.records.lineage,
         "former": pa.table({"row": state.records.former.row, "id": state.records.former.id}),
+        "deciding": pa.table(state.records.deciding),
     }
     digests = {name: store.put_tables(f"state/{name}.parquet", [table]) for name, table in tables.items()}
     record = {
@@ -84,16 +85,22 @@ def loaded(url: str) -> State:
     store = Store(url)
     data = store.get(STATE)
     if data is None:
-        tables = open_run(url)
-        try:
-            return from_tables(tables)
-        finally:
-            # Memory maps stay readable after their files are gone.
-            node_cache.remove(tables.folder)
+        return _first(url)
     record = json.loads(data)
     if not isinstance(record, dict) or "previous" not in record:
         raise StorageError(f"{store.name(STATE)} was changed or damaged.")
-    return _applied(loaded(record["previous"]), store, record)
+    before = _first(url) if record["previous"] is None else loaded(record["previous"])
+    return _applied(before, store, record)
+
+
+def _first(url: str) -> State:
+    """The state of a run as its stages left it."""
+    tables = open_run(url)
+    try:
+        return from_tables(tables)
+    finally:
+        # Memory maps stay readable after their files are gone.
+        node_cache.remove(tables.folder)
 
 
 def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
@@ -102,7 +109,7 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
     def read(name: str) -> pa.Table:
         return store.get_table(f"state/{name}.parquet", record["digests"][name])
 
-    rows, members, former = read("rows"), read("members"), read("former")
+    rows, members, former, deciding = read("rows"), read("members"), read("former"), read("deciding")
     num_new, num_rows = rows.num_rows, members.num_rows
     vectors, reading = before.vectors, before.reading
     if num_new:
@@ -131,6 +138,7 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
             read("aliases"),
             read("lineage"),
             Former(former["row"].to_numpy(), former["id"].to_numpy()),
+            dict(zip(deciding.column_names, deciding.columns, strict=True)),
         ),
     )
 

@@ -43,6 +43,8 @@ def after_change(
     reading: Reading | None,
     floor: float,
     threads: int,
+    *,
+    is_mutual: bool = True,
 ) -> Neighborhood:
     """Return the neighbor lists of all rows.
 
@@ -62,6 +64,8 @@ def after_change(
         Lowest similarity that matters. Raising it changes fewer lists.
     threads : int
         Threads. They change no result.
+    is_mutual : bool
+        Whether new rows may be neighbors of each other and of old rows. Else each has the lists it would have alone.
     """
     rows, k = len(vectors), lists.neighbor.shape[1]
     neighbor, similarity = np.full((rows, k), -1, np.int32), np.full((rows, k), -1.0, np.float32)
@@ -71,10 +75,14 @@ def after_change(
         _without(neighbor[:num_old], similarity[:num_old], is_alive, np.float32(floor), is_changed)
     is_changed[num_old:] = True
     queries = np.flatnonzero(is_changed & is_alive).astype(np.int32)
+    if not is_mutual:
+        is_alive = is_alive & (np.arange(rows) < num_old)
     hits, hit_similarity = _search(vectors, queries, is_alive, min(HITS * k, int(is_alive.sum())), reading, threads)
     width = min(k, hits.shape[1])
     neighbor[queries], similarity[queries] = -1, -1.0
     neighbor[queries, :width], similarity[queries, :width] = hits[:, :width], hit_similarity[:, :width]
+    if not is_mutual:
+        return Neighborhood(neighbor, similarity, is_changed, len(queries))
     new = queries >= num_old
     entered = _insert(neighbor, similarity, queries[new], hits[new], hit_similarity[new], num_old, np.float32(floor))
     is_changed |= entered
@@ -82,24 +90,30 @@ def after_change(
 
 
 def _search(
-    vectors: Vectors, queries: Int32, is_alive: Bool, hits: int, reading: Reading | None, threads: int
+    vectors: Vectors, queries: Int32, is_alive: Bool, count: int, reading: Reading | None, threads: int
 ) -> tuple[Int32, Float32]:
     """Hits (Q, H) of some rows among those alive."""
     if len(queries) == 0:
-        return np.empty((0, hits), np.int32), np.empty((0, hits), np.float32)
+        return np.empty((0, count), np.int32), np.empty((0, count), np.float32)
     if is_alive.all():
         database, live, own = vectors, None, queries
     else:
         live = np.flatnonzero(is_alive).astype(np.int32)
-        database, own = vectors[live], np.searchsorted(live, queries).astype(np.int32)
+        place = np.minimum(np.searchsorted(live, queries), len(live) - 1)
+        database, own = vectors[live], np.where(live[place] == queries, place, -1).astype(np.int32)
     if reading is None or reading.facts["exact"]:
-        found, similarity = exact_top_k(vectors[queries], own, database, hits, threads)
+        found, similarity = exact_top_k(vectors[queries], own, database, count, threads)
     else:
         lists = reading.lists if live is None else reading.lists[live]
         index = InvertedFile.group(reading.centroids, lists)
         probing = Probing(reading.facts["nearest"], reading.facts["margin"])
-        found, similarity = list_top_k(vectors[queries], own, database, index, probing, hits, threads)
-    return (found if live is None else np.where(found >= 0, live[found], -1).astype(np.int32)), similarity
+        found, similarity = list_top_k(vectors[queries], own, database, index, probing, count, threads)
+    hits = found if live is None else np.where(found >= 0, live[found], -1).astype(np.int32)
+    # A row that no list may name still stands at the head of its own.
+    alone = np.flatnonzero(own < 0)
+    hits[alone, 1:], similarity[alone, 1:] = hits[alone, :-1], similarity[alone, :-1]
+    hits[alone, 0], similarity[alone, 0] = queries[alone], 1.0
+    return hits, similarity
 
 
 @numba.njit(nogil=True, cache=True)

@@ -20,7 +20,9 @@ ROWS_PER_PART = 2**20
 """Rows of one file of labels, 1 million. Fewer make more and smaller files."""
 
 
-def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[str, Any]:
+def published(
+    store: Store, updated: Updated, summary: dict[str, Any], more: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Write labels, clusters, lineage and, last, the manifest; returns the summary.
 
     Parameters
@@ -31,6 +33,8 @@ def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[s
         What to publish.
     summary : dict
         What the summary holds beside the counts of clusters.
+    more : dict
+        What the manifest holds beside summary, configuration and labels.
     """
     state = updated.state
     labels = _described(updated)
@@ -53,6 +57,7 @@ def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[s
         "outliers": int(labels.is_outlier[alive].sum()),
     }
     manifest = {
+        **(more or {}),
         "version": __version__,
         "summary": summary,
         "config": asdict(state.config),
@@ -60,6 +65,23 @@ def published(store: Store, updated: Updated, summary: dict[str, Any]) -> dict[s
     }
     store.put("MANIFEST.json", encode(json.loads(json.dumps(manifest))))
     return summary
+
+
+def labels_and_clusters(updated: Updated, label: Int64) -> tuple[Labels, pa.Table]:
+    """Return the labels of all rows (N,) and the table of clusters, in memory.
+
+    Parameters
+    ----------
+    updated : Updated
+        Without removed rows.
+    label : (N,) int64
+        Label of each row's cluster, rows alone included.
+    """
+    labels = _described(updated)
+    name = np.empty(len(updated.inheritance.ids), np.int64)
+    name[updated.cluster] = label
+    other = np.where(labels.runner_up >= 0, name[np.maximum(labels.runner_up, 0)], -1)
+    return replace(labels, cluster_id=label.astype(np.int32), runner_up=other), _clusters_table(updated, labels)
 
 
 def _described(updated: Updated) -> Labels:

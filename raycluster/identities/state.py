@@ -16,6 +16,7 @@ import pyarrow as pa
 from raycluster.arrays import Array, Bool, Float32, Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.identities import decisions, lineage
+from raycluster.identities.deciding import Deciding
 from raycluster.identities.inheritance import NO_ID, Former
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.flow import Network
@@ -108,6 +109,8 @@ class Records:
     lineage: pa.Table = field(default_factory=lineage.LINEAGE.empty_table)
     former: Former = field(default_factory=Former.nothing)
     """Rows that retired ids had."""
+    deciding: Deciding = field(default_factory=dict)
+    """Columns of all rows that decide."""
 
 
 @dataclass(frozen=True)

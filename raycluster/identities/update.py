@@ -25,7 +25,8 @@ from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.identities import lineage
 from raycluster.identities.confirmed import Suggestions, kept_apart
-from raycluster.identities.contraction import broken_rules
+from raycluster.identities.contraction import broken_rules, out_of_place
+from raycluster.identities.deciding import extended, in_codes
 from raycluster.identities.decisions import in_rows
 from raycluster.identities.grown import Change, Mode, with_rows
 from raycluster.identities.homes import homes, with_rejoined
@@ -86,7 +87,17 @@ class Updated:
     """Why everything should run again; empty where nothing speaks for it."""
 
 
-def update(state: State, change: Change, run: str, mode: Mode = "local", threads: int = 1) -> Updated:
+@dataclass(frozen=True)
+class Past:
+    """Ids that the rows of a state had before it was clustered."""
+
+    before: Before
+    former: Former
+
+
+def update(
+    state: State, change: Change, run: str, mode: Mode = "local", threads: int = 1, past: Past | None = None
+) -> Updated:
     """Return the state after a change.
 
     Parameters
@@ -101,30 +112,36 @@ def update(state: State, change: Change, run: str, mode: Mode = "local", threads
         `local` solves touched communities again. `attach` only places new rows: no old row moves.
     threads : int
         Threads. They change no result.
+    past : Past
+        Ids that the state takes over; none means its own.
 
     Raises
     ------
     InputError
         The recipe can only be updated in full, no row would be left, or decisions contradict each other.
     """
-    if reason := why_not_local(state.config):
-        raise InputError(
-            f"This run cannot be updated locally, because {reason}; raycluster cluster runs everything again."
-        )
+    if past is None and (reason := why_not_local(state.config)):
+        raise InputError(f"This run cannot be updated locally, because {reason}; --mode full runs everything again.")
     if len(np.unique(change.removed)) == state.is_alive.sum() and len(change.ids) == 0:
         raise InputError("The update removes all rows; nothing is left to cluster.")
     rows = with_rows(state, change, mode, threads)
     grown, edges = replace(rows.state, edges=rows.edges.edges), rows.edges
     decisions = state.records.decisions if change.decisions is None else change.decisions
     named = pc.if_else(pa.array(grown.is_alive), grown.ids, pa.scalar(None, grown.ids.type))
-    columns = replace(change.columns, same={**change.columns.same, **grown.copy_codes})
+    deciding = change.deciding
+    if deciding is None:
+        deciding = extended(state.records.deciding, {}, len(change.ids))
+    columns = in_codes(deciding, grown.is_alive)
+    columns.same.update(grown.copy_codes)
     rules, left_out = compiled(decisions, named, columns, change.on_conflict, change.yes)
     decided = _decided_anew(state.records.decisions, decisions, named)
+    if deciding:
+        decided = np.union1d(decided, out_of_place(grown.piece, rules))
     touched = np.union1d(edges.touched, np.union1d(decided, np.arange(state.num_rows, grown.num_rows)))
     piece, solution = placed(grown, touched, rules, mode, state.num_rows)
     whole = with_rejoined(grown, piece, *homes(state, piece), threads)
     cluster = joined(piece, whole, rules, grown.is_alive)
-    before, former = _before(state, grown)
+    before, former = _before(state, grown) if past is None else (past.before, past.former)
     cluster, suggestions = kept_apart(before, cluster, rules.node)
     is_there = grown.is_alive[former.row]
     after = inherit(before, cluster, Former(former.row[is_there], former.id[is_there]))
@@ -148,6 +165,7 @@ def update(state: State, change: Change, run: str, mode: Mode = "local", threads
         lineage.aliases(state.records.aliases, after, run),
         pa.concat_tables([state.records.lineage, events]).combine_chunks(),
         _former(former, state, after),
+        deciding,
     )
     updated = replace(
         grown,

@@ -36,9 +36,10 @@ SHARD_BYTES = 2**28
 PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates.parquet")
 """What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
 OWN_BEFORE_PLAN = re.compile(
-    r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|plan\.json\.[0-9a-f]{32}\.tmp"
+    r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp"
+    r"|state/input\.parquet"
 )
-"""What a start that was killed before it stored its plan leaves in a folder."""
+"""What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
 OWN_OF_STAGE = re.compile(
     r"stages/[a-z_]+/(ranks-)?[0-9a-f]{12}/"
     r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|[a-z_]+\.npy|attempts/[0-9a-z-]+/[0-9a-f]{8})"

@@ -32,38 +32,47 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     shards = shards_of_all(tables)
     markers = [folder.marker("labels", shard.number) for shard in shards]
     assert sum(marker.rows for marker in markers) == tables.bounds_of_all[-1], "a row was lost or doubled"
-    dropped = _dropped(tables)
     parts = [
         LabelsPart(f"labels/part-{number:05d}.parquet", marker.rows, marker.sha256)
         for number, marker in enumerate(markers)
     ]
-    summary = {
-        "run": store.url,
-        "recipe": tables.config.recipe,
-        "rows": tables.bounds_of_all[-1],
-        "dropped": dropped.num_rows,
-        **_headlines(tables),
-        "confidence": check(tables),
-        "seconds": seconds,
-    }
-    manifest = {
-        "version": __version__,
-        "summary": summary,
-        "config": asdict(tables.config),
-        "input": asdict(folder.plan.input),
-        **_numbers(tables),
-        "labels": [asdict(part) for part in parts],
-    }
-    ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards])
-    clusters = clusters_table(tables, ids)
-    store.put_tables("dropped.parquet", [dropped])
-    if tables.copies is not None:
-        store.put_tables("duplicates.parquet", [_duplicates(tables, tables.copies, ids)])
+    manifest = {**described(tables, seconds), "labels": [asdict(part) for part in parts]}
+    clusters = clusters_table(tables, put_row_lists(tables))
     for part, marker in zip(parts, markers, strict=True):
         store.copy(marker.key, part.path)
     store.put_tables("clusters.parquet", [clusters])
     store.put("MANIFEST.json", encode(manifest))
-    return summary
+    return dict(manifest["summary"])
+
+
+def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
+    """Return the manifest of a run without its labels. `seconds` are those of every stage."""
+    summary = {
+        "run": tables.folder.store.url,
+        "recipe": tables.config.recipe,
+        "rows": tables.bounds_of_all[-1],
+        "dropped": _dropped(tables).num_rows,
+        **_headlines(tables),
+        "confidence": check(tables),
+        "seconds": seconds,
+    }
+    return {
+        "version": __version__,
+        "summary": summary,
+        "config": asdict(tables.config),
+        "input": asdict(tables.folder.plan.input),
+        **_numbers(tables),
+    }
+
+
+def put_row_lists(tables: StoredTables) -> pa.ChunkedArray:
+    """Write which rows were left out and which are copies; returns the ids of all rows."""
+    store = tables.folder.store
+    ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards_of_all(tables)])
+    store.put_tables("dropped.parquet", [_dropped(tables)])
+    if tables.copies is not None:
+        store.put_tables("duplicates.parquet", [_duplicates(tables, tables.copies, ids)])
+    return ids
 
 
 def _headlines(tables: StoredTables) -> Facts:

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster.arrays import Array, Bool
+from raycluster.arrays import Array, Bool, Float32, Int64
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
+from raycluster.kernels.unit_rows import REASONS, normalize
 from raycluster.storage.column_types import plain_ids
 from raycluster.storage.parquet_input import input_files, vector_width
 from raycluster.storage.vector_columns import VectorSource, read_vectors
@@ -36,6 +37,21 @@ class Rows:
     def arrow_ids(self) -> pa.Array:
         """Ids, or row numbers."""
         return pa.array(np.arange(len(self.vectors))) if self.ids is None else self.ids
+
+    def unit(self) -> Float32:
+        """Return unit rows (N, D). Raises InputError for rows that have no direction."""
+        unit, reason = normalize(self.vectors)
+        reason[self.missing] = 1
+        bad = np.flatnonzero(reason)
+        if len(bad):
+            raise InputError(f"X, row {bad[0]}: the vector holds {REASONS[reason[bad[0]]]}.")
+        return np.ascontiguousarray(unit)
+
+    def order(self, unit: Float32) -> Int64:
+        """Return the order (N,) in which rows are taken: by id, else by the content of unit rows (N, D)."""
+        if self.ids is not None:
+            return np.asarray(pc.sort_indices(self.ids).to_numpy(), np.int64)
+        return np.argsort(unit.view(np.dtype((np.void, unit.strides[0]))).ravel(), kind="stable")
 
 
 def rows_of(X: Any, ids: Any, config: Config) -> Rows:

@@ -6,7 +6,7 @@ differ only in where tables lie. No stage is named here but the two ends of a pu
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -36,10 +36,34 @@ from raycluster.storage.tables import Facts, Tables, Task, for_all
 LOCAL = Execution("local")
 
 
-def cluster(input_url: str | Sequence[str], output_url: str, config: Config, execution: Execution) -> Facts:
+def cluster(
+    input_url: str | Sequence[str],
+    output_url: str,
+    config: Config,
+    execution: Execution,
+    finish: Callable[[StoredTables, dict[str, float]], Facts] = publish,
+) -> Facts:
     """Run the whole job, or what is left of it; returns the run's summary.
 
-    Raises InputError, ConfigError and ResourceError for what the user can mend, and StorageError for what storage did.
+    Parameters
+    ----------
+    input_url : str or sequence of str
+        Parquet files or folders.
+    output_url : str
+        Run folder.
+    config : Config
+        What to do.
+    execution : Execution
+        Where and how.
+    finish : callable
+        Publishes the tables, with the seconds of every stage, and returns the summary.
+
+    Raises
+    ------
+    InputError, ConfigError, ResourceError
+        What the user can mend.
+    StorageError
+        What storage did.
     """
     progress = Progress()
     config = with_model(config)
@@ -49,7 +73,7 @@ def cluster(input_url: str | Sequence[str], output_url: str, config: Config, exe
             progress.say(f"{output_url} is complete")
             return dict(json.loads(manifest)["summary"])
         run_stages(tables, execution, progress)
-        return publish(tables, progress.seconds)
+        return finish(tables, progress.seconds)
 
 
 @contextlib.contextmanager

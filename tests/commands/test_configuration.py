@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from raycluster.commands.configuration import LIMITS, add_configuration, configuration, stage_sections
+from raycluster.commands.configuration import add_configuration, configuration, stage_sections
 from raycluster.config.load import load_config
+from raycluster.config.plain import limit_key
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 
@@ -41,7 +42,7 @@ def test_an_effort_is_a_recipe_and_excludes_one() -> None:
 @pytest.mark.parametrize(("recipe", "key"), [("cosine", "threshold"), ("auto", "eta"), ("fc-es", "theta")])
 def test_a_limit_sets_the_limit_of_the_recipes_rule(recipe: str, key: str) -> None:
     config = configured("--recipe", recipe, limit=0.625)
-    assert LIMITS[config.edges.rule] == key
+    assert limit_key(config, "--limit") == key
     assert getattr(config.edges, key) == 0.625
 
 

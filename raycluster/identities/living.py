@@ -1,0 +1,111 @@
+"""A clustering in memory that takes new rows: what `Clusterer.update` and `Clusterer.predict` stand on.
+
+Shapes: N rows, M new ones, D width.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raycluster.arrays import Float32, Int64
+from raycluster.errors import InputError
+from raycluster.identities.grown import Change, with_rows
+from raycluster.identities.inheritance import NO_ID
+from raycluster.identities.state import State, from_tables, why_not_local
+from raycluster.identities.update import Updated, update
+from raycluster.kernels.map_equation.flow import Flows
+from raycluster.kernels.map_equation.local_terms import community_flows, merge_gain
+from raycluster.storage.tables import Tables
+
+
+@dataclass(frozen=True)
+class Living:
+    """A state with a label for every row, rows alone included."""
+
+    state: State
+    label: Int64
+    """(N,)"""
+
+    def with_rows(self, ids: pa.Array, vectors: Float32, threads: int) -> tuple["Living", Updated]:
+        """Return the clustering with new rows, and what changed. Labels stay, and none is used twice.
+
+        Parameters
+        ----------
+        ids : (M,) pa.Array
+            Ids that no row has.
+        vectors : (M, D) float32
+            Unit rows.
+        threads : int
+            Threads. They change no result.
+        """
+        result = update(self.state, Change(ids, vectors, np.empty(0, np.int32)), "memory", "local", threads)
+        state = result.state
+        before = np.concatenate([self.label, np.full(len(ids), NO_ID)])
+        label = state.row_id.copy()
+        # A row that was alone and still is keeps its label. Names below `next_id` of before are never given again.
+        alone = label == NO_ID
+        was_alone = np.concatenate([self.state.row_id == NO_ID, np.zeros(len(ids), bool)])
+        label[alone & was_alone] = before[alone & was_alone]
+        fresh = np.flatnonzero(label == NO_ID)
+        label[fresh] = state.next_id + np.arange(len(fresh))
+        return Living(replace(state, next_id=state.next_id + len(fresh)), label), result
+
+    def labels_for(self, vectors: Float32, threads: int) -> Int64:
+        """Return the label (M,) of the cluster that each of `vectors` joins, -1 for none. No row moves.
+
+        Every row is placed as if it came alone: where the map equation at the mu of the last full run gains most.
+
+        Parameters
+        ----------
+        vectors : (M, D) float32
+            Unit rows.
+        threads : int
+            Threads. They change no result.
+        """
+        state, count = self.state, len(self.state.whole)
+        if reason := why_not_local(state.config):
+            raise InputError(f"New rows cannot be placed, because {reason}; fit all rows again.")
+        change = Change(pa.nulls(len(vectors), state.ids.type), vectors, np.empty(0, np.int32))
+        edges = with_rows(state, change, "compare", threads).edges.came
+        own = community_flows(state.edges.network(state.num_rows), np.maximum(state.piece, 0), count)
+        # One entry per new row and community with edges between them: their weight.
+        pair = (edges.target.astype(np.int64) - state.num_rows) * count + state.piece[edges.source]
+        pairs, place = np.unique(pair, return_inverse=True)
+        joint = np.bincount(place, edges.weight, len(pairs)).astype(np.float64)
+        row, community = pairs // count, pairs % count
+        flow = np.bincount(row, joint, len(vectors))[row]
+        there = Flows(own.flow[community] + joint, own.exit[community] + joint, own.enter[community] + joint)
+        gain = merge_gain(Flows(flow, flow, flow), there, joint, state.base.mu)
+        best = np.lexsort((community, -gain, row))
+        best = best[np.unique(row[best], return_index=True)[1]]
+        best = best[gain[best] > 0]
+        label_of = np.empty(count, np.int64)
+        label_of[state.piece[state.is_alive]] = self.label[state.is_alive]
+        result = np.full(len(vectors), -1, np.int64)
+        result[row[best]] = label_of[community[best]]
+        return result
+
+
+class Kept:
+    """Finished tables of a fit, or the clustering made from them at its first use."""
+
+    def __init__(self, tables: Tables, label: Int64) -> None:
+        self._tables: Tables | None = tables
+        self._label = label
+        self._living: Living | None = None
+
+    def living(self) -> Living:
+        """Return the clustering."""
+        if self._living is None:
+            assert self._tables is not None, "tables or a clustering are there"
+            self._living, self._tables = Living(from_tables(self._tables), self._label), None
+        return self._living
+
+    def replace(self, living: Living) -> None:
+        """Go on with another clustering."""
+        self._living, self._tables = living, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_tables": None, "_label": self._label, "_living": self.living()}
