@@ -5,6 +5,7 @@ are collected in `keys`, nested as in a YAML file.
 """
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,11 +57,11 @@ def add_output(parser: argparse.ArgumentParser, words: str) -> None:
 
 
 def add_deciding(parser: argparse.ArgumentParser, *, is_shown: bool) -> None:
-    """Add the columns of the user that decide, and decisions; --help shows them where `is_shown`."""
+    """Add decisions and columns that decide.
 
-    def add(name: str, words: str, **more: Any) -> None:
-        parser.add_argument(name, help=words if is_shown else argparse.SUPPRESS, **more)
-
+    --help shows them where `is_shown`.
+    """
+    add = functools.partial(_add, parser, is_shown)
     column: dict[str, Any] = {"action": "append", "default": [], "metavar": "C"}
     add("--exclusive-column", "rows with one value are different identities", **column)
     add("--same-column", "rows with one value are one identity", **column)
@@ -70,6 +71,10 @@ def add_deciding(parser: argparse.ArgumentParser, *, is_shown: bool) -> None:
     kinds = ("stop", "newest", "drop")
     add("--decisions.on-conflict", conflict, dest="on_conflict", choices=kinds, default="stop")
     add("--yes", "allow decisions that tie more than 10,000 rows", action="store_true")
+
+
+def _add(parser: argparse.ArgumentParser, is_shown: bool, name: str, words: str, **more: Any) -> None:
+    parser.add_argument(name, help=words if is_shown else argparse.SUPPRESS, **more)
 
 
 def deciding_columns(options: argparse.Namespace) -> dict[str, Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Plain options, as the command line and `Clusterer` have them: effort, limit and a few keys that people set."""
+"""Plain options of the command line and `Clusterer`: effort, limit, a few keys."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,10 @@ LIMITS = {"threshold": "threshold", "score": "eta", "early-stop": "theta", "dens
 
 
 def limit_key(config: Config, option: str) -> str:
-    """Return the key of edges that the option for limits sets. Raises ConfigError where the recipe has no limit."""
+    """Return the key of edges that the option for limits sets.
+
+    Raises ConfigError where the recipe has no limit.
+    """
     if config.edges.rule not in LIMITS:
         raise ConfigError(f"{option} has no use in the recipe {config.recipe}: its rule has no limit.")
     return LIMITS[config.edges.rule]

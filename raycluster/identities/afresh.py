@@ -1,4 +1,6 @@
-"""Everything is clustered again, and clusters take over ids, decisions and records of the run before.
+"""Everything is clustered again, and clusters keep the ids of the run before.
+
+Decisions and records go on as well.
 
     cluster --previous RUN0        the input that is named
     update RUN0 --mode full        the rows of RUN0 with those of the update, written to OUTPUT/state/input.parquet
@@ -55,7 +57,7 @@ def cluster_again(
     legacy: Legacy,
     more: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Cluster an input whole, and give the clusters the ids they had; returns the summary.
+    """Return the summary of a run of all rows whose clusters keep their ids.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ def taken_over(
 
 
 def _columns(fresh: State, former: State | None, inputs: Sequence[str], names: Sequence[str]) -> deciding.Deciding:
-    """Values of all rows: of the inputs, and of the run before for columns that no input has."""
+    """Values of all rows: of the inputs, or of the run before where these have none."""
     if not names:
         return {}
     try:
@@ -190,7 +192,7 @@ def _rows_of(fresh: State, former: State) -> dict[str, int]:
 
 
 def put_rows(store: Store, state: State, coming: Incoming) -> str:
-    """Write the rows of a state without removed ones and with new ones; returns the URL of the file.
+    """Write the rows that a full run clusters; returns the URL of the file.
 
     Parameters
     ----------

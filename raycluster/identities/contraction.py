@@ -175,7 +175,10 @@ def broken_rules(membership: Int32, rules: Rules) -> int:
 
 
 def out_of_place(membership: Int32, rules: Rules) -> Int64:
-    """Return the rows whose communities (N,) break a rule; -1 stands for a row without one."""
+    """Return the rows whose communities break a rule.
+
+    `membership` (N,) is -1 for a row without a community.
+    """
     alone = membership < 0
     own = membership.copy()
     own[alone] = int(membership.max(initial=-1)) + 1 + np.arange(int(alone.sum()), dtype=np.int32)

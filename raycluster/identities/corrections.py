@@ -18,7 +18,7 @@ FILE = "decisions.parquet"
 
 
 def merge(run: str, one: int, other: int, by: str | None = None) -> int:
-    """Decide that all rows of two clusters are one identity; returns the new decisions.
+    """Decide that two clusters are one identity; returns the number of decisions.
 
     Every row is tied to the representative of the larger cluster, so that no row stays behind.
 
@@ -50,7 +50,7 @@ def merge(run: str, one: int, other: int, by: str | None = None) -> int:
 
 
 def split(run: str, cluster: int, rows: Sequence[str], by: str | None = None) -> int:
-    """Decide that some rows of a cluster are another identity; returns the new decisions.
+    """Decide that rows are another identity; returns the number of decisions.
 
     The named rows stay together, and each other row of the cluster is kept apart from them.
 
@@ -123,7 +123,7 @@ def _table(one: pa.Array, other: pa.Array, same: bool, by: str | None, note: str
 
 
 def _add(results: Results, new: pa.Table) -> int:
-    """Write decisions to those of the run: one time for all of them, later than any before."""
+    """Write decisions to those of the run, under one time later than any before."""
     table = _stored(results)
     latest = pc.max(new["at"])
     if table.num_rows and pc.max(table["at"]).as_py() >= latest.as_py():

@@ -90,9 +90,21 @@ def _read(url: str, id_column: str, names: Sequence[str]) -> list[pa.Table]:
 
 
 def extended(before: Deciding, new: Deciding, num_new: int) -> Deciding:
-    """Return columns of the rows so far with those of `num_new` new rows; null where `new` has no such column.
+    """Return columns of the rows so far with those of new rows.
 
-    Raises InputError where new values have another type.
+    Parameters
+    ----------
+    before : dict
+        Columns of the rows so far.
+    new : dict
+        Columns of the new rows. A column that is not there is null.
+    num_new : int
+        New rows.
+
+    Raises
+    ------
+    InputError
+        New values have another type than those so far.
     """
     result = {}
     for name, column in before.items():

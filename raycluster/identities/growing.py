@@ -41,7 +41,9 @@ class GrowingMixin:
         """Return the threads to use."""
 
     def update(self, X: Any, *, ids: Any = None) -> Self:
-        """Take new rows into the clustering; labels of old rows stay wherever their identities do.
+        """Take new rows into the clustering.
+
+        Labels of old rows stay wherever their identities do.
 
         Neighbors, scores and communities are computed for new rows and those near them. Limits are those of `fit`.
 
@@ -86,7 +88,9 @@ class GrowingMixin:
         return self
 
     def predict(self, X: Any) -> Int64:
-        """Return the label of the cluster that each row would join, -1 where it would stand alone.
+        """Return the label of the cluster that each row would join.
+
+        It is -1 where the row would stand alone.
 
         The clustering stays as it is, and no old row moves. A row's label does not depend on the rows that come with it.
 

@@ -114,7 +114,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
 def cluster_on(
     inputs: Sequence[str], output: str, config: Config, execution: Execution, legacy: Legacy
 ) -> dict[str, Any]:
-    """Cluster an input whole, under decisions and with the ids of a run before; returns the summary.
+    """Return the summary of a run under decisions, or with ids of a run before.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def cluster_on(
 
 
 def _left_in(run: Store) -> str | None:
-    """The file of decisions in a run folder, which `merge`, `split` and `undo` write; none where there is none."""
+    """The file of decisions in a run folder; none where there is none."""
     return None if run.get(FILE) is None else f"{run.url}/{FILE}"
 
 
@@ -146,7 +146,7 @@ def _pending(run: Store, state: State, order: Order) -> pa.Table | None:
 
 
 def _deciding(run: str, state: State, coming: Incoming, order: Order) -> deciding.Deciding:
-    """Values of the columns that decide: of all rows for columns that are new, of new rows for all others."""
+    """Values of the columns that decide, of all rows."""
     before = state.records.deciding
     names = [name for name in deciding.named(order.columns) if name not in before]
     new = deciding.values(order.inputs, state.config.id_column, list(before), coming.ids) if len(coming.ids) else {}
@@ -158,7 +158,7 @@ def _deciding(run: str, state: State, coming: Incoming, order: Order) -> decidin
 
 
 def inputs_of_run(run: str) -> list[str]:
-    """Return the inputs of a run and of the runs before it that it reads from, the oldest first."""
+    """Return the inputs of a run and of those it reads from, the oldest first."""
     manifest = Results.of(run).manifest
     summary = manifest["summary"]
     if summary.get("mode") in ("local", "attach"):
@@ -168,7 +168,7 @@ def inputs_of_run(run: str) -> list[str]:
 
 
 def in_words(summary: dict[str, Any]) -> str:
-    """Return the summary of an update, or of a full run that took over ids, for people."""
+    """Return the summary of an update or a full run for people."""
     counts, lines = summary["lineage"], []
     if "new" in summary:
         lines = [

@@ -1,4 +1,6 @@
-"""A clustering in memory that takes new rows: what `Clusterer.update` and `Clusterer.predict` stand on.
+"""A clustering in memory that takes new rows.
+
+`Clusterer.update` and `Clusterer.predict` stand on it.
 
 Shapes: N rows, M new ones, D width.
 """
@@ -29,7 +31,9 @@ class Living:
     """(N,)"""
 
     def with_rows(self, ids: pa.Array, vectors: Float32, threads: int) -> tuple["Living", Updated]:
-        """Return the clustering with new rows, and what changed. Labels stay, and none is used twice.
+        """Return the clustering with new rows, and what changed.
+
+        Labels stay, and none is used twice.
 
         Parameters
         ----------
@@ -53,8 +57,9 @@ class Living:
         return Living(replace(state, next_id=state.next_id + len(fresh)), label), result
 
     def labels_for(self, vectors: Float32, threads: int) -> Int64:
-        """Return the label (M,) of the cluster that each of `vectors` joins, -1 for none. No row moves.
+        """Return the label of the cluster that each vector joins, -1 for none.
 
+        No row moves.
         Every row is placed as if it came alone: where the map equation at the mu of the last full run gains most.
 
         Parameters

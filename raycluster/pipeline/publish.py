@@ -46,7 +46,10 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
 
 
 def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
-    """Return the manifest of a run without its labels. `seconds` are those of every stage."""
+    """Return the manifest of a run without its labels.
+
+    `seconds` are those of every stage.
+    """
     summary = {
         "run": tables.folder.store.url,
         "recipe": tables.config.recipe,
@@ -66,7 +69,7 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
 
 
 def put_row_lists(tables: StoredTables) -> pa.ChunkedArray:
-    """Write which rows were left out and which are copies; returns the ids of all rows."""
+    """Write which rows were left out and which are copies; returns all ids."""
     store = tables.folder.store
     ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards_of_all(tables)])
     store.put_tables("dropped.parquet", [_dropped(tables)])

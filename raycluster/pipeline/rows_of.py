@@ -48,7 +48,10 @@ class Rows:
         return np.ascontiguousarray(unit)
 
     def order(self, unit: Float32) -> Int64:
-        """Return the order (N,) in which rows are taken: by id, else by the content of unit rows (N, D)."""
+        """Return the order (N,) in which rows are taken.
+
+        It is that of ids, else of the content of `unit` (N, D).
+        """
         if self.ids is not None:
             return np.asarray(pc.sort_indices(self.ids).to_numpy(), np.int64)
         return np.argsort(unit.view(np.dtype((np.void, unit.strides[0]))).ravel(), kind="stable")

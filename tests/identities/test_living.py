@@ -1,0 +1,67 @@
+"""A clustering in memory and new rows."""
+
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raycluster.identities.living import Kept, Living
+from raycluster.stages.labels import labels_of
+from support.living import BASE, ROWS, rows, tables_of
+
+
+@pytest.fixture(scope="module")
+def kept():
+    tables = tables_of(rows()[0][:BASE])
+    return Kept(tables, labels_of(tables).cluster_id.astype(np.int64))
+
+
+def test_a_label_does_not_depend_on_the_rows_that_come_with_it(kept):
+    living = kept.living()
+    new = rows()[0][BASE:]
+    together = living.labels_for(new, 1)
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.lists(st.integers(0, len(new) - 1), min_size=1, max_size=8))
+    def alone(chosen):
+        np.testing.assert_array_equal(living.labels_for(new[chosen], 1), together[chosen])
+
+    alone()
+
+
+def test_a_row_joins_the_cluster_that_brute_force_over_all_clusters_finds(kept):
+    living, limit = kept.living(), 0.55
+    state, new = living.state, rows()[0][BASE:]
+    found = living.labels_for(new, 1)
+    for vector, name in zip(new, found, strict=True):
+        near = np.flatnonzero(state.vectors @ vector >= limit + 1e-6)
+        assert name in {-1, *living.label[near].tolist()}
+        if len(near) and len(set(living.label[near].tolist())) == 1 and len(near) > 1:
+            assert name == living.label[near[0]]
+        if len(np.flatnonzero(state.vectors @ vector >= limit - 1e-6)) == 0:
+            assert name == -1
+
+
+def test_labels_stay_and_none_is_used_twice(kept):
+    living = kept.living()
+    ids = pa.array(np.arange(BASE, ROWS))
+    grown, result = living.with_rows(ids, rows()[0][BASE:], 1)
+    assert len(grown.label) == result.state.num_rows == ROWS
+    fresh = np.setdiff1d(grown.label, living.label)
+    assert fresh.min(initial=10**9) > living.label.max()
+    alone = np.unique(grown.label, return_counts=True)
+    assert alone[1].sum() == ROWS
+    assert grown.state.next_id > grown.label.max()
+
+
+def test_what_is_kept_goes_through_a_pickle():
+    tables = tables_of(rows()[0][:BASE])
+    kept = Kept(tables, labels_of(tables).cluster_id.astype(np.int64))
+    again = pickle.loads(pickle.dumps(kept)).living()
+    np.testing.assert_array_equal(again.labels_for(rows()[0][BASE:], 1), kept.living().labels_for(rows()[0][BASE:], 1))
+    other = Living(again.state, again.label + 1)
+    kept.replace(other)
+    assert kept.living() is other
