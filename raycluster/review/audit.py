@@ -142,7 +142,10 @@ def _rows_of(groups: Groups, place: Int64, kept: Bool) -> tuple[Int64, Int64]:
 
 
 def schema(id_type: pa.DataType) -> pa.Schema:
-    """Return the columns of `label_issues.parquet`; a label that cannot be suggested is null."""
+    """Return the columns of `label_issues.parquet`.
+
+    A label that cannot be suggested is null.
+    """
     return pa.schema(
         [
             ("id", id_type),

@@ -1,4 +1,4 @@
-"""The audit of a labelled set from its finished run: a table of findings, and a sentence."""
+"""The audit of a finished run: a table of findings, and a sentence."""
 
 import json
 from dataclasses import dataclass
@@ -57,7 +57,9 @@ class Audited:
 
 
 def labels_of(truth: str, ids: pa.Array, id_column: str = "id", label_column: str = "label") -> tuple[Int64, pa.Array]:
-    """Return the label (N,) of each row as a number, `UNKNOWN` without one, and the name (L,) of each number.
+    """Return the label (N,) of each row as a number, and the name (L,) of each.
+
+    A row without a label has `UNKNOWN`.
 
     Parameters
     ----------

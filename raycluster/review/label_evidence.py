@@ -138,10 +138,11 @@ def row_features(groups: Groups, support: Support, limits: EdgeLimits) -> tuple[
 
 
 def disagreements(groups: Groups, count: int) -> Features:
-    """Return how far clusters and labels disagree, the same for `count` candidates: log odds of two shares of rows.
+    """Return how far clusters and labels disagree, for `count` candidates.
 
-    `mixed` rows have another label than most of their cluster; clusters that mix identities raise it. `scattered` rows lie
-    elsewhere than most of their label; identities in several clusters raise it.
+    These are log odds of two shares of rows, the same for all candidates. `mixed` rows have another label than most of their
+    cluster; clusters that mix identities raise it. `scattered` rows lie elsewhere than most of their label; identities in
+    several clusters raise it.
     """
     total, number = groups.size.sum(), np.arange(len(groups.size))
     rows = {"mixed": groups.size[groups.first != number].sum(), "scattered": groups.size[groups.home != number].sum()}
