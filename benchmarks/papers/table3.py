@@ -1,241 +1,259 @@
 """S1's Table 3 on one source, with error bars: do the attentions differ?
 
-    python -m benchmarks table3 --folder work --scale small
+    python -m benchmarks table3 --folder work [--labelled faces.parquet]
 
-Training and test identities come from one generator with different seeds. Every row adds scored pairs to the same walk, so that
-only the predictor differs: all variants train on the same candidate pairs and share a filter, theta and floor. Theta is the
-best of FC-ES on the training set. Bounds are the walk alone and a perfect predictor. Scores are percent. A variant is trained
-once per seed. Every training is scored with every Infomap seed, whose mean counts. The interval is 95 % by Student's t over
-the trainings.
-`less the row above` is the mean difference per seed to the row above, with its interval.
+Training and test identities come from one generator with different seeds, or from one labelled set whose identities are split in
+three. Every row adds scored pairs to the same walk, so that only the predictor differs: all variants train and are tested on the
+same candidate pairs and share a filter, theta and floor. Theta is the best of FC-ES on the tuning set. The floor keeps 95 % of
+the true pairs that the walk leaves there. FC-ES and FC-ESER have NEP by the exponential on whole lists, with a theta and a floor
+tuned in the same way. Bounds are the walk alone and a perfect predictor.
+
+Scores are percent. A variant is trained once per seed. Every training is scored with every Infomap seed, whose mean counts. The
+interval is 95 % by Student's t over the trainings. `less the row above` is the mean difference per seed. Seconds are of a
+processor, for the scores of all candidate pairs. Every training is kept in FOLDER/points, so that a killed benchmark goes on, and
+the tables are written after every seed.
 """
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.measuring.runs import task_seconds
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
-from raycluster.arrays import Float32, Int32, Int64
-from raycluster.config.execution import Execution
-from raycluster.config.load import load_config, load_training
-from raycluster.evaluation import metrics
-from raycluster.evaluation.reliability import average_precision
-from raycluster.evaluation.truth import labelled_rows
-from raycluster.kernels import edge_rules
+from benchmarks.papers._laboratory import SCORES, Laboratory, Sizes, Values, generated, point_of, split_in_three
 from raycluster.models.card import load_card
-from raycluster.pipeline import run as pipeline
-from raycluster.stages.communities import infomap_result, written_partition
-from raycluster.stages.knn import neighbors_of
-from raycluster.stages.nep import nep_of
-from raycluster.stages.stage import row_shards
-from raycluster.storage.stored_tables import StoredTables
-from raycluster.synthetic.generator import SyntheticConfig, write_parquet
-from raycluster.synthetic.settings import PRESETS
-from raycluster.training.job import TrainingRequest, train_model
 
-VARIANTS: dict[str, dict[str, Any]] = {
+TOPK_WALK, PLAIN_WALK = "fc-es-topk", "fc-es"
+"""Recipes of the walks: by S1's eq. 6 and 8, and by FC-ES's exponential on whole lists."""
+ATTENTIONS: dict[str, Values] = {
     "Vanilla": {"attention": "vanilla", "mask": "none"},
     "Vanilla + Top-K": {"attention": "vanilla", "mask": "topk"},
     "Diff": {"attention": "differential", "mask": "none"},
-    "SDT (mask by rank)": {"attention": "differential", "mask": "topk"},
-    "SDT (mask by score)": {"attention": "differential", "mask": "topk-scores"},
+    "SDT, mask by score": {"attention": "differential", "mask": "topk-scores"},
+    "SDT": {"attention": "differential", "mask": "topk"},
     "MoE-SDT": {"attention": "differential", "mask": "mixture"},
 }
-SCORES = ("F_P", "F_B", "NMI")
-THETAS = (0.1, 0.16, 0.22, 0.3, 0.4, 0.5, 0.6)
-"""Thetas of FC-ES that are tried on the training set: FC-ES publishes 0.22."""
-ETA = 0.9
-"""Published eta of S1 (Table 4), the same for all variants. A first search found no difference from 0.3 to 0.95."""
-FIT = {"optimizer": "adamw", "learning_rate": 0.001, "batch": 64}
-SIZES = {"small": {"layers": 2, "heads": 4, "width": 64, "hidden": 256}, "published": {}}
-"""Encoders by scale; `published` leaves the recipe's, three layers of width 416."""
+"""The rows of Table 3. The mask of SDT is by neighbor rank, or by another sentence of the paper by attention score."""
+CLAIMS = (
+    ("a Top-K mask improves Vanilla", "Vanilla + Top-K", "Vanilla"),
+    ("differential attention improves Vanilla", "Diff", "Vanilla"),
+    ("a Top-K mask improves Diff (SDT)", "SDT", "Diff"),
+    ("the mask by score improves Diff", "SDT, mask by score", "Diff"),
+    ("the mixture improves SDT", "MoE-SDT", "SDT"),
+    ("MoE-SDT is above Vanilla", "MoE-SDT", "Vanilla"),
+    ("MoE-SDT is above FC-ESER", "MoE-SDT", "FC-ESER"),
+    ("MoE-SDT is above FC-ES", "MoE-SDT", "FC-ES"),
+)
+"""What the paper says of its rows: the sentence, the better row and the other."""
+ETAS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Etas of Table 4. The scores are at the last, which is published."""
+FORMS = ("pair", "row")
+Points = dict[tuple[str, str], dict[int, Row]]
+"""Scores by form and method, then by seed."""
 
 
 @dataclass
 class Args(Options):
-    """A folder for sets, models and runs. Every scale and number of steps needs one of its own."""
+    """A folder for sets, models, runs and points. Every other option needs a folder of its own but seeds and forms."""
 
     folder: str
-    scale: Literal["small", "published"] = "small"
+    labelled: str | None = None
+    """Labelled Parquet (id, embedding, label) whose identities are split in three; none means generated sets."""
     train_rows: int = 12_000
     test_rows: int = 6_000
-    steps: int = 600
+    steps: int = 300
     filter_steps: int = 600
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Trainings per variant."""
     infomap_seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     """Infomap runs per training, whose mean counts."""
-    knn_k: int = 80
-    rows_form: bool = True
-    """Whether the row form of the variants is there as well."""
-    pair_form: bool = True
-    """Whether the pair form is there: it takes 80 times as long per edge."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A set on which NEP, neighbors and identities are at hand."""
-
-    neighbor: Int32
-    similarity: Float32
-    nep: Float32
-    identity: Int64
-
-    def scored(self, theta: float, score: Float32 | None, seeds: tuple[int, ...]) -> dict[str, float]:
-        """Return the mean scores, in percent, over Infomap seeds of a walk to theta and pairs (N, K) of a score."""
-        columns = edge_rules.early_stop_edges(0, self.neighbor, self.similarity, self.nep, theta, score, ETA)
-        ends = (columns["source"], columns["target"], columns["weight"])
-        points = []
-        for seed in seeds:
-            node, module, _ = written_partition(infomap_result(*ends, seed, True))
-            label = np.arange(len(self.neighbor)) + int(module.max(initial=0)) + 1
-            label[node] = module
-            point = metrics.evaluate(self.identity, label)
-            nmi = point["nmi"]["geometric"]
-            points.append([100 * point["pairwise"]["f"], 100 * point["bcubed"]["f"], 100 * nmi])
-        return dict(zip(SCORES, np.mean(points, axis=0).tolist(), strict=True))
-
-
-def ready(tables: StoredTables) -> Ready:
-    """Return a run's neighbors, NEP and identities."""
-    neighbor, similarity = neighbors_of(tables)
-    nep = np.concatenate([nep_of(tables, task) for task in row_shards(tables)])
-    row, labels = labelled_rows(tables, "label")
-    assert len(row) == tables.rows, "generated rows all have an identity"
-    return Ready(np.array(neighbor), np.array(similarity), nep, np.asarray(labels.indices.to_numpy(), np.int64))
-
-
-def generated(folder: str, rows: int, seed: int) -> str:
-    """Write a dense generated set, once, and return its folder."""
-    path = Path(folder) / f"dense-{rows}-{seed}"
-    if not (path / "done").exists():
-        write_parquet(SyntheticConfig(**(PRESETS["dense"] | {"rows": rows, "seed": seed, "width": 256})), str(path))
-        (path / "done").touch()
-    return str(path)
+    knn_k: int = 40
+    """Neighbors per row, the row itself included. Generated identities have 70 rows at 80, and are in proportion."""
+    published: bool = False
+    """Whether networks are the recipes', three layers of width 416 fitted by SGD, and not small ones."""
+    forms: tuple[str, ...] = FORMS
+    """`pair` and `row`. The row form scores all pairs of a row at once."""
 
 
 @dataclass
-class Laboratory:
-    """The sets and the models of one comparison."""
+class Comparison:
+    """The trainings of one source, each kept as a file."""
 
     args: Args
 
     def __post_init__(self) -> None:
-        self.train = generated(self.args.folder, self.args.train_rows, 101)
-        self.test = generated(self.args.folder, self.args.test_rows, 202)
-        self.filter = self._trained("filter", "fc-es-topk", {}, 0)
+        args = self.args
+        if args.labelled:
+            train, tune, test = split_in_three(args.folder, args.labelled)
+        else:
+            train, test = (
+                generated(args.folder, rows, seed, args.knn_k)
+                for rows, seed in ((args.train_rows, 101), (args.test_rows, 202))
+            )
+            tune = train
+        sizes = Sizes(args.knn_k, args.steps, args.filter_steps, small=not args.published)
+        self.laboratory = Laboratory(args.folder, train, tune, test, sizes)
+        self.limits = {walk: self._limits(walk) for walk in (PLAIN_WALK, TOPK_WALK)}
 
-    def _values(self, encoder: dict[str, Any], form: str) -> dict[str, Any]:
-        own = SIZES[self.args.scale] | encoder
-        small: dict[str, Any] = {"adjust": None, "head": []} if self.args.scale == "small" or form == "row" else {}
-        fit = FIT | {"steps": self.args.steps} if self.args.scale == "small" else {}
-        predictor = {"form": form, "encoder": own, "fit": fit, **small}
-        chosen = load_training("sdt-row").filter
-        width = {"layers": 1, "heads": 4, "width": 64, "hidden": 256, "dropout": 0.0}
-        topk = {"tokens": chosen.tokens, "encoder": width, "fit": FIT | {"steps": self.args.filter_steps}}
-        return {
-            "knn": {"k": self.args.knn_k},
-            "training": {"limits": "published", "filter": topk, "predictor": predictor},
+    def _limits(self, walk: str) -> dict[str, float]:
+        """Return theta and floor of a walk as the tuning set has them, kept as a file."""
+        path = Path(self.args.folder) / f"limits-{walk}.json"
+        if not path.exists():
+            at = self.laboratory.ready(walk, "tune")
+            theta = at.best_theta()
+            path.write_text(json.dumps({"theta": theta, "floor": at.floor(theta)}))
+        return dict(json.loads(path.read_text()))
+
+    def bounds(self) -> Rows:
+        """Return the walks alone, with their theta, and a perfect predictor."""
+        seeds, rows = self.args.infomap_seeds, []
+        for name, walk in (("FC-ES", PLAIN_WALK), ("FC-ES, eq. 6 and 8: the walk alone", TOPK_WALK)):
+            at, limits = self.laboratory.ready(walk, "test"), self.limits[walk]
+            rows.append({"method": name, **at.clustered(limits["theta"], None, 1.0, seeds), **limits})
+        at, theta = self.laboratory.ready(TOPK_WALK, "test"), self.limits[TOPK_WALK]["theta"]
+        rows.append({"method": "perfect predictor", **at.clustered(theta, at.perfect(), 0.5, seeds)})
+        return rows
+
+    def point(self, form: str, method: str, seed: int) -> Row:
+        """Return the scores of one training, from its file where there is one."""
+        name = f"{form}-{method.replace(' ', '-').replace(',', '')}-{seed}"
+        path = Path(self.args.folder) / "points" / f"{name}.json"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(self._measured(name, form, method, seed)))
+        return dict(json.loads(path.read_text()))
+
+    def _measured(self, name: str, form: str, method: str, seed: int) -> Row:
+        is_base = method == "FC-ESER"
+        walk, recipe = (PLAIN_WALK, "fc-eser") if is_base else (TOPK_WALK, "diff-cluster")
+        encoder = ATTENTIONS["Vanilla" if is_base else method]
+        values = self.laboratory.values(form, encoder, **({"fit": {"schedule": "constant"}} if is_base else {}))
+        if not is_base:
+            values["training"]["filter"]["source"] = self.laboratory.filter
+        limits = self.limits[walk]
+        model = self.laboratory.fitted(name, recipe, walk, values, limits, seed)
+        began = time.process_time()
+        score = self.laboratory.scored(model, walk, limits)
+        seconds = time.process_time() - began
+        at = self.laboratory.ready(walk, "test")
+        row = point_of(at, score, limits["theta"], ETAS, self.args.infomap_seeds)
+        card, _ = load_card(model)
+        fitted = float((Path(model) / "seconds").read_text())
+        return row | {
+            "seconds": seconds,
+            "parameters": card.networks["predictor"].parameters,
+            "training seconds": fitted,
         }
 
-    def _trained(self, name: str, recipe: str, encoder: dict[str, Any], seed: int, form: str = "none") -> str:
-        url = f"{self.args.folder}/models/{name}"
-        values = self._values(encoder, form)
-        if form != "none":
-            values["training"]["filter"]["source"] = self.filter
-        values["training"]["seed"] = seed
-        config, training = load_config(recipe, values, "table3"), load_training(recipe, values, "table3")
-        train_model(TrainingRequest((self.train,), url, config, training, Execution("local")))
-        return url
-
-    def run(self, model: str, name: str, recipe: str, source: str) -> StoredTables:
-        """Return the finished run of a set by a model."""
-        url = f"{self.args.folder}/runs/{Path(source).name}/{name}"
-        # theta 1: every pair from the floor on has a score, whatever theta the table takes
-        values = {"model": model, "knn": {"k": self.args.knn_k}, "edges": {"theta": 1.0}}
-        config = load_config(recipe, values, "table3")
-        pipeline.cluster(source, url, config, Execution("local"))
-        return pipeline.open_run(url)
-
-    def theta(self) -> float:
-        """Return the theta of the walk alone that is best on the training set, by BCubed F."""
-        at = ready(self.run(self.filter, "walk", "fc-es-topk", self.train))
-        return max(THETAS, key=lambda theta: at.scored(theta, None, (1,))["F_B"])
-
-    def variant(self, name: str, form: str, theta: float) -> Iterator[tuple[int, Row]]:
-        """Yield seed and scores of every training of a variant."""
-        for seed in self.args.seeds:
-            label = f"{name.replace(' ', '-')}-{form}-{seed}"
-            url = self._trained(label, "diff-cluster", VARIANTS[name], seed, form)
-            tables = self.run(url, label, "diff-cluster", self.test)
-            at, score = ready(tables), np.array(tables.column("relations", "score"))
-            card, _ = load_card(url)
-            is_scored = ~np.isnan(score)
-            same = at.identity[at.neighbor] == at.identity[:, None]
-            point: Row = dict(at.scored(theta, score, self.args.infomap_seeds))
-            point["pair AP"] = 100 * average_precision(score[is_scored], same[is_scored])
-            point["seconds"] = sum(task_seconds(f"{self.args.folder}/runs/{Path(self.test).name}/{label}")["relations"])
-            point["parameters"] = card.networks["predictor"].parameters
-            yield seed, point
+    def all(self) -> Iterator[Points]:
+        """Yield the points after every seed of a form."""
+        points: Points = {}
+        for form in self.args.forms:
+            for seed in self.args.seeds:
+                for method in ("FC-ESER", *ATTENTIONS):
+                    points.setdefault((form, method), {})[seed] = self.point(form, method, seed)
+                yield points
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """Return the mean, and the half width of its 95 % interval by Student's t; 0 for one value."""
+    """Return the mean, and the half width of its 95 % interval by Student's t; infinite for one value."""
     if len(values) < 2:
-        return float(np.mean(values)), 0.0
+        return float(np.mean(values)), float("inf")
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values)), float(half)
 
 
+def in_words(values: list[float], sign: str = "") -> str:
+    """Return a mean with its interval, or without one where there is one value."""
+    mean, half = interval(values)
+    return f"{mean:{sign}.2f}" if half == float("inf") else f"{mean:{sign}.2f} ± {half:.2f}"
+
+
 def summary(points: dict[int, Row], above: dict[int, Row] | None) -> Row:
-    """Return means with intervals, and the difference per seed to the row above."""
-    row: Row = {}
-    for name in (*SCORES, "pair AP"):
-        mean, half = interval([float(point[name]) for point in points.values()])
-        row[name] = f"{mean:.2f} ± {half:.2f}"
+    """Return means with intervals, and the differences per seed to the row above."""
+    row: Row = {name: in_words([float(point[name]) for point in points.values()]) for name in (*SCORES, "pair AP")}
+    row["trainings"] = len(points)
     for name in ("seconds", "parameters"):
         row[name] = float(np.mean([point[name] for point in points.values()]))
     if above is not None:
-        mean, half = interval([points[seed]["F_B"] - above[seed]["F_B"] for seed in points if seed in above])
-        row["F_B less the row above"] = f"{mean:+.2f} ± {half:.2f}"
+        for name in ("F_B", "pair AP"):
+            if differences := paired(points, above, name):
+                row[f"{name} less the row above"] = in_words(differences, "+")
     return row
 
 
+def paired(better: dict[int, Row], other: dict[int, Row], name: str) -> list[float]:
+    """Return the differences of a score per seed that both have."""
+    return [better[seed][name] - other[seed][name] for seed in better if seed in other and name in other[seed]]
+
+
+def verdict(differences: list[float]) -> str:
+    """Return whether a claimed improvement holds, does not hold, or cannot be seen in so few trainings."""
+    mean, half = interval(differences)
+    if abs(mean) <= half:
+        return "cannot be told"
+    return "holds" if mean > 0 else "does not hold"
+
+
+def claims(points: Points, form: str, walk_alone: Row) -> Rows:
+    """Return the paper's claims, with paired differences in percent and a verdict by F_B."""
+    by_method = {method: seeds for (own, method), seeds in points.items() if own == form}
+    seeds = next(iter(by_method.values()))
+    by_method["FC-ES"] = dict.fromkeys(seeds, walk_alone)
+    rows: Rows = []
+    for sentence, better, other in CLAIMS:
+        names = ("F_P", "F_B", "pair AP")
+        differences = {name: paired(by_method[better], by_method[other], name) for name in names}
+        row: Row = {"claim": sentence, "form": form}
+        row |= {name: in_words(values, "+") for name, values in differences.items() if values}
+        rows.append(row | {"by F_B it": verdict(differences["F_B"])})
+    return rows
+
+
 def tables(args: Args) -> Tables:
-    """Yield the table after every variant, as it grows."""
-    laboratory = Laboratory(args)
-    theta = laboratory.theta()
-    walk = ready(laboratory.run(laboratory.filter, "walk", "fc-es-topk", laboratory.test))
-    title = f"table 3 on one source: theta {theta}, eta {ETA}"
-    same = (walk.identity[walk.neighbor] == walk.identity[:, None]) & (walk.neighbor >= 0)
-    # a pair without any common trusted neighbor is not for recall
-    perfect = np.where(same & (walk.nep > 0), np.float32(1), np.float32(np.nan))
-    perfect[:, 0] = np.nan
-    rows: Rows = [
-        {"method": "FC-ES, the walk alone", **walk.scored(theta, None, args.infomap_seeds)},
-        {"method": "perfect predictor", **walk.scored(theta, perfect, args.infomap_seeds)},
-    ]
-    yield title, rows
-    for form in ("pair", "row"):
-        if not getattr(args, {"pair": "pair_form", "row": "rows_form"}[form]):
-            continue
-        above: dict[int, Row] | None = None
-        for name in VARIANTS:
-            points = dict(laboratory.variant(name, form, theta))
-            rows.append({"method": f"{name}, {form} form", **summary(points, above)})
-            above = points
-            yield title, rows
+    """Yield the tables after every seed, as they grow."""
+    comparison = Comparison(args)
+    bounds = comparison.bounds()
+    source = Path(args.labelled).stem if args.labelled else "generated"
+    thetas = ", ".join(f"theta {limits['theta']} for {walk}" for walk, limits in comparison.limits.items())
+    title = f"Table 3 on one source, {source}: K {args.knn_k}, {thetas}, eta {ETAS[-1]}"
+    yield title, bounds
+    for points in comparison.all():
+        rows = list(bounds)
+        forms = [form for form in args.forms if (form, "MoE-SDT") in points]
+        for form in forms:
+            above: dict[int, Row] = dict.fromkeys(points[form, "FC-ESER"], bounds[0])
+            for method in ("FC-ESER", *ATTENTIONS):
+                rows.append({"method": f"{method}, {form} form", **summary(points[form, method], above)})
+                above = points[form, method]
+        yield title, rows
+        yield (
+            f"Claims of Table 3, {source}: paired differences",
+            [row for form in forms for row in claims(points, form, bounds[0])],
+        )
+        yield f"Table 4, {source}: MoE-SDT by eta", by_eta(points, args.knn_k, forms)
+
+
+def by_eta(points: Points, k: int, forms: list[str]) -> Rows:
+    """Return scores of MoE-SDT at every eta of Table 4."""
+    rows: Rows = []
+    for form in forms:
+        seeds = points[form, "MoE-SDT"].values()
+        for eta in ETAS:
+            at = [point["by eta"][str(eta)] for point in seeds]
+            rows.append({"form": form, "K": k, "eta": eta} | {name: in_words([p[name] for p in at]) for name in SCORES})
+    return rows
 
 
 def _quick(folder: str) -> Args:
-    sizes: dict[str, Any] = {"train_rows": 800, "test_rows": 400, "steps": 3, "filter_steps": 3}
-    return Args(folder=folder, seeds=(0,), infomap_seeds=(1,), knn_k=10, pair_form=False, **sizes)
+    sizes: dict[str, Any] = {"train_rows": 800, "test_rows": 400, "steps": 3, "filter_steps": 4}
+    return Args(folder=folder, seeds=(0, 1), infomap_seeds=(1,), knn_k=10, forms=("row",), **sizes)
 
 
 BENCHMARK = Benchmark(Args, tables, _quick)

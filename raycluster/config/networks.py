@@ -103,6 +103,9 @@ class FilterConfig(Section):
     output: Literal["linear", "sigmoid"] = "linear"
     """Last step of the network: `linear`, cut to 1..k where a count is read, as in Ada-NETS; or `sigmoid`, which begins near 0
     and stays too low. The sigmoid is for models of earlier versions."""
+    loss: Literal["absolute", "relative"] = "absolute"
+    """What an error costs: by its `absolute` size in neighbors, or `relative` to the true Top-K, as in Ada-NETS. The relative
+    loss weighs rows of small Top-K most, so that Top-K is predicted far too low where it varies."""
     lstm_residual: bool = True
     """Whether the LSTM's output is added to its input and each token scaled to unit length, as in Ada-NETS."""
     lstm_width: Count = 256

@@ -92,6 +92,15 @@ def density_stays_in_the_list(config: "Config") -> str | None:
     return None
 
 
+def connectivity_has_scores(config: "Config") -> str | None:
+    """Connectivity is a product with a learned score of every neighbor."""
+    for name in ("density.kind", "edges.distance"):
+        value = config.density.kind if name == "density.kind" else config.edges.distance
+        if config.edges.rule == "density-peaks" and value == "connectivity" and config.relations.score != "all":
+            return f"{name} connectivity needs relations.score all."
+    return None
+
+
 RULES: tuple[Rule, ...] = (
     topk_is_used,
     recall_follows_a_walk,
@@ -103,6 +112,7 @@ RULES: tuple[Rule, ...] = (
     trees_are_clusters,
     density_reads_scores,
     density_stays_in_the_list,
+    connectivity_has_scores,
 )
 
 

@@ -118,9 +118,13 @@ class DensityConfig(Section):
 
     prefix: ClassVar[str] = "density."
 
-    kind: Literal["diffusion", "volume"] = "diffusion"
+    kind: Literal["diffusion", "volume", "ball", "connectivity"] = "diffusion"
     """`diffusion` spreads density along P until it hardly changes (NDDe, S2 eq. 2). `volume` is the sum of a row's
-    similarities, the standard density, which grows with the size of an identity."""
+    similarities, which grows with the size of an identity; `ball` the number of neighbors within `radius`, the standard
+    density of density peaks. `connectivity` sums the products of cosine and learned score (LCEPCE)."""
+    radius: Share = 0.5
+    """Largest distance, 1 - similarity, of a neighbor that the density `ball` counts, 0 to 1. S2 names no value. Raising it
+    counts more neighbors."""
     similarity: Literal["auto", "cosine", "probability"] = "auto"
     """What P is made from: the `cosine`, cut at 0, or the edge `probability` of edges.transform. `auto` is the learned score
     with relations.score all, else the cosine."""
@@ -133,6 +137,9 @@ class DensityConfig(Section):
     steps: Annotated[int, Meta(ge=1)] = 100
     """Most steps of diffusion, from 1 up. Raising it matters only where diffusion had not converged. 1, with nearest 20, is
     S2's published approximation."""
+    damping: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of its density that a row keeps in every step, from 0 to below 1. Above 0 the row itself has no probability in P,
+    as in S2's published code, whose damping is 0.1. At 0 the probability of the row itself is its share, as printed."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +179,9 @@ class EdgesConfig(Section):
     count_pair: bool = True
     """Whether NEP counts the two rows themselves among their neighbors, as published. Without, strangers who only list each
     other have a NEP of 0."""
-    distance: Literal["tpdi", "cosine"] = "tpdi"
-    """Distance of two rows under rule density-peaks: S2's transition-probability-based distance, or 1 - cosine."""
+    distance: Literal["tpdi", "cosine", "connectivity"] = "tpdi"
+    """Distance of two rows under rule density-peaks: S2's transition-probability-based distance, 1 - cosine, or 1 - cosine
+    times the mean score of both ends. With `connectivity` a row joins all denser neighbors that are certain (LCEPCE)."""
     sigma: Sharpness | None = 0.05
     """Temperature of the transition probabilities in tpdi, from 0.001 up, as density.sigma is of the density. None uses them
     as printed. Raising it splits less."""

@@ -8,6 +8,7 @@ from typing import Any
 EARLIER: dict[str, Any] = {
     "limits": "fitted",
     "filter.output": "sigmoid",
+    "filter.loss": "relative",
     "filter.lstm_residual": False,
     "filter.fit.schedule": "cosine",
     "predictor.adjust": None,

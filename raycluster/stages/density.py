@@ -17,13 +17,15 @@ import pyarrow as pa
 from raycluster.arrays import Bool, Float32
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
-from raycluster.kernels.edge_rules import denser
+from raycluster.kernels.edge_rules import connectivity, denser
 from raycluster.kernels.neighborhoods import diffusion, nep, tpdi
 from raycluster.stages.knn import neighbors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
 from raycluster.storage import schemas
 from raycluster.storage.tables import Conversion, Output, Tables, Task
 
+CHUNK_ROWS = 65_536
+"""Rows whose connectivity is computed at once: 21 MB at K = 80. Raising it takes more memory."""
 Convert = Callable[[Float32], Float32]
 Peaks = tuple[Bool, Float32]
 """Which neighbors (R, K) are denser than their row, and the closeness (R, K) in 0..1, 1 - distance, of those at least."""
@@ -64,19 +66,42 @@ def open_density(tables: Tables) -> ShardFunction:
         assert task.number == 0, "density is global"
         config, rows = tables.config.density, similarities(tables.config)
         facts: dict[str, Any] = {}
-        if config.kind == "volume":
+        if config.kind == "connectivity":
+            value = connectivity_density(tables)
+        elif config.kind == "ball":
+            value = _converted(
+                tables, "ball", lambda values: diffusion.ball(rows(values)[:, : config.nearest], config.radius)
+            )
+        elif config.kind == "volume":
             value = _converted(tables, "volume", lambda values: diffusion.volume(rows(values)[:, : config.nearest]))
         else:
             sigma = _sharpness(tables.config, config.sigma)
             matrix = _converted(
-                tables, "transition", lambda values: diffusion.transition(rows(values)[:, : config.nearest], sigma)
+                tables,
+                "transition",
+                lambda values: diffusion.transition(rows(values)[:, : config.nearest], sigma, own=config.damping == 0),
             )
             neighbor, _ = neighbors_of(tables)
-            diffused = diffusion.diffuse(neighbor, matrix, config.steps)
+            diffused = diffusion.diffuse(neighbor, matrix, config.steps, damping=config.damping)
             value, facts = diffused.density, {"steps": diffused.steps, "change": diffused.change}
         return Output([{"row": np.arange(tables.rows, dtype=np.int32), "density": value}], facts)
 
     return density
+
+
+def _connectivity(tables: Tables, start: int, stop: int) -> Float32:
+    """Return the connectivity (stop - start, K) of some rows with their neighbors."""
+    return connectivity(start, stop, *neighbors_of(tables), tables.column("relations", "score"))
+
+
+def connectivity_density(tables: Tables) -> Float32:
+    """Return the density (N,) of all rows by connectivity (LCEPCE)."""
+    starts = range(0, tables.rows, CHUNK_ROWS)
+    sums = [
+        _connectivity(tables, start, min(start + CHUNK_ROWS, tables.rows)).sum(axis=1, dtype=np.float64)
+        for start in starts
+    ]
+    return np.concatenate(sums).astype(np.float32)
 
 
 def peaks_of(tables: Tables, task: Task) -> Peaks:
@@ -88,6 +113,8 @@ def peaks_of(tables: Tables, task: Task) -> Peaks:
     uphill = denser(task.start, neighbor[task.rows], density)
     if config.edges.distance == "cosine":
         return uphill, np.maximum(similarity[task.rows], 0)
+    if config.edges.distance == "connectivity":
+        return uphill, _connectivity(tables, task.start, task.stop)
     rows, sigma = similarities(config), _sharpness(config, config.edges.sigma)
     roots = _converted(tables, "root", lambda values: np.sqrt(diffusion.transition(rows(values), sigma)))
     return uphill, tpdi.closeness(neighbor, roots, task.start, task.stop, is_needed=uphill, threads=tables.threads)
@@ -96,8 +123,8 @@ def peaks_of(tables: Tables, task: Task) -> Peaks:
 def summary(tables: Tables) -> str:
     """Return how far diffusion came. Where it did not converge, the density that it reached counts."""
     facts, config = tables.task_facts("density")[0], tables.config.density
-    if config.kind == "volume":
-        return "density is volume"
+    if config.kind != "diffusion":
+        return f"density is {config.kind}"
     how = "settled" if facts["change"] < diffusion.TOLERANCE else f"had not settled below {diffusion.TOLERANCE}"
     return f"density {how} after {facts['steps']} steps, the last of which changed it by {facts['change']:.4f}"
 
@@ -115,12 +142,14 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         "knn.neighbor": 4.0 * size.rows * k,
         "density.transition": 4.0 * size.rows * min(k, config.density.nearest or k),
     }
+    is_product = config.density.kind == "connectivity"
+    scores = {name: 4.0 * size.rows * k for name in ("knn.similarity", "relations.score", "knn.neighbor") if is_product}
     return Cost(
         tasks=1,
         work=float(size.rows * k),
         rate=24 / 80e6,
         driver_bytes=24.0 * size.rows,
-        copies=diffusion_copies if config.density.kind == "diffusion" else {"density.volume": 4.0 * size.rows},
+        copies=diffusion_copies if config.density.kind == "diffusion" else {"density.volume": 4.0 * size.rows} | scores,
     )
 
 

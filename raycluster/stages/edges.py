@@ -85,6 +85,9 @@ def _gap_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> Col
 def _density_peak_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> Columns:  # noqa: ARG001
     neighbor, similarity = neighbors_of(tables)
     peaks = peaks_of(tables, task)
+    if tables.config.edges.distance == "connectivity":
+        least = tables.shared("least_connectivity", lambda: edge_rules.least_connectivity(similarity))
+        return edge_rules.connected_edges(task.start, neighbor[task.rows], similarity[task.rows], *peaks, at, least)
     return edge_rules.density_peak_edges(task.start, neighbor[task.rows], similarity[task.rows], *peaks, at)
 
 
@@ -143,7 +146,7 @@ def sizes(tables: Tables) -> dict[str, float]:
 
 def edges_at_most(config: Config, rows: int) -> tuple[int, int]:
     """Return the fewest edges that a useful run of N rows has, and the most that its rule can make."""
-    if config.edges.rule == "density-peaks":
+    if config.edges.rule == "density-peaks" and config.edges.distance != "connectivity":
         return 0, rows
     return rows // 2, rows * min(config.knn.k - 1, rows - 1)
 

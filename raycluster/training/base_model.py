@@ -71,4 +71,4 @@ class BaseModel:
 def _built(network: FilterConfig | PredictorConfig) -> FilterConfig | PredictorConfig:
     """Return how a network is built, without how it is fitted."""
     plain = dataclasses.replace(network, fit=FitConfig())
-    return dataclasses.replace(plain, source=None) if isinstance(plain, FilterConfig) else plain
+    return dataclasses.replace(plain, source=None, loss=FilterConfig.loss) if isinstance(plain, FilterConfig) else plain

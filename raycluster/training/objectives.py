@@ -58,7 +58,7 @@ class FilterObjective:
         self.held_out = MultiSetSampler(sets, [len(rows) for rows in self.rows[True]], device)
 
     def loss(self, module: Module, chosen: Int64) -> Tensor:
-        """Return the relative Huber loss of a batch of rows."""
+        """Return the Huber loss of a batch of rows."""
         split = self.sampler.split(chosen)
         truth = self.sampler.tensor([self.truth[False][number][some] for number, some in split])
         return self.module.loss(module(*self._inputs(self.sampler, split, False)), truth)

@@ -27,6 +27,8 @@ TRAINED = {
     "fc-eser",
     "fc-es-topk",
     "hard-clusters",
+    "lcepce",
+    "lcepce-differential",
     "sdt-row",
     "face-transformer",
     "face-transformer-only-re",

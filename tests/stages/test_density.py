@@ -15,6 +15,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import CommunitiesConfig, Config, DensityConfig, EdgesConfig
 from raycluster.evaluation.evaluate import evaluate
+from raycluster.kernels.edge_rules import connectivity, least_connectivity
 from raycluster.kernels.neighborhoods import diffusion as kernel
 from raycluster.kernels.neighborhoods.nep import exponential_probability
 from raycluster.kernels.neighborhoods.tpdi import closeness
@@ -35,10 +36,16 @@ KEYS: dict[str, dict[str, Any]] = {
     "as printed": {**PEAKS, "edges": {"rule": "density-peaks", "sigma": None}, "density": {"sigma": None}},
     "standard": {"density": {"kind": "volume", "nearest": 5}, "communities": PEAKS["communities"],
                  "edges": {"rule": "density-peaks", "distance": "cosine"}},
+    "damped": {**PEAKS, "density": {"damping": 0.1}},
+    "ball": {"density": {"kind": "ball", "radius": 0.4}, "communities": PEAKS["communities"],
+             "edges": {"rule": "density-peaks", "distance": "cosine"}},
+    "lcepce": {"edges": {"closeness": 0.3}},
     "sdt-row": PEAKS,
     "hard-clusters": {},
 }  # fmt: skip
 """What is laid over the recipe of that name, or over cosine."""
+SCORED = ("sdt-row", "hard-clusters", "lcepce")
+"""Those with a model."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +53,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     """A function that clusters 150 rows by one of KEYS and returns the run."""
     root = tmp_path_factory.mktemp("density")
     tiny.model(root / "sdt-row")
-    tiny.model(root / "hard-clusters", mask="none", recipe="hard-clusters")
+    for recipe in ("hard-clusters", "lcepce"):
+        tiny.model(root / recipe, mask="none", recipe=recipe)
 
     @functools.cache
     def finish(name: str, shards: int = 1) -> StoredTables:
@@ -63,7 +71,13 @@ def given(run: StoredTables, name: str) -> Any:
     similarity = tiny.column(run, "knn", "similarity")
     if name == "probability":
         return exponential_probability(similarity, 0.5)
-    return tiny.column(run, "relations", "score") if name in ("sdt-row", "hard-clusters") else similarity.clip(0)
+    return tiny.column(run, "relations", "score") if name in SCORED else similarity.clip(0)
+
+
+def connected(run: StoredTables) -> Any:
+    """Connectivity of all rows with their neighbors (N, K)."""
+    columns = [tiny.column(run, "knn", "neighbor"), tiny.column(run, "knn", "similarity")]
+    return connectivity(0, tiny.ROWS, *columns, tiny.column(run, "relations", "score"))
 
 
 def sharpness(name: str, sigma: float | None) -> float | None:
@@ -80,10 +94,13 @@ def test_the_density_of_a_run_is_that_of_its_similarities(finished: Callable[...
     neighbor, s, config = tiny.column(run, "knn", "neighbor"), given(run, name), run.config.density
     if name == "standard":
         expected, facts = 1 + s[:, 1:5].sum(axis=1), {}
+    elif name == "ball":
+        expected, facts = 1 + (s[:, 1:] >= np.float32(0.6)).sum(axis=1), {}
+    elif name == "lcepce":
+        expected, facts = connected(run).sum(axis=1), {}
     else:
-        found = kernel.diffuse(
-            neighbor, kernel.transition(s[:, : config.nearest], sharpness(name, config.sigma)), config.steps, 0.05
-        )
+        matrix = kernel.transition(s[:, : config.nearest], sharpness(name, config.sigma), own=name != "damped")
+        found = kernel.diffuse(neighbor, matrix, config.steps, 0.05, 0.1 * (name == "damped"))
         expected, facts = found.density, {"steps": found.steps, "change": found.change}
     np.testing.assert_allclose(table["density"].to_numpy(), expected, rtol=1e-6)
     assert facts.items() <= run.folder.marker("density", 0).facts.items()
@@ -107,7 +124,9 @@ def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., St
     assert len(source) > tiny.ROWS // 6
     assert ((height[target] > height[source]) | ((height[target] == height[source]) & (target < source))).all()
     close = similarity.clip(0)
-    if name != "standard":
+    if name == "lcepce":
+        close = connected(run)
+    elif name not in ("standard", "ball"):
         close = closeness(
             neighbor, np.sqrt(kernel.transition(given(run, name), sharpness(name, run.config.edges.sigma)))
         )
@@ -115,7 +134,9 @@ def test_edges_lead_uphill_by_the_distance_configured(finished: Callable[..., St
     np.testing.assert_allclose(weight, close[source, rank], rtol=1e-6)
     assert (weight > np.float32(0.3) - 0.1).all()
     denser = (height[neighbor] > height[:, None]) & (neighbor >= 0)
-    assert (weight >= np.where(denser, close, 0).max(axis=1)[source] * (1 - 1e-6)).all()
+    is_best = weight >= np.where(denser, close, 0).max(axis=1)[source] * (1 - 1e-6)
+    is_certain = weight >= (least_connectivity(similarity) if name == "lcepce" else np.inf)
+    assert (is_best | is_certain).all()
     uphill, known = density.peaks_of(run, Task(0, 40, 90))
     np.testing.assert_allclose(known[uphill], close[40:90][uphill], rtol=1e-6)
     assert (uphill | ~denser[40:90]).all()

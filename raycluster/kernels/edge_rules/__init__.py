@@ -5,7 +5,8 @@
     score           score.py          undirected; learned score at least eta
     early-stop      early_stop.py     directed; FC-ES's walk on NEP, with FC-ESER's recall by a learned score
     gap             gap.py            undirected; FaceMap's cut at the first outlying gap
-    density-peaks   density_peaks.py  every row to its closest denser neighbor (S2)
+    density-peaks   density_peaks.py  every row to its closest denser neighbor (S2);
+                    connectivity.py   and to other denser ones that are certain (LCEPCE)
 
 Arrays in, columns of the edges table out (`columns.py`). Every rule takes the rows start..stop of a shard and reads the
 neighbors of these rows' neighbors. Its work and memory depend on the shard's rows and on K, not on N. The edges of all
@@ -14,6 +15,7 @@ the lower row.
 """
 
 from raycluster.kernels.edge_rules.columns import Columns, rank_of
+from raycluster.kernels.edge_rules.connectivity import connected_edges, connectivity, least_connectivity
 from raycluster.kernels.edge_rules.density_peaks import denser, density_peak_edges
 from raycluster.kernels.edge_rules.early_stop import early_stop_edges, recallable, walked
 from raycluster.kernels.edge_rules.gap import gap_edges, gap_lengths
@@ -26,11 +28,14 @@ __all__ = [
     "Columns",
     "Combine",
     "combined",
+    "connected_edges",
+    "connectivity",
     "denser",
     "density_peak_edges",
     "early_stop_edges",
     "gap_edges",
     "gap_lengths",
+    "least_connectivity",
     "odds",
     "rank_of",
     "recallable",

@@ -8,7 +8,7 @@ Shapes: N rows in all; R rows of a shard; K neighbors per row, the row itself at
 import numba
 import numpy as np
 
-from raycluster.arrays import Bool, Float32, Int32
+from raycluster.arrays import Bool, Float32, Int32, Int64
 from raycluster.kernels.edge_rules.columns import Columns, edge_columns
 
 
@@ -62,8 +62,7 @@ def density_peak_edges(
     Columns (E,)
         From each row (`source`) to its denser neighbor (`target`); `weight` is closeness; `nep` and `score` are NaN.
     """
-    best = np.empty(len(neighbor), np.int64)
-    _closest(neighbor, closeness, uphill, best)
+    best = closest(neighbor, closeness, uphill)
     row = np.flatnonzero(best >= 0)
     row = row[closeness[row, best[row]] > np.float32(floor)]
     rank = best[row]
@@ -72,10 +71,25 @@ def density_peak_edges(
 
 
 @numba.njit(nogil=True, cache=True)
-def _closest(neighbor, closeness, uphill, best):  # type: ignore[no-untyped-def]
-    """Fill best (R,) with the rank of each row's closest uphill neighbor, else -1."""
+def closest(neighbor: Int32, closeness: Float32, uphill: Bool) -> Int64:
+    """Return the rank of each row's closest uphill neighbor, else -1.
+
+    Parameters
+    ----------
+    neighbor : int32 (R, K)
+        The neighbors of some rows, -1 past the last one.
+    closeness : float32 (R, K)
+        Read where `uphill`.
+    uphill : bool (R, K)
+        Which neighbors may be chosen.
+
+    Returns
+    -------
+    int64 (R,)
+        Of equally close neighbors the lower row's rank.
+    """
+    best = np.full(neighbor.shape[0], -1, np.int64)
     for row in range(neighbor.shape[0]):
-        best[row] = -1
         for rank in range(neighbor.shape[1]):
             if uphill[row, rank]:
                 held, close = best[row], closeness[row, rank]
@@ -86,3 +100,4 @@ def _closest(neighbor, closeness, uphill, best):  # type: ignore[no-untyped-def]
                     or (close == closeness[row, held] and neighbor[row, rank] < neighbor[row, held])
                 ):
                     best[row] = rank
+    return best

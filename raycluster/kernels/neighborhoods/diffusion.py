@@ -23,7 +23,7 @@ TOLERANCE = 0.05
 spreads density farther: in the end along every weak link between identities, towards the volume."""
 
 
-def transition(similarity: Float32, sigma: float | None = None) -> Float32:
+def transition(similarity: Float32, sigma: float | None = None, *, own: bool = True) -> Float32:
     """Return rows of P (R, K), each summing to 1.
 
     Parameters
@@ -34,6 +34,8 @@ def transition(similarity: Float32, sigma: float | None = None) -> Float32:
     sigma : float, optional
         None divides by the sum, as printed. A number of 0.001 or more takes softmax(-(1 - s) / sigma), as in the published
         code. Raising it lets far neighbors count more; neighbors of similarity 0 then keep exp(-1 / sigma) each.
+    own : bool
+        Whether the row itself has a probability. Without, a row without a neighbor has none at all.
 
     Returns
     -------
@@ -44,12 +46,22 @@ def transition(similarity: Float32, sigma: float | None = None) -> Float32:
     similarity_64[:, 0] = 1
     weight = similarity_64 if sigma is None else np.exp((similarity_64 - 1) / sigma)
     weight = np.nan_to_num(weight, copy=False)
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    weight[:, 0] *= own
+    total = weight.sum(axis=1, keepdims=True)
+    return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0).astype(np.float32)
 
 
 def volume(similarity: Float32) -> Float32:
     """Return the standard density (R,): 1 plus a row's similarities to its neighbors."""
     return np.asarray(1 + np.nansum(similarity[:, 1:], axis=1, dtype=np.float64), np.float32)
+
+
+def ball(similarity: Float32, radius: float) -> Float32:
+    """Return how many rows (R,) lie within `radius` of a row, itself included.
+
+    Distance is 1 - similarity (R, K).
+    """
+    return np.asarray(1 + (similarity[:, 1:] >= np.float32(1 - radius)).sum(axis=1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,9 @@ class Diffused:
     """Root mean square over the rows of the change in the last step."""
 
 
-def diffuse(neighbor: Int32, transition: Float32, steps: int, tolerance: float = TOLERANCE) -> Diffused:
+def diffuse(
+    neighbor: Int32, transition: Float32, steps: int, tolerance: float = TOLERANCE, damping: float = 0.0
+) -> Diffused:
     """Return the density NDDe of all rows.
 
     A global step: it reads the whole table once per step, in row order, and holds three float64 vectors (N,).
@@ -79,6 +93,8 @@ def diffuse(neighbor: Int32, transition: Float32, steps: int, tolerance: float =
         Most steps, 1 or more. Raising it lets density that is still moving go on.
     tolerance : float
         Root mean square change of a step below which diffusion stops. Raising it stops earlier.
+    damping : float
+        Share of its density that a row keeps in a step, 0 to below 1. Raising it slows diffusion.
 
     Returns
     -------
@@ -86,12 +102,13 @@ def diffuse(neighbor: Int32, transition: Float32, steps: int, tolerance: float =
 
     Notes
     -----
+    With damping a step is rho <- damping rho + (1 - damping) P^T rho. The published code has 0.1, and P without its diagonal.
     S2 eq. 2 and Algorithm 1, whose change is the L2 norm over all rows; the root mean square does not grow with N.
     """
     # float64 in row order: the rows alone decide a bit, and densities that differ by rounding are equal as float32.
     density, change, step = np.ones(len(neighbor)), np.inf, 0
     while step < steps and change >= tolerance:
-        after = _spread(neighbor, transition, density)
+        after = damping * density + (1 - damping) * _spread(neighbor, transition, density)
         change = float(np.sqrt(np.mean((after - density) ** 2)))
         density, step = after, step + 1
     return Diffused(density.astype(np.float32), step, change)

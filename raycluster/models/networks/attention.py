@@ -6,6 +6,7 @@ E is the number of masks, M of attention maps: one per head, two where attention
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,9 +61,20 @@ def highest(scores: Tensor, visible: Tensor | None, count: Tensor) -> Tensor:
         (B, M, R, S).
     """
     seen = scores if visible is None else scores.masked_fill(~visible[:, :, None], -torch.inf)
-    place = (count.clamp(1, scores.shape[3]) - 1)[:, None, None, None].expand(*scores.shape[:3], 1)
-    least = seen.detach().sort(dim=3, descending=True).values.gather(3, place)
+    place = (scores.shape[3] - count.clamp(1, scores.shape[3]))[:, None, None, None].expand(*scores.shape[:3], 1)
+    least = _ascending(seen.detach()).gather(3, place)
     return seen.masked_fill(seen < least, -torch.inf)
+
+
+def _ascending(scores: Tensor) -> Tensor:
+    """Return scores (B, M, R, S) sorted along S.
+
+    On a CPU numpy sorts 20 times faster than torch.
+    """
+    if scores.device.type != "cpu":
+        return scores.sort(dim=3).values
+    # float32 holds every bfloat16
+    return torch.from_numpy(np.sort(scores.float().numpy(), axis=3)).to(scores.dtype)
 
 
 class Attention(nn.Module):

@@ -3,14 +3,16 @@
 import pytest
 from scipy import stats
 
-from benchmarks.papers.table3 import interval, summary
+from benchmarks.papers.table3 import claims, in_words, interval, summary, verdict
 
 
 def test_an_interval_is_that_of_students_t() -> None:
     mean, half = interval([1.0, 2.0, 4.0])
     low, high = stats.t.interval(0.95, 2, loc=7 / 3, scale=stats.sem([1.0, 2.0, 4.0]))
     assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert interval([3.0]) == (3.0, 0.0)
+    assert interval([3.0]) == (3.0, float("inf"))
+    assert in_words([3.0]) == "3.00"
+    assert in_words([1.0, 1.0], "+") == "+1.00 ± 0.00"
 
 
 def test_the_difference_to_the_row_above_is_per_seed() -> None:
@@ -21,3 +23,31 @@ def test_the_difference_to_the_row_above_is_per_seed() -> None:
     assert row["F_B less the row above"] == "+0.50 ± 0.00"
     assert row["F_B"].startswith("2.00 ± ")
     assert "F_B less the row above" not in summary(points, None)
+
+
+def test_a_claim_holds_only_outside_its_interval() -> None:
+    assert verdict([0.9, 1.0, 1.1]) == "holds"
+    assert verdict([-0.9, -1.0, -1.1]) == "does not hold"
+    assert verdict([-1.0, 1.0, 0.5]) == "cannot be told"
+    assert verdict([5.0]) == "cannot be told"
+
+
+def test_claims_are_differences_per_seed() -> None:
+    methods = ("FC-ESER", "Vanilla", "Vanilla + Top-K", "Diff", "SDT, mask by score", "SDT", "MoE-SDT")
+    points = {
+        ("row", method): {seed: {"F_P": 1.0, "F_B": float(10 * seed + place), "pair AP": 2.0} for seed in (1, 2)}
+        for place, method in enumerate(methods)
+    }
+    rows = claims(points, "row", {"F_P": 0.0, "F_B": 15.0})
+    assert {row["claim"]: row["by F_B it"] for row in rows} == {
+        "a Top-K mask improves Vanilla": "holds",
+        "differential attention improves Vanilla": "holds",
+        "a Top-K mask improves Diff (SDT)": "holds",
+        "the mask by score improves Diff": "holds",
+        "the mixture improves SDT": "holds",
+        "MoE-SDT is above Vanilla": "holds",
+        "MoE-SDT is above FC-ESER": "holds",
+        "MoE-SDT is above FC-ES": "cannot be told",
+    }
+    assert rows[-2]["F_B"] == "+6.00 ± 0.00"
+    assert "pair AP" not in rows[-1], "the walk alone scores no pair"

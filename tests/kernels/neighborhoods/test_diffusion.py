@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.neighborhoods.diffusion import diffuse, transition, volume
+from raycluster.kernels.neighborhoods.diffusion import ball, diffuse, transition, volume
 from support.data import neighbor_table
 from support.edge_tables import TABLES, random_scores
 
@@ -70,6 +70,26 @@ def test_volume_is_the_sum_of_similarities():
     score = np.array([[np.nan, 0.5, 0.25], [np.nan, 1.0, np.nan]], np.float32)
     found = volume(score)
     assert (found.dtype, found.tolist()) == (np.float32, [1.75, 2.0])
+
+
+def test_a_ball_counts_the_row_and_its_neighbors_within_the_radius():
+    score = np.array([[np.nan, 0.75, 0.5, 0.25], [np.nan, 0.4, np.nan, np.nan]], np.float32)
+    assert ball(score, 0.5).tolist() == [3, 1]
+    assert ball(score, 0.6).tolist() == [3, 2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES, st.integers(1, 20), st.floats(0.05, 0.9))
+def test_damped_diffusion_equals_the_dense_formula_without_a_diagonal(table, steps, damping):
+    neighbor, _ = neighbor_table(*table)
+    matrix = transition(random_scores(neighbor, table[2], 0.2), 0.5, own=False)
+    whole = dense(neighbor, matrix)
+    assert (np.diag(whole) == 0).all()
+    expected = np.ones(len(neighbor))
+    for _ in range(steps):
+        expected = damping * expected + (1 - damping) * whole.T @ expected
+    found = diffuse(neighbor, matrix, steps, 0.0, damping)
+    np.testing.assert_allclose(found.density, expected, rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)

@@ -96,13 +96,32 @@ def test_tokens_of_the_lstm_have_unit_length_with_its_residual():
     torch.testing.assert_close(plain._recurrent(x), plain.lstm(x)[0])
 
 
-def test_loss_is_huber_of_the_relative_error():
-    model = small("transformer")
+def test_the_relative_loss_is_huber_of_the_relative_error():
+    model = small("transformer", loss="relative")
     topk = torch.tensor([1, 2, 8])
     y_hat = torch.tensor([0.5, 0.2, 0.9])  # relative errors 3, -0.2, -0.1
     expected = (2.5 + 0.02 + 0.005) / 3
     assert model.loss(y_hat, topk).item() == pytest.approx(expected, rel=1e-6)
     assert model.loss(topk / K, topk).item() == 0
+
+
+def test_the_absolute_loss_is_huber_of_neighbors():
+    model = small("transformer")
+    topk = torch.tensor([1, 2, 8])
+    y_hat = torch.tensor([0.5, 0.2, 0.9])  # errors of 3, -0.4 and -0.8 neighbors
+    expected = (2.5 + 0.08 + 0.32) / 3 / K
+    assert model.loss(y_hat, topk).item() == pytest.approx(expected, rel=1e-6)
+    assert model.loss(topk / K, topk).item() == 0
+
+
+def test_the_best_constant_is_the_median_by_the_absolute_loss_and_far_below_by_the_relative_loss():
+    topk = torch.tensor([1] * 2 + [7] * 4 + [8] * 4)
+    constants = torch.arange(1, K + 1) / K
+    best = {}
+    for loss in ("absolute", "relative"):
+        losses = torch.stack([small("transformer", loss=loss).loss(one.expand(len(topk)), topk) for one in constants])
+        best[loss] = 1 + int(losses.argmin())
+    assert best == {"absolute": 7, "relative": 1}
 
 
 @pytest.mark.parametrize("network", NETWORKS)
