@@ -21,7 +21,7 @@ from benchmarks.measuring.timing import peak_gib, timed
 from raycluster import Clusterer
 from raycluster.config.load import load_config
 from raycluster.evaluation import metrics
-from raycluster.executors import ray_data
+from raycluster.executors.connection import connect
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 
 KERNELS = ("knn", "edges", "communities")
@@ -44,7 +44,7 @@ def tables(args: Args) -> Tables:
     with tempfile.TemporaryDirectory() as folder:
         source, url = f"{folder}/input", f"{folder}/run"
         write_parquet(described, source)
-        ray_data.connect()
+        connect()
         job = timed(lambda: clustered(source, url, config, executor="ray", shards=args.shards))
         workers = min(cores(), args.shards)
         computed = {name: sum(taken) / min(workers, len(taken)) for name, taken in task_seconds(url).items()}

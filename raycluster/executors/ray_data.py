@@ -1,30 +1,24 @@
-"""With ray_train, the only module that imports ray: tasks of a stage mapped over a pool of actors by Ray Data.
+"""Tasks of a stage mapped over a pool of actors by Ray Data.
 
 A dataset holds one row per task. Actors read and write storage themselves and return only what happened to a task, so
 the object store never carries a table, and a task that two actors ran counts once. An actor that dies is replaced and its
 task tried again.
 """
 
-import contextlib
-import logging
-import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-if "ray" not in sys.modules:  # Ray reads these when it is first imported, its child processes when they start
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-
-import ray
-import ray.data
-
 from raycluster.errors import RayclusterError
-from raycluster.executors.sizing import OBJECT_STORE_BYTES, own_threads, pool
+from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
+from raycluster.executors.sizing import pool
 from raycluster.executors.worker import StageWorker, TaskResult
 from raycluster.stages import stage_named
 from raycluster.storage.tables import Tables, Task
+
+# isort: split
+import ray
+import ray.data
 
 OpenTables = Callable[[str, int], Tables]
 """Run folder and threads to the tables that a worker reads and writes."""
@@ -88,44 +82,6 @@ def run_on_ray(
         raise RayclusterError(
             f"A worker of stage {stage} failed: {lines[-1] if lines else type(error).__name__}"
         ) from None
-
-
-def connect() -> None:
-    if ray.is_initialized():
-        return
-    local = {} if os.environ.get("RAY_ADDRESS") else _local_cluster()
-    try:
-        with _native_stderr_muted():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (ConnectionError, RuntimeError) as error:
-        reason = " ".join(str(error).split("Traceback")[0].split())
-        raise RayclusterError(f"The Ray cluster at {os.environ.get('RAY_ADDRESS', 'this machine')}: {reason}") from None
-    for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.CRITICAL)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_no_progress_timeout_s = -1
-    context.raise_original_map_exception = True
-
-
-@contextlib.contextmanager
-def _native_stderr_muted() -> Iterator[None]:
-    """Ray's native code greets on file descriptor 2, whatever its log level."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _local_cluster() -> dict[str, Any]:
-    return {"num_cpus": own_threads(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
 
 
 def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:

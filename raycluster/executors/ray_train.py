@@ -1,6 +1,6 @@
 """Training on Ray Train: a group of workers, started again when one of them dies.
 
-With ray_map, the only module that imports ray. Ray starts the workers and connects them; what they have learned lies in
+Ray starts the workers and connects them; what they have learned lies in
 checkpoints of our own, from which a new group goes on. Ray's folder holds its marker, and the mistake that ended the work.
 """
 
@@ -15,11 +15,13 @@ import torch
 
 from raycluster import errors
 from raycluster.errors import RayclusterError, ResourceError
-from raycluster.executors.ray_data import connect, pool_size
+from raycluster.executors.connection import connect
+from raycluster.executors.ray_data import pool_size
+from raycluster.executors.sizing import has_cluster
 from raycluster.storage.object_store import Store
 
 # isort: split
-import ray  # after ray_map, which sets what Ray reads when it is first imported
+import ray  # after the connection, which sets what Ray reads when it is first imported
 import ray.train
 import ray.train.torch
 
@@ -114,7 +116,7 @@ def _run_worker(settings: dict[str, Any]) -> None:
 def _require(kind: str, count: int) -> None:
     """Refuse what this machine can never give; a cluster may be growing."""
     there = int(ray.cluster_resources().get(kind, 0))
-    if count > there and not os.environ.get("RAY_ADDRESS"):
+    if count > there and not has_cluster():
         raise ResourceError(f"Training needs {count} {kind}s, one a worker at least, and this machine has {there}.")
 
 

@@ -7,6 +7,8 @@ import psutil
 
 from raycluster.config.execution import Execution
 
+ADDRESS = "RAY_ADDRESS"
+"""Variable that names a cluster to connect to. Ray sets it for submitted jobs."""
 OBJECT_STORE_BYTES = 2**28
 """Memory of a local Ray's object store, which carries task numbers and nothing larger. Ray refuses less than 75 MiB."""
 
@@ -39,8 +41,18 @@ def own_bytes() -> int:
 def uses_ray(shards: int, execution: Execution) -> bool:
     """Whether Ray runs the tasks that are not the driver's, in a run of so many row shards."""
     if execution.executor == "auto":
-        return shards > 1 or bool(os.environ.get("RAY_ADDRESS"))
+        return shards > 1 or has_cluster()
     return execution.executor == "ray"
+
+
+def has_cluster() -> bool:
+    """Whether a Ray cluster is there to connect to, rather than one to start on this machine."""
+    return bool(os.environ.get(ADDRESS))
+
+
+def joins_cluster(execution: Execution) -> bool:
+    """Whether a run takes part in a cluster that is there."""
+    return has_cluster() and execution.executor != "local"
 
 
 def pool(shards: int, workers: int | None, nodes: int, room: int, smallest: int) -> tuple[int, int]:

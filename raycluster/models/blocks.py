@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from raycluster.arrays import Array, Int64
-from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.arithmetic import uses_bfloat16
 from raycluster.models.build import Network
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.relation_predictor import PairPredictor
@@ -87,7 +87,7 @@ class BlockRunner:
     def __init__(self, device: torch.device, threads: int) -> None:
         self.device = device
         self.threads = threads if device.type == "cpu" else GPU_THREADS
-        self.is_bfloat16 = fast_bfloat16(device)
+        self.is_bfloat16 = uses_bfloat16(device)
 
     def fill(self, out: Array, start: int, rows: int, block: int, compute: Callable[[Int64], Any]) -> Array:
         """Fill the results of rows start.. from the blocks that overlap them.

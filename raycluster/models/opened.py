@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from raycluster.arrays import Int32, Vectors
+from raycluster.models.arithmetic import network_device
 from raycluster.models.blocks import BlockRunner, block_size
 from raycluster.models.build import Network, NetworkName, build_network
 from raycluster.models.card import Card, load_network
@@ -64,7 +65,7 @@ def open_network(
         Where the set does not fit the model, or the weights are missing or damaged.
     """
     require_width(card, vectors.shape[1], neighbor.shape[1], url)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = network_device()
     network = _loaded(url, card, name, device)
     near = Neighborhoods(neighbor, gathered, device)
     # after the upload, which takes its share of a GPU's memory

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from raycluster.config.stages import Config
 from raycluster.config.stored import stored_config
 from raycluster.errors import ConfigError, InputError
-from raycluster.models.card import Card, load_card
+from raycluster.models.card import Card, load_card, place
+from raycluster.storage.places import plain_url
 
 FORMS = {"recall": ("pair", "row"), "all": ("row", "relative", "linkage", "distance")}
 """Forms of predictor that compute the scores of relations.score."""
@@ -30,7 +31,9 @@ def with_model(config: Config) -> Config:
         )
     for sentence in _missing(config, card):
         raise ConfigError(sentence)
-    return dataclasses.replace(config, model_digest=digest)
+    # workers have working directories of their own
+    url = config.model if place(config.model) != config.model else plain_url(config.model)
+    return dataclasses.replace(config, model=url, model_digest=digest)
 
 
 def _missing(config: Config, card: Card) -> Iterator[str]:

@@ -37,7 +37,7 @@ PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates
 """What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
 OWN_BEFORE_PLAN = re.compile(
     r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp"
-    r"|state/input\.parquet"
+    r"|state/input\.parquet|\.visible-[0-9a-f]{32}"
 )
 """What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
 OWN_OF_STAGE = re.compile(

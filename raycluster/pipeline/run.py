@@ -15,9 +15,11 @@ from raycluster.arrays import Array, Int32
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
+from raycluster.executors.node_report import Sighted, report, require_alike
 from raycluster.executors.progress import Progress, Silence
-from raycluster.executors.sizing import own_threads, uses_ray
+from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
 from raycluster.executors.worker import TaskResult, run_inline
+from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.plan import begin, remove_unused, stage_folders
 from raycluster.pipeline.publish import publish
@@ -29,6 +31,7 @@ from raycluster.storage import node_cache
 from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.places import is_inside
+from raycluster.storage.records import InputDescription
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Facts, Tables, Task, for_all
@@ -88,6 +91,7 @@ def opened(
     for url in [input_url] if isinstance(input_url, str) else input_url:
         if is_inside(output_url, url):
             raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
+    _require_alike_nodes(described, output_url, config, execution)
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
     try:
         yield StoredTables(folder, own_threads(), cluster_rows)
@@ -97,6 +101,17 @@ def opened(
         raise
     finally:
         node_cache.remove(folder)
+
+
+def _require_alike_nodes(described: InputDescription, output_url: str, config: Config, execution: Execution) -> None:
+    """Check that every node of a cluster sees input, output and model, and compare versions."""
+    if not joins_cluster(execution):
+        return
+    from raycluster.executors.probe import probe_nodes
+
+    model_url = config.model if config.model is not None and place(config.model) == config.model else None
+    with Sighted(described, output_url, model_url) as sight:
+        require_alike(report("of the driver"), probe_nodes(sight))
 
 
 def open_run(url: str, threads: int | None = None) -> StoredTables:

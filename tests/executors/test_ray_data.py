@@ -11,7 +11,6 @@ import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.errors import RayclusterError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import open_run, opened, run_stages
 from raycluster.stages import stage_named
@@ -105,20 +104,3 @@ def test_a_pool_fills_the_cluster_of_this_moment(
 
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
     assert pool_size(10, workers, gpu) == expected
-
-
-def test_a_cluster_that_cannot_be_reached_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    from raycluster.executors.ray_data import connect
-
-    def refuse(**options: Any) -> None:
-        assert "num_cpus" not in options, "a cluster of its own is asked for"
-        raise ConnectionError("no such\nhost Traceback (most recent call last): ...")
-
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(RayclusterError) as caught:
-        connect()
-    assert str(caught.value) == "The Ray cluster at 10.0.0.1:6379: no such host"

@@ -50,7 +50,7 @@ def on_cpu(request, tmp_path, monkeypatch):
 def test_float32_scores_are_those_of_the_cpu(on_cpu, tmp_path, monkeypatch, resident):
     """Vectors on the GPU, or sent to it in blocks of a few rows."""
     form, expected = on_cpu
-    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "uses_bfloat16", lambda device: False)
     if not resident:
         for module in (neighborhoods, opened):
             monkeypatch.setattr(module, "free_bytes", lambda device: VECTORS.nbytes * 2 - 2)
@@ -69,7 +69,7 @@ def test_bfloat16_scores_are_near_those_of_the_cpu(on_cpu, tmp_path):
 
 def test_float16_vectors_make_nearly_the_same_scores(on_cpu, tmp_path, monkeypatch):
     form, expected = on_cpu
-    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "uses_bfloat16", lambda device: False)
     _, found = scores(tmp_path, form, vectors=VECTORS.astype(np.float16))
     assert np.sqrt(np.nanmean(np.square(found - expected))) < 0.05
 
@@ -78,7 +78,7 @@ def test_topk_is_that_of_the_cpu_but_for_rounding(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
         _, expected = scores(tmp_path, "row", "filter")
-    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "uses_bfloat16", lambda device: False)
     _, found = scores(tmp_path, "row", "filter")
     assert np.abs(found - expected).max() <= 1
     assert (found == expected).mean() > 0.99

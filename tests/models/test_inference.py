@@ -83,7 +83,7 @@ def on_a_cpu(monkeypatch):
 @pytest.fixture
 def in_float32(monkeypatch):
     """As on a processor without bfloat16."""
-    monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(blocks, "uses_bfloat16", lambda device: False)
 
 
 def same(found, whole, start, stop):
@@ -260,7 +260,7 @@ def test_scores_in_bfloat16_are_near_those_in_float32(models, rows, form, monkey
     """Logits of spread 2 within 0.1 on average; on a processor that only emulates it, too."""
 
     def scores(bfloat16):
-        monkeypatch.setattr(blocks, "fast_bfloat16", lambda device: bfloat16)
+        monkeypatch.setattr(blocks, "uses_bfloat16", lambda device: bfloat16)
         predictor = rows.predictor(*models[form, "mixture"])
         return predictor.logits(0, ROWS) if form == "row" else predictor.logits_of_pairs(0, ROWS, rows.chosen)
 
