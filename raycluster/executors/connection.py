@@ -1,4 +1,4 @@
-"""The door to Ray: a cluster that is there, or one of this machine that this process starts.
+"""The door to Ray: a cluster that is there, or one that this process starts.
 
 It is imported before ray, because Ray reads its settings when it is first imported. Authentication is left as the cluster
 has it: only a cluster that this process starts gets a token of its own.
@@ -24,7 +24,10 @@ import ray.data
 
 
 def connect() -> None:
-    """Connect this process to the cluster, or start one. Raises RayclusterError where neither succeeds."""
+    """Connect this process to the cluster, or start one.
+
+    Raises RayclusterError where neither succeeds.
+    """
     if ray.is_initialized():
         return
     options = {} if has_cluster() else _local_cluster()
@@ -55,7 +58,7 @@ def _sentence(error: Exception) -> RayclusterError:
 
 
 def _is_about_token(error: BaseException) -> bool:
-    """Whether an error is a refused token. Ray hides it in the text of another after some tries."""
+    """Whether an error is a refused token: after some tries, in another's text."""
     return isinstance(error, ray.exceptions.AuthenticationError) or "AuthenticationError" in str(error)
 
 

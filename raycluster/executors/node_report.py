@@ -1,4 +1,4 @@
-"""What a node reports before a run: its versions, its arithmetic, and whether it sees the input and the output.
+"""What a node reports before a run: versions, arithmetic, and what it sees.
 
 A node whose versions differ from the driver's is refused by name: its results could differ in their last bits. So is a node
 that does not see a folder: a local path means another folder there, or none.
@@ -56,9 +56,9 @@ class NodeReport:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this package and of all packages that decide results; a package that is missing is left out.
+    """Return the versions of packages that decide results, by name.
 
-    Builds of one version for CPUs and GPUs count as one: the part after a plus is dropped.
+    A package that is missing is left out. Builds of one version for CPUs and GPUs count as one: the part after a plus is dropped.
     """
     found = {"raycluster": __version__}
     for package in PACKAGES:
@@ -125,7 +125,9 @@ class Sighted:
 
 
 def require_alike(own: NodeReport, nodes: Sequence[NodeReport]) -> None:
-    """Raise RayclusterError for a node that cannot take part: it sees another folder, or has other versions.
+    """Raise RayclusterError for a node that cannot take part.
+
+    It sees another folder, or has other versions.
 
     Parameters
     ----------

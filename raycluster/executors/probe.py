@@ -21,7 +21,7 @@ def live_nodes() -> list[dict[str, Any]]:
 
 
 def probe_nodes(sight: Sight | None) -> Sequence[NodeReport]:
-    """Return the reports of all nodes that can run a worker, but that of the driver's own node.
+    """Return the reports of all other nodes that can run a worker.
 
     Parameters
     ----------

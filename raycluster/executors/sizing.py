@@ -46,7 +46,7 @@ def uses_ray(shards: int, execution: Execution) -> bool:
 
 
 def has_cluster() -> bool:
-    """Whether a Ray cluster is there to connect to, rather than one to start on this machine."""
+    """Whether a Ray cluster is there to connect to, rather than one to start."""
     return bool(os.environ.get(ADDRESS))
 
 

@@ -1,7 +1,7 @@
-"""The arithmetic of a run: one precision of matrix products and one kind of device, whichever node computes a shard.
+"""The arithmetic of a run: one precision and one kind of device on every node.
 
-Scores in float32 and in bfloat16 differ from the third digit on, so two kinds of nodes would give labels that depend on
-who computed which shard. The driver decides once for all nodes, and the run stores it. A processor without bfloat16
+Scores in float32 and in bfloat16 differ from the third digit on. So labels of two kinds of nodes would depend on which
+computed a shard. The driver decides once for all nodes, and the run stores it. A processor without bfloat16
 emulates it: slower, with the same rounding of inputs and products.
 """
 
@@ -33,7 +33,7 @@ _in_force: Arithmetic | None = None
 
 @contextlib.contextmanager
 def in_force(arithmetic: Arithmetic | None) -> Iterator[None]:
-    """Compute with an arithmetic until the block ends; with none, as the hardware of this process is fast."""
+    """Compute with an arithmetic until the block ends; with none, as is fast."""
     global _in_force
     before, _in_force = _in_force, arithmetic
     try:
@@ -48,7 +48,7 @@ def current() -> Arithmetic | None:
 
 
 def uses_bfloat16(device: torch.device) -> bool:
-    """Return whether networks multiply in bfloat16: by the run, or where the device is fast at it."""
+    """Whether networks multiply in bfloat16: by the run, or where it is fast."""
     return fast_bfloat16(device) if _in_force is None else _in_force.precision == "bfloat16"
 
 

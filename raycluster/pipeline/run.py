@@ -104,7 +104,7 @@ def opened(
 
 
 def _require_alike_nodes(described: InputDescription, output_url: str, config: Config, execution: Execution) -> None:
-    """Check that every node of a cluster sees input, output and model, and compare versions."""
+    """Refuse nodes that do not see the folders, or have other versions."""
     if not joins_cluster(execution):
         return
     from raycluster.executors.probe import probe_nodes
