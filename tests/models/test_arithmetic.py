@@ -1,7 +1,5 @@
 """One arithmetic per run: what is in force decides, whatever the processor at hand can do."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -13,10 +11,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(params=[True, False], ids=["fast bfloat16", "none"])
-def hardware(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+def hardware(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """A processor with and without bfloat16."""
     monkeypatch.setattr(arithmetic, "fast_bfloat16", lambda device: request.param)
-    yield request.param
+    return bool(request.param)
 
 
 def test_without_a_run_the_hardware_decides(hardware: bool) -> None:
@@ -33,10 +31,16 @@ def test_a_run_decides_for_every_processor() -> None:
             assert network_device() == CPU
 
 
-def test_an_arithmetic_ends_with_its_block_even_after_an_error() -> None:
-    with pytest.raises(KeyError), in_force(Arithmetic("float32", "cpu")):
+def failing() -> None:
+    """An error within two arithmetics."""
+    with in_force(Arithmetic("float32", "cpu")):
         with in_force(Arithmetic("bfloat16", "gpu")):
             assert network_device().type == "cuda"
         assert current() == Arithmetic("float32", "cpu")
         raise KeyError
+
+
+def test_an_arithmetic_ends_with_its_block_even_after_an_error() -> None:
+    with pytest.raises(KeyError):
+        failing()
     assert current() is None
