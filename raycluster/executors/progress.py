@@ -1,17 +1,29 @@
 """What a person sees while a job runs, on stderr.
 
-A terminal shows bars. Anything else gets one line every ten seconds.
+A terminal shows one live line. Anything else gets one line every ten seconds, and one at the end of a stage.
 """
 
 import contextlib
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from raycluster.executors.position import Outlook, Position, Preparation
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Seconds between two lines about one stage where no terminal shows bars. Fewer make longer logs."""
-Advance = Callable[[], None]
-"""Called once for every shard that finishes."""
+"""Seconds between two lines where no terminal shows a live one. Fewer make longer logs."""
+REFRESHES = 4
+"""Times per second that a live line is drawn again. More are not seen."""
+
+
+class Shown(Protocol):
+    """What can be shown at any moment."""
+
+    def words(self, now: float) -> str:
+        """Return the line of this moment."""
+        ...
 
 
 class Progress:
@@ -19,57 +31,103 @@ class Progress:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.outlook = Outlook()
         self._terminal = sys.stderr.isatty()
         self._last_line = time.monotonic()
+        self._showing = False
+        self._open_console: Any = None
 
     def say(self, line: str) -> None:
         """Print a line at once."""
         if self._terminal:
-            from rich.console import Console
-
-            Console(stderr=True, highlight=False).print(line, markup=False)
+            self._console().print(line, markup=False, soft_wrap=True)
         else:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+    def plan(self, names: list[str]) -> None:
+        """Take the stages of a run, in order."""
+        self.outlook = Outlook(names)
+
+    def expect(self, seconds: dict[str, float]) -> None:
+        """Take the seconds that stages are expected to take, once the rows are counted."""
+        self.outlook.seconds = seconds
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Count the time towards a stage, unless it fails."""
         began = time.monotonic()
-        yield
+        with self.shown(Preparation(name, began, self.outlook.place(name))):
+            yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:
-        """A stage of `total` shards of which `done` were done before."""
-        began = time.monotonic()
-        with self.timed(name):
-            if self._terminal:
-                with self._bar(name, total, done) as advance:
-                    yield advance
-            else:
-                finished = done
+    def stage(self, name: str, rows: int, before: int) -> Iterator[Position]:
+        """A stage of so many rows, of which some were done before.
 
-                def step() -> None:
-                    nonlocal finished
-                    finished += 1
-                    if finished < total and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-                        self._last_line = time.monotonic()
-                        self.say(f"{name}: {finished} of {total} shards, {time.monotonic() - began:.0f} s")
-
-                yield step
-        if not self._terminal:
-            self.say(f"{name}: {total} of {total} shards, {time.monotonic() - began:.1f} s")
+        Parameters
+        ----------
+        name
+            The stage.
+        rows, before
+            Rows of all its tasks, and of those that were done before.
+        """
+        began, plan = time.monotonic(), self.outlook
+        position = Position(name, rows, before, began, plan.place(name), plan.of(name), plan.after(name))
+        with self.shown(position):
+            yield position
+        now = time.monotonic()
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + now - began, 3)
+        if not before:
+            plan.count(name, self.seconds[name])
+        self.say(position.summary(now))
 
     @contextlib.contextmanager
-    def _bar(self, name: str, total: int, done: int) -> Iterator[Advance]:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
+    def shown(self, line: Shown) -> Iterator[None]:
+        """Show a line as it changes: live on a terminal, every ten seconds elsewhere."""
+        if self._showing:  # what is within something that is shown is its own affair
+            yield
+            return
+        self._showing = True
+        try:
+            with self._live(line) if self._terminal else self._ticking(line):
+                yield
+        finally:
+            self._showing = False
 
-        columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-            task = bars.add_task(name, total=total, completed=done)
-            yield lambda: bars.advance(task)
+    def _console(self) -> Any:
+        """Return the terminal, which prints lines above the live one."""
+        if self._open_console is None:
+            from rich.console import Console
+
+            self._open_console = Console(stderr=True, highlight=False)
+        return self._open_console
+
+    def _live(self, line: Shown) -> Any:
+        from rich.live import Live
+        from rich.text import Text
+
+        def draw() -> Text:
+            return Text(line.words(time.monotonic()), no_wrap=True, overflow="ellipsis")
+
+        return Live(get_renderable=draw, console=self._console(), refresh_per_second=REFRESHES, transient=True)
+
+    @contextlib.contextmanager
+    def _ticking(self, line: Shown) -> Iterator[None]:
+        is_over = threading.Event()
+
+        def tick() -> None:
+            while not is_over.wait(max(0.0, self._last_line + SECONDS_BETWEEN_LINES - time.monotonic())):
+                if time.monotonic() >= self._last_line + SECONDS_BETWEEN_LINES:
+                    self._last_line = time.monotonic()
+                    self.say(line.words(self._last_line))
+
+        clock = threading.Thread(target=tick, name="progress", daemon=True)
+        clock.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            clock.join()
 
 
 class Silence(Progress):
@@ -79,7 +137,6 @@ class Silence(Progress):
         """Nothing."""
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Count the time alone."""
-        with self.timed(name):
-            yield lambda: None
+    def shown(self, line: Shown) -> Iterator[None]:  # noqa: ARG002
+        """Show nothing."""
+        yield

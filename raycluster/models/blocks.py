@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from raycluster.arrays import Array, Int64
+from raycluster.kernels.advance import rows_done
 from raycluster.models.arithmetic import uses_bfloat16
 from raycluster.models.build import Network
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
@@ -117,6 +118,7 @@ class BlockRunner:
             together = np.arange(first, min(first + block, rows))
             inside = (together >= start) & (together < stop)
             out[together[inside] - start] = compute(together)[inside]
+            rows_done(int(inside.sum()))
 
         self.run(fill_one, range(start - start % block, stop, block))
         return out

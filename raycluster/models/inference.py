@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
+from raycluster.kernels.advance import rows_done
 from raycluster.models.blocks import CPU_BLOCK
 from raycluster.models.calibration import probability
 from raycluster.models.card import Card
@@ -237,6 +238,7 @@ class Predictor:
         def fill(first: int, last: int) -> None:
             i, own_rank = row[first:last], rank[first:last]
             logits[i, own_rank] = form.logits(i + start, neighbor[i, own_rank])
+            rows_done((stop - start) * (last - first) / len(row))
 
         firsts = np.flatnonzero(within % form.block == 0).tolist()
         self.runner.run(fill, firsts, [*firsts[1:], len(row)])

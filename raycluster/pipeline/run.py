@@ -19,8 +19,10 @@ from raycluster.executors.node_report import Sighted, report, require_alike
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
 from raycluster.executors.worker import TaskResult, run_inline
+from raycluster.kernels.advance import listening
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
+from raycluster.pipeline.outlook import seconds_of
 from raycluster.pipeline.plan import begin, remove_unused, stage_folders
 from raycluster.pipeline.publish import publish
 from raycluster.stages import STAGES
@@ -173,14 +175,15 @@ def run_stages(tables: Tables, execution: Execution, progress: Progress, until: 
     The only place where the pipeline is assembled.
     """
     is_forecast = False
-    for stage in STAGES:
-        if stage.is_wanted(tables.config) and not tables.is_given(stage.name):
-            _run_stage(tables, stage, execution, progress)
-            if not is_forecast and tables.has_facts("embeddings"):
-                is_forecast = True
-                _forecast(tables, progress)
-        if stage.name == until:
-            return
+    last = len(STAGES) if until is None else [stage.name for stage in STAGES].index(until) + 1
+    stages = [stage for stage in STAGES[:last] if stage.is_wanted(tables.config) and not tables.is_given(stage.name)]
+    progress.plan([stage.name for stage in stages])
+    for stage in stages:
+        _run_stage(tables, stage, execution, progress)
+        if not is_forecast and tables.has_facts("embeddings"):
+            is_forecast = True
+            _forecast(tables, progress)
+            progress.expect(seconds_of(tables, stages))
 
 
 def _forecast(tables: Tables, progress: Progress) -> None:
@@ -200,11 +203,12 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
     left = [task for task in tasks if task.number not in done]
     if left and (line := stage.announce(tables)) is not None:
         progress.say(line)
-    with progress.stage(stage.name, len(tasks), len(tasks) - len(left)) as advance:
+    rows, rows_left = sum(map(len, tasks)), sum(map(len, left))
+    with progress.stage(stage.name, rows, rows - rows_left) as position, listening(position.within):
         for result in _results(tables, stage, tasks, left, execution):
             if result.error:
                 raise _error(result)
-            advance()
+            position.finish(result.rows)
     if (line := stage.summary(tables)) is not None:
         progress.say(line)
 

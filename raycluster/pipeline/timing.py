@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 
 from raycluster.arrays import Array
-from raycluster.executors.progress import Advance, Silence
+from raycluster.executors.position import Position
+from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import cluster_rows
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Conversion
@@ -35,19 +36,19 @@ class StageTimes(Silence):
         self.seconds[name] -= self.copy_seconds - copying
 
     @contextlib.contextmanager
-    def stage(self, name: str, total: int, done: int) -> Iterator[Advance]:  # noqa: ARG002
+    def stage(self, name: str, rows: int, before: int) -> Iterator[Position]:
         """Count the time of tasks apart from that of the driver's work before them.
 
         Parameters
         ----------
         name
             The stage.
-        total, done
-            Its tasks, and those that were done before.
+        rows, before
+            Rows of all its tasks, and of those that were done before.
         """
         self.once[name] = self.seconds.pop(name, 0.0)
         with self.timed(name):
-            yield lambda: None
+            yield Position(name, rows, before)
 
 
 class TimedTables(StoredTables):

@@ -34,6 +34,8 @@ SAMPLE_ROWS = 256
 """Rows whose exact neighbors forecast the number of edges of a configured threshold: within a tenth on real sets."""
 LINKS_PER_CALL = 2**20
 """Links handed to Infomap at once. Fewer copy less at a time; more are not faster."""
+LARGE_BYTES = 2**30
+"""Memory from which people read a line on it; also from half of what there is."""
 NATIVE_FROM = 1_000_000
 """Links from which engine `auto` is `native`: below, Infomap takes seconds and, as the reference, is kept."""
 _BYTES = {  # peak bytes per link and per node, measured on 1 to 20 million links
@@ -158,8 +160,8 @@ def memory_allowed(config: CommunitiesConfig) -> int:
     return int(config.memory_gib * 2**30) if config.memory_gib is not None else int(psutil.virtual_memory().available)
 
 
-def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
-    """Return a line on the memory that `links` edges need.
+def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str | None:
+    """Return a line on the memory that `links` edges need; none where that is little.
 
     Raises ResourceError where that is more than there is.
     """
@@ -172,7 +174,7 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str:
         raise ResourceError(
             f"{line}: raise the threshold, lower knn.k, or run the driver on a machine with more memory."
         )
-    return line
+    return line if needed > min(LARGE_BYTES, allowed / 2) else None
 
 
 def trials(config: CommunitiesConfig) -> int:
@@ -221,8 +223,8 @@ def communities_of(tables: Tables) -> tuple[Int32, Float64]:
     return columns["community"], columns["flow"]
 
 
-def foresee(tables: Tables) -> str:
-    """Return what this step will need, before neighbors are searched. Raises ResourceError where it cannot fit."""
+def foresee(tables: Tables) -> str | None:
+    """Return what this step will need, if that is much. Raises ResourceError where it cannot fit."""
     config, rows = tables.config, tables.rows
     least, most = edges_at_most(config, rows)
     if config.edges.rule == "threshold" and config.edges.threshold is not None and config.knn.k < rows:
@@ -232,12 +234,14 @@ def foresee(tables: Tables) -> str:
         above = (similarity[:, 1:] >= config.edges.threshold).sum() / len(sample)
         least, most = int(above * rows / 2), int(above * rows)
     require_memory(least, rows, config.communities)
-    needed = memory_needed(most, rows, config.communities) / 2**30
-    return f"{engine_for(most, config.communities)} will need at most {needed:.2f} GiB, for up to {most:,} edges"
+    needed, engine = memory_needed(most, rows, config.communities), engine_for(most, config.communities)
+    if needed <= min(LARGE_BYTES, memory_allowed(config.communities) / 2):
+        return None
+    return f"{engine} will need at most {needed / 2**30:.2f} GiB, for up to {most:,} edges"
 
 
-def announce(tables: Tables) -> str:
-    """Return what the edges in force need. Raises ResourceError where that is more than there is."""
+def announce(tables: Tables) -> str | None:
+    """Return what the edges in force need, if that is much. Raises ResourceError where it does not fit."""
     return require_memory(len(edges_in_force(tables)["source"]), tables.rows, tables.config.communities)
 
 

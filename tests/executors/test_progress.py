@@ -1,13 +1,21 @@
-"""What a person sees: bars on a terminal, otherwise few lines; and the seconds that are remembered."""
+"""What a person sees: one live line on a terminal, otherwise few lines; and the seconds that are remembered."""
 
-import io
+import contextlib
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
 import sys
+import termios
 import time
 
 import pytest
 
-from raycluster.executors.progress import SECONDS_BETWEEN_LINES, Progress
+from raycluster.executors import progress as progress_module
+from raycluster.executors.progress import Progress
+from support.paths import ROOT
 
 
 class Clock:
@@ -35,54 +43,51 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[str]:
     return [line[9:] for line in err.splitlines()]
 
 
-def test_lines_come_at_most_every_ten_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_come_every_ten_seconds_and_one_at_the_end(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0.2)
     progress = Progress()
-    with progress.stage("knn", 100, 0) as advance:
-        for _ in range(99):
-            clock.now += 1
-            advance()
+    progress.plan(["knn", "edges"])
+    with progress.stage("knn", 1000, 0) as position:
+        position.within(250)  # within one shard
+        time.sleep(0.5)
+        position.finish(1000)
     said = lines(capsys)
-    assert said[:2] == ["knn: 10 of 100 shards, 10 s", "knn: 20 of 100 shards, 20 s"]
-    assert said[-1] == "knn: 100 of 100 shards, 99.0 s"
-    assert len(said) == 10
+    assert said[0].startswith("stage 1 of 2, knn: 250 of 1,000 rows, ")
+    assert 2 <= len(said) <= 4
+    assert re.fullmatch(r"stage 1 of 2, knn: 1,000 rows in 0\.\d s", said[-1])
 
 
-def test_fast_shards_say_only_that_the_stage_is_done(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_that_reports_nothing_still_shows_that_it_lives(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0.1)
     progress = Progress()
-    with progress.stage("knn", 50, 0) as advance:
-        for _ in range(50):
-            clock.now += 0.1
-            advance()
-    assert lines(capsys) == ["knn: 50 of 50 shards, 5.0 s"]
+    progress.plan(["knn", "communities"])
+    with progress.timed("communities"):
+        time.sleep(0.25)
+    assert lines(capsys)[0] == "stage 2 of 2, communities: preparing, 0 s so far"
+    assert progress.seconds["communities"] >= 0.25
 
 
-def test_the_ten_seconds_run_on_across_stages(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fast_stages_say_only_that_they_are_done(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress()
-    for name in ("knn", "edges"):
-        with progress.stage(name, 3, 0) as advance:
-            for _ in range(3):
-                clock.now += SECONDS_BETWEEN_LINES / 4
-                advance()
-    assert lines(capsys) == [
-        "knn: 3 of 3 shards, 7.5 s",
-        "edges: 1 of 3 shards, 2 s",
-        "edges: 3 of 3 shards, 7.5 s",
-    ]
+    with progress.stage("knn", 50, 0) as position:
+        clock.now += 5
+        position.finish(50)
+    assert lines(capsys) == ["knn: 50 rows in 5.0 s, 10 rows/s"]
 
 
-def test_shards_done_before_are_counted(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress().stage("knn", 10, 7) as advance:
-        clock.now += 11
-        advance()
-    assert lines(capsys) == ["knn: 8 of 10 shards, 11 s", "knn: 10 of 10 shards, 11.0 s"]
+def test_rows_done_before_are_counted(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress().stage("knn", 10, 7) as position:
+        clock.now += 6
+        position.finish(3)
+    assert lines(capsys) == ["knn: 10 rows (7 of them before) in 6.0 s, 0 rows/s"]
 
 
 def test_seconds_are_kept_by_stage_and_add_up(clock: Clock) -> None:
     progress = Progress()
     for name, seconds in (("knn", 2.5), ("edges", 0.25), ("knn", 1.0)):
-        with progress.stage(name, 1, 0) as advance:
+        with progress.stage(name, 1, 0) as position:
             clock.now += seconds
-            advance()
+            position.finish(1)
     assert progress.seconds == {"knn": 3.5, "edges": 0.25}
 
 
@@ -99,25 +104,38 @@ def test_a_line_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines(capsys) == ["threshold 0.5, as given"]
 
 
-class Terminal(io.StringIO):
-    """A stderr that says it is a terminal."""
+def on_a_terminal(script: str) -> str:
+    """Run a script whose stderr is a terminal; return what the terminal got."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 140, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=theirs, cwd=ROOT)
+    os.close(theirs)
+    got = b""
+    with contextlib.suppress(OSError):  # the terminal ends with its last writer
+        while data := os.read(ours, 4096):
+            got += data
+    os.close(ours)
+    assert process.wait() == 0
+    return got.decode()
 
-    def isatty(self) -> bool:
-        return True
 
-
-def test_a_terminal_gets_a_bar_and_no_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "120")
-    progress = Progress()
-    with progress.stage("knn", 4, 1) as advance:
-        for _ in range(3):
-            advance()
-    progress.say("[all] done")
-    said = terminal.getvalue()
-    assert "knn" in said
-    assert "4/4" in said
-    assert "[all] done" in said
-    assert not re.search(r"\d of 4 shards", said)
-    assert list(progress.seconds) == ["knn"]
+def test_a_terminal_gets_one_live_line_that_moves() -> None:
+    said = on_a_terminal(
+        "import time\n"
+        "from raycluster.executors.progress import Progress\n"
+        "progress = Progress()\n"
+        "progress.plan(['knn', 'edges'])\n"
+        "with progress.stage('knn', 400, 0) as position:\n"
+        "    for _ in range(4):\n"
+        "        position.within(100)\n"
+        "        time.sleep(0.4)\n"
+        "    progress.say('[all] done')\n"
+        "    position.finish(400)\n"
+    )
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
+    for rows in (100, 200, 300, 400):
+        assert f"stage 1 of 2, knn: {rows} of 400 rows" in plain
+    assert re.search(r"\d+ rows/s, \d s left", plain)
+    assert "[all] done" in plain
+    assert plain.rstrip().splitlines()[-1].strip().startswith("stage 1 of 2, knn: 400 rows in ")
+    assert "\x1b[2K" in said  # the line is erased and drawn again

@@ -19,10 +19,10 @@ def test_time_in_copies_counts_towards_no_stage(monkeypatch: pytest.MonkeyPatch)
     with times.timed("knn"):
         now[0] += 5.0
         times.copy_seconds += 3.0
-    with times.stage("knn", 2, 0) as advance:
+    with times.stage("knn", 2, 0) as position:
         now[0] += 30.0
         times.copy_seconds += 1.0
-        advance()
+        position.finish(2)
     assert (times.once, times.seconds, times.copy_seconds) == ({"knn": 2.0}, {"knn": 29.0}, 4.0)
 
 

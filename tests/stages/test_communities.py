@@ -167,7 +167,10 @@ def test_memory_refusal_names_what_is_needed_and_what_to_change():
     config = CommunitiesConfig(engine="infomap", memory_gib=0.5)
     with pytest.raises(ResourceError, match=r"4\.60 GiB; 0\.50 GiB are there: raise the threshold, lower knn\.k"):
         require_memory(20_000_000, 0, config)
-    assert "10 rows and up to 1,000 edges needs about 0.00 GiB; 0.50 GiB" in require_memory(1000, 10, config)
+    assert require_memory(1000, 10, config) is None
+    line = require_memory(1_200_000, 10, config)
+    assert line is not None
+    assert "infomap on 10 rows and up to 1,200,000 edges needs about 0.28 GiB; 0.50 GiB" in line
 
 
 def test_memory_grows_with_links_and_rows_and_components_need_less():

@@ -17,6 +17,7 @@ import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32, Vectors
 from raycluster.errors import ConfigError
+from raycluster.kernels.advance import rows_done
 from raycluster.kernels.search.ordering import rank_candidates, rank_crowded, rounding_band
 
 QUERY_BLOCK = 8192
@@ -106,14 +107,25 @@ def _best_of_blocks(queries: Vectors, database: Vectors, width: int) -> tuple[Fl
     ids = np.full((len(queries), width), -1, np.int32)
     height = max(1, DATABASE_BYTES // (4 * database.shape[1]))
     for first in range(0, len(database), height):
-        _meet(queries, database[first : first + height], first, best, ids)
+        _meet(queries, database[first : first + height], first, best, ids, len(database))
     return best, ids
 
 
-def _meet(queries: Vectors, block: Vectors, first: int, best: Float32, ids: Int32) -> None:
+def _meet(queries: Vectors, block: Vectors, first: int, best: Float32, ids: Int32, rows_of_all: int) -> None:
     """Merge the best of a block, which starts at row `first`, into the best (Q, W).
 
     The block is gone from the GPU when this returns.
+
+    Parameters
+    ----------
+    queries, block
+        Unit rows (Q, D), and those of the block.
+    first
+        Number of the block's first row.
+    best, ids
+        float32 and int32 (Q, W), written.
+    rows_of_all
+        Rows of the database, N, by which progress is counted.
     """
     search = _searcher(block)
     width = best.shape[1]
@@ -125,6 +137,7 @@ def _meet(queries: Vectors, block: Vectors, first: int, best: Float32, ids: Int3
         order = np.argsort(-scores, axis=1, kind="stable")[:, :width]
         all_ids = np.concatenate([ids[rows], (positions + first).astype(np.int32)], axis=1)
         best[rows], ids[rows] = np.take_along_axis(scores, order, 1), np.take_along_axis(all_ids, order, 1)
+        rows_done(len(scores) * len(block) / rows_of_all)
 
 
 def _is_tied_past_the_end(score: Float32, k: int, database: Vectors) -> Bool:

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from raycluster.arrays import Float32, Int32, Int64, Ints, Vectors
+from raycluster.kernels.advance import unheard
 from raycluster.kernels.search.candidates import Candidates
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.nearest import exact_top_k, map_blocks
@@ -82,7 +83,8 @@ def list_top_k(
         As of `exact_top_k`; -1 in both where the lists hold fewer than `k` rows.
     """
     none = np.full(len(queries), -1, np.int32)
-    nearest, _ = exact_top_k(queries, none, index.centroids, min(probing.nearest, len(index.centroids)), threads)
+    with unheard():
+        nearest, _ = exact_top_k(queries, none, index.centroids, min(probing.nearest, len(index.centroids)), threads)
     # Queries of one list share neighbors, which stay in the cache.
     order = np.argsort(nearest[:, 0], kind="stable")
 

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.kernels.advance import rows_done
 from raycluster.kernels.search.candidates import Candidates
 from raycluster.kernels.search.ordering import rank_crowded
 
@@ -75,8 +76,14 @@ def map_blocks(
     threads : int
         Blocks that run at once, each with a single-threaded BLAS.
     """
+
+    def counted(start: int) -> tuple[Int32, Float32]:
+        result = block(start)
+        rows_done(len(result[0]))
+        return result
+
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        blocks = list(pool.map(block, range(0, rows, size)))
+        blocks = list(pool.map(counted, range(0, rows, size)))
     return np.concatenate([neighbor for neighbor, _ in blocks]), np.concatenate(
         [similarity for _, similarity in blocks]
     )

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from raycluster.arrays import Float32, Int32, Vectors
+from raycluster.kernels.advance import rows_done
 from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR, Candidates
 from raycluster.kernels.search.ordering import rank_crowded
 
@@ -61,8 +62,9 @@ def self_top_k(vectors: Vectors, k: int, threads: int = 1) -> tuple[Int32, Float
     """
     join = _SelfJoin(vectors, k)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(join.push_tile, join.tiles()):
-            pass
+        tiles = join.tiles()
+        for _ in pool.map(join.push_tile, tiles):
+            rows_done(len(vectors) / len(tiles))
         blocks = list(pool.map(join.finish, range(len(join.ids))))
     return np.concatenate([neighbor for neighbor, _ in blocks]), np.concatenate(
         [similarity for _, similarity in blocks]

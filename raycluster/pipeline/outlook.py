@@ -1,0 +1,33 @@
+"""What the stages of a run are expected to take, from the costs that they declare.
+
+`raycluster estimate` measures the machine; this forecast takes stored rates, because it only fills a line of progress. What
+stages have taken so far corrects it (`raycluster.executors.position.Outlook`).
+"""
+
+from collections.abc import Sequence
+
+from raycluster.stages.stage import ProblemSize, Stage
+from raycluster.storage.tables import Tables
+
+EDGES_PER_ROW = 10.0
+"""Edges per row that are assumed before there are any: faces of 10 to 20 rows per identity have about as many."""
+
+
+def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
+    """Return the seconds that stages will take, by name; 0 for those that have finished tasks."""
+    rows = max(1, tables.rows)
+    size = ProblemSize(
+        rows,
+        tables.width,
+        pieces=1,
+        shards=max(1, len(tables.bounds) - 1),
+        edges=EDGES_PER_ROW * rows,
+        links=EDGES_PER_ROW * rows,
+        threads=tables.threads,
+    )
+    seconds = {}
+    for stage in stages:
+        cost = stage.cost(size, tables.config)
+        is_begun = bool(tables.finished(stage.name))
+        seconds[stage.name] = 0.0 if is_begun else cost.once * cost.once_rate + cost.work * cost.rate
+    return seconds

@@ -1,0 +1,23 @@
+"""The forecast that a line of progress shows."""
+
+import numpy as np
+
+from raycluster.config.load import load_config
+from raycluster.executors.progress import Silence
+from raycluster.pipeline.outlook import seconds_of
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
+from raycluster.stages import wanted_stages
+
+
+def test_forecasts_grow_with_the_rows_and_end_with_the_stage() -> None:
+    config = load_config("cosine", {"knn": {"k": 10}}, "test")
+    random = np.random.default_rng(0)
+    small, large = (in_memory(random.standard_normal((rows, 8)).astype(np.float32), config, 1) for rows in (200, 2000))
+    stages = [stage for stage in wanted_stages(config) if not small.is_given(stage.name)]
+    before, more = seconds_of(small, stages), seconds_of(large, stages)
+    assert before.keys() == {"duplicates", "knn", "edges", "communities", "labels"}
+    assert all(0 < before[name] < more[name] for name in ("knn", "communities", "labels"))
+    run_stages(small, LOCAL, Silence(), until="knn")
+    after = seconds_of(small, stages)
+    assert after["knn"] == 0
+    assert after["labels"] == before["labels"]
