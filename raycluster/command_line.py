@@ -128,7 +128,7 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted: nothing is lost; the same command goes on from here", file=sys.stderr)
+        print("interrupted: what is finished is kept; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: what is left to flush goes nowhere

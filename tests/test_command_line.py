@@ -159,7 +159,11 @@ def test_errors_become_one_line_on_stderr_and_an_exit_code(error: type[BaseExcep
         raise error("It broke.")
 
     outcome = call(small(run), "--name", "Ada")
-    expected = "interrupted: nothing is lost; the same command goes on from here" if code == 130 else "error: It broke."
+    expected = (
+        "interrupted: what is finished is kept; the same command goes on from here"
+        if code == 130
+        else "error: It broke."
+    )
     assert outcome == Outcome(code, "", f"{expected}\n")
 
 
@@ -205,7 +209,7 @@ def test_a_signal_ends_a_verb_with_130_and_one_line(sent: signal.Signals) -> Non
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "interrupted: nothing is lost; the same command goes on from here\n"
+    assert err == "interrupted: what is finished is kept; the same command goes on from here\n"
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

@@ -69,7 +69,7 @@ class Progress:
         name
             The stage.
         rows, before
-            Rows of all its tasks, and of those that were done before.
+            Rows of all its tasks, and those done before.
         """
         began, plan = time.monotonic(), self.outlook
         position = Position(name, rows, before, began, plan.place(name), plan.of(name), plan.after(name))

@@ -44,7 +44,7 @@ class StageTimes(Silence):
         name
             The stage.
         rows, before
-            Rows of all its tasks, and of those that were done before.
+            Rows of all its tasks, and those done before.
         """
         self.once[name] = self.seconds.pop(name, 0.0)
         with self.timed(name):

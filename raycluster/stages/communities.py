@@ -35,7 +35,7 @@ SAMPLE_ROWS = 256
 LINKS_PER_CALL = 2**20
 """Links handed to Infomap at once. Fewer copy less at a time; more are not faster."""
 LARGE_BYTES = 2**30
-"""Memory from which people read a line on it; also from half of what there is."""
+"""Memory from which people read a line on it; also from half of the memory that is free."""
 NATIVE_FROM = 1_000_000
 """Links from which engine `auto` is `native`: below, Infomap takes seconds and, as the reference, is kept."""
 _BYTES = {  # peak bytes per link and per node, measured on 1 to 20 million links

@@ -16,6 +16,7 @@ from safetensors.torch import load as decode
 from safetensors.torch import save as encode
 from torch import Tensor
 
+from raycluster.config.networks import FitConfig
 from raycluster.errors import StorageError
 from raycluster.storage.object_store import Store
 
@@ -37,10 +38,18 @@ class State:
     """Nothing is left to do: all steps are done, or the fit stopped early."""
     history: list[dict[str, float]] = field(default_factory=list)
     """One entry per evaluation."""
+    losses: list[float] = field(default_factory=list)
+    """Of the steps since the last evaluation."""
+    seconds: float = 0.0
+    """Time of the fit so far, in all processes."""
     module: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     """The module's state at `best_step`."""
+
+    def is_evaluation_due(self, config: FitConfig) -> bool:
+        """Whether steps were taken since the last evaluation, and enough of them."""
+        return bool(self.losses) and (self.step % config.evaluate_every == 0 or self.step == config.steps)
 
 
 def save(store: Store, folder: str, state: State) -> None:

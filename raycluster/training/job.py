@@ -50,6 +50,7 @@ from raycluster.training.joint_limits import (
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.probabilities import fit_probabilities
 from raycluster.training.sets import SetRuns, write_sets
+from raycluster.training.standing import Standing, StoredStanding
 from raycluster.training.worker import FitRequest, best_state, fit_network, progress_line
 
 
@@ -189,8 +190,7 @@ class Job:
         draft = Draft(self.config, self.training, data=data, metrics=metrics)
         if not self.training.reads_vectors:
             return draft
-        widths = sorted({entry.width for entry in data})
-        if len(widths) > 1:
+        if len(widths := sorted({entry.width for entry in data})) > 1:
             raise ConfigError(
                 f"The sets are of widths {', '.join(map(str, widths))}, and recipe {self.config.recipe} reads "
                 "vectors; train on sets of one width, or a recipe with gram tokens."
@@ -214,22 +214,22 @@ class Job:
         weights = self.base.weights(network) if self.base else None
         dataclasses.replace(draft, tensors={} if weights is None else {network: weights}).save(start)
         request = FitRequest(network, runs.folders(), start, self.work)
-        execution = self.request.execution
-        workers = execution.workers or 1
-        is_cluster = workers > 1 or bool(os.environ.get("RAY_ADDRESS"))
-        if execution.executor == "ray" or (execution.executor == "auto" and is_cluster):
-            from raycluster.executors.ray_train import fit_on_ray
+        execution, say = self.request.execution, self.progress.say
+        workers, kind = execution.workers or 1, execution.accelerator
+        is_auto = execution.executor == "auto" and (workers > 1 or bool(os.environ.get("RAY_ADDRESS")))
+        on_ray = execution.executor == "ray" or is_auto
+        device, store = torch.device("cuda" if torch.cuda.is_available() else "cpu"), Store(self.work)
+        fit = (self.training.filter if network == "filter" else self.training.predictor).fit
+        standing = StoredStanding(network, fit.steps, store=store) if on_ray else Standing(network)
+        with self.progress.shown(standing):
+            if on_ray:
+                from raycluster.executors.ray_train import fit_on_ray
 
-            accelerator = execution.accelerator
-            fit_on_ray(
-                fit_network, request, workers=workers, accelerator=accelerator, store=Store(self.work), name=network
-            )
-        else:
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            fit_network(request, 0, 1, device, lambda entry: self.progress.say(progress_line(network, entry)))
+                fit_on_ray(fit_network, request, workers=workers, accelerator=kind, store=store, name=network)
+            else:
+                fit_network(request, 0, 1, device, lambda entry: say(progress_line(network, entry)), standing)
         tensors, history = best_state(self.work, network)
-        best = max(history, key=lambda entry: entry["score"])
-        self.progress.say(f"{network} fitted; {progress_line(network, best)}")
+        say(f"{network} fitted; {progress_line(network, max(history, key=lambda entry: entry['score']))}")
         return draft.adding(tensors={network: tensors}, history={network: history})
 
     def _calibrated(self, draft: Draft, runs: SetRuns, chosen: list[int]) -> Draft:

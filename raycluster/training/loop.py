@@ -8,7 +8,6 @@ Shapes: B samples of a batch.
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,13 @@ from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.storage.object_store import Store
 from raycluster.training import checkpoint
 from raycluster.training.checkpoint import State
+from raycluster.training.interrupts import Interrupts
+from raycluster.training.keeper import Keeper
 from raycluster.training.schedule import Order, learning_rate, make_optimizer, share
+from raycluster.training.standing import Standing
+
+Report = Callable[[dict[str, float]], None]
+"""Takes the entry of an evaluation."""
 
 LARGEST_GRADIENT = 1.0
 """Gradient norm that AdamW's gradients are cut to, the usual bound for Transformers. SGD's stay as they are, as in the papers."""
@@ -116,6 +121,11 @@ class _Worker:
         state = self.optimizer.state_dict()["state"].items()
         return {f"{number}.{kind}": tensor for number, kinds in state for kind, tensor in kinds.items()}
 
+    def into(self, state: State) -> State:
+        """Put the tensors of this moment into a state, and return it."""
+        state.module, state.optimizer = self.module.state_dict(), self.optimizer_tensors()
+        return state
+
     def update(self, step: int) -> float:
         """Take one optimizer step, after `step` others; return the batch's loss.
 
@@ -169,7 +179,8 @@ def fit(
     rank: int = 0,
     world: int = 1,
     device: torch.device | None = None,
-    report: Callable[[dict[str, float]], None] = lambda entry: None,
+    report: Report = lambda entry: None,
+    standing: Standing | None = None,
 ) -> Fitted:
     """Fit an objective's module, from the checkpoint in `folder` where there is one.
 
@@ -184,7 +195,8 @@ def fit(
     store
         Storage of the checkpoints.
     folder
-        Path within it, for this objective, configuration and seed alone. Worker 0 writes it, at every evaluation.
+        Path within it, for this objective, configuration and seed alone. Worker 0 writes it: at every evaluation,
+        once per minute, and when a signal ends the job.
     seed
         Of the order of samples and of dropout.
     precision
@@ -198,6 +210,8 @@ def fit(
     report
         Called by every worker at every evaluation with the entry of the history. Workers other than 0 have no metrics but
         the score.
+    standing
+        Written to after every step, for a line of progress.
 
     Returns
     -------
@@ -221,47 +235,59 @@ def fit(
         worker = _Worker(objective, config, seed, precision, rank, world, device)
         if state.step:
             worker.load(state)
-        _go_on(worker, state, store, folder, report)
+        standing = standing or Standing(objective.name)
+        standing.steps, standing.before = config.steps, state.step
+        _go_on(worker, state, Keeper(store, folder, rank, state), standing, report)
     return Fitted(state.best, state.best_step, state.step, state.history)
 
 
-def _go_on(
-    worker: _Worker, state: State, store: Store, folder: str, report: Callable[[dict[str, float]], None]
-) -> None:
-    """Train from `state` to the end of the fit."""
-    config, kept = worker.config, state.step
-    began = time.monotonic() - (state.history[-1]["seconds"] if state.history else 0)
-    losses = []
-    while not state.finished:
-        losses.append(worker.update(state.step))
-        state.step += 1
-        if not math.isfinite(losses[-1]):
-            raise _stopped(worker, state.step, kept, f"loss is {losses[-1]} on {worker.describe(state.step - 1)}")
-        if state.step % config.evaluate_every and state.step < config.steps:
-            continue
-        metrics = worker.evaluate()
-        if not math.isfinite(metrics["score"]):
-            raise _stopped(worker, state.step, kept, f"held-out score is {metrics['score']}")
-        entry = {
-            "step": state.step,
-            "loss": fmean(losses),
-            "learning_rate": learning_rate(state.step - 1, config),
-            "seconds": round(time.monotonic() - began, 3),
-            **metrics,
-        }
-        _record(state, entry, worker)
-        if worker.rank == 0:
-            checkpoint.save(store, folder, state)
-        kept = state.step
-        losses.clear()
-        report(entry)
+def _go_on(worker: _Worker, state: State, keeper: Keeper, standing: Standing, report: Report) -> None:
+    """Train from `state` to the end of the fit. A signal ends it after the step under way, which is saved."""
+    with Interrupts() as interrupts:
+        try:
+            while not state.finished:
+                if not state.is_evaluation_due(worker.config):
+                    with interrupts.held():
+                        _take_step(worker, state, keeper.kept)
+                if state.is_evaluation_due(worker.config):
+                    metrics = worker.evaluate()
+                    if not math.isfinite(metrics["score"]):
+                        raise _stopped(worker, state.step, keeper.kept, f"held-out score is {metrics['score']}")
+                    with interrupts.held():
+                        _record(state, metrics, worker, keeper.seconds)
+                        keeper.save(state)
+                    report(state.history[-1])
+                elif keeper.is_due:
+                    keeper.save(worker.into(state))
+                standing.take(state.step, state.losses, state.history)
+        except KeyboardInterrupt:
+            if keeper.kept < state.step:
+                keeper.save(worker.into(state))
+            raise
 
 
-def _record(state: State, entry: dict[str, float], worker: _Worker) -> None:
+def _take_step(worker: _Worker, state: State, kept: int) -> None:
+    """Take the next step. Raises RayclusterError where its loss is no number."""
+    loss = worker.update(state.step)
+    state.step += 1
+    if not math.isfinite(loss):
+        raise _stopped(worker, state.step, kept, f"loss is {loss} on {worker.describe(state.step - 1)}")
+    state.losses.append(loss)
+
+
+def _record(state: State, metrics: dict[str, float], worker: _Worker, seconds: float) -> None:
     """Bring the state up to an evaluation."""
     config = worker.config
+    entry = {
+        "step": state.step,
+        "loss": fmean(state.losses),
+        "learning_rate": learning_rate(state.step - 1, config),
+        "seconds": seconds,
+        **metrics,
+    }
     state.history.append(entry)
-    state.module, state.optimizer = worker.module.state_dict(), worker.optimizer_tensors()
+    state.losses = []
+    worker.into(state)
     state.stale += 1
     if entry["score"] > state.best_score:
         state.best_score, state.best_step, state.stale = entry["score"], state.step, 0

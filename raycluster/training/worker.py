@@ -23,6 +23,7 @@ from raycluster.training.loop import Fitted, Objective, fit
 from raycluster.training.objectives import FilterObjective, LinkageObjective, RowObjective
 from raycluster.training.pair_objective import PairObjective
 from raycluster.training.relative_objective import RelativeObjective
+from raycluster.training.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class FitRequest:
 
 
 def fit_network(
-    request: FitRequest, rank: int, world: int, device: torch.device, report: Callable[[dict[str, float]], None]
+    request: FitRequest,
+    rank: int,
+    world: int,
+    device: torch.device,
+    report: Callable[[dict[str, float]], None],
+    standing: Standing | None = None,
 ) -> Fitted:
     """Fit one network in one worker.
 
@@ -65,6 +71,8 @@ def fit_network(
         Where the network is fitted.
     report
         Called at every evaluation, as `loop.fit` does.
+    standing
+        Written to after every step.
 
     Returns
     -------
@@ -100,6 +108,7 @@ def fit_network(
     return fit(
         objective, config, Store(request.folder), name,
         seed=training.seed, precision=training.precision, device=device, rank=rank, world=world, report=report,
+        standing=standing,
     )  # fmt: skip
 
 

@@ -92,7 +92,10 @@ def test_the_marker_says_what_it_names(tmp_path: Path) -> None:
     marker = json.loads((tmp_path / FOLDER / MARKER).read_text())
     assert marker["key"] == "step-00000005.safetensors"
     assert len(marker["sha256"]) == 64
-    told = {name: marker[name] for name in ("step", "best_step", "best_score", "stale", "finished", "history")}
+    told = {
+        name: marker[name]
+        for name in ("step", "best_step", "best_score", "stale", "finished", "history", "losses", "seconds")
+    }
     assert told == {name: value for name, value in vars(state()).items() if name in told}
     assert marker.keys() == told.keys() | {"key", "sha256"}
 

@@ -1,6 +1,8 @@
 """Fitting: the order of samples, the shares of workers, the schedule, evaluations, faults, and going on after a kill."""
 
 import math
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +18,9 @@ from raycluster.arrays import Int64
 from raycluster.errors import ConfigError, RayclusterError
 from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.storage.object_store import Store
-from raycluster.training import checkpoint
+from raycluster.training import checkpoint, keeper
 from raycluster.training.schedule import Order, learning_rate
+from raycluster.training.standing import Standing
 from support.toy import CONFIG, Toy, fitted
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -172,6 +175,88 @@ def test_what_was_done_since_the_checkpoint_is_done_again(tmp_path: Path) -> Non
     with pytest.raises(Killed):
         fitted(Fragile(), CONFIG, tmp_path / "killed")
     assert_same(fitted(Toy(), CONFIG, tmp_path / "killed").tensors, expected.tensors)
+
+
+class Signalled(Toy):
+    """Sends its own process a signal in the middle of a step or of an evaluation."""
+
+    def __init__(self, step: int = 0, evaluation: int = 0) -> None:
+        super().__init__(dropout=0.3)
+        self.at_step, self.at_evaluation, self.steps, self.evaluations = step, evaluation, 0, 0
+
+    def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
+        self.steps += 1
+        if self.steps == self.at_step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().loss(module, chosen)
+
+    def validate(self) -> dict[str, float]:
+        self.evaluations += 1
+        if self.evaluations == self.at_evaluation:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().validate()
+
+
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize(("moment", "kept"), [({"step": 17}, 17), ({"evaluation": 2}, 20), ({"step": 1}, 1)])
+def test_a_signal_loses_no_step(tmp_path: Path, name: str, moment: dict[str, int], kept: int) -> None:
+    expected = fitted(straight := Toy(dropout=0.3), FITS[name], tmp_path / "straight")
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(Signalled(**moment), FITS[name], tmp_path / "killed")
+    assert signal.getsignal(signal.SIGINT) is handler
+    state = checkpoint.load(Store(str(tmp_path / "killed")), "training/toy")
+    assert state is not None
+    assert state.step == kept
+    again = Signalled()
+    found = fitted(again, FITS[name], tmp_path / "killed")
+    assert again.steps == CONFIG.steps - kept, "the step under way was finished and saved"
+    assert_same(again.module.state_dict(), straight.module.state_dict())
+    assert timeless(found.history) == timeless(expected.history)
+
+
+def test_a_long_stretch_without_evaluation_saves_checkpoints(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(keeper, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    config = replace(CONFIG, evaluate_every=30)
+    steps: list[int] = []
+    save = checkpoint.save
+
+    def seen(store: Store, folder: str, state: checkpoint.State) -> None:
+        steps.append(state.step)
+        save(store, folder, state)
+
+    monkeypatch.setattr(checkpoint, "save", seen)
+    fitted(Toy(), config, tmp_path)
+    assert steps == list(range(1, 31))
+
+
+def test_weights_that_are_no_numbers_replace_no_checkpoint(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(keeper, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    class Exploding(Toy):
+        steps = 0
+
+        def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
+            self.steps += 1
+            value = super().loss(module, chosen)
+            return torch.sqrt(value - value) if self.steps == 5 else value  # a loss of 0 whose gradient is NaN
+
+    with pytest.raises(RayclusterError, match=r"stopped at step 6: .* the last checkpoint \(step 4\) is kept"):
+        fitted(Exploding(), CONFIG, tmp_path)
+
+
+def test_what_people_see_follows_every_step(tmp_path: Path) -> None:
+    standing, lines = Standing("toy"), []
+
+    class Watched(Toy):
+        def loss(self, module: Callable[..., Tensor], chosen: Int64) -> Tensor:
+            lines.append(standing.words(standing.began + 3.0))
+            return super().loss(module, chosen)
+
+    found = fitted(Watched(), CONFIG, tmp_path, standing=standing)
+    assert lines[0] == "toy: step 0 of 30"
+    assert lines[1].startswith("toy: step 1 of 30, loss ")
+    assert f"held-out score {found.history[0]['score']:.4g} at step 10, at most 3 s left" in lines[15]
 
 
 @pytest.mark.parametrize("patience", [0, 1])
