@@ -1,4 +1,4 @@
-"""Where a job stands, in words: rows done of all, rows per second, seconds left of the stage and of the run."""
+"""Where a job stands in words: rows done, rows per second, seconds left."""
 
 import threading
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Position:
         return min(float(self.rows), self.before + self._done + self._within)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds left of the stage: from its own speed, or as forecast before it has one."""
+        """Return the seconds left of the stage, by its own speed or as forecast."""
         elapsed, advanced = now - self.began, self.done - self.before
         if advanced > 0 and elapsed >= LEAST_SECONDS:
             return elapsed * (self.rows - self.done) / advanced

@@ -14,7 +14,10 @@ EDGES_PER_ROW = 10.0
 
 
 def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
-    """Return the seconds that stages will take, by name; 0 for those that have finished tasks."""
+    """Return the seconds that stages will take, by name.
+
+    It is 0 for stages that have finished tasks.
+    """
     rows = max(1, tables.rows)
     size = ProblemSize(
         rows,

@@ -11,9 +11,9 @@ ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Interrupts:
-    """Raises KeyboardInterrupt for a signal at once, or at the end of a held piece of work.
+    """Raises KeyboardInterrupt for a signal, not within a held piece of work.
 
-    A second signal does not wait. Outside the main thread, which alone gets signals, it does nothing.
+    There it waits for the end. A second signal does not wait. Outside the main thread, which alone gets signals, it does nothing.
     """
 
     def __init__(self) -> None:

@@ -41,7 +41,10 @@ class Keeper:
         return time.monotonic() - self._saved >= SECONDS_BETWEEN_CHECKPOINTS
 
     def save(self, state: State) -> None:
-        """Save a state whose tensors are those of its step. Weights that are no numbers are not worth going on from."""
+        """Save a state whose tensors are those of its step.
+
+        Weights that are no numbers are left out: no fit can go on from them.
+        """
         self._saved = time.monotonic()
         if self._rank or not state.step or not all(bool(tensor.isfinite().all()) for tensor in state.module.values()):
             return

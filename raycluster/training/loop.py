@@ -242,7 +242,7 @@ def fit(
 
 
 def _go_on(worker: _Worker, state: State, keeper: Keeper, standing: Standing, report: Report) -> None:
-    """Train from `state` to the end of the fit. A signal ends it after the step under way, which is saved."""
+    """Train from `state` to the end; a signal ends it after a step, which is saved."""
     with Interrupts() as interrupts:
         try:
             while not state.finished:

@@ -134,7 +134,7 @@ def test_killed_at_an_evaluation_it_goes_on_to_the_same_weights(
         def report(_: dict[str, float]) -> None:
             raise KeyboardInterrupt
 
-        return plain(*given[:-1], report)
+        return plain(*given[:4], report)
 
     monkeypatch.setattr(job, "fit_network", killed)
     with pytest.raises(KeyboardInterrupt):
