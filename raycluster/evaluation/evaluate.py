@@ -13,11 +13,12 @@ from raycluster.arrays import Float32, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import reliability
-from raycluster.evaluation.truth import read_labels
+from raycluster.evaluation.truth import numbered_rows, read_labels
 from raycluster.pipeline.run import open_run
 from raycluster.pipeline.sweep import communities_at
 from raycluster.storage import node_cache, schemas
 from raycluster.storage.object_store import Store
+from raycluster.storage.run_folder import read_plan
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import for_all
 
@@ -99,7 +100,7 @@ def _matched(
     truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, store: Store, known_only: bool
 ) -> tuple[Int64, Int32]:
     """Return for every labelled row of the truth its row in the run and its true identity as a number."""
-    keys, labels = read_labels(truth, id_column, label_column, ids.type)
+    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(read_plan(store)))
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
     if len(missing) and not known_only:

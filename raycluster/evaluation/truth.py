@@ -10,6 +10,7 @@ from raycluster.errors import InputError
 from raycluster.stages.stage import row_shards
 from raycluster.storage.column_types import is_text, plain_ids, require_columns, whole_numbers
 from raycluster.storage.parquet_input import hive_values, input_files
+from raycluster.storage.records import Plan
 from raycluster.storage.stored_tables import StoredTables
 
 UNKNOWN = -1
@@ -22,28 +23,50 @@ def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.Di
     Raises InputError as `read_labels` does.
     """
     ids = pa.chunked_array([chunk for shard in row_shards(tables) for chunk in tables.ids(shard).chunks])
-    keys, labels = read_labels(tables.name, tables.config.id_column, label_column, ids.type)
+    keys, labels = read_labels(
+        tables.name, tables.config.id_column, label_column, ids.type, numbered_rows(tables.folder.plan)
+    )
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     is_present = pc.is_valid(row)
     return row.filter(is_present).to_numpy(), labels.filter(is_present).combine_chunks().dictionary_encode()
 
 
+def numbered_rows(plan: Plan) -> int | None:
+    """Return the rows of a run whose ids are row numbers; none where its input has ids."""
+    return plan.input.rows if plan.input.numbered else None
+
+
 def read_labels(
-    url: str, id_column: str, label_column: str, id_type: pa.DataType
+    url: str, id_column: str, label_column: str, id_type: pa.DataType, numbered: int | None = None
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Ids (M,) as `id_type` and labels (M,) as large strings of the rows of `url` whose label is not null.
 
-    Raises InputError for missing columns, labels that are neither integers nor strings, ids of another type or that occur
-    twice, and where no row has a label.
+    Parameters
+    ----------
+    url
+        Parquet files.
+    id_column, label_column
+        Their columns.
+    id_type
+        Type of the run's ids.
+    numbered
+        Rows of a run whose ids are row numbers: labels without ids are matched by these. None refuses such labels.
+
+    Raises
+    ------
+    InputError
+        For missing columns, labels that are neither integers nor strings, ids of another type or that occur twice, another
+        number of rows where these are matched by number, and where no row has a label.
     """
     store, names = input_files(url)
     keys: list[pa.Array] = []
     values: list[pa.Array] = []
-    first = 0
+    first, without_ids = 0, 0
     for name in names:
         with store.parquet(name) as file:
             rows = file.metadata.num_rows
-            key = _keys(file, id_column, store.name(name), first, id_type)
+            key = _keys(file, id_column, store.name(name), None if numbered is None else first)
+            without_ids += rows if id_column not in file.schema_arrow.names else 0
             value = _labels(file, label_column, store.name(name), hive_values(name))
         first += rows
         try:
@@ -52,6 +75,10 @@ def read_labels(
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             where = f"{store.name(name)}, column '{id_column}'"
             raise InputError(f"{where} is {key.type}, but the run's ids are {id_type}.") from error
+    if without_ids and first != numbered:
+        raise InputError(
+            f"{url} has no column '{id_column}' and {first} rows, but the run, whose ids are row numbers, has {numbered}."
+        )
     labels = pa.chunked_array(values, pa.large_string())
     labelled = pc.is_valid(labels)
     ids, labels = pa.chunked_array(keys, id_type).filter(labelled), labels.filter(labelled)
@@ -64,9 +91,9 @@ def read_labels(
     return ids, labels
 
 
-def _keys(file: pq.ParquetFile, column: str, name: str, first: int, id_type: pa.DataType) -> pa.ChunkedArray:
-    """Return the ids of a file, or row numbers from `first` on where the run has these and the file has no ids."""
-    if column not in file.schema_arrow.names and column == "id" and pa.types.is_integer(id_type):
+def _keys(file: pq.ParquetFile, column: str, name: str, first: int | None) -> pa.ChunkedArray:
+    """Return the ids of a file; without any, row numbers from `first` on, if the run's ids are such numbers."""
+    if column not in file.schema_arrow.names and column == "id" and first is not None:
         return pa.chunked_array([np.arange(first, first + file.metadata.num_rows)])
     require_columns(file.schema_arrow, [column], name)
     return plain_ids(file.read(columns=[column])[column])

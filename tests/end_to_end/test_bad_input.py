@@ -393,7 +393,7 @@ def test_a_dry_run_refuses_what_the_plan_can_see_and_writes_nothing(tmp_path: Pa
 
 TRUTHS: list[tuple[str, Callable[[Columns], Columns], str]] = [
     ("no label column", lambda c: {"id": c["id"]}, "{truth} has no column 'label'; it has id."),
-    ("no id column", lambda c: {"label": c["label"]}, "'id': 32 ids are not in the run, the first is 0;"),
+    ("no id column", lambda c: {"label": c["label"]}, "{truth} has no column 'id'; it has label."),
     ("unknown ids", lambda c: c | {"id": [7, *c["id"][1:]]}, "'id': 1 ids are not in the run, the first is 7; --known-only"),
     ("duplicate ids", lambda c: c | {"id": [101, *c["id"][1:]]}, "{truth}, column 'id' holds the id 101 twice."),
     ("no labels", lambda c: c | {"label": pa.nulls(ROWS, pa.int64())}, "{truth}, column 'label' holds no label."),

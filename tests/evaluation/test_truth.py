@@ -102,10 +102,15 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     assert refusal(source, pa.string()) == f"{source} has no column 'id'; it has label."
 
 
-def test_rows_without_ids_are_numbered_over_the_files(tmp_path: Path) -> None:
+def test_rows_without_ids_are_numbered_over_the_files_where_the_runs_rows_are(tmp_path: Path) -> None:
     for name, part in (("a", slice(0, 3)), ("b", slice(3, 4))):
         write(tmp_path / f"{name}.parquet", id=None, label=pa.array(LABELS[part]))
-    assert read(str(tmp_path)) == dict(enumerate(LABELS))
+    assert refusal(str(tmp_path)).endswith("has no column 'id'; it has label.")
+    ids, labels = read_labels(str(tmp_path), "id", "label", pa.int64(), numbered=4)
+    numbers = {number: label for number, label in enumerate(LABELS) if label is not None}
+    assert dict(zip(ids.to_pylist(), labels.to_pylist(), strict=True)) == numbers
+    with pytest.raises(InputError, match=r"has no column 'id' and 4 rows, but the run, .* row numbers, has 5\."):
+        read_labels(str(tmp_path), "id", "label", pa.int64(), numbered=5)
 
 
 def test_labels_of_whole_doubles_are_integers_and_other_columns_may_be_of_any_type(tmp_path: Path) -> None:
