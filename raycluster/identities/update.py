@@ -13,7 +13,6 @@ Rows come and go, decisions are made and withdrawn.
 Nothing else is searched, scored or moved. Everything that decides, model and limits, is that of the last full run.
 """
 
-import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.identities import lineage
+from raycluster.identities.advice import advice
 from raycluster.identities.confirmed import Suggestions, kept_apart
 from raycluster.identities.contraction import broken_rules, out_of_place
 from raycluster.identities.deciding import extended, in_codes
@@ -34,13 +34,6 @@ from raycluster.identities.inheritance import NO_ID, Before, Former, Inheritance
 from raycluster.identities.placed import joined, placed
 from raycluster.identities.rules import compiled
 from raycluster.identities.state import Edges, Records, State, why_not_local
-from raycluster.kernels.map_equation import local
-
-MOST_NEW = 0.2
-"""New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
-search were chosen for the rows that were there."""
-MOST_DRIFT = 0.25
-"""Change of the exit weight, in powers of two, above which the summary advises a full run: mu is off by as many bits."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +182,7 @@ def update(
         rows.is_changed,
         edges.gone,
         edges.came,
-        _advice(updated, solution),
+        advice(updated, state.num_rows, solution, threads),
     )
 
 
@@ -237,18 +230,6 @@ def _former(former: Former, state: State, after: Inheritance) -> Former:
     rows = np.flatnonzero(np.isin(state.row_id, after.retired)).astype(np.int32)
     kept = ~np.isin(former.id, np.concatenate([after.restored, after.retired]))
     return Former(np.concatenate([former.row[kept], rows]), np.concatenate([former.id[kept], state.row_id[rows]]))
-
-
-def _advice(state: State, solution: local.LocalSolution) -> list[str]:
-    """Reasons to run everything again."""
-    reasons = []
-    new = (state.num_rows - state.base.rows) / state.base.rows
-    if new > MOST_NEW:
-        reasons.append(f"{new:.0%} of the rows are new since the last full run")
-    exits = float(solution.flows.enter.sum())
-    if exits > 0 and state.base.exits > 0 and abs(math.log2(exits / state.base.exits)) > MOST_DRIFT:
-        reasons.append(f"the weight between clusters is {exits / state.base.exits:.2f} times that of the last full run")
-    return reasons
 
 
 def facts_of(updated: Updated) -> dict[str, Any]:

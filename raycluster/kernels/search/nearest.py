@@ -83,7 +83,8 @@ def map_blocks(
         return result
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        blocks = list(pool.map(counted, range(0, rows, size)))
+        # Without rows one empty block gives the results their shape.
+        blocks = list(pool.map(counted, range(0, max(rows, 1), size)))
     return np.concatenate([neighbor for neighbor, _ in blocks]), np.concatenate(
         [similarity for _, similarity in blocks]
     )

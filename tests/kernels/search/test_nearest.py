@@ -116,3 +116,9 @@ def test_more_neighbors_than_rows_leaves_minus_one():
     assert (neighbor[:, 5:] == -1).all()
     assert (similarity[:, 5:] == -1).all()
     assert np.sort(neighbor[:, :5], axis=1).tolist() == [[0, 1, 2, 3, 4]] * 5
+
+
+def test_no_queries_have_no_neighbors():
+    database = unit_rows(9, 4, 0)
+    neighbor, similarity = exact_top_k(database[:0], np.empty(0, np.int32), database, 3)
+    assert neighbor.shape == similarity.shape == (0, 3)

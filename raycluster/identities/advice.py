@@ -1,0 +1,90 @@
+"""Reasons to cluster everything again.
+
+Model, limits, mu and inverted lists are those of the last full run. Each reason measures how far the set has moved from it.
+"""
+
+import math
+
+import numpy as np
+
+from raycluster.identities.state import State
+from raycluster.kernels.map_equation.local import LocalSolution
+from raycluster.kernels.search import recall
+from raycluster.limits import valley
+
+MOST_NEW = 0.2
+"""New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
+search were chosen for the rows that were there."""
+MOST_DRIFT = 0.25
+"""Change of the exit weight, in powers of two, above which the summary advises a full run: mu is off by as many bits."""
+MOST_LOST = 0.01
+"""Fall of the recall of new rows' neighbors, as a share of them, above which the summary advises a full run: new rows lie where
+the inverted lists were not made for them. Five standard errors of the sample at a recall of 0.98 and K = 80."""
+MOST_MOVED = 0.05
+"""Move of the valley of scores above which the summary advises a full run; a valley is exact to about 0.01."""
+SAMPLE = 64
+"""New rows whose neighbors are searched exactly. More rows measure the recall better and take longer, with N."""
+
+
+def advice(state: State, num_old: int, solution: LocalSolution, threads: int) -> list[str]:
+    """Return reasons to run everything again; empty where nothing speaks for it.
+
+    Parameters
+    ----------
+    state : State
+        After the update.
+    num_old : int
+        Rows before it; the others are new.
+    solution : LocalSolution
+        The solve.
+    threads : int
+        Threads. They change no result.
+    """
+    reasons, base = [], state.base
+    new = (state.num_rows - base.rows) / base.rows
+    if new > MOST_NEW:
+        reasons.append(f"{new:.0%} of the rows are new since the last full run")
+    exits = float(solution.flows.enter.sum())
+    if exits > 0 and base.exits > 0 and abs(math.log2(exits / base.exits)) > MOST_DRIFT:
+        reasons.append(f"the weight between clusters is {exits / base.exits:.2f} times that of the last full run")
+    now = recall_of_new(state, num_old, threads)
+    if now is not None and base.recall is not None and now < base.recall - MOST_LOST:
+        reasons.append(f"the recall of new rows' neighbors is {now:.3f}, and was {base.recall:.3f}")
+    floor = valley_of(state)
+    if floor is not None and state.limits.eta is not None and abs(floor - state.limits.eta) > MOST_MOVED:
+        reasons.append(f"the valley of the scores is at {floor:.2f}, and the limit at {state.limits.eta:.2f}")
+    return reasons
+
+
+def recall_of_new(state: State, num_old: int, threads: int) -> float | None:
+    """Return the measured recall of new rows' neighbors.
+
+    It is None where all rows are compared, and without new rows.
+
+    Parameters
+    ----------
+    state : State
+        After the update.
+    num_old : int
+        Rows before it.
+    threads : int
+        Threads. They change no result.
+    """
+    new = num_old + np.flatnonzero(state.is_searched[num_old:]).astype(np.int32)
+    if state.reading is None or state.reading.facts["exact"] or len(new) == 0:
+        return None
+    rows = new[np.unique(np.linspace(0, len(new) - 1, SAMPLE).astype(np.int64))]
+    neighbor, similarity = state.lists.neighbor[rows], state.lists.similarity[rows]
+    vectors = state.vectors
+    if not state.is_searched.all():
+        live = np.flatnonzero(state.is_searched)
+        vectors, rows = vectors[live], np.searchsorted(live, rows).astype(np.int32)
+        neighbor = np.where(neighbor >= 0, np.searchsorted(live, neighbor), -1).astype(np.int32)
+    return recall.measure(rows, neighbor, similarity, vectors, threads).mean
+
+
+def valley_of(state: State) -> float | None:
+    """Return the limit that today's scores show; None where limits do not come from scores, or show none."""
+    if not state.limits.valley or state.lists.score is None or state.limits.eta is None:
+        return None
+    return valley.eta_of(state.lists.neighbor, state.lists.score, state.config.edges.combine, state.limits.eta)

@@ -1,0 +1,62 @@
+"""Reasons to cluster everything again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raycluster.identities.advice import advice, recall_of_new, valley_of
+from raycluster.identities.grown import Change
+from raycluster.identities.state import Lists, from_tables
+from raycluster.identities.update import update
+from raycluster.limits.valley import SCORES
+from support.living import BASE, ROWS, base, change, rows, tables_of, updated
+
+
+def test_a_small_update_gives_no_reason_and_many_new_rows_do():
+    assert updated(base(), range(BASE, BASE + 20)).advice == []
+    assert "25% of the rows are new since the last full run" in updated(base(), range(BASE, ROWS)).advice
+
+
+def test_a_drift_of_the_exits_is_a_reason():
+    state = replace(base(), base=replace(base().base, exits=base().base.exits / 2 + 1e-3))
+    reasons = update(state, change(state, range(BASE, BASE + 1)), "run").advice
+    assert any("the weight between clusters is" in reason for reason in reasons) == (base().base.exits > 0)
+
+
+def test_the_recall_of_new_rows_is_that_of_an_exact_search():
+    lists = {"knn": {"k": 12, "index": "ivf", "lists": 8, "probes": 2}}
+    state = from_tables(tables_of(rows()[0][:BASE], **lists))
+    after = update(state, change(state, range(BASE, BASE + 30)), "run").state
+    vectors, expected = after.vectors.astype(np.float64), []
+    for row in range(BASE, BASE + 30):
+        exact = np.sort(np.delete(vectors @ vectors[row], row))[::-1][:11]
+        own = after.lists.similarity[row, 1:]
+        expected.append((own >= exact[-1] - 1e-6).sum() / 11)
+    assert recall_of_new(after, BASE, 1) == pytest.approx(np.mean(expected), abs=1e-6)
+    removed = update(after, change(after, (), [3, BASE + 1]), "run").state
+    assert 0 < recall_of_new(removed, BASE, 1) <= 1
+    assert recall_of_new(after, after.num_rows, 1) is None
+    assert recall_of_new(updated(base(), range(BASE, ROWS)).state, BASE, 1) is None
+    far = replace(after, base=replace(after.base, recall=recall_of_new(after, BASE, 1) + 0.02))
+    none = Change(pa.array([], pa.int64()), rows()[0][:0], np.empty(0, np.int32))
+    solution = update(after, none, "run")
+    assert solution.advice == [] or "recall" not in solution.advice[0]
+    flows = type("Solution", (), {"flows": type("Flows", (), {"enter": np.zeros(1)})})
+    assert any("recall of new rows" in reason for reason in advice(far, BASE, flows, 1))
+
+
+def test_the_valley_is_sought_where_limits_came_from_one():
+    assert valley_of(base()) is None
+    neighbor = np.stack([np.arange(400), (np.arange(400) + 1) % 400, (np.arange(400) + 7) % 400], 1).astype(np.int32)
+    generator = np.random.default_rng(0)
+    score = np.concatenate([generator.beta(30, 2, 200), generator.beta(2, 20, 200)])
+    scores = np.stack([np.full(400, np.nan), score, generator.permutation(score)], 1).astype(np.float32)
+    lists = Lists(neighbor, np.ones((400, 3), np.float32), scores)
+    limits = replace(base().limits, threshold=None, eta=0.5, valley=True)
+    state = replace(base(), lists=lists, limits=limits)
+    floor = valley_of(state)
+    assert floor is not None
+    assert 0.2 < floor < 0.95
+    assert np.abs(SCORES - floor).min() < 1e-6
