@@ -84,7 +84,10 @@ def recall_of_new(state: State, num_old: int, threads: int) -> float | None:
 
 
 def valley_of(state: State) -> float | None:
-    """Return the limit that today's scores show; None where limits do not come from scores, or show none."""
+    """Return the limit that the scores show now.
+
+    It is None where limits do not come from scores, or show none.
+    """
     if not state.limits.valley or state.lists.score is None or state.limits.eta is None:
         return None
     return valley.eta_of(state.lists.neighbor, state.lists.score, state.config.edges.combine, state.limits.eta)
