@@ -13,6 +13,7 @@ VERBS = {
     "undo": "take back the latest merge or split",
     "evaluate": "compare a finished run with true identities",
     "audit": "list labels of a labelled set that are likely wrong",
+    "report": "one page that shows what a run found: charts, clusters with pictures or texts, what to review",
     "export": "join labels to the columns of an input, or make one folder per identity",
     "diff": "what changed between two runs: same, grown, split, merged, new, gone",
     "estimate": "say what a run would take and what will not fit, without running it",

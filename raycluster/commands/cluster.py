@@ -33,6 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_execution(parser)
     parser.add_argument("--previous", metavar="RUN", help="finished run whose cluster ids go on")
     add_deciding(parser, is_shown=False)
+    parser.add_argument("--no-report", action="store_true", help="write no RUN/report.html")
     parser.add_argument("--replan", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what it would take; write nothing")
 
@@ -54,13 +55,19 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
     columns = deciding_columns(options)
     if not (options.previous or options.decisions or columns):
         summary = cluster(inputs if len(inputs) > 1 else inputs[0], options.output, config, execution)
-        return Answer(summary, describe_run(summary))
-    from raycluster.identities.afresh import Legacy
-    from raycluster.identities.job import cluster_on, in_words
+        lines = [describe_run(summary)]
+    else:
+        from raycluster.identities.afresh import Legacy
+        from raycluster.identities.job import cluster_on, in_words
 
-    legacy = Legacy(options.previous, options.decisions, columns, options.on_conflict, options.yes)
-    summary = cluster_on(inputs, options.output, config, execution, legacy)
-    return Answer(summary, "\n".join([describe_run(summary), in_words(summary)]).strip())
+        legacy = Legacy(options.previous, options.decisions, columns, options.on_conflict, options.yes)
+        summary = cluster_on(inputs, options.output, config, execution, legacy)
+        lines = [describe_run(summary), in_words(summary)]
+    if not options.no_report:
+        from raycluster.review.after_run import report_line
+
+        lines.append(report_line(options.output) or "")
+    return Answer(summary, "\n".join(lines).strip())
 
 
 VERB = Verb(

@@ -20,6 +20,7 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
     from raycluster.evaluation.words import describe_scores
     from raycluster.pipeline.run import cluster
     from raycluster.pipeline.words import describe_run
+    from raycluster.review.after_run import report_line
     from raycluster.storage.object_store import Store
     from raycluster.synthetic.generator import write_parquet
     from raycluster.synthetic.settings import PRESETS, SyntheticConfig
@@ -30,7 +31,8 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
     run = f"{options.output}/run-{options.rows}-{options.effort}"
     summary = cluster(name, run, load_config(EFFORT[options.effort]), Execution("local"))
     scores = evaluate(run, name)
-    text = f"{describe_run(summary)}\n\nAgainst the identities that were generated: {describe_scores(scores)}"
+    lines = [describe_run(summary), *([line] if (line := report_line(run)) else [])]
+    text = "\n".join([*lines, "", f"Against the identities that were generated: {describe_scores(scores)}"])
     return Answer({"run": summary, "scores": scores}, text)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from raycluster.arrays import Float32, Int32
+from raycluster.arrays import Bool, Float32, Int32
 from raycluster.limits.far_ranks import FEWEST_NEIGHBORS, pick_threshold, sample_pairs
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages.communities import communities_of
@@ -179,6 +179,16 @@ def conductance(links: csr_array) -> float | None:
 
     Links are symmetric, (M, M).
     """
+    cut = weakest_cut(links)
+    return None if cut is None else cut[0]
+
+
+def weakest_cut(links: csr_array) -> tuple[float, Bool] | None:
+    """Return the lowest conductance of a cut, and which rows (M,) are of one half.
+
+    The cuts are those along the second eigenvector of symmetric links (M, M). None where a row has no link, or the
+    eigenvector is not found.
+    """
     degree = np.asarray(links.sum(axis=1)).ravel()
     if (degree <= 0).any():
         return None
@@ -196,4 +206,7 @@ def conductance(links: csr_array) -> float | None:
     closes = np.bincount(np.maximum(row, moved.indices), moved.data, len(order) + 1) / 2
     crossing = np.cumsum(opens - closes)[: len(order) - 1]
     volume = np.cumsum(degree[order])[: len(order) - 1]
-    return float((crossing / np.minimum(volume, degree.sum() - volume)).min())
+    of_cuts = crossing / np.minimum(volume, degree.sum() - volume)
+    is_first = np.zeros(len(order), bool)
+    is_first[order[: int(of_cuts.argmin()) + 1]] = True
+    return float(of_cuts.min()), is_first

@@ -12,14 +12,24 @@ from raycluster.pipeline.run import LOCAL, fork, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.rejoin import identities_of
 from raycluster.storage import schemas
+from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.tables import Tables, for_all
 
 
 def communities_at(tables: Tables, limit: float) -> tuple[Int32, int]:
     """Return the community (N,) of every row, copies included, and the number of edges at another value of the swept limit.
 
-    Communities are found and re-joined by the stages of the run. Raises InputError where edges are not stored down to
-    `limit`, or the rule has no limit.
+    Raises InputError as `swept_tables` does.
+    """
+    swept = swept_tables(tables, limit)
+    return for_all(tables, identities_of(swept)), int(swept.task_facts("communities")[0]["links"])
+
+
+def swept_tables(tables: Tables, limit: float) -> ArrayTables:
+    """Return the tables at another value of the swept limit, up to the re-joining.
+
+    They are of distinct rows. Communities are found and re-joined by the stages of the run. Raises InputError where edges are
+    not stored down to `limit`, or the rule has no limit.
     """
     config, limits = tables.config, limits_of(tables)
     if limits.swept_name is None:
@@ -36,4 +46,4 @@ def communities_at(tables: Tables, limit: float) -> tuple[Int32, int]:
         tables, moved, {"edges": edges, "knn": {"neighbor": neighbor}}, {"edges": limits.moved_to(limit).to_json()}
     )
     run_stages(swept, LOCAL, Silence(), until="rejoin")
-    return for_all(tables, identities_of(swept)), int(swept.task_facts("communities")[0]["links"])
+    return swept

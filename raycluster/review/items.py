@@ -19,6 +19,8 @@ from raycluster.storage.places import plain_url
 
 MOST_CHARACTERS = 120
 """Characters of a text that are shown. More make taller cards."""
+BATCH_ROWS = 256
+"""Rows decoded at once: 256 pictures of 2 MB are 512 MB. Fewer take longer."""
 
 
 @dataclass(frozen=True)
@@ -89,45 +91,54 @@ class Items:
     def look_up(self, ids: pa.Array) -> dict[Any, Item]:
         """Return the items of ids (M,); an id that the file does not hold is missing.
 
-        Memory grows with M and one row group.
+        Memory grows with M and their pictures; `stream` holds one batch at a time.
         """
+        return dict(reversed(list(self.stream(ids))))
+
+    def stream(self, ids: pa.Array) -> Iterator[tuple[Any, Item]]:
+        """Yield id and item of ids (M,) in the order of the file, batch by batch."""
         selected = pa.array(ids).unique()
-        items: dict[Any, Item] = {}
         first_row = 0
         for name in self._names:
             with self._store.parquet(name) as file:
                 for group in range(file.num_row_groups):
-                    for key, item in self._of_group(file, group, selected, first_row):
-                        items.setdefault(key, item)
+                    yield from self._of_group(file, group, selected, first_row)
                     first_row += file.metadata.row_group(group).num_rows
-        return items
 
     def _of_group(
         self, file: pq.ParquetFile, group: int, selected: pa.Array, first_row: int
     ) -> Iterator[tuple[Any, Item]]:
         """Yield id and item of the selected rows of a row group."""
         options = self.options
-        if options.id_column in file.schema_arrow.names:
-            keys = plain_ids(file.read_row_group(group, columns=[options.id_column])[options.id_column])
+        columns = list(dict.fromkeys(name for name in (options.image_column, options.text_column) if name))
+        keys = self._keys(file, group, selected.type, first_row)
+        is_selected = pc.is_in(keys, value_set=selected).to_numpy()
+        if not columns or not is_selected.any():
+            return
+        start = 0
+        for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+            rows = start + np.flatnonzero(is_selected[start : start + batch.num_rows])
+            shown = batch.take(pa.array(rows - start))
+            pictures = shown[options.image_column].to_pylist() if options.image_column else [None] * len(rows)
+            texts = shown[options.text_column].to_pylist() if options.text_column else [None] * len(rows)
+            for key, picture, text in zip(keys.take(pa.array(rows)).to_pylist(), pictures, texts, strict=True):
+                yield key, Item(short_text(text), _picture(picture))
+            start += batch.num_rows
+
+    def _keys(self, file: pq.ParquetFile, group: int, kind: pa.DataType, first_row: int) -> pa.ChunkedArray:
+        """Return the ids of a row group in the type of the run's."""
+        name = self.options.id_column
+        if name in file.schema_arrow.names:
+            keys = plain_ids(file.read_row_group(group, columns=[name])[name])
         else:
             rows = file.metadata.row_group(group).num_rows
             keys = pa.chunked_array([pa.array(np.arange(first_row, first_row + rows))])
         try:
-            keys = keys.cast(selected.type)
+            return keys.cast(kind)
         except pa.ArrowInvalid as error:
             raise InputError(
-                f"Ids of {options.url} are {keys.type}, those of the run are {selected.type}: {error}."
+                f"Ids of {self.options.url} are {keys.type}, those of the run are {kind}: {error}."
             ) from error
-        rows = np.flatnonzero(pc.is_in(keys, value_set=selected).to_numpy())
-        columns = [name for name in (options.image_column, options.text_column) if name]
-        if not len(rows) or not columns:
-            return
-        shown = file.read_row_group(group, columns=list(dict.fromkeys(columns))).take(pa.array(rows))
-        found = keys.take(pa.array(rows)).to_pylist()
-        pictures = shown[options.image_column].to_pylist() if options.image_column else [None] * len(rows)
-        texts = shown[options.text_column].to_pylist() if options.text_column else [None] * len(rows)
-        for key, picture, text in zip(found, pictures, texts, strict=True):
-            yield key, Item(short_text(text), _picture(picture))
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:

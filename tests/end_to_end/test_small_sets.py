@@ -67,6 +67,7 @@ def test_the_command_agrees_and_goes_on(recipe: str, rows: int, tmp_path: Path) 
     words = ["--input", str(path), "--output", str(run), "--recipe", recipe]
     outcome = call("cluster", *words)
     assert outcome.code == 0, outcome.stderr
+    assert (run / "report.html").exists(), outcome.stderr
     assert (
         f"knn.k is {max(rows - 1, 2)} in place of {load_config(recipe, {}).knn.k}: the set has only {rows} row"
         in outcome.stderr

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raycluster.errors import InputError
+from raycluster.review import items as items_module
 from raycluster.review.items import MOST_CHARACTERS, Item, ItemOptions, Items, short_text
 
 
@@ -24,17 +25,24 @@ def test_items_are_looked_up_by_id_in_any_order_of_files(tmp_path):
     }
 
 
-def test_only_row_groups_with_wanted_ids_are_decoded(tmp_path, monkeypatch):
+def test_only_row_groups_with_ids_to_show_are_decoded(tmp_path, monkeypatch):
     path = written(tmp_path / "a.parquet", id=list(range(8)), title=[str(number) for number in range(8)])
-    read, groups = pq.ParquetFile.read_row_group, []
+    read, groups = pq.ParquetFile.iter_batches, []
 
-    def counted(file, group, columns=None):
-        groups.append((group, *columns))
-        return read(file, group, columns=columns)
+    def counted(file, size, row_groups, columns):
+        groups.append((*row_groups, *columns))
+        return read(file, size, row_groups=row_groups, columns=columns)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
     found = Items(ItemOptions(path, "id", text_column="title")).look_up(pa.array([4, 5]))
-    assert (sorted(found), [group for group in groups if "title" in group]) == ([4, 5], [(2, "title")])
+    assert ({key: item.text for key, item in found.items()}, groups) == ({4: "4", 5: "5"}, [(2, "title")])
+
+
+def test_batches_are_smaller_than_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(items_module, "BATCH_ROWS", 3)
+    path = written(tmp_path / "a.parquet", 10, id=list(range(10)), title=[f"t{number}" for number in range(10)])
+    found = Items(ItemOptions(path, "id", text_column="title")).look_up(pa.array([9, 0, 4]))
+    assert {key: item.text for key, item in found.items()} == {0: "t0", 4: "t4", 9: "t9"}
 
 
 def test_structs_of_bytes_and_path(tmp_path):

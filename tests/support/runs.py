@@ -19,7 +19,7 @@ def command(source: str, output: str, *options: str) -> list[str]:
     """The main job's command line with settings that suit the small synthetic set; a model brings its own."""
     job = str(ROOT / "jobs" / "cluster.py")
     settings = () if "--model" in options else SETTINGS
-    return [sys.executable, job, "--input", source, "--output", output, *settings, *options]
+    return [sys.executable, job, "--input", source, "--output", output, "--no-report", *settings, *options]
 
 
 def here(source: str, output: str, *options: str) -> Outcome:
