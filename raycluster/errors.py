@@ -33,6 +33,13 @@ class StorageError(RayclusterError):
     """Storage refused or lost something: credentials, permissions, a full disk."""
 
 
+class DamagedError(StorageError):
+    """An object of a run folder is missing, or its bytes are others than written.
+
+    What names it as done is removed before this is raised, so that the run computes it again.
+    """
+
+
 class ResourceError(InputError):
     """The run cannot fit this machine.
 

@@ -5,14 +5,21 @@ import pickle
 import pytest
 
 from raycluster import errors
-from raycluster.errors import ConfigError, InputError, RayclusterError, ResourceError, StorageError
+from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, ResourceError, StorageError
 
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
 
 
 def test_mistakes_of_the_user_end_with_2_and_failures_with_1() -> None:
     codes = {kind: kind.exit_code for kind in ERRORS}
-    assert codes == {RayclusterError: 1, StorageError: 1, InputError: 2, ConfigError: 2, ResourceError: 2}
+    assert codes == {
+        RayclusterError: 1,
+        StorageError: 1,
+        DamagedError: 1,
+        InputError: 2,
+        ConfigError: 2,
+        ResourceError: 2,
+    }
 
 
 @pytest.mark.parametrize("kind", ERRORS)

@@ -1,23 +1,21 @@
 """A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from raycluster.arrays import Float32, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import reliability
 from raycluster.evaluation.truth import numbered_rows, read_labels
+from raycluster.pipeline.results import Results
 from raycluster.pipeline.run import open_run
 from raycluster.pipeline.sweep import communities_at
 from raycluster.storage import node_cache, schemas
-from raycluster.storage.object_store import Store
 from raycluster.storage.run_folder import read_plan
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import for_all
@@ -64,14 +62,9 @@ def evaluate(
         Where the run is not complete, a column is missing, or the truth names ids that the run does not have. Ids that the run
         dropped are left out.
     """
-    store = Store(run)
-    manifest = store.get("MANIFEST.json")
-    if manifest is None:
-        raise InputError(f"{run} holds no finished run: there is no MANIFEST.json.")
-    parts = json.loads(manifest)["labels"]
-    columns = ["id", "cluster_id", "strength"]
-    table = pa.concat_tables([store.get_table(part["path"], part["sha256"], columns) for part in parts])
-    row, identity = _matched(truth, id_column, label_column, table["id"], store, known_only)
+    results = Results.of(run)
+    table = results.labels(["id", "cluster_id", "strength"])
+    row, identity = _matched(truth, id_column, label_column, table["id"], results, known_only)
     predicted = schemas.cluster_ids(table["cluster_id"])
     result: dict[str, Any] = metrics.evaluate(identity, predicted[row])
     result["strength"] = _reliability(identity, predicted[row], table["strength"].to_numpy()[row])
@@ -97,15 +90,15 @@ def _reliability(truth: Int32, predicted: Int64, strength: Float32) -> list[dict
 
 
 def _matched(
-    truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, store: Store, known_only: bool
+    truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, results: Results, known_only: bool
 ) -> tuple[Int64, Int32]:
     """Return for every labelled row of the truth its row in the run and its true identity as a number."""
-    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(read_plan(store)))
+    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(read_plan(results.store)))
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
     if len(missing) and not known_only:
-        data = store.get("dropped.parquet")
-        dropped = set() if data is None else set(pq.read_table(pa.BufferReader(data))["id"].to_pylist())
+        left_out = results.table("dropped.parquet")
+        dropped = set() if left_out is None else set(left_out["id"].to_pylist())
         unknown = [key for key in missing.to_pylist() if key not in dropped]
         if unknown:
             raise InputError(

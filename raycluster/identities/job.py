@@ -68,8 +68,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     """
     began = time.perf_counter()
     store, old = Store(output), Store(run)
-    if old.get("MANIFEST.json") is None:
-        raise InputError(f"{run} holds no finished run: there is no MANIFEST.json.")
+    Results.of(run).verify()
     if store.url == old.url or (order.mode != "full" and store.get("plan.json") is not None):
         raise ConfigError(f"{output} is a run folder already; choose an empty --output.")
     state = loaded(run)

@@ -11,7 +11,6 @@ The files of runs before are read where they lie. So an update writes what it ch
 to the updates that follow it. The layer of a full run lies on the tables of its own stages, and names no run before.
 """
 
-import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Array, Float32, Int32
-from raycluster.errors import StorageError
 from raycluster.identities.inheritance import NO_ID, Former
 from raycluster.identities.state import Base, Edges, Lists, Reading, Records, State, from_tables
 from raycluster.identities.update import Updated
 from raycluster.pipeline.run import open_run
 from raycluster.storage import node_cache, schemas
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import encode
 
 STATE = "state.json"
 
@@ -73,7 +72,7 @@ def saved(store: Store, previous: str | None, num_old: int, updated: Updated) ->
         "confirmed": state.confirmed.tolist(),
         "base": asdict(state.base),
     }
-    store.put(STATE, json.dumps(record).encode())
+    store.put(STATE, encode(record))
     return sum(store.identity(f"state/{name}.parquet")["size"] for name in tables)
 
 
@@ -83,12 +82,9 @@ def loaded(url: str) -> State:
     Raises StorageError where a file of the run, or of a run before it, is missing or damaged.
     """
     store = Store(url)
-    data = store.get(STATE)
-    if data is None:
+    record = store.record(STATE, dict[str, Any])
+    if record is None:
         return _first(url)
-    record = json.loads(data)
-    if not isinstance(record, dict) or "previous" not in record:
-        raise StorageError(f"{store.name(STATE)} was changed or damaged.")
     before = _first(url) if record["previous"] is None else loaded(record["previous"])
     return _applied(before, store, record)
 

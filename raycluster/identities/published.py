@@ -46,9 +46,10 @@ def published(
         digest = store.put_tables(path, [_labels_table(updated, labels, rows)])
         parts.append(LabelsPart(path, len(rows), digest))
     clusters = _clusters_table(updated, labels)
-    store.put_tables("clusters.parquet", [clusters])
-    for name in ("lineage", "aliases", "decisions"):
-        store.put_tables(f"{name}.parquet", [getattr(state.records, name)])
+    tables = {name: getattr(state.records, name) for name in ("lineage", "aliases", "decisions")}
+    files = {f"{name}.parquet": store.put_tables(f"{name}.parquet", [table]) for name, table in tables.items()}
+    del files["decisions.parquet"]  # people go on writing it
+    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters])
     summary = {
         **summary,
         "rows": len(alive),
@@ -62,6 +63,7 @@ def published(
         "summary": summary,
         "config": asdict(state.config),
         "labels": [asdict(part) for part in parts],
+        "files": {**(more or {}).get("files", {}), **files},
     }
     store.put("MANIFEST.json", encode(json.loads(json.dumps(manifest))))
     return summary

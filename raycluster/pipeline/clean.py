@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from raycluster.errors import InputError
-from raycluster.pipeline.plan import OWN_OF_STAGE, stage_folders
+from raycluster.pipeline.own_objects import OWN_OF_STAGE
+from raycluster.pipeline.plan import stage_folders
 from raycluster.storage.run_folder import RunFolder
 
 

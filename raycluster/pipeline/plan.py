@@ -5,10 +5,9 @@ rows, ties and labels. The order follows from the id column alone.
 """
 
 import io
-import re
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,31 +19,20 @@ from raycluster.arrays import Int64
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.load import differences
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError, InputError
+from raycluster.errors import ConfigError, DamagedError, InputError
+from raycluster.pipeline.own_objects import require_unused, take_back
 from raycluster.stages import STAGES
 from raycluster.stages.ingest import ranks_path
 from raycluster.stages.knn import resolved_for, shortened_line
 from raycluster.storage.column_types import common_id_type, id_type_of, plain_ids, require_columns
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import left_out_line, refuse_null_ids, vector_width
-from raycluster.storage.records import LAYOUT, InputDescription, Piece, Plan, PlannedInput, decode, encode
+from raycluster.storage.records import LAYOUT, SEALED, InputDescription, Piece, Plan, PlannedInput, encode, seal
 from raycluster.storage.run_folder import RunFolder, read_plan
 from raycluster.storage.vector_columns import VectorSource
 
 SHARD_BYTES = 2**28
 """Vectors of one row shard, as float32. Larger shards need more memory per worker, smaller ones more requests."""
-PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates.parquet")
-"""What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
-OWN_BEFORE_PLAN = re.compile(
-    r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp"
-    r"|state/input\.parquet|\.visible-[0-9a-f]{32}"
-)
-"""What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
-OWN_OF_STAGE = re.compile(
-    r"stages/[a-z_]+/(ranks-)?[0-9a-f]{12}/"
-    r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|[a-z_]+\.npy|attempts/[0-9a-z-]+/[0-9a-f]{8})"
-)
-"""Names that stages of a run give to their objects."""
 Say = Callable[[str], None]
 
 
@@ -72,9 +60,11 @@ def begin(
     store = Store(url)
     if (line := left_out_line(described)) is not None:
         say(line)
-    if store.get("plan.json") is not None:
+    data = store.get("plan.json")
+    if data is not None and not _is_damaged(store, data, say):
         return _go_on(store, described, config, replan, say), False
-    _require_unused(store)
+    if data is None:
+        require_unused(store)
     plan, ranks = make_plan(config, described, shards)
     if plan.input.numbered:
         say(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")
@@ -82,9 +72,26 @@ def begin(
     say(f"{plan.input.rows:,} rows of width {plan.input.width} in {plan.shards} shards")
     for piece, rank in enumerate(ranks):
         store.put(ranks_path(plan, config, piece), _encode_ranks(rank))
-    if not store.create("plan.json", encode(plan)):
+    if data is not None:
+        store.put("plan.json", encode(plan))
+    elif not store.create("plan.json", encode(plan)):
         return begin(url, described, config, shards, replan, say)
     return RunFolder(url, stage_folders, plan), True
+
+
+def _is_damaged(store: Store, data: bytes, say: Say) -> bool:
+    """Whether a plan of ours is damaged.
+
+    It is made again from the input and the configuration.
+    """
+    try:
+        read_plan(store)
+    except DamagedError as error:
+        if not data.startswith(SEALED):
+            raise
+        say(f"{str(error).rstrip('.')}: it is made again")
+        return True
+    return False
 
 
 def _say_shortened(config: Config, rows: int, say: Say) -> None:
@@ -102,22 +109,22 @@ def _go_on(store: Store, described: InputDescription, config: Config, replan: bo
         store.put("plan.json", encode(plan))
     _say_shortened(config, plan.input.rows, say)
     config = resolved_for(config, plan.input.rows)
+    _restore_ranks(store, plan, config, described, say)
     if changed := differences(plan.config, asdict(config)):
         _replan(store, plan, config, changed, replan)
     return RunFolder(store.url, stage_folders)
 
 
-def _require_unused(store: Store) -> None:
-    """Raise ConfigError where a folder without a plan holds anything but what a start of ours leaves before its plan."""
-    if store.is_file():
-        raise ConfigError(f"The output {store.url} is a file; choose a folder.")
-    foreign = [name for name in store.files() if not OWN_BEFORE_PLAN.fullmatch(name)]
-    if "MANIFEST.json" in foreign:
-        raise ConfigError(f"The folder {store.url} holds results without a plan; choose an empty --output.")
-    if foreign:
-        raise ConfigError(
-            f"The folder {store.url} is not empty and holds no run (it has {foreign[0]}); choose an empty --output."
-        )
+def _restore_ranks(store: Store, plan: Plan, config: Config, described: InputDescription, say: Say) -> None:
+    """Make missing ranks of rows again where input is left to read."""
+    paths = [ranks_path(plan, config, piece) for piece in range(len(plan.pieces))]
+    there = set(store.files(os.path.dirname(paths[0])))
+    if there >= set(paths) or len(RunFolder(store.url, stage_folders, plan).finished("ingest")) == len(paths):
+        return
+    say("the order of ids is missing: it is made again")
+    _, ranks = make_plan(config, described, plan.shards)
+    for path, rank in zip(paths, ranks, strict=True):
+        store.put(path, _encode_ranks(rank))
 
 
 def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_allowed: bool) -> None:
@@ -132,24 +139,6 @@ def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_all
         )
     take_back(store)
     store.put("plan.json", encode({**asdict(plan), "config": asdict(config)}))
-
-
-def take_back(store: Store) -> None:
-    """Remove what a run has published: the manifest first, then what it names. Anything else in the folder stays."""
-    data = store.get("MANIFEST.json")
-    parts = [] if data is None else decode(data, dict[str, Any], store.name("MANIFEST.json"))["labels"]
-    for name in (*PUBLISHED, *(part["path"] for part in parts)):
-        store.delete(name)
-    store.remove_empty_folders("labels")
-
-
-def remove_unused(folder: RunFolder) -> None:
-    """Remove a run that was refused before it found anything: its plan and the objects of its stages, by their names."""
-    folder.store.delete("plan.json")
-    for name in folder.store.files("stages"):
-        if OWN_OF_STAGE.fullmatch(name):
-            folder.store.delete(name)
-    folder.store.remove_empty_folders("stages")
 
 
 def make_plan(config: Config, described: InputDescription, shards: int | None) -> tuple[Plan, list[Int64]]:
@@ -270,4 +259,4 @@ def _encode_ranks(ranks: Int64) -> bytes:
     """Return a piece's ranks as the bytes of a .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, ranks, allow_pickle=False)
-    return buffer.getvalue()
+    return seal(buffer.getvalue())

@@ -37,11 +37,13 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         for number, marker in enumerate(markers)
     ]
     manifest = {**described(tables, seconds), "labels": [asdict(part) for part in parts]}
-    clusters = clusters_table(tables, put_row_lists(tables))
-    for part, marker in zip(parts, markers, strict=True):
+    for shard, part, marker in zip(shards, parts, markers, strict=True):
+        folder.require_file("labels", shard.number)
         store.copy(marker.key, part.path)
-    store.put_tables("clusters.parquet", [clusters])
-    store.put("MANIFEST.json", encode(manifest))
+    ids = all_ids(tables)
+    files = put_row_lists(tables, ids)
+    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters_table(tables, ids)])
+    store.put("MANIFEST.json", encode({**manifest, "files": files}))
     return dict(manifest["summary"])
 
 
@@ -68,14 +70,17 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     }
 
 
-def put_row_lists(tables: StoredTables) -> pa.ChunkedArray:
-    """Write which rows were left out and which are copies; returns all ids."""
-    store = tables.folder.store
-    ids = pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards_of_all(tables)])
-    store.put_tables("dropped.parquet", [_dropped(tables)])
+def all_ids(tables: StoredTables) -> pa.ChunkedArray:
+    """Return the ids of all rows, in their order."""
+    return pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards_of_all(tables)])
+
+
+def put_row_lists(tables: StoredTables, ids: pa.ChunkedArray) -> dict[str, str]:
+    """Write which rows were left out and which are copies; returns the files' digests."""
+    lists = {"dropped.parquet": _dropped(tables)}
     if tables.copies is not None:
-        store.put_tables("duplicates.parquet", [_duplicates(tables, tables.copies, ids)])
-    return ids
+        lists["duplicates.parquet"] = _duplicates(tables, tables.copies, ids)
+    return {name: tables.folder.store.put_tables(name, [table]) for name, table in lists.items()}
 
 
 def _headlines(tables: StoredTables) -> Facts:

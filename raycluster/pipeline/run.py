@@ -5,7 +5,7 @@ differ only in where tables lie. No stage is named here but the two ends of a pu
 """
 
 import contextlib
-import json
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from raycluster.arrays import Array, Int32
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError, InputError, RayclusterError, StorageError
+from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, StorageError
 from raycluster.executors.node_report import Sighted, report, require_alike
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
@@ -23,8 +23,11 @@ from raycluster.kernels.advance import listening
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.outlook import seconds_of
-from raycluster.pipeline.plan import begin, remove_unused, stage_folders
+from raycluster.pipeline.own_objects import remove_unused
+from raycluster.pipeline.plan import begin, stage_folders
 from raycluster.pipeline.publish import publish
+from raycluster.pipeline.repair import repaired
+from raycluster.pipeline.results import finished_summary
 from raycluster.stages import STAGES
 from raycluster.stages.knn import resolved_for
 from raycluster.stages.rejoin import identities_of
@@ -73,12 +76,16 @@ def cluster(
     progress = Progress()
     config = with_model(config)
     with opened(input_url, output_url, config, execution, progress) as tables:
-        manifest = tables.folder.store.get("MANIFEST.json")
-        if manifest is not None:
+        summary = finished_summary(tables.folder.store, progress.say)
+        if summary is not None:
             progress.say(f"{output_url} is complete")
-            return dict(json.loads(manifest)["summary"])
-        run_stages(tables, execution, progress)
-        return finish(tables, progress.seconds)
+            return summary
+
+        def work() -> Facts:
+            run_stages(tables, execution, progress)
+            return finish(tables, progress.seconds)
+
+        return repaired(work, tables.folder, progress.say)
 
 
 @contextlib.contextmanager
@@ -174,6 +181,14 @@ def run_stages(tables: Tables, execution: Execution, progress: Progress, until: 
 
     The only place where the pipeline is assembled.
     """
+    work = functools.partial(_run_stages, tables, execution, progress, until)
+    if isinstance(tables, StoredTables):
+        repaired(work, tables.folder, progress.say)
+    else:
+        work()
+
+
+def _run_stages(tables: Tables, execution: Execution, progress: Progress, until: str | None) -> None:
     is_forecast = False
     last = len(STAGES) if until is None else [stage.name for stage in STAGES].index(until) + 1
     stages = [stage for stage in STAGES[:last] if stage.is_wanted(tables.config) and not tables.is_given(stage.name)]
@@ -209,6 +224,7 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
             if result.error:
                 raise _error(result)
             position.finish(result.rows)
+        tables.complete(stage.name, len(tasks))
     if (line := stage.summary(tables)) is not None:
         progress.say(line)
 
@@ -231,6 +247,6 @@ def _results(
 
 def _error(result: TaskResult) -> RayclusterError:
     """Return the error that a task's result names."""
-    kinds: dict[str, Any] = {kind.__name__: kind for kind in (ConfigError, InputError, StorageError)}
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in (ConfigError, InputError, StorageError, DamagedError)}
     error: RayclusterError = kinds.get(result.error, RayclusterError)(result.message)
     return error

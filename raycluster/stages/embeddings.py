@@ -39,7 +39,7 @@ def open_embeddings(tables: Tables) -> ShardFunction:
         for piece in range(len(folder.plan.pieces)):
             marker = folder.marker("ingest", piece)
             if shard in marker.facts["groups"]:
-                parts.append(folder.store.get_row_group(marker.key, marker.facts["groups"][shard][0], ["rank", "id"]))
+                parts.append(folder.table("ingest", piece, ["rank", "id"], marker.facts["groups"][shard][0]))
         table = pa.concat_tables(parts).sort_by("rank")
         rows = np.arange(task.start, task.start + len(table), dtype=np.int32)
         return Output([{"row": rows, "id": table["id"]}])

@@ -13,14 +13,14 @@ import pyarrow as pa
 from raycluster.arrays import Float32, Int8, Int64, Vectors
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
-from raycluster.errors import InputError, StorageError
+from raycluster.errors import DamagedError, InputError, StorageError
 from raycluster.kernels.unit_rows import GOOD, NULL, REASONS, normalize
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.column_types import plain_ids
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import BATCH_ROWS
-from raycluster.storage.records import Plan
+from raycluster.storage.records import Plan, unseal
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Columns, Output, Tables, Task
@@ -126,9 +126,13 @@ def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32,
 def _ranks(folder: RunFolder, piece: int) -> Int64:
     path = ranks_path(folder.plan, folder.config, piece)
     stored = folder.store.get(path)
-    if stored is None:
-        raise StorageError(f"{folder.store.name(path)} is missing; choose another --output.")
-    return np.asarray(np.load(io.BytesIO(stored), allow_pickle=False))
+    try:
+        if stored is None:
+            raise DamagedError(f"{folder.store.name(path)} is missing.")
+        return np.asarray(np.load(io.BytesIO(unseal(stored, folder.store.name(path))), allow_pickle=False))
+    except DamagedError as error:
+        folder.store.delete(path)
+        raise StorageError(f"{str(error).rstrip('.')}; run the same command again, which makes it anew.") from error
 
 
 def rows_per_shard(plan: Plan) -> int:

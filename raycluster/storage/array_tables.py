@@ -126,6 +126,9 @@ class ArrayTables(SharedValues):
     def finished(self, stage: str) -> set[int]:
         return set(self._blocks.get(stage, ()))
 
+    def complete(self, stage: str, num_tasks: int) -> None:
+        assert self.finished(stage) >= set(range(num_tasks)), "a task of this process is lost"
+
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         columns = {field.name: _column([block[field.name] for block in output.blocks], field.type) for field in schema}
         self._blocks.setdefault(stage, {})[task.number] = columns

@@ -17,11 +17,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raycluster.errors import InputError, StorageError
+from raycluster.errors import DamagedError, InputError
 from raycluster.storage.clear_errors import clear_errors, reason_of
 from raycluster.storage.endpoint import require_endpoint
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
+from raycluster.storage.parts import encode_parquet
 from raycluster.storage.places import plain_url
+from raycluster.storage.records import Record, decode
 
 _S3_OPTIONS: dict[str, Any] = {
     "use_listings_cache": False,
@@ -43,6 +45,8 @@ class Store:
             else:
                 self._fs, self._root = fsspec.filesystem("file"), self.url
         self.is_local = "file" in _protocols(self._fs)
+        # s3fs would fetch the size first and then large objects by several requests.
+        self._at_once = {"max_concurrency": 1} if self.url.startswith("s3://") else {}
 
     def _path(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
@@ -65,9 +69,33 @@ class Store:
         """The object's bytes, or none where there is no such object."""
         with clear_errors(self.name(path)):
             try:
-                return bytes(self._fs.cat_file(self._path(path)))
+                return bytes(self._fs.cat_file(self._path(path), **self._at_once))
             except FileNotFoundError:
                 return None
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes | None:
+        """Return bytes start..stop of an object by one request; none where it is missing."""
+        with clear_errors(self.name(path)):
+            try:
+                return bytes(self._fs.cat_file(self._path(path), start=start, end=stop))
+            except FileNotFoundError:
+                return None
+
+    def record(self, path: str, kind: type[Record]) -> Record | None:
+        """Return the sealed record at a path; none where there is none.
+
+        A damaged reply may have been damaged on its way, so that a second one is fetched.
+
+        Raises DamagedError where the second one is damaged as well.
+        """
+        for is_last in (False, True):
+            data = self.get(path)
+            try:
+                return None if data is None else decode(data, kind, self.name(path))
+            except DamagedError:
+                if is_last:
+                    raise
+        raise AssertionError
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object in one step, replacing what was there."""
@@ -212,38 +240,18 @@ class Store:
                 raise InputError(f"{self.name(path)} is no readable Parquet file: {reason_of(error)}.") from error
 
     def put_tables(self, path: str, tables: Sequence[pa.Table]) -> str:
-        """Encode tables as one Parquet object, a row group each, check it, put it; returns its SHA-256."""
-        buffer = io.BytesIO()
-        lists = [field.name for field in tables[0].schema if pa.types.is_fixed_size_list(field.type)]
-        plain = [name for name in tables[0].schema.names if name not in lists]
-        with pq.ParquetWriter(
-            buffer, tables[0].schema, compression="zstd", compression_level=1, use_dictionary=plain
-        ) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=max(1, table.num_rows))
-        data = buffer.getvalue()
-        rows = pq.read_metadata(io.BytesIO(data)).num_rows
-        assert rows == sum(table.num_rows for table in tables), "the encoder lost rows"
+        """Put tables as one Parquet object, a row group each; returns its SHA-256."""
+        data = encode_parquet(tables)
         self.put(path, data)
         return hashlib.sha256(data).hexdigest()
 
     def get_table(self, path: str, sha256: str, columns: list[str] | None = None) -> pa.Table:
-        """A table this project wrote, checked against the SHA-256 of its marker."""
+        """Return a table that `put_tables` wrote; DamagedError for another SHA-256."""
         data = self.get(path)
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
             state = "is missing" if data is None else "was changed or damaged"
-            raise StorageError(f"{self.name(path)} {state}; delete the run folder and start again.")
+            raise DamagedError(f"{self.name(path)} {state}; the command that wrote it writes it again.")
         return pq.read_table(io.BytesIO(data), columns=columns)
-
-    def get_row_group(self, path: str, group: int, columns: list[str] | None = None) -> pa.Table:
-        """One row group of a table this project wrote, fetched by ranges."""
-        with clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
-            try:
-                return pq.ParquetFile(file).read_row_group(group, columns=columns)
-            except pa.ArrowInvalid as error:
-                raise StorageError(
-                    f"{self.name(path)} was changed or damaged; delete the run folder and start again."
-                ) from error
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

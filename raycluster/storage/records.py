@@ -1,18 +1,27 @@
-"""The JSON records of a run folder, typed: plan, marker, manifest.
+"""The JSON records of a run folder, typed and sealed: plan, marker, facts, manifest.
 
-Records are decoded strictly: a missing key, a value of another type or broken JSON is one sentence that names the object.
+A record begins with the SHA-256 of all bytes behind it. Records are decoded strictly: other bytes than those that were
+written, a missing key, a value of another type or broken JSON is one sentence that names the object.
 """
 
+import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 
-from raycluster.errors import StorageError
+from raycluster.errors import DamagedError
 
 Record = TypeVar("Record")
-LAYOUT = 2
+DIGEST_BYTES = 32
+"""Bytes of a SHA-256."""
+SEALED = b'{"digest": "'
+"""How every sealed record begins."""
+SEAL = re.compile(rb'\{"digest": "([0-9a-f]{64})"(?:, )?(.*)\}', re.DOTALL)
+"""A sealed record: the digest, and the bytes that it covers."""
+LAYOUT = 3
 """Layout of the run folder. Raised when a folder of an earlier version can no longer be read."""
 
 
@@ -25,7 +34,7 @@ class InputFile:
     size: int
     """Bytes."""
     version: str
-    """ETag of an object, or modification time of a file."""
+    """ETag of an object, or SHA-256 of a local file's bytes."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +104,26 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """Bytes start..stop of a part: a Parquet file of some columns of one block."""
+
+    start: int
+    stop: int
+    sha256: str
+    columns: list[str]
+
+
+@dataclass(frozen=True)
 class Marker:
     """Which attempt at a task counts, and what it found out."""
 
     key: str
-    """The attempt's table, below the run folder."""
+    """The attempt's part, below the run folder."""
     rows: int
     sha256: str
-    """Of the table's bytes."""
+    """Of the part's bytes, or of the digests of its pieces where there are several."""
+    blocks: list[list[Chunk]]
+    """The pieces of every block of the part."""
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -116,17 +137,69 @@ class LabelsPart:
 
 
 def encode(record: Any) -> bytes:
-    """Return a record, or any JSON-ready value, as JSON. Binary ids become an object with one key, `hex`."""
+    """Return a record, or any JSON object, as sealed JSON.
+
+    Binary ids become an object with one key, `hex`.
+    """
     plain = asdict(record) if hasattr(record, "__dataclass_fields__") else record
-    return json.dumps(plain, default=_from_bytes).encode()
+    body = json.dumps(plain, default=_from_bytes).encode()[1:-1]
+    return b'{"digest": "%s"%s%s}' % (_digest(body), b", " if body else b"", body)
 
 
 def decode(data: bytes, kind: type[Record], name: str) -> Record:
-    """Return the record of type `kind` in the object `name`. Raises StorageError where it holds something else."""
+    """Return the record of type `kind` in the object `name`.
+
+    Parameters
+    ----------
+    data
+        The object's bytes.
+    kind
+        Type of the record.
+    name
+        Of the object, for messages.
+
+    Raises
+    ------
+    DamagedError
+        Where the object holds something else.
+    """
+    sealed = SEAL.fullmatch(data)
+    if sealed is None or _digest(sealed[2]) != sealed[1]:
+        raise DamagedError(f"{name} was changed or damaged: its bytes do not have the digest that it names.")
+    values = decode_unchecked(data, name)
+    del values["digest"]
     try:
-        return msgspec.convert(json.loads(data, object_hook=_to_bytes), kind, strict=True)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise StorageError(f"{name} was changed or damaged: {' '.join(str(error).split())}.") from error
+        return msgspec.convert(values, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise DamagedError(f"{name} was changed or damaged: {' '.join(str(error).split())}.") from error
+
+
+def decode_unchecked(data: bytes, name: str) -> dict[str, Any]:
+    """Return the JSON object in `name`, whatever wrote it; DamagedError for none."""
+    try:
+        values = json.loads(data, object_hook=_to_bytes)
+    except ValueError as error:
+        raise DamagedError(f"{name} was changed or damaged: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise DamagedError(f"{name} was changed or damaged: it holds no JSON object.")
+    return values
+
+
+def seal(data: bytes) -> bytes:
+    """Return bytes that are no JSON with their digest behind them."""
+    return data + hashlib.sha256(data).digest()
+
+
+def unseal(data: bytes, name: str) -> bytes:
+    """Return the bytes that `seal` took; DamagedError where the object holds others."""
+    body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise DamagedError(f"{name} was changed or damaged.")
+    return body
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def _from_bytes(value: bytes) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
     RUN/plan.json                                         input files, configuration, shards; written once
     RUN/stages/STAGE/FINGERPRINT/part-T-ATTEMPT.parquet   what an attempt at task T wrote
-    RUN/stages/STAGE/FINGERPRINT/done/T.json              which attempt counts; put only if absent
+    RUN/stages/STAGE/FINGERPRINT/done/T.json              which attempt counts: put only if absent
+    RUN/stages/STAGE/FINGERPRINT/markers.json             all markers of a finished stage.
     RUN/stages/STAGE/FINGERPRINT/facts.json               what the stage found out once, before its tasks
     RUN/labels/*.parquet  clusters.parquet  MANIFEST.json published when everything is done
 
-A fingerprint covers the input, the stage's settings and revision, and every stage it reads, so a marker can never be
-mistaken for one of another configuration.
+A fingerprint covers the input, the stage's settings and revision, and every stage it reads. So no marker is taken for one
+of another configuration.
 """
 
 import hashlib
@@ -22,9 +23,11 @@ import pyarrow as pa
 from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.config.stored import stored_config
-from raycluster.errors import ConfigError, RayclusterError, StorageError
+from raycluster.errors import ConfigError, DamagedError, RayclusterError, StorageError
+from raycluster.storage.markers import Markers
 from raycluster.storage.object_store import Store
-from raycluster.storage.records import LAYOUT, Marker, Plan, decode, encode
+from raycluster.storage.parts import chosen, decode_block, encode_part, is_whole, ranges
+from raycluster.storage.records import LAYOUT, Marker, Plan, decode_unchecked, encode
 from raycluster.storage.schemas import from_columns
 
 MAX_ATTEMPTS = 6
@@ -49,7 +52,7 @@ class RunFolder:
     Raises
     ------
     StorageError
-        Where no run was started at `url`, or its plan is damaged.
+        Where no run was started at `url`. DamagedError where its plan is damaged.
     ConfigError
         Where another layout of raycluster made the folder.
     """
@@ -59,23 +62,22 @@ class RunFolder:
         self.plan = plan or read_plan(self.store)
         self.config = stored_config(self.plan.config, self.store.name("plan.json"))
         self.folders = dict(folders(self.plan, self.config))
-        self._markers: dict[tuple[str, int], Marker] = {}
+        self.markers = Markers(self.store, self.folders)
         self._facts: dict[str, dict[str, Any]] = {}
 
     def commit(
         self, stage: str, task: int, blocks: Sequence[Mapping[str, Any]], facts: dict[str, Any], schema: pa.Schema
     ) -> Marker:
-        """Write a task's table under a name of its own, then claim the task. The loser of a race removes its own table."""
-        folder = self.folders[stage]
-        key = f"{folder}/part-{task:05d}-{uuid.uuid4().hex[:8]}.parquet"
-        tables = [from_columns(schema, **block) for block in blocks] or [schema.empty_table()]
-        digest = self.store.put_tables(key, tables)
-        marker = Marker(key, sum(table.num_rows for table in tables), digest, facts)
-        if not self.store.create(f"{folder}/done/{task:05d}.json", encode(marker)):
-            marker = self._read_marker(stage, task) or marker
-            if marker.key != key:
-                self.store.delete(key)
-        self._markers[stage, task] = marker
+        """Write a task's part under a name of its own, then claim the task.
+
+        The loser of a race removes its own part.
+        """
+        key = f"{self.folders[stage]}/part-{task:05d}-{uuid.uuid4().hex[:8]}.parquet"
+        part = encode_part([from_columns(schema, **block) for block in blocks] or [schema.empty_table()])
+        self.store.put(key, part.data)
+        marker = self.markers.claim(stage, task, Marker(key, part.rows, part.sha256, part.blocks, facts))
+        if marker.key != key:
+            self.store.delete(key)
         return marker
 
     def count_attempt(self, stage: str, task: int, session: str) -> None:
@@ -89,44 +91,94 @@ class RunFolder:
             )
         self.store.put(f"{folder}/{uuid.uuid4().hex[:8]}", b"")
 
-    def _read_marker(self, stage: str, task: int) -> Marker | None:
-        path = f"{self.folders[stage]}/done/{task:05d}.json"
-        data = self.store.get(path)
-        return None if data is None else decode(data, Marker, self.store.name(path))
-
     def finished(self, stage: str) -> set[int]:
-        """Return the tasks of a stage that have been claimed, as storage lists them."""
-        names = self.store.files(f"{self.folders[stage]}/done")
-        return {int(name.rsplit("/", 1)[1][:5]) for name in names if name.endswith(".json")}
+        """Return the tasks of a stage that have been claimed."""
+        return self.markers.finished(stage)
 
     def marker(self, stage: str, task: int) -> Marker:
-        """Return the marker of a finished task."""
-        if (stage, task) not in self._markers:
-            marker = self._read_marker(stage, task)
-            if marker is None:
-                raise StorageError(
-                    f"Shard {task} of {stage} is gone from {self.store.url}; run the same command again."
-                )
-            self._markers[stage, task] = marker
-        return self._markers[stage, task]
+        """Return the marker of a finished task; DamagedError where there is none."""
+        return self.markers.of(stage, task)
 
-    def table(self, stage: str, task: int, columns: list[str] | None = None) -> pa.Table:
-        """Return the table of a finished task, checked against its marker."""
+    def table(self, stage: str, task: int, columns: list[str] | None = None, block: int | None = None) -> pa.Table:
+        """Return what a finished task wrote, checked against its marker.
+
+        Parameters
+        ----------
+        stage, task
+            The task.
+        columns
+            Its columns; none means all. Only their bytes are fetched.
+        block
+            One block of its table; none means all.
+
+        Raises
+        ------
+        DamagedError
+            Where bytes are missing or others than those that were written. The task's marker is gone then.
+        """
+        try:
+            return self._verified(self.marker(stage, task), columns, block)
+        except DamagedError:
+            # A reply that was damaged on its way is right the next time; a part that was computed again has another name.
+            marker = self.markers.refresh(stage, task)
+        try:
+            return self._verified(marker, columns, block)
+        except DamagedError:
+            self.markers.drop(stage, task)
+            raise
+
+    def require_file(self, stage: str, task: int) -> None:
+        """Check all bytes of a part that is one Parquet file.
+
+        Where they are others, its marker is dropped, and DamagedError is raised.
+        """
         marker = self.marker(stage, task)
-        return self.store.get_table(marker.key, marker.sha256, columns)
+        try:
+            self.store.get_table(marker.key, marker.sha256, [])
+        except DamagedError:
+            self.markers.drop(stage, task)
+            raise
+
+    def _verified(self, marker: Marker, columns: list[str] | None, block: int | None) -> pa.Table:
+        blocks = chosen(marker.blocks if block is None else [marker.blocks[block]], columns)
+        fetched = {
+            start: memoryview(self._fetch(marker.key, start, stop))
+            for start, stop in ranges([chunk for pieces in blocks for chunk in pieces])
+        }
+        tables = []
+        for pieces in blocks:
+            read = []
+            for chunk in pieces:
+                start = max(start for start in fetched if start <= chunk.start)
+                data = fetched[start][chunk.start - start : chunk.stop - start]
+                if not is_whole(chunk, data):
+                    raise DamagedError(f"{self.store.name(marker.key)} was changed or damaged.")
+                read.append((chunk, data))
+            tables.append(decode_block(read, columns))
+        return pa.concat_tables(tables)
+
+    def _fetch(self, key: str, start: int, stop: int) -> bytes:
+        data = self.store.get_range(key, start, stop)
+        if data is None:
+            raise DamagedError(f"{self.store.name(key)} is missing.")
+        return data
 
     def has_facts(self, stage: str) -> bool:
-        """Whether a stage has recorded what it found out once."""
-        return stage in self._facts or self.store.get(self._facts_path(stage)) is not None
+        """Whether a stage has recorded what it found out once; damaged counts as none."""
+        try:
+            self.facts(stage)
+        except DamagedError:
+            return False
+        return True
 
     def facts(self, stage: str) -> dict[str, Any]:
-        """Return what a stage found out once."""
+        """Return what a stage found out once; DamagedError where there is none."""
         if stage not in self._facts:
             path = self._facts_path(stage)
-            data = self.store.get(path)
-            if data is None:
-                raise StorageError(f"{self.store.url} lost {path}; run the same command again.")
-            self._facts[stage] = decode(data, dict[str, Any], self.store.name(path))
+            facts = self.store.record(path, dict[str, Any])
+            if facts is None:
+                raise DamagedError(f"{self.store.name(path)} is missing.")
+            self._facts[stage] = facts
         return self._facts[stage]
 
     def put_facts(self, stage: str, facts: dict[str, Any]) -> None:
@@ -141,12 +193,16 @@ class RunFolder:
         return hashlib.sha256(buffer.getvalue()).hexdigest()
 
     def array(self, stage: str, name: str, digest: str) -> Array:
-        """Return the array that `put_array` stored. Raises StorageError where its bytes are others."""
+        """Return the array that `put_array` stored.
+
+        Where its bytes are others, the facts that name it are removed, and DamagedError is raised.
+        """
         path = self._array_path(stage, name)
         data = self.store.get(path)
         if data is None or hashlib.sha256(data).hexdigest() != digest:
-            state = "is missing" if data is None else "was changed or damaged"
-            raise StorageError(f"{self.store.name(path)} {state}; delete the run folder and start again.")
+            self._facts.pop(stage, None)
+            self.store.delete(self._facts_path(stage))
+            raise DamagedError(f"{self.store.name(path)} {'is missing' if data is None else 'was changed or damaged'}.")
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
 
     def _array_path(self, stage: str, name: str) -> str:
@@ -158,13 +214,15 @@ class RunFolder:
 
 def read_plan(store: Store) -> Plan:
     """Return the plan stored in a run folder. Raises StorageError where there is none, ConfigError for another layout."""
-    data, name = store.get("plan.json"), store.name("plan.json")
+    data = store.get("plan.json")
     if data is None:
         raise StorageError(f"{store.url} holds no plan.json: no run was started there.")
-    values = decode(data, dict[str, Any], name)
+    values = decode_unchecked(data, store.name("plan.json"))
     if values.get("layout") != LAYOUT:
         raise ConfigError(
             f"The run folder {store.url} was made by raycluster {values.get('version', 'of another version')}, whose "
             "layout this version cannot read; choose another --output."
         )
-    return decode(data, Plan, name)
+    plan = store.record("plan.json", Plan)
+    assert plan is not None, "the plan was there a moment ago"
+    return plan

@@ -115,6 +115,9 @@ class StoredTables(SharedValues):
     def finished(self, stage: str) -> set[int]:
         return self.folder.finished(stage)
 
+    def complete(self, stage: str, num_tasks: int) -> None:
+        self.folder.markers.complete(stage, num_tasks)
+
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         self.folder.commit(stage, task.number, output.blocks, output.facts, schema)
 

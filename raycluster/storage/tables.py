@@ -161,6 +161,10 @@ class Tables(Protocol):
         """Numbers of the tasks that are done."""
         ...
 
+    def complete(self, stage: str, num_tasks: int) -> None:
+        """Read the record of every task of a stage; DamagedError where one is missing."""
+        ...
+
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         """Record what a task returned. Where two processes ran the same task, one of their results counts."""
         ...

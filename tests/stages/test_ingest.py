@@ -50,7 +50,7 @@ def stored_blocks(tables: StoredTables) -> list[tuple[int, int, pa.Table]]:
     for piece in range(len(tables.folder.plan.pieces)):
         marker = tables.folder.marker("ingest", piece)
         for shard, (group, rows) in marker.facts["groups"].items():
-            block = tables.folder.store.get_row_group(marker.key, group)
+            block = tables.folder.table("ingest", piece, block=group)
             assert block.num_rows == rows
             blocks.append((piece, int(shard), block))
     return blocks
@@ -108,10 +108,19 @@ def test_a_bad_row_is_refused_where_it_must_not_be_dropped(tmp_path: Path) -> No
         read_piece(tables.folder.plan, tables.config, 1)
 
 
-def test_ranks_that_are_gone_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["is missing", "was changed or damaged"])
+def test_ranks_that_are_gone_are_named_and_made_again_by_the_next_start(tmp_path: Path, damage: str) -> None:
     execution = Execution("local", shards=SHARDS)
-    with opened(write(tmp_path), str(tmp_path / "run"), config(), execution, Silence()) as tables:
+    start = (write(tmp_path), str(tmp_path / "run"), config(), execution, Silence())
+    with opened(*start) as tables:
         path = ranks_path(tables.folder.plan, tables.config, 1)
-        tables.folder.store.delete(path)
-        with pytest.raises(StorageError, match=rf"{path} is missing; choose another --output\."):
+        before = tables.folder.store.get(path) or b""
+        if damage == "is missing":
+            tables.folder.store.delete(path)
+        else:
+            tables.folder.store.put(path, before[:-1] + bytes([before[-1] ^ 1]))
+        with pytest.raises(StorageError, match=rf"{path} {damage}; run the same command again, which makes it anew\."):
             run_stages(tables, execution, Silence(), until="embeddings")
+    with opened(*start) as tables:
+        assert tables.folder.store.get(path) == before
+        run_stages(tables, execution, Silence(), until="embeddings")

@@ -14,9 +14,10 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from raycluster.errors import InputError, RayclusterError, StorageError
+from raycluster.errors import DamagedError, InputError, RayclusterError, StorageError
 from raycluster.storage import local_disk
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import encode
 from support.servers import S3Server, seaweed_s3
 
 SECRET = "a-very-secret-key"
@@ -191,13 +192,33 @@ def test_a_slash_at_the_end_of_the_url_makes_no_difference(store: Store) -> None
     assert Store(f"{store.url}/").name("a") == store.name("a")
 
 
-def test_tables_come_back_whole_by_row_group_and_by_column(store: Store) -> None:
+def test_tables_come_back_whole_and_by_column(store: Store) -> None:
     digest = store.put_tables("part", [numbers(0), numbers(3, 2)])
     whole = store.get_table("part", digest)
     assert whole["row"].to_pylist() == [0, 1, 2, 3, 4]
     assert store.get_table("part", digest, ["row"]).column_names == ["row"]
-    assert store.get_row_group("part", 1)["row"].to_pylist() == [3, 4]
-    assert store.get_row_group("part", 0, ["embedding"])["embedding"].to_pylist()[2] == [2.0, 1.0]
+    assert store.get_table("part", digest, ["embedding"])["embedding"].to_pylist()[2] == [2.0, 1.0]
+
+
+def test_a_range_of_an_object_is_read(store: Store) -> None:
+    store.put("object", b"0123456789")
+    assert store.get_range("object", 2, 5) == b"234"
+    assert store.get_range("object", 8, 12) == b"89"
+    assert store.get_range("missing", 0, 1) is None
+
+
+def test_a_record_is_read_and_a_damaged_one_is_asked_for_once_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("record", encode({"starts": [0, 9]}))
+    assert store.record("record", dict[str, list[int]]) == {"starts": [0, 9]}
+    assert store.record("missing", dict[str, int]) is None
+    replies, get = [b"{}", store.get("record")], store.get
+    monkeypatch.setattr(store, "get", lambda _: replies.pop(0))
+    assert store.record("record", dict[str, list[int]]) == {"starts": [0, 9]}
+    monkeypatch.setattr(store, "get", get)
+    store.put("record", b'{"starts": [0, 9]}')
+    assert "record was changed or damaged" in sentence(lambda: store.record("record", dict[str, Any]), DamagedError)
 
 
 def test_an_empty_table_comes_back_with_its_schema(store: Store) -> None:
@@ -221,18 +242,10 @@ def test_one_changed_byte_anywhere_in_a_table_is_noticed(store: Store, position:
     assert said.startswith(f"{store.url}/part was changed or damaged")
 
 
-def test_a_table_or_row_group_that_is_gone_is_named(store: Store) -> None:
+def test_a_table_that_is_gone_is_named(store: Store) -> None:
     assert f"{store.url}/part is missing" in sentence(lambda: store.get_table("part", "0"), StorageError)
-    assert f"{store.url}/part was not found" in sentence(lambda: store.get_row_group("part", 0), StorageError)
     assert f"{store.url}/part was not found" in sentence(lambda: store.identity("part"), StorageError)
     assert f"{store.url}/part was not found" in sentence(lambda: store.copy("part", "other"), StorageError)
-
-
-def test_a_row_group_in_a_damaged_file_is_named(store: Store) -> None:
-    store.put_tables("part", [numbers(0)])
-    store.put("part", (store.get("part") or b"")[:-20])
-    said = sentence(lambda: store.get_row_group("part", 0), StorageError)
-    assert said.startswith(f"{store.url}/part was changed or damaged")
 
 
 def open_parquet(store: Store, path: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
-from raycluster.errors import RayclusterError, StorageError
+from raycluster.errors import DamagedError, RayclusterError, StorageError
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LAYOUT, InputFile, Marker, Plan, PlannedInput, encode
 from raycluster.storage.run_folder import MAX_ATTEMPTS, RunFolder
@@ -116,16 +116,64 @@ def test_binary_ids_travel_in_a_marker(tmp_path: Path) -> None:
     assert read.facts["dropped"] == facts["dropped"]
 
 
-def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["changed", "cut off", "missing"])
+def test_a_damaged_part_is_refused_and_its_task_is_left_to_do(tmp_path: Path, damage: str) -> None:
     run = new_run(tmp_path)
     key = commit(run, 0, [1]).key
-    run.store.put(key, (run.store.get(key) or b"") + b"x")
-    with pytest.raises(StorageError, match="was changed or damaged"):
+    data = run.store.get(key) or b""
+    if damage == "missing":
+        run.store.delete(key)
+    else:
+        run.store.put(key, data[:9] + b"x" + data[10:] if damage == "changed" else data[:-1])
+    with pytest.raises(DamagedError, match="is missing" if damage == "missing" else "was changed or damaged"):
         run.table("embeddings", 0)
+    assert run.finished("embeddings") == RunFolder(str(tmp_path), folders).finished("embeddings") == set()
+    commit(run, 0, [1])
+    assert run.table("embeddings", 0)["row"].to_pylist() == [1]
+
+
+def test_a_part_that_another_process_computed_again_is_read_under_its_new_name(tmp_path: Path) -> None:
+    run, other = new_run(tmp_path), new_run(tmp_path)
+    commit(run, 0, [1])
+    other.markers.drop("embeddings", 0)
+    commit(other, 0, [1])
+    assert run.table("embeddings", 0)["row"].to_pylist() == [1]
+    assert run.finished("embeddings") == {0}
+
+
+def test_a_reply_that_was_damaged_on_its_way_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(tmp_path)
+    commit(run, 0, [1])
+    get_range, replies = run.store.get_range, iter([b"broken"])
+    monkeypatch.setattr(run.store, "get_range", lambda *range_: next(replies, None) or get_range(*range_))
+    assert run.table("embeddings", 0)["row"].to_pylist() == [1]
+    assert run.finished("embeddings") == {0}
+
+
+def test_a_block_is_read_by_one_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = new_run(tmp_path)
+    commit(run, 0, [1, 2], [3])
+    requests: list[tuple[str, int, int]] = []
+    get_range = run.store.get_range
+    monkeypatch.setattr(run.store, "get_range", lambda *range_: requests.append(range_) or get_range(*range_))
+    assert run.table("embeddings", 0, ["row"], 1)["row"].to_pylist() == [3]
+    ((key, start, stop),) = requests
+    assert key == run.marker("embeddings", 0).key
+    assert 0 < start < stop
+
+
+def test_a_file_is_checked_as_a_whole(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    key = commit(run, 0, [1]).key
+    run.require_file("embeddings", 0)
+    run.store.put(key, (run.store.get(key) or b"") + b"x")
+    with pytest.raises(DamagedError, match="was changed or damaged"):
+        run.require_file("embeddings", 0)
+    assert run.finished("embeddings") == set()
 
 
 def test_a_marker_that_is_gone_is_named_with_its_shard(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"Shard 1 of embeddings is gone from .*; run the same command again\."):
+    with pytest.raises(DamagedError, match=r"stages/embeddings/0/done/00001\.json is missing\."):
         new_run(tmp_path).marker("embeddings", 1)
 
 
@@ -141,12 +189,21 @@ def test_facts_and_arrays_are_read_back_in_another_process_and_checked(tmp_path:
     np.testing.assert_array_equal(other.array("embeddings", "centroids", digest), values)
     path = "stages/embeddings/0/centroids.npy"
     run.store.put(path, (run.store.get(path) or b"")[:-1] + b"x")
-    with pytest.raises(StorageError, match="was changed or damaged"):
+    with pytest.raises(DamagedError, match="was changed or damaged"):
         other.array("embeddings", "centroids", digest)
+    assert not other.has_facts("embeddings"), "the facts name an array that is gone"
+
+
+def test_damaged_facts_count_as_none(tmp_path: Path) -> None:
+    new_run(tmp_path).put_facts("embeddings", {"starts": [0, 2]})
+    run = RunFolder(str(tmp_path), folders)
+    path = "stages/embeddings/0/facts.json"
+    run.store.put(path, (run.store.get(path) or b"").replace(b"2]", b"3]"))
+    assert not run.has_facts("embeddings")
 
 
 def test_facts_that_are_gone_are_missed_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"lost stages/embeddings/0/facts\.json; run the same command again\."):
+    with pytest.raises(DamagedError, match=r"stages/embeddings/0/facts\.json is missing\."):
         new_run(tmp_path).facts("embeddings")
 
 
