@@ -97,10 +97,8 @@ def tables(args: Args) -> Tables:
 def _small(folder: str) -> Args:
     """Return arguments for three releases of a few rows, in which two identities merge."""
     path = Path(folder) / "releases.parquet"
-    columns = {
-        f"disamb_{number}": ["a", "a", "b", "b" if number < 2 else "a", None if number == 0 else "c"]
-        for number in range(3)
-    }
+    releases = (["a", "a", "b", "b", None], ["a", "a", "b", "b", "c"], ["a", "a", "b", "a", "c"])
+    columns = {f"disamb_{number}": names for number, names in enumerate(releases)}
     pq.write_table(pa.table(columns), path)
     return Args(str(path))
 
