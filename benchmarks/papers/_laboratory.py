@@ -63,6 +63,8 @@ class Ready:
     similarity: Float32
     nep: Float32
     identity: Int64
+    counts: Int64 | None
+    """Top-K (N,), where the walk has one."""
 
     @classmethod
     def open(cls, url: str) -> "Ready":
@@ -72,9 +74,8 @@ class Ready:
         nep = np.concatenate([nep_of(tables, task) for task in row_shards(tables)])
         row, labels = labelled_rows(tables, "label")
         assert len(row) == tables.rows, "all rows have an identity"
-        return cls(
-            tables, np.array(neighbor), np.array(similarity), nep, np.asarray(labels.indices.to_numpy(), np.int64)
-        )
+        identity = np.asarray(labels.indices.to_numpy(), np.int64)
+        return cls(tables, np.array(neighbor), np.array(similarity), nep, identity, counts_of(tables))
 
     @cached_property
     def same(self) -> Bool:
@@ -171,21 +172,24 @@ class Laboratory:
         train_model(TrainingRequest((self.train,), url, config, training, Execution("local")))
         return url
 
-    def run(self, recipe: str, which: str) -> str:
-        """Return the URL of the finished run of a set, `train`, `tune` or `test`, by a walk alone."""
-        url = f"{self.folder}/runs/{which}-{recipe}"
-        values: Values = {"knn": {"k": self.sizes.k}}
+    def run(self, recipe: str, which: str, **edges: float) -> str:
+        """Return the URL of the finished run of a set, `train`, `tune` or `test`, by a walk alone.
+
+        `edges` are laid over the recipe's.
+        """
+        url = f"{self.folder}/runs/{which}-{recipe}{''.join(f'-{value}' for value in edges.values())}"
+        values: Values = {"knn": {"k": self.sizes.k}, "edges": edges}
         if recipe == "fc-es-topk":
             values["model"] = self.filter
         pipeline.cluster(getattr(self, which), url, load_config(recipe, values, "benchmark"), Execution("local"))
         return url
 
-    def ready(self, recipe: str, which: str) -> Ready:
-        """Return a set with the NEP of a recipe."""
-        name = f"{recipe}/{which}"
-        if name not in self._ready:
-            self._ready[name] = Ready.open(self.run(recipe, which))
-        return self._ready[name]
+    def ready(self, recipe: str, which: str, **edges: float) -> Ready:
+        """Return a set with the NEP of a recipe, over whose edges `edges` are laid."""
+        url = self.run(recipe, which, **edges)
+        if url not in self._ready:
+            self._ready[url] = Ready.open(url)
+        return self._ready[url]
 
     def fitted(self, name: str, recipe: str, walk: str, values: Values, limits: dict[str, float], seed: int) -> str:
         """Return the URL of a model with a predictor fitted to the training set's recalled pairs.
@@ -222,16 +226,15 @@ class Laboratory:
         (Path(url) / "seconds").write_text(str(time.perf_counter() - began))
         return url
 
-    def scored(self, model: str, walk: str, limits: dict[str, float]) -> Float32:
-        """Return a model's scores (N, K) of the test set's recalled pairs; NaN elsewhere."""
-        at, (card, _) = self.ready(walk, "test"), load_card(model)
-        vectors = vectors_of(at.tables)
-        facts = measure(card.training.predictor.form, at.neighbor, at.similarity, vectors)
-        counts = counts_of(at.tables)
-        predictor = Predictor.open(model, card, at.neighbor, at.similarity, vectors, facts, topk=counts, threads=1)
-        pairs = at.pairs(limits["theta"], limits["floor"])
-        tasks = row_shards(at.tables)
-        return np.concatenate([predictor.score_pairs(task.start, task.stop, pairs[task.rows]) for task in tasks])
+
+def scored(model: str, at: Ready, limits: dict[str, float]) -> Float32:
+    """Return a model's scores (N, K) of a set's recalled pairs; NaN elsewhere."""
+    (card, _), vectors = load_card(model), vectors_of(at.tables)
+    facts = measure(card.training.predictor.form, at.neighbor, at.similarity, vectors)
+    predictor = Predictor.open(model, card, at.neighbor, at.similarity, vectors, facts, topk=at.counts, threads=1)
+    pairs = at.pairs(limits["theta"], limits["floor"])
+    tasks = row_shards(at.tables)
+    return np.concatenate([predictor.score_pairs(task.start, task.stop, pairs[task.rows]) for task in tasks])
 
 
 def point_of(at: Ready, score: Float32, theta: float, etas: Sequence[float], seeds: Sequence[int]) -> Row:

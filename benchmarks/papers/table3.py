@@ -26,7 +26,16 @@ from scipy import stats
 
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
-from benchmarks.papers._laboratory import SCORES, Laboratory, Sizes, Values, generated, point_of, split_in_three
+from benchmarks.papers._laboratory import (
+    SCORES,
+    Laboratory,
+    Sizes,
+    Values,
+    generated,
+    point_of,
+    scored,
+    split_in_three,
+)
 from raycluster.models.card import load_card
 
 TOPK_WALK, PLAIN_WALK = "fc-es-topk", "fc-es"
@@ -79,6 +88,8 @@ class Args(Options):
     """Whether networks are the recipes', three layers of width 416 fitted by SGD, and not small ones."""
     forms: tuple[str, ...] = FORMS
     """`pair` and `row`. The row form scores all pairs of a row at once."""
+    methods: tuple[str, ...] = ("FC-ESER", *ATTENTIONS)
+    """Rows to train. MoE-SDT alone gives Table 4."""
 
 
 @dataclass
@@ -122,26 +133,29 @@ class Comparison:
 
     def point(self, form: str, method: str, seed: int) -> Row:
         """Return the scores of one training, from its file where there is one."""
-        name = f"{form}-{method.replace(' ', '-').replace(',', '')}-{seed}"
+        name = name_of(form, method, seed)
         path = Path(self.args.folder) / "points" / f"{name}.json"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(self._measured(name, form, method, seed)))
         return dict(json.loads(path.read_text()))
 
-    def _measured(self, name: str, form: str, method: str, seed: int) -> Row:
+    def model(self, name: str, form: str, method: str, seed: int) -> str:
+        """Return the URL of a trained model."""
         is_base = method == "FC-ESER"
         walk, recipe = (PLAIN_WALK, "fc-eser") if is_base else (TOPK_WALK, "diff-cluster")
         encoder = ATTENTIONS["Vanilla" if is_base else method]
         values = self.laboratory.values(form, encoder, **({"fit": {"schedule": "constant"}} if is_base else {}))
         if not is_base:
             values["training"]["filter"]["source"] = self.laboratory.filter
-        limits = self.limits[walk]
-        model = self.laboratory.fitted(name, recipe, walk, values, limits, seed)
-        began = time.process_time()
-        score = self.laboratory.scored(model, walk, limits)
+        return self.laboratory.fitted(name, recipe, walk, values, self.limits[walk], seed)
+
+    def _measured(self, name: str, form: str, method: str, seed: int) -> Row:
+        walk = PLAIN_WALK if method == "FC-ESER" else TOPK_WALK
+        model, limits = self.model(name, form, method, seed), self.limits[walk]
+        at, began = self.laboratory.ready(walk, "test"), time.process_time()
+        score = scored(model, at, limits)
         seconds = time.process_time() - began
-        at = self.laboratory.ready(walk, "test")
         row = point_of(at, score, limits["theta"], ETAS, self.args.infomap_seeds)
         card, _ = load_card(model)
         fitted = float((Path(model) / "seconds").read_text())
@@ -156,9 +170,14 @@ class Comparison:
         points: Points = {}
         for form in self.args.forms:
             for seed in self.args.seeds:
-                for method in ("FC-ESER", *ATTENTIONS):
+                for method in self.args.methods:
                     points.setdefault((form, method), {})[seed] = self.point(form, method, seed)
                 yield points
+
+
+def name_of(form: str, method: str, seed: int) -> str:
+    """Return the name of a training's files."""
+    return f"{form}-{method.replace(' ', '-').replace(',', '')}-{seed}"
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -208,6 +227,8 @@ def claims(points: Points, form: str, walk_alone: Row) -> Rows:
     by_method["FC-ES"] = dict.fromkeys(seeds, walk_alone)
     rows: Rows = []
     for sentence, better, other in CLAIMS:
+        if better not in by_method or other not in by_method:
+            continue
         names = ("F_P", "F_B", "pair AP")
         differences = {name: paired(by_method[better], by_method[other], name) for name in names}
         row: Row = {"claim": sentence, "form": form}
@@ -226,10 +247,10 @@ def tables(args: Args) -> Tables:
     yield title, bounds
     for points in comparison.all():
         rows = list(bounds)
-        forms = [form for form in args.forms if (form, "MoE-SDT") in points]
+        forms = [form for form in args.forms if (form, args.methods[0]) in points]
         for form in forms:
-            above: dict[int, Row] = dict.fromkeys(points[form, "FC-ESER"], bounds[0])
-            for method in ("FC-ESER", *ATTENTIONS):
+            above: dict[int, Row] = dict.fromkeys(points[form, args.methods[0]], bounds[0])
+            for method in args.methods:
                 rows.append({"method": f"{method}, {form} form", **summary(points[form, method], above)})
                 above = points[form, method]
         yield title, rows
@@ -244,6 +265,8 @@ def by_eta(points: Points, k: int, forms: list[str]) -> Rows:
     """Return scores of MoE-SDT at every eta of Table 4."""
     rows: Rows = []
     for form in forms:
+        if (form, "MoE-SDT") not in points:
+            continue
         seeds = points[form, "MoE-SDT"].values()
         for eta in ETAS:
             at = [point["by eta"][str(eta)] for point in seeds]
