@@ -2,8 +2,9 @@
 
     python -m benchmarks lcepce --train train.parquet --test test.parquet --folder work
 
-Both train on the same sets and are scored as calibrated, with the mean over trainings and a 95 % interval by Student's t. The
-last row has the differences per seed. In place of the second network, PCENet, the best connection of a row must exceed a calibrated limit.
+Both train on the same sets and are scored as calibrated, with the mean over trainings and a 95 % interval by Student's t.
+The last row has the differences per seed. In place of the second network, PCENet, the best connection of a row must exceed a
+calibrated limit.
 """
 
 from dataclasses import dataclass
