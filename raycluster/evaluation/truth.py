@@ -32,7 +32,10 @@ def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.Di
 
 
 def numbered_rows(plan: Plan) -> int | None:
-    """Return the rows of a run whose ids are row numbers; none where its input has ids."""
+    """Return the rows of a run whose ids are row numbers.
+
+    None where its input has ids.
+    """
     return plan.input.rows if plan.input.numbered else None
 
 

@@ -1,8 +1,10 @@
 """What a local disk needs beside plain reads and writes: names given once, and folders listed without gaps."""
 
+import contextlib
 import errno
 import os
 import time
+from collections.abc import Iterator
 
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
 """What a file system without hard links (exFAT, SMB, many FUSE mounts) answers to a request for one."""
@@ -43,16 +45,33 @@ def _claim_once(temporary: str, target: str) -> bool:
 
 
 def files_below(root: str, path: str) -> list[str]:
-    """Return the files below a local folder, relative to `root`; an unreadable folder is an error."""
+    """Return the files below a local folder, relative to `root`.
 
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise error
-
+    An unreadable folder is an error. Links are followed, but not to a folder that they lie in. Pipes, sockets and devices are an error: reading one can wait
+    for ever.
+    """
     top = os.path.join(root, path) if path else root
-    names = [
-        os.path.relpath(os.path.join(folder, name), root)
-        for folder, _, files in os.walk(top, onerror=refuse, followlinks=True)
-        for name in files
-    ]
-    return sorted(name.replace(os.sep, "/") for name in names)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        names = [os.path.relpath(name, root) for name in _walked(top, frozenset())]
+        return sorted(name.replace(os.sep, "/") for name in names)
+    return []
+
+
+def _walked(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files below a folder that lies in the folders `above`, named by device and number."""
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in above:
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _below(entry.path, above | {(status.st_dev, status.st_ino)})
+        elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+            yield entry.path
+        else:
+            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device", entry.path)
+
+
+def _below(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files of a subfolder; one that is gone meanwhile has none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        yield from _walked(folder, above)

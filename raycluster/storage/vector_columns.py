@@ -5,6 +5,7 @@ Shapes: R rows of a batch, D dimensions.
 
 import fnmatch
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +46,10 @@ class VectorSource:
             if not (pa.types.is_struct(kind) and kind.get_field_index(inner) >= 0):
                 raise InputError(f"{name}, column '{outer}' is {kind}; it has no field '{inner}'.")
             return cls([column], _stored_as(storage_type(kind.field(inner).type), where), where)
+        if column not in schema.names and (pattern := _likely_pattern(schema)):
+            raise InputError(
+                f"{name} has no column '{column}'; --embedding-column '{pattern}' reads its numbered columns as one vector."
+            )
         require_columns(schema, [column], name)
         return cls([column], _stored_as(storage_type(schema.field(column).type), where), where)
 
@@ -76,6 +81,17 @@ def _numeric_columns(schema: pa.Schema, pattern: str, where: str) -> list[str]:
     if not names:
         raise InputError(f"{where} names no numeric column; there are {', '.join(schema.names)}.")
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
+
+
+def _likely_pattern(schema: pa.Schema) -> str | None:
+    """Return a pattern of numbered columns, such as f0, f1, ...; none where there are no two of one name."""
+    stems = Counter(
+        field.name.rstrip("0123456789")
+        for field in schema
+        if field.name[-1:].isdigit() and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+    )
+    stem, count = stems.most_common(1)[0] if stems else ("", 0)
+    return f"{stem}*" if count > 1 and stem else None
 
 
 def _stored_as(kind: pa.DataType, where: str) -> Literal["list", "bytes", "text", "nothing"]:

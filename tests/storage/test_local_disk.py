@@ -92,11 +92,28 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_one(
     (tmp_path / "closed").mkdir()
     scandir = os.scandir
 
-    def refuse(path: str) -> object:
+    def refuse(path: str = ".") -> object:
         if str(path).endswith("closed"):
             raise PermissionError(errno.EACCES, "denied", str(path))
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError):
+        files_below(str(tmp_path), "")
+
+
+def test_a_link_back_up_is_not_followed_and_another_one_is(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.parquet").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.parquet").touch()
+    (tmp_path / "in" / "again").symlink_to(".")
+    (tmp_path / "in" / "other").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "gone.parquet").symlink_to("nowhere")
+    assert files_below(str(tmp_path / "in"), "") == ["a.parquet", "gone.parquet", "other/b.parquet"]
+
+
+def test_a_pipe_is_an_error_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(OSError, match="a pipe, a socket or a device"):
         files_below(str(tmp_path), "")

@@ -58,3 +58,14 @@ def test_bytes_of_another_type_are_refused() -> None:
 def test_a_part_without_rows_has_no_type_to_complain_of() -> None:
     table = pa.table({"embedding": pa.array([], pa.null())})
     assert VectorSource.of(table.schema, "embedding", "here").kind == "nothing"
+
+
+def test_numbered_columns_in_place_of_vectors_are_recognized() -> None:
+    table = pa.table({"id": [1, 2], **{f"f{place}": [0.5, 1.0] for place in range(12)}})
+    with pytest.raises(
+        InputError, match=r"here has no column 'embedding'; --embedding-column 'f\*' reads its numbered"
+    ):
+        VectorSource.of(table.schema, "embedding", "here")
+    assert len(VectorSource.of(table.schema, "f*", "here").columns) == 12
+    with pytest.raises(InputError, match="here has no column 'embedding'; it has id, f0"):
+        VectorSource.of(pa.schema([("id", pa.int64()), ("f0", pa.float32())]), "embedding", "here")

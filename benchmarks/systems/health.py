@@ -1,0 +1,121 @@
+"""What the health check of a run reports, beside the truth.
+
+    python -m benchmarks health --labelled lfw.parquet celeba.parquet
+
+The thresholds of the check (`raycluster/pipeline/health.py`) were chosen on faces, offers of products and strangers. The
+generated sets here, by other seeds and of other kinds, were not used for that.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.measuring.script import Benchmark, Options
+from benchmarks.measuring.sets import generated, labelled
+from benchmarks.measuring.tables import Rows, Tables
+from benchmarks.systems.scale_of_sets import identities, in_bursts, tags, with_copies
+from raycluster.config.load import load_config
+from raycluster.evaluation import metrics
+from raycluster.executors.progress import Silence
+from raycluster.kernels.unit_rows import normalize
+from raycluster.models.requirements import with_model
+from raycluster.pipeline.health import check
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
+from raycluster.stages.rejoin import identities_of
+from raycluster.storage.tables import for_all
+from raycluster.synthetic.generator import SyntheticConfig
+from raycluster.synthetic.settings import PRESETS
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+Set = tuple[Floats, Ints]
+
+
+@dataclass
+class Args(Options):
+    """Labelled Parquets (embedding, label) beside the generated sets, and the size of those."""
+
+    labelled: tuple[str, ...] = ()
+    rows: int = 3000
+    seed: int = 5
+    threads: int = 2
+    recipe: str = "auto"
+
+
+def families(rows: int, seed: int, variants: int = 6, spread: float = 0.25) -> Set:
+    """Return families of near copies: variants of one model that are different identities, nearer than noise."""
+    random = np.random.default_rng(seed)
+    models = normalize(random.standard_normal((rows // (4 * variants), 64)))[0]
+    offers = normalize(
+        models.repeat(variants, axis=0) + spread * random.standard_normal((len(models) * variants, 64)) / 8
+    )
+    truth = np.repeat(np.arange(len(offers[0])), 4)
+    return normalize(offers[0][truth] + spread * random.standard_normal((len(truth), 64)) / 8)[0], truth
+
+
+def topics(rows: int, seed: int, modes: int = 8) -> Set:
+    """Return topics of many modes: a topic's rows lie in several places, as near to other topics' as to their own."""
+    random = np.random.default_rng(seed)
+    places = normalize(random.standard_normal((rows // 10, 48)))[0]
+    where = random.integers(0, len(places), rows)
+    return normalize(places[where] + 0.5 * random.standard_normal((rows, 48)) / 7)[0], where // modes
+
+
+def strangers(rows: int, seed: int, dimensions: int = 20) -> Set:
+    """Return rows of which no two are of one identity, in a few dimensions."""
+    random = np.random.default_rng(seed)
+    return normalize(random.standard_normal((rows, dimensions)) @ random.standard_normal((dimensions, 64)))[
+        0
+    ], np.arange(rows)
+
+
+def sets(args: Args) -> Iterator[tuple[str, Set]]:
+    """Yield names and sets."""
+    for path in args.labelled:
+        yield path.rpartition("/")[2].removesuffix(".parquet"), labelled(path)
+    for name in ("demo", "long-tail", "dense", "singletons"):
+        settings = {**PRESETS[name], "rows": args.rows, "seed": args.seed}
+        yield f"preset {name}", generated(SyntheticConfig(**settings))
+    count = args.rows // 10
+    yield "clear identities", identities(count, 10, 64, 0.5, args.seed)
+    yield "noisy identities", identities(count, 10, 64, 1.0, args.seed)
+    yield "pairs", identities(args.rows // 2, 2, 64, 0.5, args.seed)
+    yield "bursts of 3", in_bursts(identities(count // 3, 10, 64, 0.5, args.seed), 3)
+    yield "half copies", with_copies(identities(count // 2, 10, 64, 0.5, args.seed), 0.5)
+    yield "tags", tags(min(count, 100), 6, 20, 12, 4)
+    yield "families of near copies", families(args.rows, args.seed)
+    yield "families of nearer copies", families(args.rows, args.seed, 12, 0.15)
+    yield "topics of 8 modes", topics(args.rows, args.seed)
+    yield "topics of 30 modes", topics(args.rows, args.seed, 30)
+    yield "strangers", strangers(args.rows, args.seed)
+    yield "strangers in 8 dimensions", strangers(args.rows, args.seed, 8)
+
+
+def line_of(name: str, made: Set, args: Args) -> dict[str, object]:
+    """Return a line of the table: what the check reported, and the truth."""
+    config = with_model(load_config(args.recipe, {}, "benchmark"))
+    tables = in_memory(normalize(np.asarray(made[0], np.float32))[0], config, args.threads)
+    run_stages(tables, LOCAL, Silence())
+    found = check(tables)
+    predicted = for_all(tables, identities_of(tables))
+    scores = metrics.evaluate(made[1], np.asarray(predicted, np.int64))
+    measured = {
+        key: found[key] for key in ("near_outside", "conflicts", "doubtful", "shared", "largest", "weakest_cut")
+    }
+    truth = {
+        "BCubed p": round(scores["bcubed"]["precision"], 3),
+        "BCubed F": round(scores["bcubed"]["f"], 3),
+        "pairwise p": round(scores["pairwise"]["precision"], 3),
+    }
+    return {"set": name, "rows": len(made[1]), "confidence": found["level"], **truth, **measured, "why": found["why"]}
+
+
+def tables(args: Args) -> Tables:
+    """Yield one table of all sets."""
+    table: Rows = [line_of(name, made, args) for name, made in sets(args)]
+    yield "Health check", table
+
+
+BENCHMARK = Benchmark(Args, tables, quick=lambda folder: Args(rows=200, recipe="cosine"))
