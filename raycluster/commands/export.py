@@ -6,7 +6,7 @@ from typing import Any
 from raycluster.commands.verb import Answer, Verb
 from raycluster.pipeline.export import Format, export
 
-FORMATS = ("parquet", "csv", "jsonl", "folders")
+FORMATS = ("parquet", "csv", "jsonl", "folders", "atlas")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +28,13 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
 
 VERB = Verb(
     name="export",
-    summary="Join labels to the columns of an input, or make one folder of links per identity.",
+    summary="Join labels to the columns of an input, make one folder of links per identity, or a map for embedding-atlas.",
     arguments=_arguments,
     run=_run,
     examples=(
         "raycluster export run --input faces.parquet -o labelled.parquet",
         "raycluster export run --input products.parquet -o offers.csv",
         "raycluster export run --input photos.parquet --format folders --path-column file -o people",
+        "raycluster export run --input photos.parquet --format atlas -o atlas.parquet",
     ),
 )

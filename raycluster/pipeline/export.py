@@ -13,12 +13,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from raycluster.errors import InputError
+from raycluster.pipeline.atlas import atlas_table
 from raycluster.pipeline.results import Results
 from raycluster.storage.column_types import plain_ids, require_columns
 from raycluster.storage.parquet_input import input_files
 from raycluster.storage.places import plain_url
 
-Format = Literal["parquet", "csv", "jsonl", "folders"]
+Format = Literal["parquet", "csv", "jsonl", "folders", "atlas"]
 CLUSTER = "cluster_id"
 
 
@@ -33,6 +34,7 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
         Local file, or folder for `folders`; it must not exist.
     kind
         `folders` makes one folder of links per identity of two rows or more, to the files that `path_column` names.
+        `atlas` is a Parquet file with x, y and neighbors, which embedding-atlas opens; vectors are left out.
     input_url
         Parquet with the user's own columns, all of which are kept; none writes the labels alone.
     path_column
@@ -49,12 +51,16 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
     results = Results.of(run)
     id_column = str(results.manifest["config"]["id_column"])
     labels = results.labels()
-    tables = _joined(labels, input_url, id_column) if input_url else iter([labels])
+    if kind == "atlas":
+        tables = iter([atlas_table(run, input_url)])
+    else:
+        tables = _joined(labels, input_url, id_column) if input_url else iter([labels])
     target.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folders":
         return _write_folders(tables, target, path_column)
     partial = target.with_name(f".{target.name}.part")
-    rows = {"parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_jsonl}[kind](tables, partial)
+    write = {"csv": _write_csv, "jsonl": _write_jsonl}.get(kind, _write_parquet)
+    rows = write(tables, partial)
     os.replace(partial, target)
     return rows
 
