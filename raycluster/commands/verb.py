@@ -90,12 +90,18 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--shards", type=whole, help=argparse.SUPPRESS)  # one per 256 MiB of vectors
     parser.add_argument("--workers", type=whole, metavar="N", help="worker processes at most (one per shard)")
+    parser.add_argument("--cpus-per-worker", type=whole, metavar="N", help=argparse.SUPPRESS)
+    parser.add_argument("--wait", type=float, default=60.0, metavar="MINUTES", help=argparse.SUPPRESS)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--accelerator", choices=("auto", "gpu", "cpu"), default="auto", help=argparse.SUPPRESS)
 
 
 def execution_of(options: argparse.Namespace, *, replan: bool = False) -> Execution:
     """Return where and how the job runs."""
-    return Execution(options.executor, options.shards, options.workers, options.accelerator, replan)
+    return Execution(
+        options.executor, options.shards, options.workers, options.accelerator, replan,
+        options.precision, options.cpus_per_worker, options.wait,
+    )  # fmt: skip
 
 
 def whole(word: str) -> int:

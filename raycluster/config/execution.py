@@ -1,7 +1,9 @@
-"""How a run is carried out. None of it changes a label."""
+"""How a run is carried out. Nothing but the precision can change a label."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
 
 from raycluster.config.checks import Count, Section
 
@@ -24,3 +26,11 @@ class Execution(Section):
     """Whether workers of stages that can use a GPU wait for one. `auto`: if the cluster has any when they start."""
     replan: bool = False
     """Whether an existing run folder may take another configuration. Stages that it changes run again, others are kept."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of networks' matrix products on every node of the run. `auto` is bfloat16 where all nodes that are there at
+    the start compute with it. It decides the last digits of scores, so a run folder keeps what it started with."""
+    cpus_per_worker: Count | None = None
+    """CPUs and threads of one worker process; None shares the machines of the cluster out among the workers."""
+    wait: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Minutes that a stage waits for a first worker where the cluster has room for none. Raising it survives longer
+    shortages of machines."""

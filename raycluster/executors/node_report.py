@@ -10,11 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 
-import torch
-
 from raycluster._version import __version__
 from raycluster.errors import InputError, RayclusterError, StorageError
-from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.bfloat16 import fast_on_cpu, fast_on_gpu
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import InputDescription
 
@@ -85,9 +83,8 @@ def report(node: str, sight: Sight | None = None) -> NodeReport:
     NodeReport
         Its versions and arithmetic, and the folder that it does not see.
     """
-    gpu = fast_bfloat16(torch.device("cuda")) if torch.cuda.is_available() else None
     missing = "" if sight is None else next(_missing(sight), "")
-    return NodeReport(node, versions(), fast_bfloat16(torch.device("cpu")), gpu, missing)
+    return NodeReport(node, versions(), fast_on_cpu(), fast_on_gpu(), missing)
 
 
 def _missing(sight: Sight) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Collect a report from every node of a cluster, before anything is planned."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
+from raycluster.executors.fleet import live_nodes
 from raycluster.executors.node_report import NodeReport, Sight, report
 
 # isort: split
@@ -13,11 +13,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 PROBE_SECONDS = 120.0
 """Longest wait for a node's report. A first worker process imports torch, which takes seconds on a busy node; a node that
 does not answer is left to the stages, which compare the versions of every worker again."""
-
-
-def live_nodes() -> list[dict[str, Any]]:
-    """Return Ray's records of the live nodes that can run a worker."""
-    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
 
 def probe_nodes(sight: Sight | None) -> Sequence[NodeReport]:

@@ -1,96 +1,247 @@
 """Tasks of a stage mapped over a pool of actors by Ray Data.
 
-A dataset holds one row per task. Actors read and write storage themselves and return only what happened to a task, so
-the object store never carries a table, and a task that two actors ran counts once. An actor that dies is replaced and its
-task tried again.
+A dataset holds one row per task. Actors read and write storage themselves and return only what happened to a task. So the
+object store never carries a table, and a task that two actors ran counts once: by its marker. An actor that dies is replaced
+and its task tried again. The pool begins with one actor and takes in nodes as they come.
 """
 
+import os
+import queue
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
+from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
+from raycluster.executors.board import NOTHING_LEFT, NOTHING_YET, Board
 from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
-from raycluster.executors.sizing import pool
-from raycluster.executors.worker import StageWorker, TaskResult
+from raycluster.executors.fleet import fleet, live_nodes, wish_for
+from raycluster.executors.node_report import NodeReport, report, require_alike
+from raycluster.executors.sizing import Pool, pool_for
+from raycluster.executors.watcher import Watcher
+from raycluster.executors.worker import Place, StageWorker, TaskResult
+from raycluster.kernels.advance import listening
+from raycluster.models.arithmetic import Arithmetic, adopt, current
 from raycluster.stages import stage_named
 from raycluster.storage.tables import Tables, Task
 
 # isort: split
 import ray
 import ray.data
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 OpenTables = Callable[[str, int], Tables]
 """Run folder and threads to the tables that a worker reads and writes."""
+SPARE = -1
+"""Number of a task that takes over a late shard of another."""
+SPARES = 0.1
+"""Share of the tasks that may get a second copy, once no task is left to begin: the last tenth of a stage."""
+REPORT_SECONDS = 2.0
+"""Seconds between two reports of rows from one worker to the board."""
+POLL_SECONDS = 1.0
+"""Seconds between two questions of a spare task to the board, and two checks of the driver. Fewer find late shards sooner."""
+
+
+def _no_bytes(threads: int) -> float:  # noqa: ARG001
+    return 0.0
+
+
+def _nothing(*_: Any) -> None:
+    """Print, count and show nothing."""
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What of a stage is left to run on Ray."""
+
+    stage: str
+    tasks: Sequence[Task]
+    open_tables: OpenTables
+    """How a worker opens the run folder."""
+    url: str
+    """The run folder."""
+    execution: Execution = field(default_factory=Execution)
+    has_gpu: bool = False
+    """Whether every worker takes a GPU."""
+    worker_bytes: Callable[[int], float] = _no_bytes
+    """Threads of a worker to its memory."""
+    say: Callable[[str], None] = _nothing
+    """Prints a line."""
+    within: Callable[[float], None] = _nothing
+    """Takes rows of tasks that are under way, about once per second."""
+
+
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs besides its board."""
+
+    open_tables: OpenTables
+    url: str
+    stage: str
+    session: str
+    arithmetic: Arithmetic | None
+    has_gpu: bool
+    driver: NodeReport
 
 
 class StageActor:
     """One worker process: opens the stage once and runs one task at a time."""
 
-    def __init__(self, open_tables: OpenTables, url: str, stage: str, threads: int, session: str) -> None:
-        self._worker = StageWorker(open_tables(url, threads), stage_named(stage), session)
+    def __init__(self, setup: WorkerSetup, board: Any) -> None:
+        context = ray.get_runtime_context()
+        self._node, self._id, self._board = context.get_node_id(), uuid.uuid4().hex, board
+        if not setup.has_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what others have taken, or what this run does without
+        adopt(setup.arithmetic)
+        threads = max(1, int(context.get_assigned_resources().get("CPU", 1)))
+        address = ray.util.get_node_ip_address()
+        self._refusal = _refusal(setup.driver, report(address))
+        ray.get(board.enter.remote(self._node, address))
+        place = Place(address, self._node, lambda: {node["NodeID"] for node in live_nodes()})
+        self._worker = StageWorker(
+            setup.open_tables(setup.url, threads), stage_named(setup.stage), setup.session, place
+        )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Run the batch's one task."""
         task = Task(*(int(batch[name][0]) for name in ("number", "start", "stop")))
-        return {name: [value] for name, value in vars(self._worker.run_reporting(task)).items()}
+        result = self._refusal or (self._spare(batch) if task.number == SPARE else self._run(task))
+        return {name: [value] for name, value in vars(result).items()}
+
+    def _run(self, task: Task) -> TaskResult:
+        ray.get(self._board.begin.remote(task.number, self._id, self._node))
+        with listening(self._listener()):
+            result = self._worker.run_reporting(task)
+        ray.get(self._board.end.remote(task.number, self._id))
+        return result
+
+    def _listener(self) -> Callable[[float], None]:
+        """Return what sends the rows that kernels report to the board, not too often."""
+        lock, last, waiting = threading.Lock(), time.monotonic(), 0.0
+
+        def listen(rows: float) -> None:
+            nonlocal last, waiting
+            with lock:
+                waiting += rows
+                if time.monotonic() - last >= REPORT_SECONDS:
+                    self._board.advance.remote(waiting)
+                    last, waiting = time.monotonic(), 0.0
+
+        return listen
+
+    def _spare(self, batch: dict[str, Any]) -> TaskResult:
+        """Take over the first task that is late; with none, wait until all are done."""
+        bounds = batch["bounds"][0]
+        pause = threading.Event()
+        while (number := ray.get(self._board.late.remote(self._id, self._node))) == NOTHING_YET:
+            pause.wait(POLL_SECONDS)
+        if number == NOTHING_LEFT:
+            return TaskResult(SPARE, 0)
+        start, stop = next((start, stop) for one, start, stop in bounds if one == number)
+        result = self._worker.run_reporting(Task(int(number), int(start), int(stop)), is_counted=False)
+        ray.get(self._board.end.remote(number, self._id))
+        return result
 
 
-def run_on_ray(
-    stage: str,
-    tasks: Sequence[Task],
-    open_tables: OpenTables,
-    url: str,
-    workers: int | None,
-    accelerator: Literal["gpu", "cpu", "auto"],
-) -> Iterator[TaskResult]:
+def _refusal(driver: NodeReport, own: NodeReport) -> TaskResult | None:
+    """Return what a node with other versions answers to every task; none for a node that fits."""
+    try:
+        require_alike(driver, [own])
+    except RayclusterError as error:
+        return TaskResult(SPARE, 0, type(error).__name__, str(error))
+    return None
+
+
+def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
     """Yield the result of every task, in the order they finish.
 
-    Parameters
-    ----------
-    stage, tasks
-        What to run.
-    open_tables, url
-        How a worker opens the run folder.
-    workers
-        The most actors; none means as many as the cluster has room for now.
-    accelerator
-        `gpu` gives every actor a GPU and waits for one; `auto` does so where the cluster shows any.
-
-    Raises
-    ------
-    RayclusterError
-        Where Ray itself fails.
+    Raises RayclusterError where Ray itself fails, where its head is gone, and where no worker starts within `--wait`.
     """
     connect()
-    gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
-    size, cpus = pool_size(len(tasks), workers, gpu)
-    rows = [{"number": task.number, "start": task.start, "stop": task.stop} for task in tasks]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        StageActor,
-        fn_constructor_args=(open_tables, url, stage, cpus, uuid.uuid4().hex[:8]),
-        batch_size=1,
-        num_cpus=cpus,
-        num_gpus=1 if gpu else None,
-        compute=ray.data.ActorPoolStrategy(size=size),
+    pool = pool_for(len(job.tasks), job.execution, fleet(), job.has_gpu, job.worker_bytes)
+    is_wished = job.has_gpu or job.execution.workers is not None
+    board = _board(len(job.tasks))
+    watcher = Watcher(job.stage, pool, board, job.execution, job.say, wish_for if is_wished else None)
+    results: queue.Queue[TaskResult | Exception | None] = queue.Queue()
+    consumer = threading.Thread(
+        target=_consume, args=(_dataset(job, pool, board), len(job.tasks), results), daemon=True
     )
+    watcher.begin()
+    consumer.start()
+    try:
+        while True:
+            try:
+                result = results.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                job.within(watcher.check())
+                continue
+            if result is None:
+                return
+            if isinstance(result, Exception):
+                raise watcher.sentence(result) from None
+            watcher.progressed()
+            yield result
+    finally:
+        watcher.end()
+        ray.kill(board)
+
+
+def _board(tasks: int) -> Any:
+    """Return a board in a process beside the driver, where no lost node takes it along."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    actor = ray.remote(num_cpus=0, max_restarts=0)(Board).options(scheduling_strategy=here)
+    return actor.remote(tasks, _ids_of_live_nodes)
+
+
+def _ids_of_live_nodes() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
+def _dataset(job: StageJob, pool: Pool, board: Any) -> ray.data.Dataset:
+    """Return the dataset of a stage's tasks and of the spare ones after them, mapped over the pool."""
+    setup = WorkerSetup(
+        job.open_tables, job.url, job.stage, uuid.uuid4().hex[:8], current(), job.has_gpu, report("of the driver")
+    )
+    rows: list[dict[str, Any]] = [
+        {"number": task.number, "start": task.start, "stop": task.stop, "bounds": []} for task in job.tasks
+    ]
+    if pool.most > 1:
+        bounds = [[task.number, task.start, task.stop] for task in job.tasks]
+        spare = {"number": SPARE, "start": 0, "stop": 0, "bounds": bounds}
+        rows += [spare] * min(pool.most - 1, max(1, round(SPARES * len(job.tasks))))
+    context = ray.data.DataContext.get_current()
+    # one task in flight is a full actor: without this Ray Data would wait for a backlog that there is not
+    context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        type(job.stage, (StageActor,), {}),  # the dashboard names operators by their class
+        fn_constructor_args=(setup, board),
+        batch_size=1,
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
+        memory=pool.memory_bytes or None,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pool.most, max_tasks_in_flight_per_actor=1),
+    )
+    dataset.set_name(f"raycluster {job.stage}")
+    return dataset
+
+
+def _consume(dataset: ray.data.Dataset, tasks: int, results: queue.Queue[TaskResult | Exception | None]) -> None:
+    """Put every task's first result into a queue; then none, or what Ray raised.
+
+    Once all tasks are done the dataset is given up, and with it the workers that are late.
+    """
+    done: set[int] = set()
     try:
         for row in dataset.iter_rows():
-            yield TaskResult(**row)
-    except ray.exceptions.RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise RayclusterError(
-            f"A worker of stage {stage} failed: {lines[-1] if lines else type(error).__name__}"
-        ) from None
-
-
-def pool_size(shards: int, workers: int | None, gpu: bool) -> tuple[int, int]:
-    """Return the number of actors and the CPUs of each that fill the cluster.
-
-    Where it has no worker yet, there is one actor per shard, and an autoscaler starts what it may.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    kind = "GPU" if gpu else "CPU"
-    room = int(sum(node.get(kind, 0) for node in nodes))
-    smallest = min((int(node["CPU"]) for node in nodes), default=1)
-    return pool(shards, workers, len(nodes), room, smallest)
+            result = TaskResult(**row)
+            if result.error or (result.number != SPARE and result.number not in done):
+                done.add(result.number)
+                results.put(result)
+            if len(done) >= tasks:
+                break
+        results.put(None)
+    except Exception as error:
+        results.put(error)

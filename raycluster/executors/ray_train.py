@@ -14,10 +14,11 @@ import pyarrow.fs
 import torch
 
 from raycluster import errors
+from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError, ResourceError
 from raycluster.executors.connection import connect
-from raycluster.executors.ray_data import pool_size
-from raycluster.executors.sizing import has_cluster
+from raycluster.executors.fleet import fleet
+from raycluster.executors.sizing import has_cluster, pool_for
 from raycluster.storage.object_store import Store
 
 # isort: split
@@ -53,7 +54,7 @@ def fit_on_ray(
     """
     connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
-    _, cpus = pool_size(workers, workers, gpu)
+    cpus = pool_for(workers, Execution(workers=workers), fleet(), gpu).cpus
     _require("GPU", workers * gpu)
     _require("CPU", workers * cpus)
     unique = f"{name}-{uuid.uuid4().hex[:8]}"  # Ray takes a name it has seen for a run to go on with

@@ -2,13 +2,25 @@
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from raycluster.errors import RayclusterError
 from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Tables, Task
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs."""
+
+    address: str
+    """Of its node, for people."""
+    node: str
+    """Id of the node."""
+    live_nodes: Callable[[], Set[str]]
+    """Ids of the nodes that live now."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +37,28 @@ class StageWorker:
     """Runs tasks of one stage on one set of tables.
 
     `session` names one start of the job, so that attempts which killed their worker are counted; it is empty in the driver's
-    own process, which dies with its task.
+    own process, which dies with its task. `place` is where the process runs; none is the driver's own.
     """
 
-    def __init__(self, tables: Tables, stage: Stage, session: str = "") -> None:
+    def __init__(self, tables: Tables, stage: Stage, session: str = "", place: "Place | None" = None) -> None:
         self.stage = stage
-        self._tables, self._session = tables, session
+        self._tables, self._session, self._place = tables, session, place
         self._function: ShardFunction | None = None
 
-    def run(self, task: Task) -> TaskResult:
+    def run(self, task: Task, is_counted: bool = True) -> TaskResult:
         """Compute and commit one task. A mistake of the user's comes back as a result, not as a traceback."""
         try:
-            self._count_attempt(task)
+            if is_counted:
+                self._count_attempt(task)
             self._compute(task)
         except RayclusterError as error:
             return TaskResult(task.number, len(task), type(error).__name__, str(error))
         return TaskResult(task.number, len(task))
 
-    def run_reporting(self, task: Task) -> TaskResult:
+    def run_reporting(self, task: Task, is_counted: bool = True) -> TaskResult:
         """Run a task on a remote machine: an unexpected failure is written to RUN/errors and comes back as a sentence."""
         try:
-            return self.run(task)
+            return self.run(task, is_counted)
         except Exception as error:
             assert isinstance(self._tables, StoredTables), "remote tasks read a run folder"
             path = f"errors/{self.stage.name}-{task.number:05d}.txt"
@@ -59,7 +72,8 @@ class StageWorker:
     def _count_attempt(self, task: Task) -> None:
         if self._session:
             assert isinstance(self._tables, StoredTables), "only tasks of a run folder are tried again"
-            self._tables.folder.count_attempt(self.stage.name, task.number, self._session)
+            node, live = (self._place.node, self._place.live_nodes) if self._place else ("", set)
+            self._tables.folder.count_attempt(self.stage.name, task.number, self._session, node, live)
 
     def _compute(self, task: Task) -> None:
         tables, stage = self._tables, self.stage
@@ -69,7 +83,8 @@ class StageWorker:
         output = self._function(task)
         seconds = round(time.perf_counter() - began, 3)
         schema = stage.writes(tables.config, tables.id_type, tables.width)
-        tables.commit(stage.name, task, replace(output, facts={**output.facts, "seconds": seconds}), schema)
+        facts = {**output.facts, "seconds": seconds} | ({"node": self._place.address} if self._place else {})
+        tables.commit(stage.name, task, replace(output, facts=facts), schema)
 
 
 def run_inline(stage: Stage, tables: Tables, tasks: Sequence[Task]) -> Iterator[TaskResult]:

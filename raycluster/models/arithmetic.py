@@ -5,14 +5,17 @@ computed a shard. The driver decides once for all nodes, and the run stores it. 
 emulates it: slower, with the same rounding of inputs and products.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
-
-import torch
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from raycluster.models.bfloat16 import fast_bfloat16
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "gpu"]
@@ -27,19 +30,36 @@ class Arithmetic:
     device: Device
     """Where stages that can use a GPU run."""
 
+    def of_stage(self, can_use_gpu: bool) -> Arithmetic:
+        """Return that of one stage: what cannot use a GPU runs on processors."""
+        return self if can_use_gpu else replace(self, device="cpu")
+
 
 _in_force: Arithmetic | None = None
+
+
+def adopt(arithmetic: Arithmetic | None) -> Arithmetic | None:
+    """Compute with an arithmetic from now on; returns the one before."""
+    global _in_force
+    before, _in_force = _in_force, arithmetic
+    return before
 
 
 @contextlib.contextmanager
 def in_force(arithmetic: Arithmetic | None) -> Iterator[None]:
     """Compute with an arithmetic until the block ends; with none, as is fast."""
-    global _in_force
-    before, _in_force = _in_force, arithmetic
+    before = adopt(arithmetic)
     try:
         yield
     finally:
-        _in_force = before
+        adopt(before)
+
+
+@contextlib.contextmanager
+def for_stage(can_use_gpu: bool) -> Iterator[None]:
+    """Compute a stage with its share of the arithmetic in force, if any is."""
+    with in_force(_in_force and _in_force.of_stage(can_use_gpu)):
+        yield
 
 
 def current() -> Arithmetic | None:
@@ -54,5 +74,7 @@ def uses_bfloat16(device: torch.device) -> bool:
 
 def network_device() -> torch.device:
     """Return where networks run: as the run has it, or on a GPU where there is one."""
+    import torch
+
     has_gpu = torch.cuda.is_available() if _in_force is None else _in_force.device == "gpu"
     return torch.device("cuda" if has_gpu else "cpu")

@@ -16,7 +16,8 @@ OWN_BEFORE_PLAN = re.compile(
 """What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
 OWN_OF_STAGE = re.compile(
     r"stages/[a-z_]+/(ranks-)?[0-9a-f]{12}/"
-    r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|markers\.json|[a-z_]+\.npy|attempts/[0-9a-z-]+/[0-9a-f]{8})"
+    r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|markers\.json|[a-z_]+\.npy|"
+    r"attempts/[0-9a-z-]+/[0-9a-f]{8}(-[0-9a-f]+)?)"
 )
 """Names that stages of a run give to their objects."""
 OWN_LABELS = re.compile(r"labels/part-\d{5}\.parquet")
@@ -53,7 +54,8 @@ def take_back(store: Store) -> None:
 
 def remove_unused(folder: RunFolder) -> None:
     """Remove plan and stages of a run that was refused before it found anything."""
-    folder.store.delete("plan.json")
+    for name in ("plan.json", "arithmetic.json", "progress.json"):
+        folder.store.delete(name)
     for name in folder.store.files("stages"):
         if OWN_OF_STAGE.fullmatch(name):
             folder.store.delete(name)

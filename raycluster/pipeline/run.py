@@ -15,13 +15,16 @@ from raycluster.arrays import Array, Int32
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, StorageError
-from raycluster.executors.node_report import Sighted, report, require_alike
+from raycluster.executors.node_report import NodeReport, Sighted, report, require_alike
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
 from raycluster.executors.worker import TaskResult, run_inline
 from raycluster.kernels.advance import listening
+from raycluster.models.arithmetic import current, for_stage, in_force
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
+from raycluster.pipeline.arithmetic import ARITHMETIC, decided
+from raycluster.pipeline.needs import worker_bytes
 from raycluster.pipeline.outlook import seconds_of
 from raycluster.pipeline.own_objects import remove_unused
 from raycluster.pipeline.plan import begin, stage_folders
@@ -100,10 +103,13 @@ def opened(
     for url in [input_url] if isinstance(input_url, str) else input_url:
         if is_inside(output_url, url):
             raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
-    _require_alike_nodes(described, output_url, config, execution)
+    own, nodes = _reports(described, output_url, config, execution)
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
     try:
-        yield StoredTables(folder, own_threads(), cluster_rows)
+        is_early = folder.store.get("MANIFEST.json") is not None and folder.store.get(ARITHMETIC) is None
+        arithmetic = None if is_early else decided(folder.store, execution, own, nodes, progress.say)
+        with in_force(arithmetic):
+            yield StoredTables(folder, own_threads(), cluster_rows)
     except InputError:
         if is_new and not folder.finished("knn"):
             remove_unused(folder)
@@ -112,15 +118,23 @@ def opened(
         node_cache.remove(folder)
 
 
-def _require_alike_nodes(described: InputDescription, output_url: str, config: Config, execution: Execution) -> None:
-    """Refuse nodes that do not see the folders, or have other versions."""
+def _reports(
+    described: InputDescription, output_url: str, config: Config, execution: Execution
+) -> tuple[NodeReport, Sequence[NodeReport]]:
+    """Return the reports of the driver and of the other nodes of a cluster.
+
+    Nodes that do not see the folders, or have other versions, are refused.
+    """
+    own = report("of the driver")
     if not joins_cluster(execution):
-        return
+        return own, []
     from raycluster.executors.probe import probe_nodes
 
     model_url = config.model if config.model is not None and place(config.model) == config.model else None
     with Sighted(described, output_url, model_url) as sight:
-        require_alike(report("of the driver"), probe_nodes(sight))
+        nodes = probe_nodes(sight)
+    require_alike(own, nodes)
+    return own, nodes
 
 
 def open_run(url: str, threads: int | None = None) -> StoredTables:
@@ -194,7 +208,8 @@ def _run_stages(tables: Tables, execution: Execution, progress: Progress, until:
     stages = [stage for stage in STAGES[:last] if stage.is_wanted(tables.config) and not tables.is_given(stage.name)]
     progress.plan([stage.name for stage in stages])
     for stage in stages:
-        _run_stage(tables, stage, execution, progress)
+        with for_stage(stage.gpu):
+            _run_stage(tables, stage, execution, progress)
         if not is_forecast and tables.has_facts("embeddings"):
             is_forecast = True
             _forecast(tables, progress)
@@ -220,7 +235,7 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
         progress.say(line)
     rows, rows_left = sum(map(len, tasks)), sum(map(len, left))
     with progress.stage(stage.name, rows, rows - rows_left) as position, listening(position.within):
-        for result in _results(tables, stage, tasks, left, execution):
+        for result in _results(tables, stage, tasks, left, execution, progress, position.within):
             if result.error:
                 raise _error(result)
             position.finish(result.rows)
@@ -230,17 +245,29 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
 
 
 def _results(
-    tables: Tables, stage: Stage, tasks: list[Task], left: list[Task], execution: Execution
+    tables: Tables,
+    stage: Stage,
+    tasks: list[Task],
+    left: list[Task],
+    execution: Execution,
+    progress: Progress,
+    within: Callable[[float], None],
 ) -> Iterator[TaskResult]:
     """Run tasks in this process, or as a Ray Data job."""
     if not left:
         return
     is_alone = stage.is_alone(tables.config, len(tasks))
     if isinstance(tables, StoredTables) and not is_alone and uses_ray(tables.folder.plan.shards, execution):
-        from raycluster.executors.ray_data import run_on_ray
+        from raycluster.executors.ray_data import StageJob, run_on_ray
 
-        accelerator = execution.accelerator if stage.gpu else "cpu"
-        yield from run_on_ray(stage.name, left, open_run, tables.folder.store.url, execution.workers, accelerator)
+        arithmetic = current()
+        yield from run_on_ray(
+            StageJob(
+                stage.name, left, open_run, tables.folder.store.url, execution,
+                has_gpu=stage.gpu and arithmetic is not None and arithmetic.device == "gpu",
+                worker_bytes=worker_bytes(stage, tables), say=progress.say, within=within,
+            )
+        )  # fmt: skip
     else:
         yield from run_inline(stage, tables, left)
 

@@ -14,7 +14,7 @@ of another configuration.
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -80,16 +80,39 @@ class RunFolder:
             self.store.delete(key)
         return marker
 
-    def count_attempt(self, stage: str, task: int, session: str) -> None:
-        """Note that a worker starts on a task. Raises RayclusterError where the task keeps killing its workers."""
+    def count_attempt(
+        self, stage: str, task: int, session: str, node: str = "", live_nodes: Callable[[], Set[str]] = frozenset
+    ) -> None:
+        """Note that a worker starts on a task.
+
+        Parameters
+        ----------
+        stage, task
+            The task.
+        session
+            One start of the job.
+        node
+            Id of the worker's node; empty where there is none.
+        live_nodes
+            Ids of the nodes that live now. An attempt whose node is gone was the node's end, and does not count.
+
+        Raises
+        ------
+        RayclusterError
+            Where the task keeps killing its workers.
+        """
         folder = f"{self.folders[stage]}/attempts/{session}-{task:05d}"
-        before = len(self.store.files(folder))
+        names = self.store.files(folder)
+        before = len(names)
+        if before >= MAX_ATTEMPTS and node:
+            live = live_nodes()
+            before = sum(name.rpartition("-")[2] in live for name in names)
         if before >= MAX_ATTEMPTS:
             raise RayclusterError(
                 f"Shard {task} of stage {stage} has killed its worker {before} times, most likely for memory; "
                 "use more --shards in a new run folder, or workers with more memory."
             )
-        self.store.put(f"{folder}/{uuid.uuid4().hex[:8]}", b"")
+        self.store.put(f"{folder}/{uuid.uuid4().hex[:8]}{f'-{node}' if node else ''}", b"")
 
     def finished(self, stage: str) -> set[int]:
         """Return the tasks of a stage that have been claimed."""

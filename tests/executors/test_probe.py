@@ -6,7 +6,8 @@ from __future__ import annotations  # Ray is imported when a test runs: the fast
 def test_a_cluster_of_this_machine_alone_has_no_other_node_to_ask() -> None:
     import ray
 
-    from raycluster.executors.probe import live_nodes, probe_nodes
+    from raycluster.executors.fleet import live_nodes
+    from raycluster.executors.probe import probe_nodes
 
     assert probe_nodes(None) == []
     assert [node["NodeID"] for node in live_nodes()] == [ray.get_runtime_context().get_node_id()]

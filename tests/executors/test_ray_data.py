@@ -56,11 +56,12 @@ def broken(url: str, threads: int) -> StoredTables:
 
 def results(url: str, open_tables: Any, workers: int) -> dict[int, Any]:
     """Results of the search's four tasks by number."""
-    from raycluster.executors.ray_data import run_on_ray
+    from raycluster.executors.ray_data import StageJob, run_on_ray
 
     tasks = list(stage_named("knn").tasks(open_run(url)))
     assert len(tasks) == 4
-    return {result.number: result for result in run_on_ray("knn", tasks, open_tables, url, workers, "cpu")}
+    job = StageJob("knn", tasks, open_tables, url, Execution("ray", workers=workers))
+    return {result.number: result for result in run_on_ray(job)}
 
 
 def test_a_worker_that_dies_is_replaced_and_its_task_is_tried_again(url: str) -> None:
@@ -78,29 +79,3 @@ def test_an_unexpected_failure_is_a_sentence_that_names_a_file_and_other_tasks_a
     assert found[1].message == f"A worker of stage knn failed: KeyError: 'lost'; {path} has more."
     assert "Traceback" in Path(path).read_text()
     assert open_run(url).finished("knn") == {0, 2, 3}
-
-
-def node(cpu: int, gpu: int = 0, alive: bool = True) -> dict[str, Any]:
-    return {"Alive": alive, "Resources": {"CPU": cpu} | ({"GPU": gpu} if gpu else {})}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "workers", "gpu", "expected"),
-    [
-        ([node(0), node(8), node(8)], None, False, (10, 1)),
-        ([node(0), node(8), node(4)], 2, False, (2, 4)),
-        ([node(0), node(8, gpu=1), node(8)], None, True, (1, 8)),
-        ([node(0), node(8, alive=False)], None, False, (10, 1)),
-        ([node(0)], 3, False, (3, 1)),
-    ],
-    ids=["a worker per task", "few workers share the smallest node", "a worker per GPU", "dead nodes", "no node yet"],
-)
-def test_a_pool_fills_the_cluster_of_this_moment(
-    monkeypatch: pytest.MonkeyPatch, nodes: list[Any], workers: int | None, gpu: bool, expected: tuple[int, int]
-) -> None:
-    import ray
-
-    from raycluster.executors.ray_data import pool_size
-
-    monkeypatch.setattr(ray, "nodes", lambda: nodes)
-    assert pool_size(10, workers, gpu) == expected

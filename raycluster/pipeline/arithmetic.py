@@ -1,0 +1,93 @@
+"""The arithmetic of a run: decided once by the driver, stored, and kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from raycluster.config.execution import Execution
+from raycluster.errors import ResourceError
+from raycluster.executors.node_report import NodeReport
+from raycluster.models.arithmetic import Arithmetic, Device, Precision
+from raycluster.storage.object_store import Store
+from raycluster.storage.records import decode, encode
+
+ARITHMETIC = "arithmetic.json"
+"""Where a run keeps it."""
+
+
+@dataclass(frozen=True)
+class StoredArithmetic:
+    """What the first start of a run has decided, and with which versions."""
+
+    precision: Precision
+    device: Device
+    versions: dict[str, str]
+    """Of the driver that has decided it; other nodes have the same."""
+
+
+def decided(
+    store: Store, execution: Execution, own: NodeReport, nodes: Sequence[NodeReport], say: Callable[[str], None]
+) -> Arithmetic:
+    """Return the arithmetic that a run has stored; where it has none, decide and store it.
+
+    Parameters
+    ----------
+    store
+        The run folder.
+    execution
+        What the command line wants. A run folder keeps what it started with, and a line names the difference.
+    own, nodes
+        Reports of the driver and of the other nodes.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    Arithmetic
+        The same for every start of the run.
+    """
+    data = store.get(ARITHMETIC)
+    if data is None:
+        chosen = choice(execution, own, nodes)
+        store.create(ARITHMETIC, encode(StoredArithmetic(chosen.precision, chosen.device, own.versions)))
+        data = store.get(ARITHMETIC)
+        assert data is not None, "what was put a moment ago is there"
+    stored = decode(data, StoredArithmetic, store.name(ARITHMETIC))
+    wanted = {"precision": execution.precision, "accelerator": execution.accelerator}
+    kept = {"precision": stored.precision, "accelerator": stored.device}
+    for name, value in kept.items():
+        if wanted[name] not in ("auto", value):
+            say(f"--{name} {wanted[name]} is left aside: this run computes with {value} since its start")
+    if stored.precision == "bfloat16" and not all(node.has_bfloat16 for node in (own, *nodes)):
+        say("this run computes in bfloat16, which some processors here emulate: slower, with the same scores")
+    changed = [name for name, version in stored.versions.items() if own.versions.get(name, version) != version]
+    if changed:
+        names = ", ".join(f"{name} {stored.versions[name]} -> {own.versions[name]}" for name in changed)
+        say(f"this run started with other versions ({names}): last digits of scores can differ between its shards")
+    return Arithmetic(stored.precision, stored.device)
+
+
+def choice(execution: Execution, own: NodeReport, nodes: Sequence[NodeReport]) -> Arithmetic:
+    """Return the fastest arithmetic that all nodes have.
+
+    Parameters
+    ----------
+    execution
+        What the command line wants.
+    own, nodes
+        Reports of the driver and of the other nodes. Where there are others, the driver's is not counted: a head has a
+        processor of its own and computes no scores.
+
+    Raises
+    ------
+    ResourceError
+        Where a run in this process wants a GPU that is not there.
+    """
+    workers = nodes or [own]
+    gpus = [node.has_gpu_bfloat16 for node in workers if node.has_gpu_bfloat16 is not None]
+    if execution.accelerator == "gpu" and execution.executor == "local" and not gpus:
+        raise ResourceError("--accelerator gpu: this machine has no GPU that torch can use; leave it out for CPUs.")
+    device: Device = "gpu" if execution.accelerator == "gpu" or (execution.accelerator == "auto" and gpus) else "cpu"
+    if execution.precision != "auto":
+        return Arithmetic(execution.precision, device)
+    is_fast = all(node.has_bfloat16 for node in workers) and (device == "cpu" or all(gpus))
+    return Arithmetic("bfloat16" if is_fast else "float32", device)

@@ -1,0 +1,174 @@
+"""The kill matrix: what dies in the middle of which stage, what it costs, and that labels stay equal.
+
+A run is killed once in every stage, so that a column of the matrix is one test. Each prints its rows as JSON, and appends
+them to the file that KILLS names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.cluster_jobs import FAULTLESS, Job, faults, slow_job
+from support.raylets import Raylets, marked, raylets, until
+from support.runs import here
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+ON_WORKERS = ("ingest", "knn", "relations", "edges")
+STAGES = (*ON_WORKERS, "communities", "labels")
+"""The last two run in the driver: no worker or node has a part in them."""
+WORDS = ("--recipe", "auto", "--shards", "6", "--knn.k", "20")
+FILES = 6
+SECONDS = 3.0
+"""What a task takes at least. A kill 0.5 s after a first shard is done finds the others at work."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """2,000 rows in six files."""
+    from raycluster.synthetic.generator import SyntheticConfig, write_parquet
+
+    folder = tmp_path_factory.mktemp("rows")
+    config = SyntheticConfig(rows=2000, width=48, effective_dimension=48, mean_size=6, max_size=60, same_cosine=0.85)
+    write_parquet(config, str(folder), rows_per_file=-(-2000 // FILES))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def expected(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run in one process."""
+    output = tmp_path_factory.mktemp("expected") / "run"
+    assert here(source, str(output), *WORDS[2:], "--recipe", "auto").code == 0
+    return output
+
+
+def record(**row: object) -> None:
+    """Print a row of the matrix and append it to the file that KILLS names."""
+    line = json.dumps(row)
+    print(line)
+    if path := os.environ.get("KILLS"):
+        with Path(path).open("a") as file:
+            file.write(f"{line}\n")
+
+
+def kill_in_every_stage(job: Job, stages: tuple[str, ...], victim: str, kill: Callable[[], object]) -> None:
+    """Kill once in the middle of each stage of one run, which goes on by itself."""
+    twice = 0
+    for stage in stages:
+        job.until_marked(stage)
+        before = job.marked(stage)
+        kill()
+        recovered = job.until_marked(stage, min(before + 1, 6))
+        job.until_marked(stage, 6)
+        twice = job.attempts(stage) - 6
+        record(victim=victim, stage=stage, computed_twice=twice, seconds_to_next_shard=round(recovered, 1))
+        assert twice <= 2, "two workers have a shard in flight each"
+
+
+def worker_of(cluster: Raylets) -> Callable[[], None]:
+    """A function that kills one worker process of a stage, wherever it runs."""
+
+    def kill() -> None:
+        def found() -> list[int]:
+            pids = [pid for node in cluster.nodes for pid in marked(node.mark)]
+            return [pid for pid in pids if b"MapWorker" in (Path(f"/proc/{pid}/cmdline")).read_bytes()]
+
+        until(lambda: bool(found()), "a worker", seconds=60)
+        os.kill(found()[-1], signal.SIGKILL)
+
+    return kill
+
+
+def test_workers_die_in_every_stage(source: str, expected: Path, tmp_path: Path) -> None:
+    slow = ",".join(ON_WORKERS)
+    with (
+        raylets(tmp_path / "cluster", nodes=2) as cluster,
+        slow_job(cluster, source, tmp_path / "run", *WORDS, slow=slow, seconds=SECONDS) as job,
+    ):
+        kill_in_every_stage(job, ON_WORKERS, "worker", worker_of(cluster))
+        assert job.finished() == 0, job.text()
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+def test_nodes_die_in_every_stage(source: str, expected: Path, tmp_path: Path) -> None:
+    slow = ",".join(ON_WORKERS)
+    with (
+        raylets(tmp_path / "cluster", nodes=2) as cluster,
+        slow_job(cluster, source, tmp_path / "run", *WORDS, slow=slow, seconds=SECONDS) as job,
+    ):
+
+        def kill() -> None:
+            """End the oldest node, and start another in its place."""
+            oldest = next(node for node in cluster.nodes if node.process.poll() is None)
+            oldest.kill()
+            cluster.add(f"n{len(cluster.nodes)}")
+
+        kill_in_every_stage(job, ON_WORKERS, "node", kill)
+        assert job.finished() == 0, job.text()
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+def test_drivers_die_in_every_stage(source: str, expected: Path, tmp_path: Path) -> None:
+    slow = ",".join(STAGES)
+    with raylets(tmp_path / "cluster", nodes=2) as cluster:
+        for stage in STAGES:
+            with slow_job(cluster, source, tmp_path / "run", *WORDS, slow=slow, seconds=SECONDS) as job:
+                before = in_the_middle(job, stage)
+                job.kill()
+            again(cluster, source, tmp_path / "run", stage, before, "driver")
+        with slow_job(cluster, source, tmp_path / "run", *WORDS) as job:
+            assert job.finished() == 0, job.text()
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+@pytest.mark.parametrize("stages", [("ingest", "knn"), ("relations", "edges"), ("communities", "labels")], ids="-".join)
+def test_heads_die_in_every_stage(source: str, expected: Path, tmp_path: Path, stages: tuple[str, ...]) -> None:
+    slow = ",".join(stages)
+    with raylets(tmp_path / "cluster", nodes=2) as cluster:
+        for stage in stages:
+            with slow_job(cluster, source, tmp_path / "run", *WORDS, slow=slow, seconds=SECONDS) as job:
+                before = in_the_middle(job, stage)
+                cluster.kill_head()
+                for node in cluster.nodes:
+                    node.kill()
+                if stage in ON_WORKERS:
+                    assert job.finished() != 0, job.text()
+                    assert "is gone: no answer for" in job.text()
+                    assert "Run the same command again: what is done is kept." in job.text()
+                job.kill()
+            cluster.start_head()
+            for _ in range(2):
+                cluster.add(f"n{len(cluster.nodes)}")
+            cluster.wait(2)
+            again(cluster, source, tmp_path / "run", stage, before, "head")
+        with slow_job(cluster, source, tmp_path / "run", *WORDS) as job:
+            assert job.finished() == 0, job.text()
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+def in_the_middle(job: Job, stage: str) -> int:
+    """Wait until a stage is at work; returns its shards that are done."""
+    if stage in ON_WORKERS:
+        job.until_marked(stage)
+    else:
+        previous = {"communities": "edges", "labels": "rejoin"}[stage]
+        job.until_marked(previous, 6 if previous == "edges" else 1)
+        until(lambda: job.marked(stage) == 0, "its first shard")
+    return job.marked(stage)
+
+
+def again(cluster: Raylets, source: str, output: Path, stage: str, before: int, victim: str) -> None:
+    """Start the job again until a stage has one more shard, and record what it cost."""
+    with slow_job(cluster, source, output, *WORDS) as job:
+        recovered = job.until_marked(stage, min(before + 1, 6 if stage in ON_WORKERS else 1))
+        job.until_marked(stage, 6 if stage in ON_WORKERS or stage == "labels" else 1)
+        twice = max(0, job.attempts(stage) - 6) if stage in ON_WORKERS else 0
+        record(victim=victim, stage=stage, computed_twice=twice, seconds_to_next_shard=round(recovered, 1))
+        assert twice <= 2, "two workers have a shard in flight each"
+        job.kill()

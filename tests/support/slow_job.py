@@ -1,0 +1,47 @@
+"""The main job with tasks that take a while, so that tests can kill what runs in the middle of a stage.
+
+    python tests/support/slow_job.py WORDS      as jobs/cluster.py; SLOW_STAGES and SLOW_SECONDS are environment variables
+
+A task of the named stages waits before it commits. On a node whose variable LAGGARD is set it waits ten times as long.
+"""
+
+import os
+import sys
+import time
+
+import pyarrow as pa
+
+from raycluster.command_line import run
+from raycluster.commands import load
+from raycluster.pipeline import run as pipeline
+from raycluster.storage.stored_tables import StoredTables
+from raycluster.storage.tables import Output, Task
+
+LAG = 10.0
+"""How many times as long a task takes on a node that lags."""
+
+
+class SlowTables(StoredTables):
+    """Tables of a run folder that take their time to commit."""
+
+    def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
+        """Wait, then commit."""
+        if stage in os.environ.get("SLOW_STAGES", "").split(","):
+            time.sleep(float(os.environ["SLOW_SECONDS"]) * (LAG if os.environ.get("LAGGARD") else 1.0))
+        super().commit(stage, task, output, schema)
+
+
+def open_slow(url: str, threads: int) -> SlowTables:
+    """Open a run folder as `open_run` does."""
+    opened = _open_run(url, threads)
+    return SlowTables(opened.folder, threads, opened.cluster_subset)
+
+
+_open_run = pipeline.open_run
+
+if __name__ == "__main__":
+    from support import slow_job  # workers find the module by this name
+
+    pipeline.open_run = slow_job.open_slow  # type: ignore[assignment]
+    pipeline.StoredTables = slow_job.SlowTables  # type: ignore[misc]
+    run(load("cluster"), sys.argv[1:], "tests/support/slow_job.py")
