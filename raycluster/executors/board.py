@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 LATE_FACTOR = 1.5
-"""A shard is late once it takes this many times the median of those that are done. Raising it starts fewer second copies."""
+"""A shard is late once it takes this many times the median of finished ones. Raising it starts fewer second copies."""
 LATE_SECONDS = 10.0
 """No shard is late before it has taken so long: starting a copy opens the stage in another process."""
 MOST_COPIES = 2
@@ -52,7 +52,15 @@ class Board:
         self.nodes[node] = address
 
     def begin(self, shard: int, worker: str, node: str) -> None:
-        """A worker starts on a shard."""
+        """A worker starts on a shard.
+
+        Parameters
+        ----------
+        shard, worker
+            Their number and name.
+        node
+            Id of the worker's node.
+        """
         if shard not in self.seconds:
             self.attempts.setdefault(shard, {})[worker] = Attempt(node, self.clock())
 
@@ -67,7 +75,7 @@ class Board:
         self.rows += rows
 
     def late(self, worker: str, node: str) -> int:
-        """Return a shard that a worker without one takes over; a negative number where there is none."""
+        """Return a late shard for a worker without one; a negative number for none."""
         if len(self.seconds) >= self.shards:
             return NOTHING_LEFT
         live, now, median = self.live_nodes(), self.clock(), self._median()

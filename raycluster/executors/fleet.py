@@ -1,4 +1,4 @@
-"""The machines of the Ray cluster that this process is connected to, and what its autoscaler is to start."""
+"""The machines of the cluster, and what its autoscaler is to start."""
 
 from typing import Any
 

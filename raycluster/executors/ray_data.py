@@ -147,7 +147,7 @@ class StageActor:
 
 
 def _refusal(driver: NodeReport, own: NodeReport) -> TaskResult | None:
-    """Return what a node with other versions answers to every task; none for a node that fits."""
+    """Return what a node of other versions answers to every task; none for others."""
     try:
         require_alike(driver, [own])
     except RayclusterError as error:
@@ -190,7 +190,7 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
 
 
 def _board(tasks: int) -> Any:
-    """Return a board in a process beside the driver, where no lost node takes it along."""
+    """Return a board beside the driver, where no lost node takes it along."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor = ray.remote(num_cpus=0, max_restarts=0)(Board).options(scheduling_strategy=here)
     return actor.remote(tasks, _ids_of_live_nodes)
@@ -201,7 +201,7 @@ def _ids_of_live_nodes() -> set[str]:
 
 
 def _dataset(job: StageJob, pool: Pool, board: Any) -> ray.data.Dataset:
-    """Return the dataset of a stage's tasks and of the spare ones after them, mapped over the pool."""
+    """Return a stage's tasks, and spare ones after them, mapped over the pool."""
     setup = WorkerSetup(
         job.open_tables, job.url, job.stage, uuid.uuid4().hex[:8], current(), job.has_gpu, report("of the driver")
     )

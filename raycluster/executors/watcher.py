@@ -1,4 +1,4 @@
-"""The watcher of a stage on Ray: what is pending and why, and when waiting has no end.
+"""The watcher of a stage on Ray: what is pending, and when waiting has no end.
 
 It runs in the driver's own loop. Every half minute it prints what a stage waits for. It ends the stage with a sentence where
 no worker starts in time, and where the head of the cluster is gone.
@@ -40,7 +40,7 @@ class Watcher:
         The stage's board.
     execution
         How long to wait for a first worker.
-    say
+    show
         Prints a line.
     wish
         Requests machines for a pool from an autoscaler, or releases them; none where nothing is requested.
@@ -54,12 +54,12 @@ class Watcher:
         pool: Pool,
         board: Any,
         execution: Execution,
-        say: Callable[[str], None],
+        show: Callable[[str], None],
         wish: Callable[[Pool | None], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stage, self.pool, self.board, self.execution = stage, pool, board, execution
-        self._say, self._wish, self._clock = say, wish, clock
+        self._show, self._wish, self._clock = show, wish, clock
         self._head = ray.get_runtime_context().gcs_address if ray.is_initialized() else ""
         self._rows, now = 0.0, clock()
         self._worked = self._line = self._head_checked = self._head_answered = now
@@ -115,7 +115,7 @@ class Watcher:
         left = self._answer(self.board.left)
         if left is not None and at_work < min(wanted, left):
             waited = "" if at_work else f" for {now - self._worked:.0f} s"
-            self._say(f"{self.stage}: {at_work} of {min(wanted, left)} workers at work{waited}. {self._why()}")
+            self._show(f"{self.stage}: {at_work} of {min(wanted, left)} workers at work{waited}. {self._why()}")
 
     def _why(self) -> str:
         """Return what a worker needs, and what of it the cluster has free."""
@@ -144,7 +144,7 @@ class Watcher:
                     f"The head of the Ray cluster at {self._head} is gone: no answer for {silent:.0f} s in stage "
                     f"{self.stage}. {AGAIN}"
                 ) from None
-            self._say(f"{self.stage}: the head at {self._head} does not answer since {silent:.0f} s")
+            self._show(f"{self.stage}: the head at {self._head} does not answer since {silent:.0f} s")
             return False
         self._head_answered = now
         return True

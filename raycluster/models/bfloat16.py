@@ -37,7 +37,7 @@ def fast_on_cpu() -> bool:
 
 
 def fast_on_gpu() -> bool | None:
-    """Return whether the GPU does; none where there is none, and torch is not loaded then."""
+    """Return whether the GPU does; none, without loading torch, for no GPU."""
     if sys.platform == "darwin" or (sys.platform == "linux" and not NVIDIA.exists()):
         return None
     import torch

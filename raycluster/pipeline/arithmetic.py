@@ -25,9 +25,9 @@ class StoredArithmetic:
 
 
 def decided(
-    store: Store, execution: Execution, own: NodeReport, nodes: Sequence[NodeReport], say: Callable[[str], None]
+    store: Store, execution: Execution, own: NodeReport, nodes: Sequence[NodeReport], show: Callable[[str], None]
 ) -> Arithmetic:
-    """Return the arithmetic that a run has stored; where it has none, decide and store it.
+    """Return the arithmetic that a run has stored, or decide and store it.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def decided(
         What the command line wants. A run folder keeps what it started with, and a line names the difference.
     own, nodes
         Reports of the driver and of the other nodes.
-    say
+    show
         Prints a line.
 
     Returns
@@ -56,13 +56,13 @@ def decided(
     kept = {"precision": stored.precision, "accelerator": stored.device}
     for name, value in kept.items():
         if wanted[name] not in ("auto", value):
-            say(f"--{name} {wanted[name]} is left aside: this run computes with {value} since its start")
+            show(f"--{name} {wanted[name]} is left aside: this run computes with {value} since its start")
     if stored.precision == "bfloat16" and not all(node.has_bfloat16 for node in (own, *nodes)):
-        say("this run computes in bfloat16, which some processors here emulate: slower, with the same scores")
+        show("this run computes in bfloat16, which some processors here emulate: slower, with the same scores")
     changed = [name for name, version in stored.versions.items() if own.versions.get(name, version) != version]
     if changed:
         names = ", ".join(f"{name} {stored.versions[name]} -> {own.versions[name]}" for name in changed)
-        say(f"this run started with other versions ({names}): last digits of scores can differ between its shards")
+        show(f"this run started with other versions ({names}): last digits of scores can differ between its shards")
     return Arithmetic(stored.precision, stored.device)
 
 

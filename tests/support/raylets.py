@@ -66,6 +66,7 @@ class Raylets:
         self.temporary = Path(tempfile.mkdtemp(prefix="rl-", dir="/tmp"))  # paths of sockets stay under 107 characters
         path = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"  # workers find this checkout, and what tests slow down
         plain = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        plain["RAY_raylet_start_wait_time_s"] = "180"  # a busy machine starts raylets slowly
         self.settings = plain | self.settings
         if self.token:
             self.settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
