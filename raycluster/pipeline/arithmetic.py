@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raycluster.config.execution import Execution
-from raycluster.errors import ResourceError
+from raycluster.errors import DamagedError, ResourceError
 from raycluster.executors.node_report import NodeReport
 from raycluster.models.arithmetic import Arithmetic, Device, Precision
 from raycluster.storage.object_store import Store
-from raycluster.storage.records import decode, encode
+from raycluster.storage.records import encode
 
 ARITHMETIC = "arithmetic.json"
 """Where a run keeps it."""
@@ -45,13 +45,17 @@ def decided(
     Arithmetic
         The same for every start of the run.
     """
-    data = store.get(ARITHMETIC)
-    if data is None:
+    try:
+        stored = store.record(ARITHMETIC, StoredArithmetic)
+    except DamagedError as error:
+        show(f"{error} It is decided again.")
+        store.delete(ARITHMETIC)
+        stored = None
+    if stored is None:
         chosen = choice(execution, own, nodes)
         store.create(ARITHMETIC, encode(StoredArithmetic(chosen.precision, chosen.device, own.versions)))
-        data = store.get(ARITHMETIC)
-        assert data is not None, "what was put a moment ago is there"
-    stored = decode(data, StoredArithmetic, store.name(ARITHMETIC))
+        stored = store.record(ARITHMETIC, StoredArithmetic)  # another driver may have been faster
+        assert stored is not None, "what was put a moment ago is there"
     wanted = {"precision": execution.precision, "accelerator": execution.accelerator}
     kept = {"precision": stored.precision, "accelerator": stored.device}
     for name, value in kept.items():

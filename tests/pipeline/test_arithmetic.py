@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from raycluster.config.execution import Execution
-from raycluster.errors import ResourceError, StorageError
+from raycluster.errors import ResourceError
 from raycluster.executors.node_report import NodeReport
 from raycluster.models.arithmetic import Arithmetic
 from raycluster.pipeline.arithmetic import ARITHMETIC, choice, decided
@@ -63,7 +63,12 @@ def test_a_later_start_keeps_what_is_stored_and_names_what_differs(tmp_path: Pat
     ]
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    (tmp_path / ARITHMETIC).write_bytes(b'{"precision": "float16", "device": "cpu", "versions": {}}')
-    with pytest.raises(StorageError, match=ARITHMETIC):
-        decided(Store(str(tmp_path)), Execution(), FAST, [], print)
+def test_a_damaged_record_is_named_and_decided_again(tmp_path: Path) -> None:
+    store, lines = Store(str(tmp_path)), list[str]()
+    decided(store, Execution(), FAST, [], lines.append)
+    whole = (tmp_path / ARITHMETIC).read_bytes()
+    (tmp_path / ARITHMETIC).write_bytes(whole.replace(b"bfloat16", b"bfloat17"))
+    assert decided(store, Execution(), FAST, [], lines.append) == Arithmetic("bfloat16", "cpu")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{tmp_path}/{ARITHMETIC} was changed or damaged")
+    assert (tmp_path / ARITHMETIC).read_bytes() == whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -73,11 +74,11 @@ def slow_job(
 ) -> Iterator[Job]:
     """A driver of the slow job; leaving the block ends it. `slow` names stages, separated by commas."""
     log = cluster.folder / f"job-{output.name}.log"
-    env = cluster.env | {"SLOW_STAGES": slow, "SLOW_SECONDS": str(seconds)}
+    Path(f"{output}.slow.json").write_text(json.dumps(dict.fromkeys(slow.split(","), seconds)))
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [sys.executable, SLOW_JOB, "--input", source, "--output", str(output), *words],
-            env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=ROOT, start_new_session=True,
+            env=cluster.env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=ROOT, start_new_session=True,
         )  # fmt: skip
     try:
         yield Job(process, output, log)

@@ -1,13 +1,16 @@
 """The main job with tasks that take a while, so that tests can kill what runs in the middle of a stage.
 
-    python tests/support/slow_job.py WORDS      as jobs/cluster.py; SLOW_STAGES and SLOW_SECONDS are environment variables
+    python tests/support/slow_job.py WORDS      as jobs/cluster.py
 
-A task of the named stages waits before it commits. On a node whose variable LAGGARD is set it waits ten times as long.
+The file RUN.slow.json beside the run folder names stages and the seconds that each of their tasks waits before it commits. On
+a node whose variable LAGGARD is set it waits ten times as long.
 """
 
+import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -26,8 +29,8 @@ class SlowTables(StoredTables):
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         """Wait, then commit."""
-        if stage in os.environ.get("SLOW_STAGES", "").split(","):
-            time.sleep(float(os.environ["SLOW_SECONDS"]) * (LAG if os.environ.get("LAGGARD") else 1.0))
+        seconds = json.loads(Path(f"{self.folder.store.url}.slow.json").read_text()).get(stage, 0.0)
+        time.sleep(seconds * (LAG if os.environ.get("LAGGARD") else 1.0))
         super().commit(stage, task, output, schema)
 
 
