@@ -18,8 +18,6 @@ from raycluster.stages.stage import Cost, ProblemSize, Stage
 GIB = 2.0**30  # bytes
 RAY_START_SECONDS, RAY_STAGE_SECONDS = 10.0, 4.0
 """Starting Ray, and a stage's actors: of `benchmarks/end_to_end.py` on two cores, where 21 of 102 s were neither kernel."""
-PLAN_SECONDS_PER_ROW, PLAN_BYTES_PER_ROW = 1e-6, 48.0
-"""Reading and ordering int64 ids: 0.5 s per million were measured without the reading, and a peak of 32 bytes without ranks."""
 TASK_BYTES = 1024
 """In the object store, one task: its number there and what happened back."""
 
@@ -40,7 +38,7 @@ class PlannedRun:
     base_gib: float
     """Memory of a process before it has done anything: its libraries."""
     plan_seconds: float
-    """What the order of ids takes, which comes before the stages."""
+    """What reading the footers of the input's files takes, which comes before the stages."""
 
     @property
     def is_apart(self) -> bool:
@@ -88,9 +86,9 @@ def crew_of(stage: Stage, run: PlannedRun) -> Crew:
 
 def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
     """Yield the forecast of the plan and of every stage, in order."""
-    memory, has_started = PLAN_BYTES_PER_ROW * run.size.rows, False
+    has_started = False
     on_disk: dict[str, dict[str, float]] = {"driver": {}, "workers": {}}
-    yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, driver=memory, moved=8.0 * run.size.rows)
+    yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, driver=0.0)
     for stage in wanted_stages(run.config):
         crew = crew_of(stage, run)
         cost = run.cost(stage, threads=crew.threads)
@@ -140,7 +138,7 @@ def _seconds(stage: Stage, cost: Cost, rates: Rates, run: PlannedRun, crew: Crew
 
 def _entry(stage: str, run: PlannedRun, crew: Crew, seconds: float, **sizes: float) -> StageForecast:
     """Return a forecast from seconds and from bytes by what they are of."""
-    gib = {"worker": 0.0, "copies": 0.0, "disk": 0.0, "stored": 0.0}
+    gib = dict.fromkeys(("worker", "copies", "disk", "stored", "moved"), 0.0)
     gib |= {name: size / GIB for name, size in sizes.items()}
     prices = [run.driver.usd_hour, *[run.worker.usd_hour] * (run.nodes if run.is_apart and not crew.is_driver else 0)]
     usd = None if None in prices else round(seconds / 3600 * sum(filter(None, prices)), 2)

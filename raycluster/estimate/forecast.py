@@ -81,10 +81,9 @@ def dry_run(
         What to assume.
     """
     load, began = os.getloadavg()[0], time.perf_counter()
-    plan, _ = make_plan(with_model(config), describe_input(input_url), execution.shards)
+    plan = make_plan(with_model(config), describe_input(input_url), execution.shards)
     seconds = time.perf_counter() - began
     widest = _widest(plan, output_url, with_model(config), execution, options)
-    seconds += costs.PLAN_SECONDS_PER_ROW * max(0, widest.size.rows - plan.input.rows)
     counted, basis = _counted_edges(plan, widest.config, options)
     run = _with_edges(widest, counted)
     rates = probe(run, options.probe_seconds) if options.probe_seconds else stored_rates(run.config, run.size)

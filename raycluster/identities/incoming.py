@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 from raycluster.arrays import Float32, Int32
 from raycluster.errors import InputError
 from raycluster.identities.state import State
+from raycluster.kernels.sorted_ids import first_twice, joined, ordered
 from raycluster.kernels.unit_rows import GOOD
 from raycluster.pipeline.plan import make_plan
+from raycluster.stages.ids import refuse_twice
 from raycluster.stages.ingest import read_piece
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import describe_input, input_files
@@ -105,7 +107,7 @@ def rows_of(state: State, ids: pa.Array) -> Int32:
 
 def _read(state: State, url: str) -> tuple[pa.Array, Float32, int]:
     """Ids, unit rows and the number of dropped rows of one input."""
-    plan, _ = make_plan(state.config, describe_input(url), 1)
+    plan = make_plan(state.config, describe_input(url), 1)
     width = state.vectors.shape[1]
     if plan.input.width != width:
         raise InputError(
@@ -113,13 +115,16 @@ def _read(state: State, url: str) -> tuple[pa.Array, Float32, int]:
         )
     if pa.type_for_alias(plan.input.id_type) != state.ids.type:
         raise InputError(f"The ids of {url} are {plan.input.id_type}, but those of the run are {state.ids.type}.")
-    ids, vectors, num_dropped = [], [], 0
+    ids, all_ids, vectors, num_dropped = [], [], [], 0
     for piece in range(len(plan.pieces)):
         names, unit, reason = read_piece(plan, state.config, piece)
+        all_ids.append(names)
         good = np.flatnonzero(reason == GOOD)
         ids.append(names.take(pa.array(good)).combine_chunks())
         vectors.append(unit[good])
         num_dropped += len(reason) - len(good)
+    in_order, positions = ordered(joined(all_ids, state.ids.type), np.arange(plan.input.rows))
+    refuse_twice(plan, state.config.id_column, [first_twice(in_order, positions)])
     chunks = [chunk for one in ids for chunk in (one.chunks if isinstance(one, pa.ChunkedArray) else [one])]
     return pa.concat_arrays(chunks), np.concatenate(vectors), num_dropped
 

@@ -10,13 +10,12 @@ from raycluster.storage.run_folder import RunFolder
 PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates.parquet")
 """What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
 OWN_BEFORE_PLAN = re.compile(
-    r"stages/ingest/ranks-[0-9a-f]{12}/\d{5}\.npy(\.[0-9a-f]{32}\.tmp)?|(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp"
-    r"|state/input\.parquet|\.visible-[0-9a-f]{32}"
+    r"(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp|state/input\.parquet|\.visible-[0-9a-f]{32}"
 )
 """What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
 OWN_OF_STAGE = re.compile(
-    r"stages/[a-z_]+/(ranks-)?[0-9a-f]{12}/"
-    r"(\d{5}\.npy|part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|markers\.json|[a-z_]+\.npy|"
+    r"stages/[a-z_]+/[0-9a-f]{12}/"
+    r"(part-\d{5}-[0-9a-f]{8}\.parquet|done/\d{5}\.json|facts\.json|markers\.json|[a-z_]+\.npy|"
     r"attempts/[0-9a-z-]+/[0-9a-f]{8}(-[0-9a-f]+)?)"
 )
 """Names that stages of a run give to their objects."""

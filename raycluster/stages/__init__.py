@@ -1,7 +1,10 @@
 """The stages of the pipeline, in order, with what each reads.
 
-ingest        the input's files
-embeddings    ingest
+ids           the input's files
+order         ids
+ranks         order
+ingest        the input's files, ranks
+embeddings    ranks, ingest
 duplicates    embeddings
 coarse_lists  embeddings, duplicates
 knn           embeddings, duplicates, coarse_lists
@@ -23,16 +26,20 @@ from raycluster.stages.density import DENSITY
 from raycluster.stages.duplicates import DUPLICATES
 from raycluster.stages.edges import EDGES
 from raycluster.stages.embeddings import EMBEDDINGS
+from raycluster.stages.ids import IDS
 from raycluster.stages.ingest import INGEST
 from raycluster.stages.knn import KNN
 from raycluster.stages.labels import LABELS
+from raycluster.stages.order import ORDER
+from raycluster.stages.ranks import RANKS
 from raycluster.stages.rejoin import REJOIN
 from raycluster.stages.relations import RELATIONS
 from raycluster.stages.stage import Stage
 from raycluster.stages.topk import TOPK
 
 STAGES: tuple[Stage, ...] = (
-    INGEST, EMBEDDINGS, DUPLICATES, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES, COMMUNITIES, REJOIN, LABELS,
+    IDS, ORDER, RANKS, INGEST, EMBEDDINGS, DUPLICATES, COARSE_LISTS, KNN, TOPK, CONTEXTS, RELATIONS, DENSITY, EDGES,
+    COMMUNITIES, REJOIN, LABELS,
 )  # fmt: skip
 
 

@@ -1,29 +1,28 @@
-"""Input pieces -> checked rows of unit length, grouped by the row shard they go to.
+"""Input pieces -> checked rows of unit length in the order of ids.
 
-Each piece of the input becomes one table with a row group for every row shard it feeds. Later stages read vectors from here:
-a vector is stored once, and copied once per node. Arrays in memory are ingested by the code that made them.
+Each piece of the input becomes one table. Later stages read vectors from here: a vector is stored once, and copied once per
+node. Arrays in memory are ingested by the code that made them.
 """
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Float32, Int8, Int64, Vectors
-from raycluster.config.fingerprint import fingerprint
 from raycluster.config.stages import Config
-from raycluster.errors import DamagedError, InputError, StorageError
+from raycluster.errors import InputError
 from raycluster.kernels.unit_rows import GOOD, NULL, REASONS, normalize
+from raycluster.stages.ranks import ranks_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.column_types import plain_ids
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import BATCH_ROWS
-from raycluster.storage.records import Plan, unseal
+from raycluster.storage.records import Piece, Plan
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
-from raycluster.storage.tables import Columns, Output, Tables, Task
+from raycluster.storage.tables import Output, Tables, Task
 from raycluster.storage.vector_columns import VectorSource, read_vectors
 
 
@@ -44,12 +43,12 @@ def pieces(tables: Tables) -> list[Task]:
 
 
 def open_ingest(tables: Tables) -> ShardFunction:
-    """Return the function that reads, checks, normalizes and groups one piece."""
+    """Return the function that reads, checks and normalizes one piece."""
     folder = _folder(tables)
 
     def ingest(task: Task) -> Output:
         ids, unit, reason = read_piece(folder.plan, folder.config, task.number)
-        return _grouped(folder, task.number, ids, unit, reason)
+        return _good(folder.plan.pieces[task.number], ranks_of(folder, task.number), ids, unit, reason)
 
     return ingest
 
@@ -98,55 +97,21 @@ def read_unit_rows(plan: Plan, config: Config) -> Float32:
     return np.concatenate([unit[reason == GOOD] for _, unit, reason in read])
 
 
-def _grouped(folder: RunFolder, piece: int, ids: pa.ChunkedArray, unit: Float32, reason: Int8) -> Output:
-    """Return the good rows sorted by rank, one block per row shard, and the rows that were dropped."""
-    plan, rank = folder.plan, _ranks(folder, piece)
+def _good(piece: Piece, rank: Int64, ids: pa.ChunkedArray, unit: Float32, reason: Int8) -> Output:
+    """Return the good rows sorted by rank, and the rows that were dropped."""
     order = np.argsort(rank, kind="stable")
     order = order[reason[order] == GOOD]
-    shard_of = np.minimum(rank[order] // rows_per_shard(plan), plan.shards - 1)
-    present, first = np.unique(shard_of, return_index=True)
-    blocks: list[Columns] = []
-    groups: dict[str, list[int]] = {}
-    bounds = np.append(first, len(order))
-    for shard, begin, end in zip(present, bounds[:-1], bounds[1:], strict=True):
-        rows = order[begin:end]
-        groups[str(shard)] = [len(blocks), len(rows)]
-        blocks.append({"rank": rank[rows], "id": ids.take(pa.array(rows)), "embedding": unit[rows]})
-    first_row = plan.pieces[piece].first_row
     facts = {
-        "groups": groups,
         "dropped": [
-            [ids[int(row)].as_py(), first_row + int(row), REASONS[reason[row]], int(rank[row])]
+            [ids[int(row)].as_py(), piece.first_row + int(row), REASONS[reason[row]], int(rank[row])]
             for row in np.flatnonzero(reason)
         ],
     }
-    return Output(blocks, facts)
-
-
-def _ranks(folder: RunFolder, piece: int) -> Int64:
-    path = ranks_path(folder.plan, folder.config, piece)
-    stored = folder.store.get(path)
-    try:
-        if stored is None:
-            raise DamagedError(f"{folder.store.name(path)} is missing.")
-        return np.asarray(np.load(io.BytesIO(unseal(stored, folder.store.name(path))), allow_pickle=False))
-    except DamagedError as error:
-        folder.store.delete(path)
-        raise StorageError(f"{str(error).rstrip('.')}; run the same command again, which makes it anew.") from error
-
-
-def rows_per_shard(plan: Plan) -> int:
-    """Return how many input rows have ranks in one row shard."""
-    return -(-plan.input.rows // plan.shards)
-
-
-def ranks_path(plan: Plan, config: Config, piece: int) -> str:
-    """Return where the ranks of a piece's rows are stored. It does not depend on what happens to bad rows."""
-    return f"stages/ingest/ranks-{fingerprint(plan.input.identity, config.id_column)}/{piece:05d}.npy"
+    return Output([{"rank": rank[order], "embedding": unit[order]}], facts)
 
 
 def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
-    # Unit rows as read, joined, cut by shard, and encoded twice; one batch in float64.
+    # Unit rows as read, joined, sorted, and encoded twice; one batch in float64.
     piece = -(-size.rows // size.pieces)
     worker = 4.0 * size.width * (6 * piece + 4 * min(piece, BATCH_ROWS))
     return Cost(
@@ -154,15 +119,15 @@ def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
         work=float(size.rows) * size.width,
         rate=1.1e-7,
         worker_bytes=worker,
-        streams={"input": size.rows * (8.0 + 4 * size.width)},
+        streams={"input": size.rows * (8.0 + 4 * size.width), "ranks": 8.0 * size.rows},
         compression=0.93,
     )
 
 
 INGEST = Stage(
     name="ingest",
-    reads=(),
-    writes=lambda config, id_type, width: schemas.ingest(id_type, width),
+    reads=("ranks",),
+    writes=lambda config, id_type, width: schemas.ingest(width),
     settings=lambda config: [config.id_column, config.embedding_column, config.embeddings.on_bad_row],
     tasks=pieces,
     open=open_ingest,

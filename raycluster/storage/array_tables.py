@@ -36,8 +36,8 @@ class ArrayTables(SharedValues):
         self._subset_runner = subset_runner
         self._ids = pa.array(np.arange(len(vectors))) if ids is None else ids
         self._blocks: dict[str, dict[int, dict[str, Array]]] = {
+            **{stage: {0: {}} for stage in ("ids", "order", "ranks", "embeddings")},
             "ingest": {0: {"embedding": vectors}},
-            "embeddings": {0: {}},
             **{stage: {0: dict(values)} for stage, values in (columns or {}).items()},
         }
         self._given = frozenset(self._blocks)

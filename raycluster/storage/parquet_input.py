@@ -122,10 +122,20 @@ def hive_values(path: str) -> dict[str, str]:
     return {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, value in pairs}
 
 
-def refuse_null_ids(column: pa.ChunkedArray, name: str, file: str) -> None:
-    """Raise InputError where an id is null."""
+def refuse_null_ids(column: pa.ChunkedArray, name: str, file: str, first: int = 0) -> None:
+    """Raise InputError where an id is null.
+
+    Parameters
+    ----------
+    column
+        Ids of consecutive rows.
+    name, file
+        Column and file, for the message.
+    first
+        Row of the file at which they begin.
+    """
     if column.null_count:
-        row = pc.index(pc.is_null(column), True).as_py()
+        row = first + pc.index(pc.is_null(column), True).as_py()
         raise InputError(f"{file}, column '{name}', row {row}: the id is null.")
 
 

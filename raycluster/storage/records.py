@@ -15,8 +15,6 @@ import msgspec
 from raycluster.errors import DamagedError
 
 Record = TypeVar("Record")
-DIGEST_BYTES = 32
-"""Bytes of a SHA-256."""
 SEALED = b'{"digest": "'
 """How every sealed record begins."""
 SEAL = re.compile(rb'\{"digest": "([0-9a-f]{64})"(?:, )?(.*)\}', re.DOTALL)
@@ -86,6 +84,8 @@ class Piece:
     rows: int
     offset: int = 0
     """Row of the whole input at which the piece starts, in the order of files."""
+    id_bytes: int = 0
+    """Bytes of its ids before compression, by the file's own count."""
 
 
 @dataclass(frozen=True)
@@ -183,19 +183,6 @@ def decode_unchecked(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DamagedError(f"{name} was changed or damaged: it holds no JSON object.")
     return values
-
-
-def seal(data: bytes) -> bytes:
-    """Return bytes that are no JSON with their digest behind them."""
-    return data + hashlib.sha256(data).digest()
-
-
-def unseal(data: bytes, name: str) -> bytes:
-    """Return the bytes that `seal` took; DamagedError where the object holds others."""
-    body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        raise DamagedError(f"{name} was changed or damaged.")
-    return body
 
 
 def _digest(body: bytes) -> bytes:

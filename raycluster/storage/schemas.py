@@ -12,9 +12,27 @@ def vector(kind: pa.DataType, width: int) -> pa.DataType:
     return pa.list_(pa.field("element", kind, nullable=False), width)
 
 
-def ingest(id_type: pa.DataType, width: int) -> pa.Schema:
+def sorted_ids(id_type: pa.DataType) -> pa.Schema:
+    """Ids of a few pieces in their order, with their positions in the input."""
+    return pa.schema([("id", id_type), ("position", pa.int64())])
+
+
+def ordered_ids(id_type: pa.DataType) -> pa.Schema:
+    """One range of ids.
+
+    id                  in their order
+    position, place     in the order of positions: where a row lies in the input, and which of the range's ids it has
+    """
+    return pa.schema([("id", id_type), ("position", pa.int64()), ("place", pa.int64())])
+
+
+RANKS = pa.schema([("rank", pa.int64())])
+"""The place in the order of ids of every row of a piece, one block per piece."""
+
+
+def ingest(width: int) -> pa.Schema:
     """Checked and normalized input rows with their place `rank` in the order of ids."""
-    return pa.schema([("rank", pa.int64()), ("id", id_type), ("embedding", vector(pa.float32(), width))])
+    return pa.schema([("rank", pa.int64()), ("embedding", vector(pa.float32(), width))])
 
 
 def embeddings(id_type: pa.DataType) -> pa.Schema:

@@ -383,9 +383,9 @@ def test_an_input_in_an_empty_word_is_refused_instead_of_reading_the_working_fol
 
 def test_a_dry_run_refuses_what_the_plan_can_see_and_writes_nothing(tmp_path: Path) -> None:
     dry = ("--dry-run", "--estimate.probe-seconds", "0")
-    with_id(22, 104)(tmp_path / "input")
+    other_id_type(tmp_path / "input")
     refused = run_cluster(tmp_path / "input", tmp_path / "run", *dry)
-    assert_refused(refused, "holds the id 104 twice")
+    assert_refused(refused, "column 'id' is string")
     good(tmp_path / "input")
     assert run_cluster(tmp_path / "input", tmp_path / "run", *dry).code == 0
     assert not (tmp_path / "run").exists()

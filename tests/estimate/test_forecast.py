@@ -37,7 +37,19 @@ def test_a_probed_estimate_adds_up_and_writes_nothing(
     assert json.loads(json.dumps(found)) == found
     assert not (tmp_path / "run").exists()
     names = [stage["stage"] for stage in found["stages"]]
-    assert names == ["plan", "ingest", "embeddings", "duplicates", "knn", "edges", "communities", "labels"]
+    assert names == [
+        "plan",
+        "ids",
+        "order",
+        "ranks",
+        "ingest",
+        "embeddings",
+        "duplicates",
+        "knn",
+        "edges",
+        "communities",
+        "labels",
+    ]
     assert found["hours"] == pytest.approx(sum(stage["hours"] for stage in found["stages"]), abs=1e-4)
     assert 0 < sum(stage["seconds"] for stage in found["stages"]) < 600
     assert found["will_not_fit"] == found["slow"] == []

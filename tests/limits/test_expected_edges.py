@@ -22,7 +22,7 @@ from support.data import unit_rows
 @pytest.mark.parametrize(("k", "threshold"), [(40, 0.6), (8, 0.6), (40, None)])
 def test_edges_are_those_of_the_run(k: int, threshold: float | None, identities: str, tmp_path: Path) -> None:
     config = load_config("cosine", {"knn": {"k": k}, "edges": {"threshold": threshold}}, "test")
-    plan, _ = make_plan(config, describe_input(identities), None)
+    plan = make_plan(config, describe_input(identities), None)
     stored, in_force = edges_per_row(read_unit_rows(plan, config), config)
     pipeline.cluster(identities, str(tmp_path / "run"), config, Execution("local"))
     tables = pipeline.open_run(str(tmp_path / "run"))
@@ -36,7 +36,7 @@ def test_rows_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     vectors[7], vectors[11] = np.nan, 0
     pq.write_table(pa.table({"id": range(400), "embedding": list(vectors)}), tmp_path / "a.parquet")
     config = load_config("cosine", {"knn": {"k": 8}, "edges": {"threshold": 0.999}}, "test")
-    plan, _ = make_plan(config, describe_input(str(tmp_path)), None)
+    plan = make_plan(config, describe_input(str(tmp_path)), None)
     assert edges_per_row(read_unit_rows(plan, config), config)[1] == pytest.approx(198 / 398)
 
 

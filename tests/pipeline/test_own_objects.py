@@ -20,7 +20,7 @@ def store_of(folder: Path, *names: str) -> Store:
 
 def test_an_empty_folder_and_what_a_killed_start_left_are_unused(tmp_path: Path) -> None:
     require_unused(store_of(tmp_path / "empty"))
-    require_unused(store_of(tmp_path / "killed", "stages/ingest/ranks-0123456789ab/00000.npy"))
+    require_unused(store_of(tmp_path / "killed", f"plan.json.{32 * '0'}.tmp"))
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "MANIFEST.json", "stages/ingest/mine.npy"])

@@ -1,15 +1,18 @@
 """Small Parquet inputs for tests, their plans, and the sentence that refuses them."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.pipeline.plan import make_plan
-from raycluster.storage.parquet_input import describe_input
+from raycluster.executors.progress import Silence
+from raycluster.pipeline.run import opened, run_stages
+from raycluster.stages.ranks import ranks_of
 from raycluster.storage.records import Plan
 
 VECTOR = pa.list_(pa.float32())
@@ -24,11 +27,18 @@ def rows(ids: Any, kind: pa.DataType | None = None, width: int = 2, vector: pa.D
 
 def plan_of(folder: Path, shards: int | None = None, config: Config | None = None) -> tuple[Plan, list[Any]]:
     """The plan of an input, and the ranks of every piece's rows."""
-    return make_plan(config or Config(), describe_input(str(folder)), shards)
+    execution = Execution("local", shards=shards)
+    with (
+        tempfile.TemporaryDirectory() as run,
+        opened(str(folder), f"{run}/run", config or Config(), execution, Silence()) as tables,
+    ):
+        run_stages(tables, execution, Silence(), until="ranks")
+        plan = tables.folder.plan
+        return plan, [ranks_of(tables.folder, piece) for piece in range(len(plan.pieces))]
 
 
 def refusal(folder: Path) -> str:
-    """The sentence by which an input is refused when it is planned."""
+    """The sentence by which an input is refused when it is planned or its ids are ordered."""
     with pytest.raises(InputError) as caught:
         plan_of(folder)
     sentence = str(caught.value)
