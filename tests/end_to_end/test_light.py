@@ -14,7 +14,7 @@ import json, sys
 sys.modules["faiss"] = None  # as if it were not installed
 from raycluster.command_line import main
 try:
-    main(["cluster", sys.argv[1], "-o", sys.argv[2], "--effort", sys.argv[3], "--json", sys.argv[4]])
+    main(["cluster", sys.argv[1], "-o", sys.argv[2], "--effort", sys.argv[3], "--no-report", "--json", sys.argv[4]])
 finally:
     print(json.dumps([name for name in sys.modules if "." not in name]), file=open(sys.argv[5], "w"))
 """
