@@ -47,8 +47,8 @@ def _claim_once(temporary: str, target: str) -> bool:
 def files_below(root: str, path: str) -> list[str]:
     """Return the files below a local folder, relative to `root`.
 
-    An unreadable folder is an error. Links are followed, but not to a folder that they lie in. Pipes, sockets and devices are an error: reading one can wait
-    for ever.
+    An unreadable folder is an error. Links are followed, but not to a folder that they lie in. Pipes, sockets and devices
+    are an error: reading one can wait for ever.
     """
     top = os.path.join(root, path) if path else root
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
