@@ -26,6 +26,7 @@ from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
 from raycluster.limits import agreement, valley
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
@@ -143,7 +144,7 @@ def decide_limits(
     """
     edges = config.edges
     if edges.rule == "threshold":
-        return _threshold_limits(edges, similarity, vectors)
+        return _threshold_limits(edges, similarity, Lists(neighbor, vectors))
     if edges.rule == "density-peaks":
         return EdgeLimits(closeness=configured_or_calibrated("edges.closeness", edges.closeness, calibrated))
     theta = eta = None
@@ -155,13 +156,14 @@ def decide_limits(
     if eta is None or edges.eta is not None or not edges.valley:
         return limits
     assert score is not None, "a valley needs the scores of all neighbors"
+    lists = Lists(neighbor, vectors)
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
-    overruling = _overruling_threshold(similarity, vectors, score, eta if eta_of_set is None else eta_of_set)
+    overruling = _overruling_threshold(similarity, lists, score, eta if eta_of_set is None else eta_of_set)
     if overruling is not None:
         return overruling
     if eta_of_set is None:
-        return replace(limits, valley=False, similarity=similarity_floor(similarity, vectors))
+        return replace(limits, valley=False, similarity=similarity_floor(similarity, lists))
     return replace(limits, eta=eta_of_set, valley=True)
 
 
@@ -186,9 +188,9 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
 
 
-def _overruling_threshold(similarity: Float32, vectors: Vectors, score: Float32, eta: float) -> EdgeLimits | None:
+def _overruling_threshold(similarity: Float32, lists: Lists, score: Float32, eta: float) -> EdgeLimits | None:
     """Return the far ranks' threshold if it is clear and scores contradict it."""
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
     if facts["basis"] != FAR_RANKS:
         return None
     share = agreement.disagreement(similarity, score, threshold, eta)
@@ -197,21 +199,21 @@ def _overruling_threshold(similarity: Float32, vectors: Vectors, score: Float32,
     return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(share, 6)})
 
 
-def _threshold_limits(edges: EdgesConfig, similarity: Float32, vectors: Vectors) -> EdgeLimits:
+def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists) -> EdgeLimits:
     """Return the configured threshold, else one picked from the data, with its facts."""
     if edges.threshold is not None:
         return EdgeLimits(threshold=edges.threshold, picked=False)
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
     return EdgeLimits(threshold=threshold, picked=True, facts=facts)
 
 
-def similarity_floor(similarity: Float32, vectors: Vectors) -> float | None:
+def similarity_floor(similarity: Float32, lists: Lists) -> float | None:
     """Return the lowest similarity of an edge in a set whose scores have no valley.
 
     It is the threshold that the far ranks (N, K) suggest, and None where they hold no background either. Without a valley,
     scores may join rows that are close but only related, such as texts of one topic; a nearer scale holds the identities.
     """
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
     return threshold if facts["basis"] in (FAR_RANKS, TOO_FEW_ROWS, WHOLE_LISTS) else None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from raycluster.arrays import Array, Float32, Int32, Int64, Vectors
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold, sample_pairs
 
 # The shipped model's weights were trained on these numbers: none can change without training it again.
@@ -84,7 +85,7 @@ class SetStatistics:
         if shared > 0:
             similarity = unshared(similarity, shared)
             pairs = replace(pairs, median=unshared(pairs.median, shared), spread=pairs.spread / (1 - shared))
-        picked, facts = pick_threshold(similarity, pairs)
+        picked, facts = pick_threshold(similarity, pairs, Lists(neighbor, vectors, shared))
         background, spread = pairs.median, pairs.spread
         threshold = max(picked, background + LEAST_CONTRAST * spread)
         contrast = threshold - background

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from raycluster.arrays import Bool, Float32, Int32
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import FEWEST_NEIGHBORS, pick_threshold, sample_pairs
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages.communities import communities_of
@@ -119,7 +120,7 @@ def measure(tables: Tables) -> Health:
     rows = np.arange(0, len(cluster), -(-len(cluster) // MOST_ROWS))
     listed, near = np.asarray(neighbor[rows, 1:]), np.asarray(similarity[rows, 1:])
     limits = limits_of(tables)
-    threshold, is_decided = _threshold(tables, limits, similarity)
+    threshold, is_decided = _threshold(tables, limits, neighbor, similarity)
     is_near = (near >= threshold) & (listed >= 0)
     is_outside = is_near & (cluster[listed] != cluster[rows][:, None])
     near_outside = float(is_outside.sum() / max(is_near.sum(), 1))
@@ -131,7 +132,7 @@ def measure(tables: Tables) -> Health:
     return Health(near_outside, conflicts, doubtful, shared, largest, cut, is_decided)
 
 
-def _threshold(tables: Tables, limits: EdgeLimits, similarity: Float32) -> tuple[float, bool]:
+def _threshold(tables: Tables, limits: EdgeLimits, neighbor: Int32, similarity: Float32) -> tuple[float, bool]:
     """Return the limit of similarity, and whether the set showed the limit in force.
 
     Where none is in force, one is picked for this check.
@@ -140,7 +141,8 @@ def _threshold(tables: Tables, limits: EdgeLimits, similarity: Float32) -> tuple
         return limits.threshold, float(limits.facts.get("risk", 0.0)) < 1.0
     if similarity.shape[1] < FEWEST_NEIGHBORS:
         return limits.similarity or 0.5, limits.valley is not False
-    return pick_threshold(similarity, sample_pairs(vectors_of(tables)))[0], limits.valley is not False
+    vectors = vectors_of(tables)
+    return pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))[0], limits.valley is not False
 
 
 def _of_scores(score: Float32, is_near: Any, eta: float) -> tuple[float, float]:

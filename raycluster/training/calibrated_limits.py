@@ -19,6 +19,7 @@ from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Silence
 from raycluster.kernels import edge_rules
 from raycluster.limits import valley
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.in_force import EdgeLimits, similarity_floor
 from raycluster.models.calibration import Table, topk_confidence
 from raycluster.pipeline.run import LOCAL, fork, run_stages
@@ -167,7 +168,9 @@ def score_limit(
     floors: list[float | None] = [None for _ in used]
     if name == "eta" and config.edges.valley and (without := _without_valley(used, config)):
         used = without
-        floors = [similarity_floor(labelled.similarity, labelled.vectors) for labelled, _ in used]
+        floors = [
+            similarity_floor(labelled.similarity, Lists(labelled.neighbor, labelled.vectors)) for labelled, _ in used
+        ]
     lowest: dict[str, Any] = {name: GRID[0], "theta": theta}
     built = [
         edges_down_to(labelled, config, EdgeLimits(**lowest, similarity=floor), score)

@@ -11,6 +11,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.evaluation.evaluate import evaluate
 from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import edges
@@ -56,6 +57,6 @@ def test_the_picked_threshold_loses_at_most_five_points_on_real_sets(real_data: 
     table = pq.read_table(real_data / f"{name}.parquet")
     vectors, truth = to_matrix(table["embedding"]), table["label"].to_numpy()
     neighbor, similarity = exact_top_k(vectors, np.arange(len(vectors), dtype=np.int32), vectors, 80, 2)
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
     best = max(bcubed_f(truth, neighbor, similarity, at) for at in np.arange(0.3, 1.0, 0.05))
     assert best - bcubed_f(truth, neighbor, similarity, threshold) <= 0.05, facts

@@ -9,12 +9,12 @@ import pytest
 from raycluster.arrays import Float32, Int32
 from raycluster.errors import ConfigError
 from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     GRID_STEP,
     HIGHEST,
     RandomPairs,
-    hardly_a_neighbor_stands_out,
     identities_fill_neighborhoods,
     pick_threshold,
     risk_curve,
@@ -24,6 +24,8 @@ from raycluster.synthetic.generator import SyntheticConfig, generate
 from support.partitions import bcubed_f
 
 ROWS, K = 6000, 80
+ALIKE = Lists(np.zeros((1, 3), np.int32), np.ones((1, 1), np.float32))
+"""Lists whose neighbors are as alike as can be: no singletons."""
 SIZES: dict[str, dict[str, Any]] = {
     "singletons": {"mean_size": 1.0, "max_size": 1},
     "long tail": {"mean_size": 2.25, "tail_exponent": 2.4},
@@ -44,16 +46,17 @@ def _set(name: str) -> tuple[Float32, Any, Int32, Float32]:
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_picked_threshold_loses_at_most_five_points_to_the_best_of_a_sweep(name: str) -> None:
     vectors, truth, neighbor, similarity = _set(name)
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
     best = max(bcubed_f(truth, neighbor, similarity, at) for at in np.arange(0.2, 0.96, 0.05))
     assert best - bcubed_f(truth, neighbor, similarity, threshold) <= 0.05, facts
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
-    vectors, _, _, similarity = _set("long tail")
+    vectors, _, neighbor, similarity = _set("long tail")
     pairs = sample_pairs(vectors)
     order = np.random.default_rng(0).permutation(ROWS)
-    assert pick_threshold(similarity, pairs)[0] == pick_threshold(similarity[order], pairs)[0]
+    as_it_is = pick_threshold(similarity, pairs, Lists(neighbor, vectors))
+    assert as_it_is == pick_threshold(similarity[order], pairs, Lists(neighbor[order], vectors))
 
 
 def test_full_lists_are_of_one_identity_only_where_their_last_is_about_as_near_as_their_first() -> None:
@@ -61,11 +64,11 @@ def test_full_lists_are_of_one_identity_only_where_their_last_is_about_as_near_a
     reach = rng.uniform(0.1, 0.65, (2000, 1))
     near = np.sort(0.3 + reach * rng.beta(16, 2, (2000, 79)), axis=1)[:, ::-1]
     similarity = np.hstack([np.ones((2000, 1)), near]).astype(np.float32)  # falls by about 0.12 along a list
-    uneven, facts = pick_threshold(similarity, RandomPairs(0.0, 0.045))
+    uneven, facts = pick_threshold(similarity, RandomPairs(0.0, 0.045), ALIKE)
     assert facts["basis"] == FAR_RANKS
     assert facts["risk"] > 0.9
     assert uneven > 0.3
-    even, facts = pick_threshold(similarity, RandomPairs(0.0, 0.07))
+    even, facts = pick_threshold(similarity, RandomPairs(0.0, 0.07), ALIKE)
     assert facts["basis"] == "random pairs: identities fill the lists"
     assert even < 0.3
 
@@ -80,7 +83,7 @@ def test_the_spread_of_random_pairs_ignores_same_identity_pairs() -> None:
 
 def test_too_few_neighbors_to_tell_background_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"from 8 neighbors or more, and knn\.k is 5"):
-        pick_threshold(np.ones((10, 5), np.float32), RandomPairs(0.0, 0.1))
+        pick_threshold(np.ones((10, 5), np.float32), RandomPairs(0.0, 0.1), ALIKE)
 
 
 def neighbors_falling(rows, k, first, last, noise, seed=0):
@@ -96,18 +99,6 @@ def test_a_row_of_a_million_stands_out_higher_than_one_of_a_thousand():
     assert pairs.above_all_but_one(1000) == pytest.approx(0.1 + 0.05 * 3.09, abs=1e-3)
     for rows in (1000, 10**6):
         assert rows * pairs.tail(pairs.above_all_but_one(rows)) == pytest.approx(1)
-
-
-def test_hardly_a_neighbor_stands_out_where_fewer_than_five_per_row_do():
-    pairs = RandomPairs(0.0, 0.1)
-    limit = pairs.above_all_but_one(1000)
-    for count, expected in ((4, True), (6, False)):
-        similarity = np.full((50, 20), limit - 0.01, np.float32)
-        similarity[:, : count + 1] = limit + 0.01
-        assert hardly_a_neighbor_stands_out(similarity, pairs, 1000) is expected
-    standing_out = np.full((50, 20), limit + 0.01, np.float32)
-    assert not hardly_a_neighbor_stands_out(standing_out, pairs, 1000)
-    assert hardly_a_neighbor_stands_out(standing_out, pairs, 10**9)
 
 
 def test_identities_fill_neighborhoods_that_are_above_random_pairs_and_even():
@@ -139,7 +130,7 @@ def test_planted_background_is_counted():
     distance = 1.2 * rng.random((rows, strangers)) ** (1 / 8)
     near = np.sort(np.hstack([rng.uniform(0.8, 0.95, (rows, 3)), 1 - distance]), axis=1)[:, ::-1][:, :59]
     similarity = np.hstack([np.ones((rows, 1)), near]).astype(np.float32)
-    threshold, facts = pick_threshold(similarity, RandomPairs(-0.1, 0.1))
+    threshold, facts = pick_threshold(similarity, RandomPairs(-0.1, 0.1), ALIKE)
     assert facts["basis"] == FAR_RANKS
     assert facts["risk"] < 0.1
     nearest_stranger = np.quantile(1 - distance.min(axis=1), 0.95)

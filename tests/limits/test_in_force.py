@@ -14,7 +14,8 @@ from raycluster.errors import ConfigError
 from raycluster.kernels import edge_rules
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import in_force, valley
-from raycluster.limits.far_ranks import FAR_RANKS, pick_threshold, sample_pairs
+from raycluster.limits.cohesion import Lists
+from raycluster.limits.far_ranks import FAR_RANKS, SINGLETONS, pick_threshold, sample_pairs
 from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits, similarity_floor
 from support.data import identities, neighbor_table
 from support.edge_tables import COLUMNS, random_scores
@@ -86,7 +87,7 @@ def test_a_threshold_is_picked_from_the_data_where_none_is_configured():
     vectors, _ = identities(30, 8)
     neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
     found = decide_limits(Config(), neighbor, similarity, vectors, {"threshold": 0.9})
-    threshold, facts = pick_threshold(similarity, sample_pairs(vectors))
+    threshold, facts = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
     assert found == EdgeLimits(threshold=threshold, picked=True, facts=facts)
     assert 0.2 < found.threshold < 0.9
     assert found.to_json() == {"threshold": threshold, "picked": True, **facts}
@@ -141,12 +142,12 @@ def test_a_clear_threshold_overrules_scores_that_contradict_it(risk, overrules):
 
 def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest():
     vectors, _ = identities(30, 8)
-    _, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
-    threshold, _ = pick_threshold(similarity, sample_pairs(vectors))
-    assert similarity_floor(similarity, vectors) == threshold
-    for basis, expected in ((FAR_RANKS, 0.6), ("random pairs: hardly a neighbor stands out", None)):
+    neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    threshold, _ = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
+    assert similarity_floor(similarity, Lists(neighbor, vectors)) == threshold
+    for basis, expected in ((FAR_RANKS, 0.6), (SINGLETONS, None)):
         with mock.patch.object(in_force, "pick_threshold", return_value=(0.6, {"basis": basis})):
-            assert similarity_floor(similarity, vectors) == expected
+            assert similarity_floor(similarity, Lists(neighbor, vectors)) == expected
 
 
 def test_a_run_is_swept_by_eta_then_by_its_threshold_closeness_or_theta():

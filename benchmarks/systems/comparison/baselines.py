@@ -20,6 +20,7 @@ from raycluster.arrays import Int64
 from raycluster.errors import ResourceError
 from raycluster.kernels import edge_rules
 from raycluster.kernels.components import components
+from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import pick_threshold, sample_pairs
 
 Settings = dict[str, Any]
@@ -240,7 +241,7 @@ def cosine_edges(data: Prepared, threshold: float | None) -> edge_rules.Columns:
     None takes the threshold that is picked from the data.
     """
     if threshold is None:
-        threshold = pick_threshold(data.similarity, sample_pairs(data.vectors))[0]
+        threshold = pick_threshold(data.similarity, sample_pairs(data.vectors), Lists(data.neighbor, data.vectors))[0]
     return edge_rules.threshold_edges(0, data.rows, data.neighbor, data.similarity, threshold)
 
 
