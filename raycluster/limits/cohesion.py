@@ -1,12 +1,12 @@
 """Whether the neighbors of a row are near each other too, or only near the row.
 
 Two rows of one identity are alike in what they share with a third row of it, and beyond that. Two strangers that lie near the
-same row lie on any sides of it. The partial cosine of j and k beside i tells the two apart (Yule 1907, of correlations):
+same row lie on any sides of it. The partial cosine of j and k beside i parts these two cases (Yule 1907, of correlations):
 
     p = (c_jk - c_ij c_ik) / sqrt((1 - c_ij^2) (1 - c_ik^2))
 
-It is 0 on average wherever neighbors lie evenly around a row, in any number of dimensions, and r / (1 + r) in an identity whose
-rows have cosines of r. No label, no law of the background and no scale is needed.
+Wherever neighbors lie evenly around a row it is 0 on average, in any number of dimensions. In an identity whose rows have cosines
+of r it is r / (1 + r). No label, no law of the background and no scale is needed.
 
 Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, S sampled rows.
 """
