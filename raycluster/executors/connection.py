@@ -16,6 +16,7 @@ from raycluster.executors.sizing import ADDRESS, OBJECT_STORE_BYTES, has_cluster
 
 if "ray" not in sys.modules:  # its child processes read these when they start
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that is left behind starts no cluster
     if not has_cluster():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 

@@ -19,7 +19,9 @@ import ray
 GIB = 2.0**30
 """Bytes of a GiB."""
 LINE_SECONDS = 30.0
-"""Seconds between two lines about what is pending, and between two wishes to an autoscaler."""
+"""Seconds between two lines about what is pending."""
+WISH_SECONDS = 5.0
+"""Seconds between two wishes to an autoscaler, which reads them as often. Ray Data replaces a wish within 20 s."""
 HEAD_SECONDS = 40.0
 """A head that refuses connections for so long is gone. Ray itself ends the driver after 60 s, without a word."""
 HEAD_CHECK_SECONDS = 5.0
@@ -62,7 +64,7 @@ class Watcher:
         self._show, self._wish, self._clock = show, wish, clock
         self._head = ray.get_runtime_context().gcs_address if ray.is_initialized() else ""
         self._rows, now = 0.0, clock()
-        self._worked = self._line = self._head_checked = self._head_answered = now
+        self._worked = self._line = self._wished = self._head_checked = self._head_answered = now
 
     def begin(self) -> None:
         """Request machines for the whole pool."""
@@ -89,10 +91,11 @@ class Watcher:
         at_work = self._answer(self.board.in_flight)
         if at_work:
             self._worked = now
+        if self._wish is not None and now - self._wished >= WISH_SECONDS:
+            self._wished = now
+            self._wish(self.pool)
         if now - self._line >= LINE_SECONDS:
             self._line = now
-            if self._wish is not None:
-                self._wish(self.pool)
             self._report(len(at_work or ()), now)
         if now - self._worked >= 60.0 * self.execution.wait:
             raise RayclusterError(

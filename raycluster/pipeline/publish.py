@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.pipeline.health import check
+from raycluster.pipeline.workers import workers
 from raycluster.stages import wanted_stages
 from raycluster.stages.labels import clusters_table
 from raycluster.stages.stage import shards_of_all
@@ -67,6 +68,7 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         "config": asdict(tables.config),
         "input": asdict(tables.folder.plan.input),
         **_numbers(tables),
+        "workers": workers(tables),
     }
 
 

@@ -16,6 +16,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, StorageError
 from raycluster.executors.node_report import NodeReport, Sighted, report, require_alike
+from raycluster.executors.position import Position
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
 from raycluster.executors.worker import TaskResult, run_inline
@@ -31,6 +32,7 @@ from raycluster.pipeline.plan import begin, stage_folders
 from raycluster.pipeline.publish import publish
 from raycluster.pipeline.repair import repaired
 from raycluster.pipeline.results import finished_summary
+from raycluster.pipeline.status import Status
 from raycluster.stages import STAGES
 from raycluster.stages.knn import resolved_for
 from raycluster.stages.rejoin import identities_of
@@ -234,7 +236,11 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
     if left and (line := stage.announce(tables)) is not None:
         progress.say(line)
     rows, rows_left = sum(map(len, tasks)), sum(map(len, left))
-    with progress.stage(stage.name, rows, rows - rows_left) as position, listening(position.within):
+    with (
+        progress.stage(stage.name, rows, rows - rows_left) as position,
+        listening(position.within),
+        _followed(tables, left, position),
+    ):
         for result in _results(tables, stage, tasks, left, execution, progress, position.within):
             if result.error:
                 raise _error(result)
@@ -242,6 +248,14 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
         tables.complete(stage.name, len(tasks))
     if (line := stage.summary(tables)) is not None:
         progress.say(line)
+
+
+def _followed(tables: Tables, left: list[Task], position: Position) -> contextlib.AbstractContextManager[None]:
+    """Return what writes the position of a stage with work left into its run."""
+    if not left or not isinstance(tables, StoredTables):
+        return contextlib.nullcontext()
+    store = tables.folder.store
+    return tables.shared(Status, lambda: Status(store)).of_stage(position)
 
 
 def _results(

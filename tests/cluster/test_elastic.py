@@ -68,12 +68,11 @@ def test_a_late_shard_gets_a_second_copy_and_the_stage_ends_with_the_first(
 def wishes(cluster: Raylets) -> list[dict[str, float]]:
     """The resources that the cluster's autoscaler is asked for, as it reads them."""
     code = """
-import json, os
+import os
+from ray._private.ray_constants import AUTOSCALER_RESOURCE_REQUEST_CHANNEL
 from ray._raylet import GcsClient
-from ray.core.generated.autoscaler_pb2 import ClusterResourceState
-state = ClusterResourceState.FromString(GcsClient(address=os.environ["RAY_ADDRESS"]).get_cluster_resource_state())
-requests = [one for constraint in state.cluster_resource_constraints for one in constraint.resource_requests]
-print(json.dumps([dict(one.request.resources_bundle) for one in requests for _ in range(one.count)]))
+client = GcsClient(address=os.environ["RAY_ADDRESS"])
+print((client.internal_kv_get(AUTOSCALER_RESOURCE_REQUEST_CHANNEL, None) or b"[]").decode())
 """
     run = subprocess.run(
         [sys.executable, "-c", code], env=cluster.env, capture_output=True, text=True, timeout=60, check=False

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from support.cluster_jobs import FAULTLESS, Job, faults, slow_job
+from support.command_line import call
 from support.raylets import Raylets, marked, raylets, until
-from support.runs import here
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -44,7 +44,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 def expected(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run in one process."""
     output = tmp_path_factory.mktemp("expected") / "run"
-    assert here(source, str(output), *WORDS[2:], "--recipe", "auto").code == 0
+    assert call("cluster", source, "--output", str(output), "--executor", "local", *WORDS).code == 0
     return output
 
 

