@@ -46,7 +46,6 @@ def test_a_node_that_does_not_see_the_output_is_named_before_anything_is_planned
 ) -> None:
     with raylets(tmp_path / "cluster", nodes=1) as cluster:
         cluster.add("blind", private=(str(tmp_path / "apart"),))
-        cluster.wait(2)
         refused = job(cluster, identities, tmp_path / "apart" / "run")
         assert refused.returncode == 2
         folder = tmp_path / "apart" / "run"

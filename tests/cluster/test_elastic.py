@@ -41,7 +41,6 @@ def test_nodes_that_join_in_the_middle_of_a_stage_do_a_third_of_what_was_left(
         job.until_marked("knn", 2)
         for name in ("late0", "late1"):
             cluster.add(name)
-        cluster.wait(3)
         left = 24 - job.marked("knn")
         assert job.finished() == 0, job.text()
         found = nodes_of(tmp_path / "run", "knn")
@@ -55,7 +54,6 @@ def test_a_late_shard_gets_a_second_copy_and_the_stage_ends_with_the_first(
 ) -> None:
     with raylets(tmp_path / "cluster", nodes=1) as cluster:
         cluster.add("laggard", env={"LAGGARD": "1"})
-        cluster.wait(2)
         words = ("--shards", "12", *SETTINGS)
         with slow_job(cluster, identities, tmp_path / "run", *words, slow="knn", seconds=6.0) as job:
             assert job.finished() == 0, job.text()

@@ -107,7 +107,7 @@ def test_nodes_die_in_every_stage(source: str, expected: Path, tmp_path: Path) -
             """End the oldest node, and start another in its place."""
             oldest = next(node for node in cluster.nodes if node.process.poll() is None)
             oldest.kill()
-            cluster.add(f"n{len(cluster.nodes)}")
+            cluster.add(f"n{len(cluster.nodes)}", is_awaited=False)
 
         kill_in_every_stage(job, ON_WORKERS, "node", kill)
         assert job.finished() == 0, job.text()
@@ -145,7 +145,6 @@ def test_heads_die_in_every_stage(source: str, expected: Path, tmp_path: Path, s
             cluster.start_head()
             for _ in range(2):
                 cluster.add(f"n{len(cluster.nodes)}")
-            cluster.wait(2)
             again(cluster, source, tmp_path / "run", stage, before, "head")
         with slow_job(cluster, source, tmp_path / "run", *WORDS) as job:
             assert job.finished() == 0, job.text()

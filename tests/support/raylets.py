@@ -94,9 +94,18 @@ class Raylets:
         return variables
 
     def add(
-        self, name: str, cpus: int = 1, gpus: int = 0, env: dict[str, str] | None = None, private: tuple[str, ...] = ()
+        self,
+        name: str,
+        cpus: int = 1,
+        gpus: int = 0,
+        env: dict[str, str] | None = None,
+        private: tuple[str, ...] = (),
+        is_awaited: bool = True,
     ) -> Node:
-        """Start a node. `private` folders are empty on it: it has mounts of its own there."""
+        """Start a node, and wait until it is there: two that start at once can hang each other.
+
+        `private` folders are empty on it: it has mounts of its own there.
+        """
         address = f"127.0.0.{11 + len(self.nodes)}"
         command = [_program("ray"), "start", "--block", "--disable-usage-stats", f"--address={self.gcs_address}"]
         command += [f"--node-ip-address={address}", f"--num-cpus={cpus}", f"--num-gpus={gpus}"]
@@ -111,6 +120,8 @@ class Raylets:
         settings = self.settings | {"RAYCLUSTER_SCRATCH": str(scratch), "RAYLET_MARK": mark} | (env or {})
         node = Node(name, address, scratch, mark, self._started(command, settings, name))
         self.nodes.append(node)
+        if is_awaited:
+            until(lambda: node.address in self.addresses(), f"node {name} of {self.folder}")
         return node
 
     def addresses(self) -> list[str]:
@@ -126,10 +137,6 @@ class Raylets:
         with suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=5) as reply:
             return json.loads(reply.read())
         return None
-
-    def wait(self, nodes: int) -> None:
-        """Wait until so many nodes live beside the head."""
-        until(lambda: len(self.addresses()) > nodes, f"{nodes} nodes of {self.folder}")
 
     def kill_head(self) -> None:
         """End the head's processes at once."""
@@ -185,7 +192,6 @@ def raylets(folder: Path, nodes: int = 2, cpus: int = 1, **options: Any) -> Iter
         cluster.start_head()
         for number in range(nodes):
             cluster.add(f"n{number}", cpus)
-        cluster.wait(nodes)
         yield cluster
     finally:
         cluster.stop()
