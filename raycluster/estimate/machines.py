@@ -9,7 +9,7 @@ import psutil
 from raycluster.errors import ConfigError
 from raycluster.executors.sizing import own_threads
 from raycluster.kernels.search import faiss_flat
-from raycluster.storage import node_cache
+from raycluster.storage import scratch
 
 PRICES_OF = "AWS us-east-1, Linux, on demand, list prices of 2025"
 
@@ -43,8 +43,8 @@ MACHINES: tuple[Machine, ...] = (
 
 def at_hand() -> Machine:
     """Return this machine: its usable cores, and its free memory and disk."""
-    os.makedirs(node_cache.base(), exist_ok=True)
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(node_cache.base()).free
+    os.makedirs(scratch.base(), exist_ok=True)
+    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(scratch.base()).free
     return Machine("this machine", own_threads(), memory / 2**30, disk / 2**30, gpus=int(faiss_flat.gpu_available()))
 
 

@@ -105,6 +105,10 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
     return reasons
 
 
+READS = frozenset({"ingest", "knn", "relations"})
+"""Stages of whose columns the check reads copies."""
+
+
 def measure(tables: Tables) -> Health:
     """Return the numbers of a finished run, from `MOST_ROWS` rows."""
     labels, cluster = labels_of(tables), identities_of(tables)

@@ -6,6 +6,8 @@ stages have taken so far corrects it (`raycluster.executors.position.Outlook`).
 
 from collections.abc import Sequence
 
+from raycluster.pipeline.health import READS
+from raycluster.stages import STAGES
 from raycluster.stages.stage import ProblemSize, Stage
 from raycluster.storage.tables import Tables
 
@@ -18,8 +20,27 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
 
     It is 0 for stages that have finished tasks.
     """
+    size = _size(tables)
+    seconds = {}
+    for stage in stages:
+        cost = stage.cost(size, tables.config)
+        is_begun = bool(tables.finished(stage.name))
+        seconds[stage.name] = 0.0 if is_begun else cost.once * cost.once_rate + cost.work * cost.rate
+    return seconds
+
+
+def read_later(tables: Tables, stages: Sequence[Stage]) -> set[str]:
+    """Return the stages of whose columns copies are needed by `stages` and at the end."""
+    if not tables.has_facts("embeddings"):
+        return {stage.name for stage in STAGES}
+    size = _size(tables)
+    columns = [column for stage in stages for column in stage.cost(size, tables.config).copies]
+    return {column.partition(".")[0] for column in columns} | READS
+
+
+def _size(tables: Tables) -> ProblemSize:
     rows = max(1, tables.rows)
-    size = ProblemSize(
+    return ProblemSize(
         rows,
         tables.width,
         pieces=1,
@@ -28,9 +49,3 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
         links=EDGES_PER_ROW * rows,
         threads=tables.threads,
     )
-    seconds = {}
-    for stage in stages:
-        cost = stage.cost(size, tables.config)
-        is_begun = bool(tables.finished(stage.name))
-        seconds[stage.name] = 0.0 if is_begun else cost.once * cost.once_rate + cost.work * cost.rate
-    return seconds

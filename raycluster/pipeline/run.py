@@ -26,7 +26,7 @@ from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.arithmetic import ARITHMETIC, decided
 from raycluster.pipeline.needs import worker_bytes
-from raycluster.pipeline.outlook import seconds_of
+from raycluster.pipeline.outlook import read_later, seconds_of
 from raycluster.pipeline.own_objects import remove_unused
 from raycluster.pipeline.plan import begin, stage_folders
 from raycluster.pipeline.publish import publish
@@ -107,6 +107,8 @@ def opened(
             raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
     own, nodes = _reports(described, output_url, config, execution)
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
+    for run in node_cache.take_over(folder):
+        progress.say(f"node-local copies of a run that died are removed: {run}")
     try:
         is_early = folder.store.get("MANIFEST.json") is not None and folder.store.get(ARITHMETIC) is None
         arithmetic = None if is_early else decided(folder.store, execution, own, nodes, progress.say)
@@ -209,9 +211,10 @@ def _run_stages(tables: Tables, execution: Execution, progress: Progress, until:
     last = len(STAGES) if until is None else [stage.name for stage in STAGES].index(until) + 1
     stages = [stage for stage in STAGES[:last] if stage.is_wanted(tables.config) and not tables.is_given(stage.name)]
     progress.plan([stage.name for stage in stages])
-    for stage in stages:
+    for number, stage in enumerate(stages):
         with for_stage(stage.gpu):
             _run_stage(tables, stage, execution, progress)
+        tables.release(read_later(tables, stages[number + 1 :]))
         if not is_forecast and tables.has_facts("embeddings"):
             is_forecast = True
             _forecast(tables, progress)

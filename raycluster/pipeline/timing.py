@@ -57,7 +57,7 @@ class TimedTables(StoredTables):
     def __init__(self, tables: StoredTables, times: StageTimes) -> None:
         super().__init__(tables.folder, tables.threads, cluster_rows)
         self._times = times
-        self._copies: set[int] = set()
+        self._counted: set[int] = set()
 
     def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
         """Return a column of all rows, and count what its copy took the first time.
@@ -71,8 +71,8 @@ class TimedTables(StoredTables):
         """
         began = time.perf_counter()
         copy = super().column(stage, name, dtype, conversion)
-        if id(copy) not in self._copies:  # tables keep their copies, so that no other array gets this id
-            self._copies.add(id(copy))
+        if id(copy) not in self._counted:  # tables keep their copies, so that no other array gets this id
+            self._counted.add(id(copy))
             self._times.copy_seconds += time.perf_counter() - began
             self._times.copied_bytes += copy.nbytes
         return copy

@@ -18,6 +18,7 @@ import pyarrow as pa
 from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.kernels import numba
+from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.communities import communities_of, numbered_by_first_row
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
@@ -141,7 +142,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         work=float(size.rows * config.knn.k),
         rate=5e-8,
         driver_bytes=24.0 * size.rows,
-        copies={"knn.neighbor": table},
+        copies=copy_of_vectors(size, config) | {"knn.neighbor": table},
         compression=0.55,
         streams={"communities": 12.0 * size.rows},
         assumes="few identities are larger than K: clustering K / 4 rows of every piece on the driver is not counted",

@@ -1,6 +1,6 @@
 """Tables of arrays in this process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,9 @@ class ArrayTables(SharedValues):
 
     def complete(self, stage: str, num_tasks: int) -> None:
         assert self.finished(stage) >= set(range(num_tasks)), "a task of this process is lost"
+
+    def release(self, stages: Collection[str]) -> None:
+        """Nothing: arrays that a stage wrote stay, and have no copies."""
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         columns = {field.name: _column([block[field.name] for block in output.blocks], field.type) for field in schema}

@@ -1,34 +1,43 @@
-"""Node-local copies: a column of a stage for all rows as one memory-mapped array, built once per node.
+"""Node-local copies: a column of a stage for all rows as one memory-mapped array.
 
-Workers of one node share the copy. It lies below RAYCLUSTER_SCRATCH, or the system's temporary folder.
+A node builds a copy once, from parts that are checked against their digests, and its workers share it. A record beside the
+copy names these digests and the state of the file when it was finished. A file that anything has written to since, that was
+made of other parts, or that survived a restart of the machine is built anew.
 """
 
 import contextlib
+import hashlib
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 
 from raycluster.arrays import Array, Int64
 from raycluster.config.fingerprint import fingerprint
-from raycluster.errors import StorageError
+from raycluster.errors import DamagedError, StorageError
+from raycluster.storage import scratch
+from raycluster.storage.clear_errors import clear_errors
+from raycluster.storage.copy_file import Copy, Fill, Shape, build, opened
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
 
-Fill = Callable[[Array], None]
-"""Writes all rows of a copy."""
+UNIT_TOLERANCE = 1e-3
+"""How far the squared length of a stored vector may be from 1. Rounding to float32 makes 1e-6; most flipped bits make more."""
+MEMORY_SHARE = 4
+"""Parts that are joined at once take one byte in so many of free memory. Fewer parts at once join more slowly."""
 
 
-def base() -> str:
-    """Return the folder below which this node keeps its copies."""
-    return os.environ.get("RAYCLUSTER_SCRATCH") or tempfile.gettempdir()
+def name_of(run: RunFolder) -> str:
+    """Return the name of a run's copies on every node."""
+    return fingerprint(run.store.url, run.plan.input.identity)
 
 
 def folder(run: RunFolder) -> str:
     """Return the folder of this node's copies of a run."""
-    return os.path.join(base(), f"raycluster-{fingerprint(run.store.url, run.plan.input.identity)}")
+    return scratch.folder(name_of(run))
 
 
 def joined(
@@ -39,8 +48,9 @@ def joined(
     dtype: str | None,
     convert: Callable[[Array], Array],
     tag: str,
-) -> Array:
-    """Return a column of a finished stage for all rows, memory-mapped read-only: (N,) or (N, width).
+    threads: int = 1,
+) -> Copy:
+    """Return a column of a finished stage for all rows, (N,) or (N, width).
 
     Parameters
     ----------
@@ -50,6 +60,8 @@ def joined(
         Type of the copy; none keeps the type of the converted values.
     convert, tag
         Applied shard by shard before the copy is stored, and its name, so that copies of one column stay apart.
+    threads
+        Parts that are fetched, checked and joined at once.
     """
 
     def shard(number: int) -> Array:
@@ -58,21 +70,31 @@ def joined(
 
     first = None
 
-    def shape() -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    def shape() -> Shape:
         nonlocal first
         first = shard(0)
         return (bounds[-1], *first.shape[1:]), first.dtype
 
     def fill(target: Array) -> None:
-        for number, start in enumerate(bounds[:-1]):
+        def place(number: int) -> None:
             values = first if number == 0 and first is not None else shard(number)
-            target[start : start + len(values)] = values
+            target[bounds[number] : bounds[number] + len(values)] = values
 
-    return _copy(run, stage, f"{column}-{tag or dtype}", shape, fill)
+        _at_once(place, len(bounds) - 1, threads, target.nbytes)
+
+    return _copy(run, stage, f"{column}-{tag or dtype}", len(bounds) - 1, shape, fill)
 
 
-def scattered(run: RunFolder, column: str, dtype: str, shards: int, rows: int, chosen: Int64 | None = None) -> Array:
-    """Return a column of ingested rows in the order of rows, memory-mapped read-only.
+def scattered(
+    run: RunFolder,
+    column: str,
+    dtype: str,
+    shards: int,
+    rows: int,
+    chosen: Int64 | None = None,
+    threads: int = 1,
+) -> Copy:
+    """Return the vectors of ingested rows in the order of rows.
 
     Every piece of the input is read once, and each of its rows is written to its place: its rank in the order of ids less
     the dropped rows before it.
@@ -80,47 +102,78 @@ def scattered(run: RunFolder, column: str, dtype: str, shards: int, rows: int, c
     Parameters
     ----------
     column, dtype
-        The column and the type of its copy.
+        The column of vectors and the type of its copy.
     shards, rows
         Those of the run, N rows.
     chosen
         Rows (M,) that the copy holds, ascending; none means all.
+    threads
+        Pieces that are fetched, checked and joined at once.
+
+    Raises
+    ------
+    DamagedError
+        Where a vector is not finite or not of unit length: it was damaged before it was stored.
     """
     markers = [run.marker("ingest", piece) for piece in range(len(run.plan.pieces))]
     lost = np.sort(np.array([entry[3] for marker in markers for entry in marker.facts["dropped"]], np.int64))
 
-    def shape() -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-        return (rows if chosen is None else len(chosen), run.plan.input.width), np.dtype(dtype)
-
     def fill(target: Array) -> None:
-        for piece in range(len(markers)):
+        def place(piece: int) -> None:
             table = run.table("ingest", piece, ["rank", column])
             rank = table["rank"].to_numpy()
             row, values = rank - np.searchsorted(lost, rank), to_array(table[column])
+            _require_unit(run, piece, values)
             if chosen is not None:
-                place = np.searchsorted(chosen, row)
-                is_chosen = chosen[np.minimum(place, len(chosen) - 1)] == row
-                row, values = place[is_chosen], values[is_chosen]
+                at = np.searchsorted(chosen, row)
+                is_chosen = chosen[np.minimum(at, len(chosen) - 1)] == row
+                row, values = at[is_chosen], values[is_chosen]
             target[row] = values
 
+        _at_once(place, len(markers), threads, target.nbytes)
+
+    def shape() -> Shape:
+        return (rows if chosen is None else len(chosen), run.plan.input.width), np.dtype(dtype)
+
     copied = "" if chosen is None else "-distinct"
-    return _copy(run, "ingest", f"{column}-{dtype}-{shards}{copied}", shape, fill)
+    return _copy(run, "ingest", f"{column}-{dtype}-{shards}{copied}", len(markers), shape, fill)
 
 
-def _copy(
-    run: RunFolder, stage: str, name: str, shape: Callable[[], tuple[tuple[int, ...], np.dtype[np.generic]]], fill: Fill
-) -> Array:
-    """Return the copy `name` of a stage's column, made by `fill` unless another process of this node has."""
-    path = os.path.join(folder(run), f"{os.path.basename(run.folders[stage])}-{stage}-{name}.npy")
-    with _locked(path):
-        if not os.path.exists(path):
+def _require_unit(run: RunFolder, piece: int, vectors: Array) -> None:
+    squared = np.einsum("ij,ij->i", vectors, vectors)
+    if not np.all(np.abs(squared - 1) < UNIT_TOLERANCE):  # false for NaN as well
+        name = run.store.name(run.marker("ingest", piece).key)
+        run.markers.drop("ingest", piece)
+        raise DamagedError(f"{name} holds vectors that are not finite or not of unit length.")
+
+
+def _at_once(place: Callable[[int], None], count: int, threads: int, size: int) -> None:
+    """Call `place` for 0..count-1, on as many threads as memory allows.
+
+    `size` is that of all values together.
+    """
+    room = psutil.virtual_memory().available // (2 * MEMORY_SHARE * max(1, size // max(1, count)))
+    with ThreadPoolExecutor(max(1, min(threads, count, room))) as pool:
+        for _ in pool.map(place, range(count)):
+            pass
+
+
+def _copy(run: RunFolder, stage: str, name: str, parts: int, shape: Callable[[], Shape], fill: Fill) -> Copy:
+    """Return a copy of a stage's column, made by `fill` unless this node has it."""
+    directory = scratch.hold(name_of(run))
+    whole = f"{os.path.basename(run.folders[stage])}-{stage}-{name}"
+    path = os.path.join(directory, f"{whole}.npy")
+    digests = "".join(run.marker(stage, number).sha256 for number in range(parts))
+    origin = hashlib.sha256(digests.encode()).hexdigest()
+    with clear_errors(path), scratch.building(name_of(run), whole):
+        copy = opened(path, origin)
+        if copy is None:
             size, dtype = shape()
             _require_space(path, int(np.prod(size)) * dtype.itemsize)
-            target = np.lib.format.open_memmap(f"{path}.part", mode="w+", dtype=dtype, shape=size)
-            fill(target)
-            target.flush()
-            os.replace(f"{path}.part", path)
-    return np.load(path, mmap_mode="r")
+            build(path, origin, size, dtype, fill)
+            copy = opened(path, origin)
+            assert copy is not None, f"{path} changed while it was finished"
+    return copy
 
 
 def _require_space(path: str, size: int) -> None:
@@ -132,16 +185,26 @@ def _require_space(path: str, size: int) -> None:
         )
 
 
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    import fcntl  # Windows has none; an array in memory needs no copy, and runs there
+def take_over(run: RunFolder) -> list[str]:
+    """Keep this node's copies of a run for its driver, and free those of dead runs.
 
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(f"{path}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    Returns the dead runs.
+    """
+    swept = scratch.sweep(but=name_of(run))
+    scratch.hold(name_of(run), is_driver=True)
+    return swept
+
+
+def keep_only(run: RunFolder, stages: Collection[str]) -> None:
+    """Free this node's copies of a run but those of columns of `stages`."""
+    prefixes = tuple(f"{os.path.basename(run.folders[stage])}-{stage}-" for stage in stages if stage in run.folders)
+    directory = folder(run)
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        if not name.startswith(prefixes) and name.endswith((".npy", ".npy.json")):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
 
 
 def remove(run: RunFolder) -> None:
     """Free this node's copies of a run."""
-    shutil.rmtree(folder(run), ignore_errors=True)
+    scratch.remove(name_of(run))

@@ -1,13 +1,15 @@
 """Tables of a run folder, on disk or in object storage, shared by many processes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
 from raycluster.arrays import Array
 from raycluster.config.stages import Config
+from raycluster.errors import DamagedError
 from raycluster.storage import node_cache
 from raycluster.storage.copies import Copies
+from raycluster.storage.copy_file import Copy
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
 from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
@@ -21,6 +23,7 @@ class StoredTables(SharedValues):
         self.folder, self.threads = folder, threads
         self._subset_runner = subset_runner
         self._collapsed: Copies | None = None
+        self._copies: dict[tuple[str, str, str | None, str | None, bool], Copy] = {}
         self._are_copies_known = "duplicates" not in folder.folders
 
     @property
@@ -80,14 +83,33 @@ class StoredTables(SharedValues):
         key = (stage, name, dtype, conversion.tag if conversion else None, copies is None)
         convert, tag = (conversion.function, conversion.tag) if conversion else (_unchanged, "")
 
-        def build() -> Array:
+        def build() -> Copy:
             if stage == "ingest":
                 shards, rows = len(self.bounds_of_all) - 1, self.bounds_of_all[-1]
                 first = None if copies is None else copies.first
-                return node_cache.scattered(self.folder, name, dtype or "float32", shards, rows, first)
-            return node_cache.joined(self.folder, stage, name, self.bounds, dtype, convert, tag)
+                return node_cache.scattered(
+                    self.folder, name, dtype or "float32", shards, rows, first, threads=self.threads
+                )
+            return node_cache.joined(self.folder, stage, name, self.bounds, dtype, convert, tag, threads=self.threads)
 
-        return self.shared(key, build)
+        copy = self._copies.get(key)
+        if copy is None or not copy.is_current():
+            copy = self._copies[key] = build()
+        return copy.array
+
+    def _require_unchanged(self) -> None:
+        """Raise DamagedError where a copy was written to while a task read it."""
+        for key, copy in list(self._copies.items()):
+            if not copy.is_current():
+                del self._copies[key]
+                self.forget_shared()
+                raise DamagedError(f"{copy.path} was changed or damaged.")
+
+    def release(self, stages: Collection[str]) -> None:
+        """Free the copies of all columns but those of `stages`."""
+        for key in [key for key in self._copies if key[0] not in stages]:
+            del self._copies[key]
+        node_cache.keep_only(self.folder, stages)
 
     def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         for number in sorted(self.folder.finished(stage)):
@@ -107,6 +129,7 @@ class StoredTables(SharedValues):
         return self.folder.array(stage, name, digest)
 
     def put_facts(self, stage: str, facts: Facts) -> None:
+        self._require_unchanged()
         self.folder.put_facts(stage, facts)
 
     def has_facts(self, stage: str) -> bool:
@@ -119,6 +142,7 @@ class StoredTables(SharedValues):
         self.folder.markers.complete(stage, num_tasks)
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
+        self._require_unchanged()
         self.folder.commit(stage, task.number, output.blocks, output.facts, schema)
 
 

@@ -4,7 +4,7 @@
 `ArrayTables` (array_tables.py) are arrays in this process. Stages see no difference, so every recipe runs on both.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -165,6 +165,10 @@ class Tables(Protocol):
         """Read the record of every task of a stage; DamagedError where one is missing."""
         ...
 
+    def release(self, stages: Collection[str]) -> None:
+        """Free the copies of all columns but those of `stages`."""
+        ...
+
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
         """Record what a task returned. Where two processes ran the same task, one of their results counts."""
         ...
@@ -197,3 +201,7 @@ class SharedValues:
             self._values[key] = make()
         value: Value = self._values[key]
         return value
+
+    def forget_shared(self) -> None:
+        """Let go of all values, so that they are made again."""
+        self._values.clear()

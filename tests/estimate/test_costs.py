@@ -53,6 +53,7 @@ def test_copies_and_tables_are_as_large_as_the_run_makes_them(
     name: str, identities: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setattr(StoredTables, "release", lambda *_: None)
     keys = {**RUNS[name], "knn": {"k": 20, **RUNS[name].get("knn", {})}}
     if name == "fc-es, counts":
         pq.write_table(pa.table({"id": range(ROWS), "k": np.full(ROWS, 15)}), tmp_path / "counts.parquet")

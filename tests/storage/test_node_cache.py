@@ -1,7 +1,9 @@
 """Node-local copies: what they hold, that a node builds them once, and what a small disk says."""
 
 import itertools
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -14,14 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raycluster.errors import StorageError
+from raycluster.errors import DamagedError, StorageError
 from raycluster.storage import node_cache, schemas
 from raycluster.storage.records import LAYOUT, Piece, Plan, PlannedInput, encode
 from raycluster.storage.run_folder import RunFolder
+from support.data import unit_rows
 
 WIDTH = 3
 STARTS = [0, 4, 5, 11]
-VECTORS = np.random.default_rng(0).normal(size=(STARTS[-1], WIDTH)).astype(np.float32)
+VECTORS = unit_rows(STARTS[-1], WIDTH, 0).astype(np.float32)
 SCHEMA = pa.schema([("row", pa.int32()), ("embedding", schemas.vector(pa.float32(), WIDTH))])
 INGESTED = pa.schema([("rank", pa.int64()), ("embedding", schemas.vector(pa.float32(), WIDTH))])
 
@@ -56,7 +59,7 @@ def joined(
     run: RunFolder, column: str, dtype: str | None = None, convert: Any = lambda values: values, tag: str = ""
 ) -> Any:
     """A column of the finished stage."""
-    return node_cache.joined(run, "embeddings", column, STARTS, dtype, convert, tag)
+    return node_cache.joined(run, "embeddings", column, STARTS, dtype, convert, tag).array
 
 
 def test_ingested_rows_come_in_the_order_of_their_ranks_less_the_dropped(
@@ -71,8 +74,8 @@ def test_ingested_rows_come_in_the_order_of_their_ranks_less_the_dropped(
         blocks = [{"rank": part, "embedding": VECTORS[part]} for part in np.array_split(ranks, 2)]
         run.commit("ingest", piece, blocks, {"dropped": lost}, INGESTED)
     for dtype in ("float32", "float16"):
-        copy = node_cache.scattered(run, "embedding", dtype, 3, len(kept))
-        np.testing.assert_array_equal(copy, VECTORS[kept].astype(dtype))
+        copy = node_cache.scattered(run, "embedding", dtype, 3, len(kept), threads=2)
+        np.testing.assert_array_equal(copy.array, VECTORS[kept].astype(dtype))
 
 
 def test_vectors_of_all_shards_are_joined_in_order(run: RunFolder) -> None:
@@ -161,7 +164,7 @@ def noted(array):
 
 run = RunFolder(sys.argv[1], lambda *_: {"embeddings": "stages/embeddings/0"})
 copy = node_cache.joined(run, "embeddings", "embedding", [0, 4, 5, 11], "float32", noted, "noted")
-print(copy.tobytes().hex())
+print(copy.array.tobytes().hex())
 """
 
 
@@ -178,9 +181,67 @@ def test_processes_that_start_at_once_share_one_copy(run: RunFolder, tmp_path: P
 def test_what_a_killed_builder_left_is_built_anew(run: RunFolder) -> None:
     path = str(joined(run, "embedding", "float32").filename)
     Path(path).rename(f"{path}.part")
-    Path(f"{path}.part").write_bytes(b"half a file")
     np.testing.assert_array_equal(joined(run, "embedding", "float32"), VECTORS)
     assert not Path(f"{path}.part").exists()
+
+
+def tamper(path: Path, how: str) -> None:
+    """Do something to a copy that its record does not know of."""
+    data = path.read_bytes()
+    info = path.stat()
+    if how == "no record":
+        Path(f"{path}.json").unlink()
+    elif how == "another record":
+        Path(f"{path}.json").write_bytes(Path(f"{path}.json").read_bytes().replace(b"boot", b"boat"))
+    else:
+        path.unlink() if how != "written" else path.chmod(0o600)
+        if how == "a link":
+            target = path.with_suffix(".elsewhere")
+            target.write_bytes(data)
+            path.symlink_to(target)
+        else:
+            path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+            os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+@pytest.mark.parametrize("how", ["no record", "another record", "written", "another file", "a link"])
+def test_a_copy_that_is_not_as_it_was_finished_is_built_anew(run: RunFolder, how: str) -> None:
+    path = Path(str(joined(run, "embedding", "float32").filename))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+    tamper(path, how)
+    np.testing.assert_array_equal(joined(run, "embedding", "float32"), VECTORS)
+    assert not path.is_symlink()
+
+
+def test_a_copy_is_of_the_parts_that_count(run: RunFolder) -> None:
+    joined(run, "embedding", "float32")
+    run.markers.drop("embeddings", 1)
+    rows = np.arange(4, 5, dtype=np.int32)
+    run.commit("embeddings", 1, [{"row": rows, "embedding": -VECTORS[4:5]}], {}, SCHEMA)
+    np.testing.assert_array_equal(joined(run, "embedding", "float32")[4], -VECTORS[4])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 2.0, 0.0])
+def test_vectors_that_are_not_of_unit_length_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path / "scratch"))
+    run = RunFolder(str(tmp_path / "run"), folders, plan(1))
+    vectors = VECTORS.copy()
+    vectors[7] *= np.float32(value)
+    run.commit("ingest", 0, [{"rank": np.arange(len(vectors)), "embedding": vectors}], {"dropped": []}, INGESTED)
+    with pytest.raises(DamagedError, match="not finite or not of unit length"):
+        node_cache.scattered(run, "embedding", "float32", 3, len(vectors))
+    assert run.finished("ingest") == set()
+
+
+def test_copies_of_other_stages_are_freed(run: RunFolder) -> None:
+    joined(run, "row", "int32")
+    joined(run, "embedding", "float32")
+    node_cache.keep_only(run, ["embeddings", "of-another-recipe"])
+    assert len(list(Path(node_cache.folder(run)).glob("*.npy"))) == 2
+    node_cache.keep_only(run, ["ingest"])
+    assert list(Path(node_cache.folder(run)).iterdir()) == []
 
 
 def test_runs_do_not_see_each_others_copies(run: RunFolder, tmp_path: Path) -> None:
@@ -216,7 +277,7 @@ def test_a_disk_too_small_for_the_copy_is_said_before_anything_is_written(
         joined(run, "embedding", "float32")
     assert node_cache.folder(run) in str(caught.value)
     assert "RAYCLUSTER_SCRATCH" in str(caught.value)
-    assert [path for path in Path(node_cache.folder(run)).iterdir() if path.suffix != ".lock"] == []
+    assert list(Path(node_cache.folder(run)).iterdir()) == []
 
 
 def test_a_part_that_is_gone_leaves_no_copy(run: RunFolder) -> None:
