@@ -20,12 +20,14 @@ from raycluster.executors.board import NOTHING_LEFT, NOTHING_YET, Board
 from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
 from raycluster.executors.fleet import fleet, live_nodes, wish_for
 from raycluster.executors.node_report import NodeReport, report, require_alike
+from raycluster.executors.ray_logs import keep_logs
 from raycluster.executors.sizing import Pool, pool_for
 from raycluster.executors.watcher import Watcher
 from raycluster.executors.worker import Place, StageWorker, TaskResult
 from raycluster.kernels.advance import listening
 from raycluster.models.arithmetic import Arithmetic, adopt, current
 from raycluster.stages import stage_named
+from raycluster.storage.object_store import Store
 from raycluster.storage.tables import Tables, Task
 
 # isort: split
@@ -181,6 +183,7 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
             if result is None:
                 return
             if isinstance(result, Exception):
+                keep_logs(Store(job.url))
                 raise watcher.sentence(result) from None
             watcher.progressed()
             yield result

@@ -27,6 +27,8 @@ from support.servers import _clean_environment, _program, free_ports
 OBJECT_STORE_BYTES = 80 << 20
 """Object store of a node. Ray refuses less than 75 MiB; tasks of tests are numbers."""
 PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port")
+NODE_SECONDS = 60.0
+"""Longest wait for a node before it is started again."""
 START_SECONDS = 120.0
 """Longest wait for a head or a node on a busy machine of two cores."""
 
@@ -120,8 +122,16 @@ class Raylets:
         settings = self.settings | {"RAYCLUSTER_SCRATCH": str(scratch), "RAYLET_MARK": mark} | (env or {})
         node = Node(name, address, scratch, mark, self._started(command, settings, name))
         self.nodes.append(node)
-        if is_awaited:
-            until(lambda: node.address in self.addresses(), f"node {name} of {self.folder}")
+        for is_last in (False, True):
+            try:
+                if is_awaited:
+                    until(lambda: node.address in self.addresses(), f"node {name} of {self.folder}", NODE_SECONDS)
+                return node
+            except AssertionError:  # a raylet that hangs on a busy machine
+                if is_last:
+                    raise
+                node.kill()
+                node.process = self._started(command, settings, name)
         return node
 
     def addresses(self) -> list[str]:
