@@ -2,12 +2,12 @@
 
     python -m benchmarks hard_clusters --test labelled.parquet --folder runs [--model MODEL]
 
-M1 to M4 cluster by density peaks on the same similarities, a model's or cosines: with the standard density (a row's summed
-similarity) or NDDe, and with cosine distance or TPDi. Each is scored at S2's tau 0.7 and at its best tau on the test labels
-themselves (BCubed F of a sweep), a bound no one reaches. Groups are fifths of the identities, sz-1 the largest, sp-1 the least
-sparse of those with two rows or more; F, precision and recall are of a group's identities, where wrong merges with others
-count (`metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All methods share a run
-folder: neighbors and scores are made once.
+M1 to M4 cluster by density peaks on the same similarities, a model's or cosines: with a standard density (a row's summed
+similarity, or the neighbors within a ball) or NDDe, and with cosine distance or TPDi. Each is scored at S2's tau 0.7 and at
+its best tau on the test labels themselves (BCubed F of a sweep), a bound no one reaches. Groups are fifths of the identities,
+sz-1 the largest, sp-1 the least sparse of those with two rows or more; F, precision and recall are of a group's identities,
+where wrong merges with others count (`metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All
+methods share a run folder: neighbors and scores are made once.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ METHODS = {
     "M2 TPDi": ("volume", "tpdi"),
     "M3 NDDe": ("diffusion", "cosine"),
     "M4 NDDe + TPDi": ("diffusion", "tpdi"),
+    "M1 with the ball": ("ball", "cosine"),
+    "M2 with the ball": ("ball", "tpdi"),
 }
 """S2's names, with kind of density and distance."""
 TAU = 0.7
@@ -47,6 +49,8 @@ class Args(Options):
     """Model of jobs/train.py that scores all neighbors of a row, and has not seen the sets; none takes the cosines."""
     knn_k: int = 80
     """Neighbors a row without a model, the row itself included."""
+    radius: float = 0.5
+    """Radius of the ball, as 1 - similarity."""
     density_sigma: float | None = 0.5
     tpdi_sigma: float | None = 0.05
     """Sharpness of P in the density and in TPDi, as density.sigma and edges.sigma; none has P as printed."""
@@ -63,7 +67,7 @@ def config_of(args: Args, kind: str, distance: str, closeness: float) -> Config:
     """Return density peaks over those similarities, with all edges stored for a sweep."""
     peaks = {"rule": "density-peaks", "distance": distance, "sigma": args.tpdi_sigma}
     values = {
-        "density": {"kind": kind, "sigma": args.density_sigma},
+        "density": {"kind": kind, "sigma": args.density_sigma, "radius": args.radius},
         "edges": {**peaks, "closeness": closeness, "reserve": 1.0},
         "communities": {"engine": "components"},
     }

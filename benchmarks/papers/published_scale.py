@@ -127,7 +127,11 @@ def forecast(args: Args, cost: Row) -> Iterator[Row]:
     pairs = cost["pairs per row"] * args.rows
     steps = EPOCHS * pairs / args.batch
     operations = steps * args.batch * cost["GFLOP per pair and step"] * 1e9
-    hours = {"as timed here": steps * cost["seconds per step"] / 3600}
+    # processor seconds do not count what other processes took
+    quiet = (
+        cost["seconds per step"] if cost["device"] == "cuda" else cost["processor seconds per step"] / cost["threads"]
+    )
+    hours = {"on this device, quiet": steps * quiet / 3600}
     hours[f"at {args.gpu_tflops:g} TFLOP/s"] = operations / args.gpu_tflops / 1e12 / 3600
     for name, value in hours.items():
         yield {"forecast": name, "rows": args.rows, "pairs": round(pairs), "steps": round(steps), "hours": value}

@@ -90,6 +90,8 @@ class Args(Options):
     """`pair` and `row`. The row form scores all pairs of a row at once."""
     methods: tuple[str, ...] = ("FC-ESER", *ATTENTIONS)
     """Rows to train. MoE-SDT alone gives Table 4."""
+    finished: bool = False
+    """Whether only the trainings that are in the folder count, and none is started."""
 
 
 @dataclass
@@ -122,8 +124,15 @@ class Comparison:
         return dict(json.loads(path.read_text()))
 
     def bounds(self) -> Rows:
-        """Return the walks alone, with their theta, and a perfect predictor."""
-        seeds, rows = self.args.infomap_seeds, []
+        """Return the walks alone, with their theta, and a perfect predictor, from their file where there is one."""
+        path = Path(self.args.folder) / "bounds.json"
+        if not path.exists():
+            path.write_text(json.dumps(self._bounds()))
+        return list(json.loads(path.read_text()))
+
+    def _bounds(self) -> Rows:
+        seeds = self.args.infomap_seeds
+        rows: Rows = []
         for name, walk in (("FC-ES", PLAIN_WALK), ("FC-ES, eq. 6 and 8: the walk alone", TOPK_WALK)):
             at, limits = self.laboratory.ready(walk, "test"), self.limits[walk]
             rows.append({"method": name, **at.clustered(limits["theta"], None, 1.0, seeds), **limits})
@@ -131,10 +140,14 @@ class Comparison:
         rows.append({"method": "perfect predictor", **at.clustered(theta, at.perfect(), 0.5, seeds)})
         return rows
 
+    def path(self, form: str, method: str, seed: int) -> Path:
+        """Return the file of a training's scores."""
+        return Path(self.args.folder) / "points" / f"{name_of(form, method, seed)}.json"
+
     def point(self, form: str, method: str, seed: int) -> Row:
         """Return the scores of one training, from its file where there is one."""
         name = name_of(form, method, seed)
-        path = Path(self.args.folder) / "points" / f"{name}.json"
+        path = self.path(form, method, seed)
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(self._measured(name, form, method, seed)))
@@ -171,7 +184,8 @@ class Comparison:
         for form in self.args.forms:
             for seed in self.args.seeds:
                 for method in self.args.methods:
-                    points.setdefault((form, method), {})[seed] = self.point(form, method, seed)
+                    if not self.args.finished or self.path(form, method, seed).exists():
+                        points.setdefault((form, method), {})[seed] = self.point(form, method, seed)
                 yield points
 
 
@@ -250,7 +264,7 @@ def tables(args: Args) -> Tables:
         forms = [form for form in args.forms if (form, args.methods[0]) in points]
         for form in forms:
             above: dict[int, Row] = dict.fromkeys(points[form, args.methods[0]], bounds[0])
-            for method in args.methods:
+            for method in (method for method in args.methods if (form, method) in points):
                 rows.append({"method": f"{method}, {form} form", **summary(points[form, method], above)})
                 above = points[form, method]
         yield title, rows

@@ -2,7 +2,8 @@
 
     <!-- verbs -->          help of every verb of the console command
     <!-- recipes -->        name and description of every recipe
-    <!-- results -->        tables of the JSON files in benchmarks/results
+    <!-- results -->        tables of the JSON files in benchmarks/results but those of the papers
+    <!-- result: NAME -->   tables of one of these files
     <!-- file: NAME -->     a file of the repository's root
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 REPOSITORY_FILES = "https://github.com/raycluster/raycluster/blob/main/"
 """Where links to files outside docs/ lead."""
 
@@ -23,6 +25,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for mark, text in (("verbs", verbs), ("recipes", recipes), ("results", results)):
         if f"<!-- {mark} -->" in markdown:
             markdown = markdown.replace(f"<!-- {mark} -->", text())
+    markdown = re.sub(r"<!-- result: (\S+) -->", lambda match: result(match[1]), markdown)
     return re.sub(r"<!-- file: (\S+) -->", lambda match: repository_file(match[1]), markdown)
 
 
@@ -62,9 +65,15 @@ def recipes() -> str:
 
 
 def results() -> str:
-    """Return a section per JSON file that a benchmark printed."""
-    files = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    """Return a section per JSON file that a benchmark printed, without those that the pages of the papers show."""
+    shown = re.findall(r"<!-- result: (\S+) -->", (ROOT / "docs" / "papers.md").read_text())
+    files = sorted(path for path in RESULTS.glob("*.json") if path.stem not in shown)
     return "\n\n".join(section for path in files if (section := section_of(json.loads(path.read_text()))))
+
+
+def result(name: str) -> str:
+    """Return the section of one JSON file."""
+    return section_of(json.loads((RESULTS / f"{name}.json").read_text()))
 
 
 def section_of(result: dict[str, Any]) -> str:

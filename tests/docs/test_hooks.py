@@ -49,6 +49,13 @@ def test_a_result_is_a_table_with_date_machine_and_command(hooks: ModuleType) ->
     assert hooks.section_of({"sets": {}}) == ""
 
 
+def test_results_of_the_papers_are_on_their_page_alone(hooks: ModuleType) -> None:
+    page = hooks.on_page_markdown((ROOT / "docs" / "papers.md").read_text())
+    assert "### table3" in page
+    assert "<!-- result: " not in page
+    assert "### table3" not in hooks.on_page_markdown("<!-- results -->")
+
+
 def test_links_of_a_repository_file_lead_from_docs(hooks: ModuleType) -> None:
     page = hooks.on_page_markdown("<!-- file: CONTRIBUTING.md -->")
     assert "](architecture.md)" in page

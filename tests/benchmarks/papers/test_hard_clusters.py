@@ -79,4 +79,4 @@ def test_a_model_is_scored_beside_its_own_partition(
     found, _ = told(args, capsys)
     methods = [row["method"] for row in found["rows: M1 to M4"]]
     assert methods[-1] == "sdt-row"
-    assert len(methods) == 9
+    assert len(methods) == 2 * len(hard_clusters.METHODS) + 1
