@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import generated, labelled
 from benchmarks.measuring.tables import Rows, Tables
-from benchmarks.systems.scale_of_sets import identities, in_bursts, tags, with_copies
+from benchmarks.systems.scale_of_sets import identities, in_bursts, off_center, tags, with_copies
 from raycluster.config.load import load_config
 from raycluster.evaluation import metrics
 from raycluster.executors.progress import Silence
@@ -89,6 +89,10 @@ def sets(args: Args) -> Iterator[tuple[str, Set]]:
     yield "families of nearer copies", families(args.rows, args.seed, 12, 0.15)
     yield "topics of 8 modes", topics(args.rows, args.seed)
     yield "topics of 30 modes", topics(args.rows, args.seed, 30)
+    yield "noisy pairs", identities(args.rows // 2, 2, 64, 1.0, args.seed)
+    yield "triples in 32 dimensions", identities(args.rows // 3, 3, 32, 0.6, args.seed)
+    yield "a common mean", off_center(identities(count, 10, 64, 0.6, args.seed), 2.0)
+    yield "noise alone around a mean", off_center(strangers(args.rows, args.seed, 64), 2.0)
     yield "strangers", strangers(args.rows, args.seed)
     yield "strangers in 8 dimensions", strangers(args.rows, args.seed, 8)
 

@@ -26,6 +26,15 @@ GROWTH = {
     "EVoC": ((100_000, 10), (300_000, 45)),
 }
 """Rows and seconds of whole jobs on two cores: the tables of docs/benchmarks.md."""
+SIZES = (
+    ("1", 231), ("2", 69), ("3-4", 60), ("5-8", 43), ("9-16", 31), ("17-32", 20), ("33-64", 11), ("65-128", 9), ("129-256", 6),
+)  # fmt: skip
+"""Identities by their number of rows: what `docs/_build/example_numbers.py` prints of a run on 4,000 generated rows."""
+SCORES, LIMIT = (
+    35865, 6128, 2028, 1506, 1160, 687, 526, 407, 335, 353, 390, 321, 277, 248, 294, 378, 559, 724, 1084, 1648, 2683, 4248, 10249,
+    28594, 133388,
+), 0.69  # fmt: skip
+"""Pairs of neighbors by their score, and the limit that was read from the valley, of the same run."""
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", size: int = 13, color: str = "#111827") -> str:
@@ -121,8 +130,44 @@ def growth() -> None:
     picture("growth", "Seconds of a whole job over rows, logarithmic", 480, 370, shapes)
 
 
+def bars(counts: Sequence[float], highest: float, color: str) -> list[str]:
+    """Return bars in the frame of `axes`, 380 wide and 240 high."""
+    width = 380 / len(counts)
+    return [
+        f'<rect x="{60 + width * at + 1:.1f}" y="{260 - 240 * count / highest:.1f}" width="{width - 2:.1f}" '
+        f'height="{240 * count / highest:.1f}" fill="{color}"/>'
+        for at, count in enumerate(counts)
+    ]
+
+
+def sizes() -> None:
+    """Draw how many identities have how many rows."""
+    counts = [count for _, count in SIZES]
+    shapes = axes(380, 240, "rows per identity", "identities") + bars(counts, 1.1 * max(counts), COLORS[0])
+    for at, (name, count) in enumerate(SIZES):
+        place = 60 + 380 * (at + 0.5) / len(SIZES)
+        shapes += [text(place, 276, name, size=10), text(place, 254 - 240 * count / (1.1 * max(counts)), str(count), size=10)]
+    picture("sizes", "Identities by their number of rows", 460, 310, shapes)
+
+
+def valley() -> None:
+    """Draw the histogram of scores, whose valley is the limit; counts on a logarithmic scale."""
+    heights = [math.log10(count) - 2 for count in SCORES]
+    shapes = axes(380, 240, "score of a pair of neighbors", "pairs") + bars(heights, 3.4, COLORS[0])
+    for power in (2, 3, 4, 5):
+        shapes.append(text(54, 264 - 240 * (power - 2) / 3.4, f"{10**power:,}", "end", 11))
+    for tick in (0.0, 0.5, 1.0):
+        shapes.append(text(60 + 380 * tick, 276, f"{tick:g}", size=11))
+    place = 60 + 380 * LIMIT
+    shapes += [line([(place, 20), (place, 260)], COLORS[1], "5 4"), text(place - 6, 36, f"limit {LIMIT:g}", "end", 12, COLORS[1])]
+    shapes += [text(150, 60, "other identities", size=12), text(400, 60, "the same", "end", 12)]
+    picture("valley", "Histogram of scores with the valley that the limit is read from", 460, 310, shapes)
+
+
 def main() -> None:
     """Write every picture."""
+    sizes()
+    valley()
     outcome()
     data_flow()
     reliability()

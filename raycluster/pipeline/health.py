@@ -34,8 +34,10 @@ MOST_OUTSIDE = 0.1
 """Share of near neighbors left outside above which confidence is low: 0.001 on clear faces, a third on offers of products."""
 MOST_CONFLICTS = 0.25
 """Share of pairs above one limit and below the other above which confidence is low."""
-MOST_DOUBTFUL = 0.4
-"""Share of rows whose best score is doubtful above which confidence is low."""
+MOST_DOUBTFUL = 0.7
+"""Share of rows whose best score is doubtful above which confidence is low. Pairs and noisy identities have 0.5, and are right."""
+FEWEST_DOUBTFUL = 0.1
+"""Share of doubtful rows below which scores are clear, and a set needs no limit of its own: 0.01 on dense sets."""
 LEAST_SHARED = 0.1
 """Share of rows with another row in their cluster below which a set may be of strangers."""
 WEAK_CUT = 0.02
@@ -94,7 +96,7 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
         )
     if health.doubtful is not None and health.doubtful > MOST_DOUBTFUL:
         reasons.append((f"the best score of {health.doubtful:.0%} of the rows is doubtful", train))
-    if not health.is_decided:
+    if not health.is_decided and (health.doubtful is None or health.doubtful > FEWEST_DOUBTFUL):
         reasons.append(("the set shows no limit of its own", "set --limit from pairs that are the same identity"))
     if health.largest > LARGE:
         reasons.append((f"one cluster holds {health.largest:.0%} of all rows", "raise --limit"))

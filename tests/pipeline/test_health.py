@@ -22,7 +22,7 @@ def test_a_clear_set_has_no_reason_for_doubt() -> None:
     [
         ({"near_outside": 0.3}, "30% of the near neighbors"),
         ({"conflicts": 0.6}, "disagree on 60%"),
-        ({"doubtful": 0.5}, "best score of 50%"),
+        ({"doubtful": 0.8}, "best score of 80%"),
         ({"shared": 0.01}, "only 1.0% of the rows"),
         ({"is_decided": False}, "no limit of its own"),
         ({"largest": 0.9}, "90% of all rows"),
@@ -33,6 +33,11 @@ def test_each_sign_is_a_reason_with_an_advice(changed: dict[str, float], words: 
     ((reason, advice),) = reasons_of(Health(**{**vars(CLEAR), **changed}))
     assert words in reason
     assert advice
+
+
+@pytest.mark.parametrize("changed", [{"doubtful": 0.55}, {"doubtful": 0.01, "is_decided": False}])
+def test_pairs_and_dense_sets_raise_no_false_alarm(changed: dict[str, float]) -> None:
+    assert reasons_of(Health(**{**vars(CLEAR), **changed})) == []
 
 
 def test_the_weakest_cut_parts_two_cliques() -> None:
