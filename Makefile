@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 
 # Processes that share the tests out, and how: tests of one file stay together, those on Ray too; the long ones come first.
 WORKERS ?= 2
-SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SHARED := -rs -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # What pydoclint must not find: sections that it cannot read, or that describe what a function has not. The other codes take
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.

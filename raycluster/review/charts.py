@@ -156,7 +156,9 @@ def bars(rows: Rows, title: str, is_logarithmic: bool = False) -> Spec:
     """
     alt = altair()
     scale = alt.Scale(type="symlog") if is_logarithmic else alt.Scale()
-    base = alt.Chart(alt.Data(values=list(rows))).encode(y=alt.Y("name:N", title=None, sort=None))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y("name:N", title=None, sort=None, axis=alt.Axis(labelLimit=200))
+    )
     shown = base.mark_bar(color=BLUE).encode(
         x=alt.X("value:Q", title=title, scale=scale), tooltip=["name:N", alt.Tooltip("value:Q", format=",.4~f")]
     )

@@ -3,14 +3,12 @@
 That is what it published and, where they are left, the tables of its stages.
 """
 
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raycluster.arrays import Float64, Int64
 from raycluster.errors import RayclusterError
@@ -95,8 +93,7 @@ class OpenedRun:
 
         None without a table of clusters.
         """
-        data = self.store.get("clusters.parquet")
-        if data is None:
+        table = self.results.table("clusters.parquet")
+        if table is None:
             return None
-        table = pq.read_table(io.BytesIO(data), columns=["outer_weight"])
         return float(np.nansum(table["outer_weight"].fill_null(0.0).to_numpy()))

@@ -88,6 +88,14 @@ def _histogram(tables: Tables, stage: str, column: str) -> tuple[Float64, Float6
     return edges[:-1][kept], edges[1:][kept], count[kept]
 
 
+NUMBERS = {
+    "clusters": "clusters",
+    "alone": "rows alone",
+    "largest": "largest cluster",
+    "exit_weight": "exit weight E",
+}
+
+
 @dataclass(frozen=True)
 class Swept:
     """What another limit gives."""
@@ -112,23 +120,19 @@ def sweep_section(run: OpenedRun) -> Section:
     if not missing and len(lines) < 2:
         missing = "The recipe has no limit to move, or one pass took too long."
     if missing:
-        return Section("sweep", title, reading, missing=missing)
+        size = run.size
+        only = (None, len(size), int((size == 1).sum()), int(size.max(initial=0)), run.exit_weight, True)
+        return Section("sweep", title, reading, ("limit", *NUMBERS.values(), "in force"), [only], missing=missing)
     assert run.tables is not None
     limits = limits_of(run.tables)
     now = next(line for line in lines if line.limit == limits.swept_value)
-    names = {
-        "clusters": "clusters",
-        "alone": "rows alone",
-        "largest": "largest cluster",
-        "exit_weight": "exit weight E",
-    }
     drawn = [
         {"limit": line.limit, "what": name, "value": getattr(line, key)}
         for line in lines
-        for key, name in names.items()
+        for key, name in NUMBERS.items()
     ]
     return Section(
-        "sweep", title, reading, ("limit", *names.values(), "in force"),
+        "sweep", title, reading, ("limit", *NUMBERS.values(), "in force"),
         [(f"{line.limit:.4f}", line.clusters, line.alone, line.largest, line.exit_weight, line is now) for line in lines],
         charts.sweep(drawn, limits.swept_value, f"limit ({limits.swept_name})"),
         notes=(f"A limit is set by --limit, or --edges.{limits.swept_name}.",),

@@ -1,10 +1,7 @@
 """How healthy a run is, what it took, and what changed since the previous one."""
 
-import io
 from collections import Counter
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from raycluster.errors import RayclusterError
 from raycluster.pipeline import health
@@ -80,8 +77,8 @@ def change_section(run: OpenedRun, previous: str | None) -> Section:
         f"{change.rows_moved:,} of {change.rows_common:,} rows of both runs moved; {change.rows_new:,} rows are new, "
         f"{change.rows_gone:,} are gone."
     ]
-    if (data := run.store.get("lineage.parquet")) is not None:
-        events = Counter(pq.read_table(io.BytesIO(data), columns=["event"])["event"].to_pylist())
+    if (lineage := run.results.table("lineage.parquet")) is not None:
+        events = Counter(lineage["event"].to_pylist())
         if events:
             counted = ", ".join(f"{count:,} {name}" for name, count in events.most_common())
             notes.append(f"Events of lineage.parquet: {counted}.")

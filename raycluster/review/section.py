@@ -51,7 +51,7 @@ def words(value: Cell) -> str:
 
 def share(value: float | None) -> str | None:
     """Return a share in percent; none stays none."""
-    return None if value is None else f"{100 * value:.3g} %"
+    return None if value is None else f"{100 * value:.3g}\N{NO-BREAK SPACE}%"
 
 
 def size_words(value: float) -> str:
@@ -60,4 +60,4 @@ def size_words(value: float) -> str:
         if value < 1024 or unit == "GiB":
             break
         value /= 1024
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{value:,.0f}\N{NO-BREAK SPACE}{unit}" if value >= 100 else f"{value:.3g}\N{NO-BREAK SPACE}{unit}"

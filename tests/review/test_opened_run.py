@@ -1,10 +1,8 @@
 """Runs as the report reads them."""
 
-import io
 import shutil
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from raycluster.errors import InputError
@@ -17,7 +15,7 @@ def test_clusters_are_numbered_by_their_ids(cosine_run):
     published = run.labels["cluster_id"].to_numpy()
     assert np.array_equal(run.names[run.cluster], published)
     assert np.array_equal(run.size, np.bincount(published))
-    clusters = pq.read_table(io.BytesIO(run.store.get("clusters.parquet")))
+    clusters = run.results.table("clusters.parquet")
     assert run.exit_weight == pytest.approx(clusters["outer_weight"].to_numpy().sum())
 
 

@@ -24,7 +24,7 @@ def test_a_card_of_a_cluster_and_its_row_of_the_table():
     card = cluster_cards([CLUSTER])[0]
     assert (card.title, card.facts) == (
         "Cluster 7",
-        [("rows", "30"), ("mean strength", "0.91"), ("weakest cut", "5 %")],
+        [("rows", "30"), ("mean strength", "0.91"), ("weakest cut", "5\N{NO-BREAK SPACE}%")],
     )
     assert [name for name, _ in card.groups] == ["strongest", "weakest", "bridge of the weakest cut"]
     table = clusters_table({"largest": [CLUSTER], "random": []}, pa.int64())

@@ -74,3 +74,6 @@ def test_what_cannot_be_swept_has_a_reason(opened, monkeypatch):
     assert "too large" in sweep_section(opened).missing
     gone = OpenedRun(opened.results, None, "The tables of stages are gone.")
     assert sweep_section(gone).missing == score_section(gone).missing == "The tables of stages are gone."
+    assert sweep_section(gone).rows[0][1:] == (
+        opened.summary["clusters"], opened.summary["singletons"], opened.summary["largest"], opened.exit_weight, True,
+    )  # fmt: skip

@@ -11,8 +11,9 @@ def test_cells_as_people_read_them():
 
 
 def test_shares_and_bytes():
-    assert (share(0.12345), share(None)) == ("12.3 %", None)
-    assert [size_words(size) for size in (17, 2048, 3 * 2**20, 5000 * 2**30)] == ["17 B", "2 KiB", "3 MiB", "5,000 GiB"]
+    assert (share(0.12345), share(None)) == ("12.3\N{NO-BREAK SPACE}%", None)
+    sizes = [size_words(size).replace("\N{NO-BREAK SPACE}", " ") for size in (17, 2048, 3 * 2**20, 5000 * 2**30)]
+    assert sizes == ["17 B", "2 KiB", "3 MiB", "5,000 GiB"]
 
 
 def test_a_row_has_a_cell_per_column():

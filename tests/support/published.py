@@ -1,6 +1,5 @@
 """Run folders that hold results alone: labels, clusters and a manifest, as large as a test needs."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import pyarrow as pa
 
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import encode
 
 ROWS_PER_PART = 2**20
 
@@ -32,11 +32,11 @@ def publish_labels(url: str, cluster: Any, strength: Any) -> None:
         )
         path = f"labels/part-{number:05d}.parquet"
         parts.append({"path": path, "rows": len(rows), "sha256": store.put_tables(path, [table])})
-    store.put_tables("clusters.parquet", [clusters_table(size, first)])
+    files = {"clusters.parquet": store.put_tables("clusters.parquet", [clusters_table(size, first)])}
     summary = {"run": url, "rows": len(cluster), "clusters": len(size), "singletons": int((size == 1).sum()),
                "largest": int(size.max()), "seconds": {"knn": 1.0}}  # fmt: skip
     config = {"id_column": "id", "recipe": "cosine"}
-    store.put("MANIFEST.json", json.dumps({"summary": summary, "config": config, "labels": parts}).encode())
+    store.put("MANIFEST.json", encode({"summary": summary, "config": config, "labels": parts, "files": files}))
 
 
 def clusters_table(size: Any, first: Any) -> pa.Table:
