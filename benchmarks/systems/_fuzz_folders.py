@@ -156,7 +156,7 @@ def _spoilt(value: Any) -> Callable[[Column, random.Random], Column]:
 
     def spoil(columns: Column, draw: random.Random) -> Column:  # noqa: ARG001
         rows = columns["embedding"].to_pylist() if "embedding" in columns else []
-        if not rows or not isinstance(rows[0], list):
+        if not rows or not isinstance(rows[0], list) or not isinstance(rows[0][0], float):
             return columns
         rows[0] = value(rows[0])
         return columns | {"embedding": pa.array(rows, pa.list_(pa.float64()))}
