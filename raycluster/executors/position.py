@@ -71,8 +71,6 @@ class Position:
     def summary(self, now: float) -> str:
         """Return the line at the end of the stage."""
         elapsed, rows = now - self.began, self.rows - self.before
-        if rows == 0:
-            return f"{self.place}{self.name}: {self.rows:,} rows, done before"
         speed = f", {rows / elapsed:,.0f} rows/s" if elapsed >= LEAST_SECONDS else ""
         earlier = f" ({self.before:,} of them before)" if self.before else ""
         return f"{self.place}{self.name}: {self.rows:,} rows{earlier} in {elapsed:.1f} s{speed}"

@@ -35,6 +35,7 @@ class Progress:
         self._terminal = sys.stderr.isatty()
         self._last_line = time.monotonic()
         self._showing = False
+        self._skipped: list[str] = []
         self._open_console: Any = None
 
     def say(self, line: str) -> None:
@@ -72,14 +73,19 @@ class Progress:
             Rows of all its tasks, and those done before.
         """
         began, plan = time.monotonic(), self.outlook
+        if before < rows and self._skipped:
+            self.say(f"done before: {', '.join(self._skipped)}")
+            self._skipped.clear()
         position = Position(name, rows, before, began, plan.place(name), plan.of(name), plan.after(name))
         with self.shown(position):
             yield position
         now = time.monotonic()
         self.seconds[name] = round(self.seconds.get(name, 0.0) + now - began, 3)
-        if not before:
-            plan.count(name, self.seconds[name])
-        self.say(position.summary(now))
+        if before < rows:
+            plan.count(name, self.seconds[name] * rows / (rows - before))
+            self.say(position.summary(now))
+        elif rows:
+            self._skipped.append(name)
 
     @contextlib.contextmanager
     def shown(self, line: Shown) -> Iterator[None]:

@@ -35,7 +35,7 @@ MOST_OUTSIDE = 0.1
 MOST_CONFLICTS = 0.25
 """Share of pairs above one limit and below the other above which confidence is low."""
 MOST_DOUBTFUL = 0.7
-"""Share of rows whose best score is doubtful above which confidence is low. Pairs and noisy identities have 0.5, and are right."""
+"""Share of rows whose best score is doubtful above which confidence is low. It is 0.5 on pairs and on noisy identities."""
 FEWEST_DOUBTFUL = 0.1
 """Share of doubtful rows below which scores are clear, and a set needs no limit of its own: 0.01 on dense sets."""
 LEAST_SHARED = 0.1

@@ -82,6 +82,15 @@ def test_rows_done_before_are_counted(clock: Clock, capsys: pytest.CaptureFixtur
     assert lines(capsys) == ["knn: 10 rows (7 of them before) in 6.0 s, 0 rows/s"]
 
 
+def test_stages_done_before_take_one_line(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    for name, rows, before in (("ids", 10, 10), ("order", 0, 0), ("knn", 10, 10), ("edges", 10, 4)):
+        with progress.stage(name, rows, before) as position:
+            clock.now += 1
+            position.finish(rows - before)
+    assert lines(capsys) == ["done before: ids, knn", "edges: 10 rows (4 of them before) in 1.0 s, 6 rows/s"]
+
+
 def test_seconds_are_kept_by_stage_and_add_up(clock: Clock) -> None:
     progress = Progress()
     for name, seconds in (("knn", 2.5), ("edges", 0.25), ("knn", 1.0)):
