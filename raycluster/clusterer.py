@@ -198,7 +198,10 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Clusterer":
-        """Return the estimator that `save` wrote. The file is a pickle: load only files of your own."""
+        """Return the estimator that `save` wrote.
+
+        The file is a pickle: load only files of your own.
+        """
         with open(path, "rb") as file:
             loaded = pickle.load(file)
         if not isinstance(loaded, cls):

@@ -1,4 +1,4 @@
-"""The frame of every command: words to options, one call, its answer, an exit code.
+"""The frame of every command: options, one call, an answer, an exit code.
 
     0 done    2 a mistake of the user's    1 a failure    130 interrupted
 
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _unrecognized(words: list[str], options: list[str]) -> str:
-    """Return the sentence for options that there are not, with the nearest that there are."""
+    """Return the sentence for options that do not exist, with the nearest."""
     unknown = [word.partition("=")[0] for word in words if word.startswith("-")] or words[:1]
     near = [match for word in unknown for match in difflib.get_close_matches(word, options, n=1)]
     hint = f"did you mean {', '.join(near)}?" if near else "--help lists all there are."

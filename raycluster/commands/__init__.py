@@ -1,4 +1,7 @@
-"""The verbs of the console command, one module per verb. A verb's module is imported when it is called."""
+"""The verbs of the console command, one module per verb.
+
+A verb's module is imported when it is called.
+"""
 
 import importlib
 

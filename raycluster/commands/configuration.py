@@ -1,4 +1,4 @@
-"""The configuration of a command line: recipe, model, columns and keys, for the verbs that run stages."""
+"""The configuration of a command line: recipe, model, columns and keys."""
 
 import argparse
 from dataclasses import fields, is_dataclass
@@ -28,7 +28,10 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 
 def configuration(options: argparse.Namespace, keys: dict[str, Any]) -> Config:
-    """Return the configuration of a command line: the recipe's values, under the file's, under the options'."""
+    """Return the configuration of a command line.
+
+    Values of the options lie over those of the file, and these over the recipe's.
+    """
     over: dict[str, Any] = load_yaml(options.config) if options.config else {}
     if getattr(options, "effort", None) and options.recipe:
         raise ConfigError("--effort and --recipe exclude each other.")

@@ -1,4 +1,4 @@
-"""The sentences that stand under the fields of a configuration dataclass, for --help-all."""
+"""Sentences under the fields of a configuration dataclass, for --help-all."""
 
 import ast
 import inspect
@@ -21,7 +21,10 @@ def _docs(section: type) -> dict[str, str]:
 
 
 def field_docs(section: type, dotted: str) -> list[str]:
-    """Return the lines of documentation of a key of a section, such as `fit.steps`; none where it has none."""
+    """Return the lines of documentation of a key of a section, such as `fit.steps`.
+
+    None where it has none.
+    """
     *outer, name = dotted.split(".")
     for field in outer:
         section = typing.get_type_hints(section)[field]

@@ -1,4 +1,4 @@
-"""raycluster estimate: what a run would take and what will not fit, without running it."""
+"""raycluster estimate: what a run would take, and what will not fit."""
 
 import argparse
 from collections.abc import Sequence

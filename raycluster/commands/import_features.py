@@ -1,4 +1,4 @@
-"""raycluster import-features: features, labels and neighbor lists of research formats to Parquet."""
+"""raycluster import-features: research formats to Parquet."""
 
 import argparse
 from typing import Any

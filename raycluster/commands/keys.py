@@ -1,4 +1,6 @@
-"""Configuration keys on a command line: `--edges.eta 0.6`, `--set edges.eta=0.6`, `--topk.predict`, `--edges.no-valley`.
+"""Configuration keys on a command line.
+
+They are `--edges.eta 0.6`, `--set edges.eta=0.6`, `--topk.predict` or `--edges.no-valley`.
 
 Words are read as YAML reads them, and the configuration checks what they are: this module only finds them.
 """
@@ -17,7 +19,7 @@ ORIGIN = "the command line"
 
 
 def split_keys(words: Sequence[str], sections: Mapping[str, type]) -> tuple[list[str], dict[str, Any]]:
-    """Return the words that are no configuration keys, and the keys as a nested mapping.
+    """Return the words that are no keys, and the keys as a nested mapping.
 
     Raises ConfigError for an unknown key of a section, and for a key without a value.
     """
@@ -89,7 +91,10 @@ def _values(words: Sequence[str], many: bool) -> list[str]:
 
 
 def _assign(values: dict[str, Any], dotted: str, word: str | list[str], types: Mapping[str, Any]) -> None:
-    """Put the value of a word under a key. Raises ConfigError for a key that there is not."""
+    """Put the value of a word under a key.
+
+    Raises ConfigError for a key that there is not.
+    """
     if dotted not in types:
         near = difflib.get_close_matches(dotted, types, n=1)
         hint = f"did you mean --{near[0].replace('_', '-')}?" if near else "--help-all lists all keys."
@@ -106,7 +111,10 @@ def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _read(word: str, kind: Any) -> Any:
-    """Return a word as YAML reads it; a word for a text stays one, and None empties what may be empty."""
+    """Return a word as YAML reads it.
+
+    A word for a text stays one, and None empties what may be empty.
+    """
     kinds = set(typing.get_args(kind)) or {kind}
     if type(None) in kinds and word in ("None", "none", "null", ""):
         return None
@@ -139,7 +147,7 @@ def _keys(section: type, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def describe_keys(sections: Mapping[str, type]) -> str:
-    """Return every key of sections with its type and its documentation, for --help-all."""
+    """Return every key of sections with type and documentation."""
     from raycluster.commands.documentation import field_docs
 
     lines = []

@@ -1,4 +1,4 @@
-"""What a verb of the console command declares, and the options that several verbs share.
+"""What a verb of the console command declares, and options of several verbs.
 
 A verb has a screen of plain options. Every other key of the configuration is reached by `--<stage>.<key>` or `--set`; these
 are collected in `keys`, nested as in a YAML file.

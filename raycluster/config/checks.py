@@ -26,7 +26,10 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class UnfitValueError(ValueError):
-    """A value that is not of the type it should be; its text names in words what fits."""
+    """A value that is not of the type it should be.
+
+    Its text names in words what fits.
+    """
 
 
 def converted(value: Any, kind: Any) -> Any:

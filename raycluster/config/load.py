@@ -30,7 +30,10 @@ def _recipe_files() -> dict[str, Traversable]:
 
 
 def recipe_text(name: str) -> str:
-    """Return the YAML of a recipe of the package. Raises ConfigError where there is none of that name."""
+    """Return the YAML of a recipe of the package.
+
+    Raises ConfigError where there is none of that name.
+    """
     files = _recipe_files()
     if name not in files:
         raise ConfigError(f"There is no recipe '{name}'{nearest(name, sorted(files))}.")

@@ -1,4 +1,7 @@
-"""A finished run against true identities: metrics of its labels, and of what other thresholds would have given."""
+"""A finished run against true identities: metrics of its labels.
+
+A sweep has the metrics that other thresholds would have given.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -92,7 +95,7 @@ def _reliability(truth: Int32, predicted: Int64, strength: Float32) -> list[dict
 def _matched(
     truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, results: Results, known_only: bool
 ) -> tuple[Int64, Int32]:
-    """Return for every labelled row of the truth its row in the run and its true identity as a number."""
+    """Return the row in the run and the identity number of every labelled row."""
     keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(read_plan(results.store)))
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
@@ -113,6 +116,6 @@ def _matched(
 
 
 def _at(tables: StoredTables, limit: float, row: Int64, truth: Int32) -> dict[str, Any]:
-    """Return the metrics of the partition that another limit gives on the stored edges."""
+    """Return the metrics that another limit gives on the stored edges."""
     community, num_edges = communities_at(tables, limit)
     return {"threshold": limit, "edges": num_edges, **metrics.evaluate(truth, community[row])}

@@ -1,4 +1,6 @@
-"""Clustering quality, exact, from one sparse contingency table of true identities against predicted clusters.
+"""Clustering quality, exact, from one sparse contingency table.
+
+Its rows are true identities, and its columns predicted clusters.
 
 Every label value is a group of its own: a noise label such as -1 is one cluster, not many singletons.
 """
@@ -25,7 +27,10 @@ _UNIT_TOLERANCE = 1e-2
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Precision, recall and their harmonic mean `f` (0 when both are 0); each in 0..1."""
+    """Precision, recall and their harmonic mean `f` (0 when both are 0).
+
+    Each in 0..1.
+    """
 
     precision: float
     recall: float
@@ -34,7 +39,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contingency:
-    """The non-empty cells n_ij of the table of I identities against C clusters; every array is 1-d int64.
+    """The non-empty cells n_ij of the table of I identities against C clusters.
+
+    Every array is 1-d int64.
 
     counts: (cells,) rows in each cell, at least 1; cells are ordered by identity, then cluster.
     identity: (cells,) 0..I-1, the rank of the cell's true label among the distinct true labels.
@@ -63,7 +70,9 @@ class Contingency:
 
 
 def pairwise(table: Contingency) -> Score:
-    """Score over unordered pairs of rows: of the pairs put together, the true ones, and the reverse.
+    """Score over unordered pairs of rows.
+
+    Precision: of the pairs put together, the true ones. Recall: of the true pairs, those put together.
 
     P = (sum n_ij^2 - N) / (sum_j n_.j^2 - N), and R likewise over identities. P = 1 when no pair is predicted (all
     clusters are singletons; R is then 0) and R = 1 when the truth has no pair, for there is nothing to recall.
@@ -76,7 +85,9 @@ def pairwise(table: Contingency) -> Score:
 
 
 def bcubed(table: Contingency) -> Score:
-    """Score per row, averaged over all rows, singletons included: BCubed, Amigo et al. 2009.
+    """Score per row, averaged over all rows: BCubed, Amigo et al. 2009.
+
+    Singletons count.
 
     P = 1/N sum n_ij^2 / n_.j and R = 1/N sum n_ij^2 / n_i.
     """
@@ -87,7 +98,9 @@ def bcubed(table: Contingency) -> Score:
 
 
 def nmi(table: Contingency) -> dict[str, float]:
-    """Mutual information over the `arithmetic` and `geometric` mean of the two entropies; each in 0..1.
+    """Mutual information over the mean of the two entropies, 0..1.
+
+    The mean is `arithmetic` or `geometric`.
 
     As in scikit-learn: 1 when both sides are a single group, 0 when only one of them is.
     """
@@ -155,7 +168,9 @@ def evaluate_part(truth: ArrayLike, predicted: ArrayLike, subset: NDArray[np.boo
 
 
 def majority(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Whether each row (N,) is of the majority identity of its cluster, and whether its cluster has another row.
+    """Return which rows are of their cluster's majority, and which share one.
+
+    Both are (N,).
 
     1 or 0, and 1 / t for the rows of each of t identities that tie: the chance of being right if the tie is drawn,
     whatever the order of rows. Arguments and InputError as in `Contingency.of`.
@@ -172,7 +187,9 @@ def majority(truth: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.float64
 
 
 def size_groups(truth: ArrayLike, groups: int = GROUPS) -> Ints:
-    """Split the I identities into groups of equal count by descending size, as S2 (sz-1 to sz-5).
+    """Split identities into groups of equal count by size, as S2 (sz-1 to sz-5).
+
+    The largest come first.
 
     Returns (I,) int64 in the order of np.unique(truth): 0 for the largest identities, `groups` - 1 for the smallest.
     Ties go by that order; when I is not a multiple of `groups`, the first groups have one identity more. Raises
@@ -223,7 +240,10 @@ def hard_cluster_table(
 
 
 def _encode(labels: ArrayLike, name: str) -> tuple[Ints, Ints]:
-    """Ranks of (N,) labels among their sorted distinct values, and the rows of each value; both int64."""
+    """Return ranks (N,) of labels among their distinct values, and rows per value.
+
+    Both are int64.
+    """
     values = np.asarray(labels)
     if values.ndim != 1 or len(values) == 0:
         raise InputError(f"The {name} labels must be a non-empty 1-d array, got shape {values.shape}.")
@@ -259,7 +279,10 @@ def _singletons(table: Contingency) -> int:
 
 
 def _restrict(table: Contingency, chosen: NDArray[np.bool_]) -> Contingency:
-    """The cells of the chosen identities, with the cluster sizes of the whole set: for `pairwise` and `bcubed` only."""
+    """The cells of the chosen identities, with cluster sizes of the whole set.
+
+    Only `pairwise` and `bcubed` can read them.
+    """
     kept = chosen[table.identity]
     members = (np.cumsum(chosen) - 1)[table.identity[kept]]
     sizes = table.identity_sizes[chosen]
@@ -276,7 +299,10 @@ def _equal_groups(ranked: Ints, identities: int, groups: int) -> Ints:
 
 
 def _sparsity(codes: Ints, sizes: Ints, embeddings: Vectors) -> NDArray[np.float64]:
-    """(I,) sparsity of each identity, NaN for those of one row. Memory is bounded by a block, whatever I is."""
+    """(I,) sparsity of each identity, NaN for those of one row.
+
+    Memory is bounded by a block, whatever I is.
+    """
     if embeddings.ndim != 2 or len(embeddings) != len(codes) or embeddings.dtype != np.float32:
         shape = f"{embeddings.dtype} of shape {embeddings.shape}"
         raise InputError(f"The embeddings must be float32 of shape ({len(codes)}, D), got {shape}.")

@@ -18,7 +18,9 @@ UNKNOWN = -1
 
 
 def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.DictionaryArray]:
-    """Return the rows (M,) of a run whose input labels them, and their labels; rows that the run dropped are left out.
+    """Return the rows (M,) of a run whose input labels them, and their labels.
+
+    Rows that the run dropped are left out.
 
     Raises InputError as `read_labels` does.
     """
@@ -95,7 +97,10 @@ def read_labels(
 
 
 def _keys(file: pq.ParquetFile, column: str, name: str, first: int | None) -> pa.ChunkedArray:
-    """Return the ids of a file; without any, row numbers from `first` on, if the run's ids are such numbers."""
+    """Return the ids of a file.
+
+    Without any, row numbers from `first` on, if the run's ids are such numbers.
+    """
     if column not in file.schema_arrow.names and column == "id" and first is not None:
         return pa.chunked_array([np.arange(first, first + file.metadata.num_rows)])
     require_columns(file.schema_arrow, [column], name)
@@ -114,7 +119,10 @@ def _labels(file: pq.ParquetFile, column: str, name: str, partition: dict[str, s
 
 
 def require_labels(url: str, column: str) -> None:
-    """Raise InputError where a file of the input at `url` has no usable label column; reads no more than one column."""
+    """Raise InputError where a file of the input at `url` has no usable label column.
+
+    Reads no more than one column.
+    """
     store, names = input_files(url)
     for name in names:
         with store.parquet(name) as file:

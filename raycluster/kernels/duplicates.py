@@ -66,7 +66,10 @@ def originals(vectors: Array, alone: Bool | None = None, hashes: Int64 | None = 
 
 
 def _compare(vectors: Array, rows: Int32, original: Int32) -> None:
-    """Find the copies among rows of one hash, ascending; several vectors may share it."""
+    """Find the copies among rows of one hash, ascending.
+
+    Several vectors may share it.
+    """
     while len(rows) > 1:
         first = np.frombuffer(np.ascontiguousarray(vectors[rows[0]]).tobytes(), np.uint8)
         equal = np.empty(len(rows), bool)

@@ -23,12 +23,15 @@ LISTS_PER_ROOT = 8
 
 
 def number_of_lists(rows: int, configured: int | None) -> int:
-    """Return how many inverted lists N rows have: as configured, or 8 times the square root; at most one per row."""
+    """Return how many inverted lists N rows have.
+
+    It is as configured, or 8 times the square root; at most one per row.
+    """
     return min(rows, configured or round(LISTS_PER_ROOT * math.sqrt(rows)))
 
 
 def train(vectors: Vectors, config: KnnConfig, threads: int = 1) -> Float32:
-    """Return centroids float32 (L, D) of all rows (N, D), trained on a seeded sample of them."""
+    """Return centroids float32 (L, D), trained on a seeded sample of rows (N, D)."""
     lists = number_of_lists(len(vectors), config.lists)
     rng = np.random.default_rng(config.seed)
     rows = np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLE_PER_LIST * lists), replace=False))

@@ -1,4 +1,6 @@
-"""edges -> communities: the one global step, by the map equation (Infomap or our own solver) or connected components.
+"""edges -> communities: the one global step.
+
+It takes the map equation, by Infomap or our own solver, or connected components.
 
 A task of this stage is a trial: seed + j on the whole edge list. The lowest codelength wins, ties go to the lowest trial.
 
@@ -67,7 +69,9 @@ def partition(
     trial: int = 0,
     threads: int | None = None,
 ) -> Partition:
-    """One trial on the edges (E,) of `rows` nodes. Nodes without an edge are singletons, and so is one that Infomap
+    """One trial on the edges (E,) of `rows` nodes.
+
+    Nodes without an edge are singletons, and so is one that Infomap
     leaves out; the map equation leaves out edges whose weight is not positive.
 
     Communities are numbered by their lowest row. The same edges in the same order and the same seed give the same
@@ -224,7 +228,10 @@ def communities_of(tables: Tables) -> tuple[Int32, Float64]:
 
 
 def foresee(tables: Tables) -> str | None:
-    """Return what this step will need, if that is much. Raises ResourceError where it cannot fit."""
+    """Return what this step will need, if that is much.
+
+    Raises ResourceError where it cannot fit.
+    """
     config, rows = tables.config, tables.rows
     least, most = edges_at_most(config, rows)
     if config.edges.rule == "threshold" and config.edges.threshold is not None and config.knn.k < rows:
@@ -241,7 +248,10 @@ def foresee(tables: Tables) -> str | None:
 
 
 def announce(tables: Tables) -> str | None:
-    """Return what the edges in force need, if that is much. Raises ResourceError where it does not fit."""
+    """Return what the edges in force need, if that is much.
+
+    Raises ResourceError where it does not fit.
+    """
     return require_memory(len(edges_in_force(tables)["source"]), tables.rows, tables.config.communities)
 
 

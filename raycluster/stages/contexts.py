@@ -1,4 +1,6 @@
-"""knn -> the context of every row: one vector that the model's Relation Encoder makes of its nearest neighbors (S3).
+"""knn -> the context of every row (S3).
+
+It is one vector that the model's Relation Encoder makes of a row's nearest neighbors.
 
 Computed once per row and kept, where every row that lists it as a neighbor would compute it again.
 """

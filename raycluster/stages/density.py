@@ -121,7 +121,10 @@ def peaks_of(tables: Tables, task: Task) -> Peaks:
 
 
 def summary(tables: Tables) -> str:
-    """Return how far diffusion came. Where it did not converge, the density that it reached counts."""
+    """Return how far diffusion came.
+
+    Where it did not converge, the density that it reached counts.
+    """
     facts, config = tables.task_facts("density")[0], tables.config.density
     if config.kind != "diffusion":
         return f"density is {config.kind}"

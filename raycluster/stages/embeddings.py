@@ -18,7 +18,10 @@ from raycluster.storage.tables import Facts, Output, Tables, Task
 
 
 def number_rows(tables: Tables) -> Facts:
-    """Return the first row of every shard, less the dropped rows. Raises InputError for a set that cannot be clustered."""
+    """Return the first row of every shard, less the dropped rows.
+
+    Raises InputError for a set that cannot be clustered.
+    """
     plan = folder_of(tables).plan
     lost = np.sort(
         np.array([entry[3] for facts in tables.task_facts("ingest") for entry in facts["dropped"]], np.int64)

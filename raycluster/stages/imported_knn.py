@@ -20,7 +20,7 @@ from raycluster.storage.tables import Tables, Task
 
 
 def require_matching_rows(tables: Tables, url: str) -> None:
-    """Raise InputError where the rows of the kNN table at `url` cannot be those of the run."""
+    """Raise InputError where a kNN table's rows cannot be those of the run."""
     rows, k = 0, tables.config.knn.k
     store, names = input_files(url)
     for name in names:
@@ -43,7 +43,10 @@ def require_matching_rows(tables: Tables, url: str) -> None:
 
 
 def read(tables: Tables, url: str, task: Task, vectors: Vectors) -> tuple[Int32, Float32]:
-    """Return neighbor int32 and similarity float32 (R, K) of a shard's rows, self first, in canonical order."""
+    """Return neighbors and similarities (R, K) of a shard's rows, self first.
+
+    They are int32 and float32, in canonical order.
+    """
     k, start, stop = tables.config.knn.k, task.start, task.stop
     neighbor = np.full((len(task), k), -1, np.int32)
     similarity = np.full((len(task), k), -1.0, np.float32)

@@ -138,7 +138,10 @@ def measure_recall(
 
 
 def recall_of(tables: Tables) -> Recall | None:
-    """Return the measured recall of a finished search over inverted lists; none for other searches."""
+    """Return the measured recall of a finished search over inverted lists.
+
+    None for other searches.
+    """
     if not uses_lists(tables.config) or tables.facts("knn")["exact"]:
         return None
     parts = [Recall(**facts["recall"]) for facts in tables.task_facts("knn")]
@@ -146,7 +149,10 @@ def recall_of(tables: Tables) -> Recall | None:
 
 
 def prepare_search(tables: Tables) -> Facts:
-    """Refuse a kNN table of other rows; note whether all rows are one vector; for inverted lists, choose what to read."""
+    """Refuse a kNN table of other rows.
+
+    Note whether all rows are one vector; for inverted lists, choose what to read.
+    """
     config = tables.config.knn
     if config.source is not None:
         imported_knn.require_matching_rows(tables, config.source)
@@ -159,7 +165,10 @@ def prepare_search(tables: Tables) -> Facts:
 
 
 def open_knn(tables: Tables) -> ShardFunction:
-    """Return the function that searches one shard's rows; index and vectors are made once."""
+    """Return the function that searches one shard's rows.
+
+    Index and vectors are made once.
+    """
     config, vectors, facts = tables.config.knn, vectors_of(tables), tables.facts("knn")
     index, probing = None, None
     if uses_lists(tables.config) and not facts["exact"]:
@@ -181,7 +190,10 @@ def open_knn(tables: Tables) -> ShardFunction:
 
 
 def summary(tables: Tables) -> str | None:
-    """Return what a search over inverted lists read and found; nothing for other searches."""
+    """Return what a search over inverted lists read and found.
+
+    Nothing for other searches.
+    """
     if not uses_lists(tables.config) or is_uniform(tables):
         return None
     chosen, recall = tables.facts("knn"), recall_of(tables)

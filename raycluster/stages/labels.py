@@ -200,7 +200,10 @@ def valued(tables: Tables) -> Iterator[Block]:
 
 
 def margins(tables: Tables, cluster: Int32) -> Float64:
-    """Return the margin (N,) of every row in its cluster (N,). Means over pairs of both ends do not depend on shards."""
+    """Return the margin (N,) of every row in its cluster (N,).
+
+    Means over pairs of both ends do not depend on shards.
+    """
     rows, limits = len(cluster), limits_of(tables)
     total, pairs, best = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty(rows)
     for start, neighbor, value in valued(tables):

@@ -1,4 +1,4 @@
-"""NEP of a shard's rows as the recipe transforms similarities and truncates lists (S1 eq. 3, 6, 7, 8).
+"""NEP of a shard's rows (S1 eq. 3, 6, 7, 8).
 
 Not a stage: `relations` and `edges` both read it, and computing it again is cheaper than storing it.
 """
@@ -17,7 +17,10 @@ NEP_RATE = 2.8 / 8e6
 
 
 def transform(config: EdgesConfig) -> Callable[[Float32], Float32]:
-    """Return the function of similarities (R, K) to normalized edge probabilities p_hat; empty ranks (-1) get 0."""
+    """Return the function of similarities (R, K) to edge probabilities p_hat.
+
+    Probabilities are normalized; empty ranks (-1) have 0.
+    """
 
     def p_hat(similarity: Float32) -> Float32:
         probability = nep.edge_probability(similarity, config.transform, config.tau, config.delta)

@@ -1,4 +1,6 @@
-"""communities -> communities: identities larger than K, found again in the pieces that their neighbor lists leave them in.
+"""communities -> communities: identities larger than K.
+
+They are found again in the pieces that neighbor lists leave them in.
 
 The K nearest of a row all lie in its own mode (age, pose, topic) where that mode has more than K rows, so that hardly an edge
 joins the modes of one identity. Lists that name only their own community hold no evidence about others. A few rows of every
@@ -51,7 +53,7 @@ def open_rejoin(tables: Tables) -> ShardFunction:
 
 
 def identities_of(tables: Tables) -> Int32:
-    """Return the community (N,) of every row after all steps of the recipe that change it."""
+    """Return the community (N,) of every row after all steps of the recipe."""
     if REJOIN.is_wanted(tables.config):
         return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
     return communities_of(tables)[0]
@@ -60,7 +62,9 @@ def identities_of(tables: Tables) -> Int32:
 def rejoined(
     community: Int32, neighbor: Int32, vectors: Vectors, config: Config, cluster_subset: ClusterSubset
 ) -> Int32:
-    """Return communities with pieces of one identity made one; each keeps the number of its first piece.
+    """Return communities with pieces of one identity made one.
+
+    Each keeps the number of its first piece.
 
     Parameters
     ----------
@@ -87,14 +91,17 @@ def rejoined(
 
 
 def _config_of_sample(config: Config) -> Config:
-    """Return the configuration without another re-joining and without what was chosen for the whole set's size."""
+    """Return the configuration for one piece.
+
+    It has no re-joining, and nothing that was chosen for the whole set's size.
+    """
     searched = replace(config.knn, index="auto", lists=None, probes=None, source=None)
     return replace(config, knn=searched, communities=replace(config.communities, fragments=False))
 
 
 @numba.njit(nogil=True, cache=True)
 def _inside(community, neighbor, count):  # type: ignore[no-untyped-def]
-    """Return the share (count,) of the listed neighbors of a community's rows that are its own."""
+    """Return the share (count,) of a community's listed neighbors that are its own."""
     own, listed = np.zeros(count), np.zeros(count)
     for row in range(len(neighbor)):
         for rank in range(1, neighbor.shape[1]):

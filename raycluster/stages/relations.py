@@ -29,12 +29,18 @@ from raycluster.storage.tables import Facts, Output, Tables, Task
 
 
 def scores_of(tables: Tables) -> Float32 | None:
-    """Return learned scores (N, K) of all rows; none for a recipe without a predictor."""
+    """Return learned scores (N, K) of all rows.
+
+    None for a recipe without a predictor.
+    """
     return None if tables.config.relations.score == "none" else tables.column("relations", "score")
 
 
 def measure_set(tables: Tables) -> Facts:
-    """Return what the predictor reads of the whole set, and with `recall` the limits that choose the scored pairs."""
+    """Return what the predictor reads of the whole set.
+
+    With `recall` these are also the limits that choose the scored pairs.
+    """
     config = tables.config
     if is_uniform(tables):
         return {}
@@ -48,7 +54,10 @@ def measure_set(tables: Tables) -> Facts:
 
 
 def _floor(config: Config, calibrated: dict[str, float]) -> float:
-    """Return the lowest NEP of a scored neighbor. Raises ConfigError where the model was calibrated to none."""
+    """Return the lowest NEP of a scored neighbor.
+
+    Raises ConfigError where the model was calibrated to none.
+    """
     if "floor" not in calibrated:
         raise ConfigError(f"The model {config.model} was not calibrated for edge recall: its card has no floor of NEP.")
     return calibrated["floor"]
@@ -101,7 +110,7 @@ def _all_same(tables: Tables) -> ShardFunction:
 
 
 def settings(config: Config) -> Any:
-    """Return what changes a score: the model and, with `recall`, what chooses the pairs."""
+    """Return what changes a score: the model, and what chooses the pairs."""
     rule = config.edges
     chosen = (rule.theta, rule.transform, rule.tau, rule.delta, rule.count_pair)
     return [config.relations.__dict__, config.model_digest, chosen if config.relations.score == "recall" else None]

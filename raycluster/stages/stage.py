@@ -49,7 +49,10 @@ class ProblemSize:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage takes for one problem size. Work is counted in a unit of the stage's own: only its growth matters."""
+    """What a stage takes for one problem size.
+
+    Work is counted in a unit of the stage's own: only its growth matters.
+    """
 
     tasks: int | None = None
     """Tasks it is cut into; none means one per row shard."""

@@ -1,4 +1,6 @@
-"""knn -> how many of a row's neighbors to trust: predicted by the model's adaptive filter, or read from `topk.source`.
+"""knn -> how many of a row's neighbors to trust.
+
+The model's adaptive filter predicts it, or it is read from `topk.source`.
 
 The `topk` table holds one count per row, with which NEP truncates neighborhoods (S1 eq. 7, 8).
 """
@@ -41,7 +43,10 @@ def counts_of(tables: Tables) -> Int64 | None:
 
 
 def read_counts(url: str) -> tuple[pa.ChunkedArray, Int64]:
-    """Return ids and counts (M,) of the Parquet at `url`. Raises InputError for missing columns and counts below 1."""
+    """Return ids and counts (M,) of the Parquet at `url`.
+
+    Raises InputError for missing columns and counts below 1.
+    """
     store, names = input_files(url)
     ids: list[pa.Array] = []
     counts: list[Int64] = []
@@ -62,7 +67,10 @@ def read_counts(url: str) -> tuple[pa.ChunkedArray, Int64]:
 
 
 def measure_background(tables: Tables) -> Facts:
-    """Return mean and spread of the cosines of random pairs, by which the network's tokens are normalized."""
+    """Return mean and spread of the cosines of random pairs.
+
+    The network's tokens are normalized by them.
+    """
     if not tables.config.topk.predict:
         return {}
     pairs = sample_pairs(vectors_of(tables))
@@ -70,7 +78,10 @@ def measure_background(tables: Tables) -> Facts:
 
 
 def open_topk(tables: Tables) -> ShardFunction:
-    """Return the function of one shard's counts and their confidence, 1 where the counts were read."""
+    """Return the function of one shard's counts and their confidence.
+
+    Confidence is 1 where counts were read.
+    """
     count = _predictor(tables) if tables.config.topk.predict else _reader(tables, str(tables.config.topk.source))
 
     def counts(task: Task) -> Output:
@@ -81,7 +92,10 @@ def open_topk(tables: Tables) -> ShardFunction:
 
 
 def _reader(tables: Tables, url: str) -> Counts:
-    """Return the function that finds a shard's counts by id; it raises InputError where a row has none."""
+    """Return the function that finds a shard's counts by id.
+
+    It raises InputError where a row has none.
+    """
     keys, counts = read_counts(url)
 
     def look_up(task: Task) -> tuple[Int64, Float32]:
@@ -97,7 +111,10 @@ def _reader(tables: Tables, url: str) -> Counts:
 
 
 def _predictor(tables: Tables) -> Counts:
-    """Return the function that predicts a shard's counts. Confidence is the share of held-out rows that such a count fits."""
+    """Return the function that predicts a shard's counts.
+
+    Confidence is the share of held-out rows that such a count fits.
+    """
     from raycluster.models.inference import TopkFilter
 
     url = str(tables.config.model)
@@ -119,7 +136,7 @@ def copy_of_counts(size: ProblemSize, config: Config) -> dict[str, float]:
 
 
 def network_bytes(size: ProblemSize, config: Config) -> float:
-    """Return the peak memory of a worker that scores a shard's neighbors with a network."""
+    """Return the peak memory of a worker that scores a shard with a network."""
     return 16.0 * config.knn.k * size.rows_per_shard
 
 

@@ -1,4 +1,6 @@
-"""Edge rules: which pairs become edges, and with what weight. One module per rule.
+"""Edge rules: which pairs become edges, and with what weight.
+
+One module per rule.
 
     rule            module            edges
     threshold       threshold.py      undirected; similarity at least a threshold

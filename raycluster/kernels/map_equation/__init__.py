@@ -125,7 +125,10 @@ def codelength(
 def _network(
     source: Int32, target: Int32, weight: Float32, number: Int32, directed: bool, threads: int
 ) -> flows.Network:
-    """Return the network of links, whose ends are checked; nodes take the number (N,)."""
+    """Return the network of links, whose ends are checked.
+
+    Nodes take the number (N,).
+    """
     assert len(source) == len(target) == len(weight), "source, target and weight differ in length"
     for ends in (source, target):
         assert len(ends) == 0 or (ends.min() >= 0 and ends.max() < len(number)), "an end of a link is no node"

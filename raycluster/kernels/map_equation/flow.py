@@ -144,7 +144,10 @@ def _out_weights(start, neighbor, weight, out):  # type: ignore[no-untyped-def]
 
 
 def _visit_rates(rows: Rows, out: Float64, teleportation: float) -> Float64:
-    """Return visits (N,) of each node, those by teleportation included; they sum to 1."""
+    """Return visits (N,) of each node, those by teleportation included.
+
+    They sum to 1.
+    """
     landing = out / out.sum()
     dangling = np.flatnonzero(out == 0)
     rate, per_weight, after = landing.copy(), np.empty(len(out)), np.empty(len(out))
@@ -191,7 +194,9 @@ def _step(start, neighbor, weight, per_weight, landing, jump, keep, after):  # t
 def _link_flows(  # type: ignore[no-untyped-def]
     start, neighbor, weight, per_weight, tasks, flow, leaving, entering, length
 ):
-    """Turn weights into flows; a pair's two directions become one entry of their mean.
+    """Turn weights into flows.
+
+    A pair's two directions become one entry of their mean.
 
     Parameters
     ----------

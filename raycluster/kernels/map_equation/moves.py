@@ -54,7 +54,10 @@ class _Batch(NamedTuple):
 
 @numba.njit(nogil=True, cache=True)
 def _start(modules):  # type: ignore[no-untyped-def]
-    """Fill states and the stack of empty modules; return its height, and sum of enter."""
+    """Fill states and the stack of empty modules.
+
+    Return its height, and sum of enter.
+    """
     num_empty, total = 0, 0.0
     for module in range(len(modules.size) - 1, -1, -1):
         state = modules.state[module]

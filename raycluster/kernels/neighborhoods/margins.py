@@ -1,4 +1,4 @@
-"""The nearest other cluster among a row's listed neighbors, those below the edge limit included.
+"""The nearest other cluster among a row's neighbors, below the limit as well.
 
 A row whose edges all stay inside its cluster has a rival as well. So rows can be ranked by how close that rival comes.
 
@@ -36,7 +36,10 @@ def best_others(start: int, cluster: Int32, neighbor: Int32, value: Float32) -> 
 
 @numba.njit(nogil=True, cache=True)
 def _best_others(start, cluster, neighbor, value, best):  # type: ignore[no-untyped-def]
-    """Fill `best` (R,). Values are added in the order of ranks, so that sums do not depend on shards."""
+    """Fill `best` (R,).
+
+    Values are added in the order of ranks, so that sums do not depend on shards.
+    """
     k = neighbor.shape[1]
     names, counts, sums = np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k)
     for local in range(len(neighbor)):

@@ -86,7 +86,10 @@ def edge_probability(
 
 
 def normalized(probability: Float32) -> Float32:
-    """Return p_hat: edge probabilities (R, K) over their sum. Rows of zeros stay zero."""
+    """Return p_hat: edge probabilities (R, K) over their sum.
+
+    Rows of zeros stay zero.
+    """
     # The sum is float64, so that the order of 80 addends does not show in float32.
     total = probability.sum(axis=1, dtype=np.float64, keepdims=True)
     return (probability / np.where(total > 0, total, 1.0)).astype(np.float32)
