@@ -23,6 +23,10 @@ if "ray" not in sys.modules:  # its child processes read these when they start
 import ray
 import ray.data
 
+MOST_FAILED_STARTS = 20
+"""Workers in a row that may die while they start: with their nodes, or for memory. Raising it survives more preemptions, and
+takes longer to report a node where nothing can start."""
+
 
 def connect() -> None:
     """Connect this process to the cluster, or start one.
@@ -45,6 +49,7 @@ def connect() -> None:
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1
     context.raise_original_map_exception = True
+    context.max_consecutive_actor_init_deaths = MOST_FAILED_STARTS
 
 
 def _sentence(error: Exception) -> RayclusterError:

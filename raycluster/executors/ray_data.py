@@ -18,11 +18,11 @@ from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
 from raycluster.executors.board import NOTHING_LEFT, NOTHING_YET, Board
 from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
-from raycluster.executors.fleet import fleet, live_nodes, wish_for
+from raycluster.executors.fleet import fleet, wish_for
 from raycluster.executors.node_report import NodeReport, report, require_alike
 from raycluster.executors.ray_logs import keep_logs
 from raycluster.executors.sizing import Pool, pool_for
-from raycluster.executors.watcher import Watcher
+from raycluster.executors.watcher import ANSWER_SECONDS, Watcher
 from raycluster.executors.worker import Place, StageWorker, TaskResult
 from raycluster.kernels.advance import listening
 from raycluster.models.arithmetic import Arithmetic, adopt, current
@@ -100,12 +100,15 @@ class StageActor:
         adopt(setup.arithmetic)
         threads = max(1, int(context.get_assigned_resources().get("CPU", 1)))
         address = ray.util.get_node_ip_address()
+        _asked(board.enter, self._node, address)
+        place = Place(address, self._node, _ids_of_live_nodes)
         self._refusal = _refusal(setup.driver, report(address))
-        ray.get(board.enter.remote(self._node, address))
-        place = Place(address, self._node, lambda: {node["NodeID"] for node in live_nodes()})
-        self._worker = StageWorker(
-            setup.open_tables(setup.url, threads), stage_named(setup.stage), setup.session, place
-        )
+        try:
+            tables = setup.open_tables(setup.url, threads)
+        except RayclusterError as error:  # an actor that fails here would be started again and again
+            self._refusal = TaskResult(SPARE, 0, type(error).__name__, str(error))
+            return
+        self._worker = StageWorker(tables, stage_named(setup.stage), setup.session, place)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Run the batch's one task."""
@@ -114,10 +117,10 @@ class StageActor:
         return {name: [value] for name, value in vars(result).items()}
 
     def _run(self, task: Task) -> TaskResult:
-        ray.get(self._board.begin.remote(task.number, self._id, self._node))
+        _asked(self._board.begin, task.number, self._id, self._node)
         with listening(self._listener()):
             result = self._worker.run_reporting(task)
-        ray.get(self._board.end.remote(task.number, self._id))
+        _asked(self._board.end, task.number, self._id)
         return result
 
     def _listener(self) -> Callable[[float], None]:
@@ -138,14 +141,22 @@ class StageActor:
         """Take over the first task that is late; with none, wait until all are done."""
         bounds = batch["bounds"][0]
         pause = threading.Event()
-        while (number := ray.get(self._board.late.remote(self._id, self._node))) == NOTHING_YET:
+        while (number := _asked(self._board.late, self._id, self._node)) == NOTHING_YET:
             pause.wait(POLL_SECONDS)
-        if number == NOTHING_LEFT:
+        if number is None or number == NOTHING_LEFT:
             return TaskResult(SPARE, 0)
         start, stop = next((start, stop) for one, start, stop in bounds if one == number)
         result = self._worker.run_reporting(Task(int(number), int(start), int(stop)), is_counted=False)
-        ray.get(self._board.end.remote(number, self._id))
+        _asked(self._board.end, number, self._id)
         return result
+
+
+def _asked(method: Any, *words: Any) -> Any:
+    """Return what the board answers; none where it does not, and the run goes on."""
+    try:
+        return ray.get(method.remote(*words), timeout=ANSWER_SECONDS)
+    except ray.exceptions.RayError:
+        return None
 
 
 def _refusal(driver: NodeReport, own: NodeReport) -> TaskResult | None:
@@ -195,7 +206,7 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
 def _board(tasks: int) -> Any:
     """Return a board beside the driver, where no lost node takes it along."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    actor = ray.remote(num_cpus=0, max_restarts=0)(Board).options(scheduling_strategy=here)
+    actor = ray.remote(num_cpus=0, max_restarts=-1)(Board).options(scheduling_strategy=here)
     return actor.remote(tasks, _ids_of_live_nodes)
 
 

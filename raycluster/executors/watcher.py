@@ -26,8 +26,8 @@ HEAD_SECONDS = 40.0
 """A head that refuses connections for so long is gone. Ray itself ends the driver after 60 s, without a word."""
 HEAD_CHECK_SECONDS = 5.0
 """Seconds between two connections to the head."""
-ANSWER_SECONDS = 5.0
-"""Longest wait for the board."""
+ANSWER_SECONDS = 20.0
+"""Longest wait for the board, on a busy head."""
 AGAIN = "Run the same command again: what is done is kept."
 
 

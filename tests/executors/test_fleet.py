@@ -9,6 +9,8 @@ import pytest
 
 from raycluster.executors.sizing import Fleet, Machine, Pool
 
+pytestmark = pytest.mark.process  # importing what they test imports Ray, which starts a process
+
 
 def node(cpu: int, gpu: int = 0, alive: bool = True) -> dict[str, Any]:
     return {"Alive": alive, "Resources": {"CPU": cpu, "memory": 8.0} | ({"GPU": gpu} if gpu else {})}

@@ -88,7 +88,12 @@ class Raylets:
 
     @property
     def env(self) -> dict[str, str]:
-        """Environment of a driver on this cluster."""
+        """Environment of a driver on this cluster, which is made to run on the head.
+
+        Ray has the address of a driver's node in a file that all raylets of this machine share.
+        """
+        for session in self.temporary.glob("session_*/"):
+            (session / "node_ip_address.json").write_text(json.dumps({"node_ip_address": "127.0.0.10"}))
         own = {"RAY_ADDRESS": self.gcs_address, "RAYCLUSTER_SCRATCH": str(self._scratch("head"))}
         variables = _clean_environment() | self.settings | own | {"RAYLET_MARK": f"{self.mark}driver"}
         if not self.token:
