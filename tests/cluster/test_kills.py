@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ STAGES = (*ON_WORKERS, "communities", "labels")
 WORDS = ("--recipe", "auto", "--shards", "6", "--knn.k", "20")
 FILES = 6
 SECONDS = 3.0
-"""What a task takes at least. A kill 0.5 s after a first shard is done finds the others at work."""
+"""What a task takes at least. A kill 1 s after a first shard is done finds workers in the middle of others."""
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,9 @@ def record(**row: object) -> None:
 
 def kill_in_every_stage(job: Job, stages: tuple[str, ...], victim: str, kill: Callable[[], object]) -> None:
     """Kill once in the middle of each stage of one run, which goes on by itself."""
-    twice = 0
     for stage in stages:
         job.until_marked(stage)
+        time.sleep(1.0)  # into the next shard
         before = job.marked(stage)
         kill()
         recovered = job.until_marked(stage, min(before + 1, 6))
@@ -77,7 +78,8 @@ def worker_of(cluster: Raylets) -> Callable[[], None]:
     def kill() -> None:
         def found() -> list[int]:
             pids = [pid for node in cluster.nodes for pid in marked(node.mark)]
-            return [pid for pid in pids if b"MapWorker" in (Path(f"/proc/{pid}/cmdline")).read_bytes()]
+            titles = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+            return [pid for pid, title in titles.items() if b"MapWorker" in title and b"__init__" not in title]
 
         until(lambda: bool(found()), "a worker", seconds=60)
         os.kill(found()[-1], signal.SIGKILL)
