@@ -4,12 +4,11 @@ import os
 import shutil
 from dataclasses import dataclass
 
-import psutil
-
 from raycluster.errors import ConfigError
 from raycluster.executors.sizing import own_threads
 from raycluster.kernels.search import faiss_flat
 from raycluster.storage import scratch
+from raycluster.storage.free_memory import available_bytes
 
 PRICES_OF = "AWS us-east-1, Linux, on demand, list prices of 2025"
 
@@ -44,7 +43,7 @@ MACHINES: tuple[Machine, ...] = (
 def at_hand() -> Machine:
     """Return this machine: its usable cores, and its free memory and disk."""
     os.makedirs(scratch.base(), exist_ok=True)
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(scratch.base()).free
+    memory, disk = available_bytes(), shutil.disk_usage(scratch.base()).free
     return Machine("this machine", own_threads(), memory / 2**30, disk / 2**30, gpus=int(faiss_flat.gpu_available()))
 
 

@@ -5,11 +5,10 @@ Whatever goes wrong here, the run is done and stays so.
 
 import sys
 
-import psutil
-
 from raycluster.errors import ConfigError
 from raycluster.pipeline.results import Results
 from raycluster.review.report import PATH, ReportOptions, report
+from raycluster.storage.free_memory import available_bytes
 
 BYTES_PER_ROW = 150
 """Memory per row of making a report, measured on 3 million rows with integer ids: 110. Long ids take more."""
@@ -25,7 +24,7 @@ def report_line(url: str) -> str | None:
         if results.store.get(PATH) is not None:
             return f"The report is {results.store.name(PATH)}."
         needed = BYTES_PER_ROW * sum(part["rows"] for part in results.manifest["labels"])
-        if needed > psutil.virtual_memory().available / 2:
+        if needed > available_bytes() / 2:
             gibs = needed / 2**30
             raise ConfigError(
                 f"It needs about {gibs:.1f} GiB of memory; raycluster report makes it on another machine."

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import pyarrow as pa
 
 from raycluster.arrays import Float32, Float64, Int32, Int64
@@ -30,6 +29,7 @@ from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import is_uniform
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
+from raycluster.storage.free_memory import available_bytes
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
 SAMPLE_ROWS = 256
@@ -161,7 +161,7 @@ def memory_needed(links: int, rows: int, config: CommunitiesConfig) -> int:
 
 def memory_allowed(config: CommunitiesConfig) -> int:
     """Bytes this step may use: as configured, or what the machine has available now."""
-    return int(config.memory_gib * 2**30) if config.memory_gib is not None else int(psutil.virtual_memory().available)
+    return int(config.memory_gib * 2**30) if config.memory_gib is not None else available_bytes()
 
 
 def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str | None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
 
 from raycluster.arrays import Array, Int64
 from raycluster.config.fingerprint import fingerprint
@@ -21,6 +20,7 @@ from raycluster.errors import DamagedError, StorageError
 from raycluster.storage import scratch
 from raycluster.storage.clear_errors import clear_errors
 from raycluster.storage.copy_file import Copy, Fill, Shape, build, opened
+from raycluster.storage.free_memory import available_bytes
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
 
@@ -152,7 +152,7 @@ def _at_once(place: Callable[[int], None], count: int, threads: int, size: int) 
 
     `size` is that of all values together.
     """
-    room = psutil.virtual_memory().available // (2 * MEMORY_SHARE * max(1, size // max(1, count)))
+    room = available_bytes() // (2 * MEMORY_SHARE * max(1, size // max(1, count)))
     with ThreadPoolExecutor(max(1, min(threads, count, room))) as pool:
         for _ in pool.map(place, range(count)):
             pass

@@ -185,7 +185,7 @@ def test_memory_grows_with_links_and_rows_and_components_need_less():
 
 
 def test_memory_allowed_is_what_the_machine_has_free_unless_configured(monkeypatch):
-    monkeypatch.setattr(communities.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(communities, "available_bytes", lambda: 1000)
     assert communities.memory_allowed(INFOMAP) == 1000
     assert communities.memory_allowed(CommunitiesConfig(memory_gib=2.0)) == 2**31
     with pytest.raises(ResourceError):
