@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from raycluster.errors import RayclusterError
+from raycluster.executors.peak_memory import peak_bytes
 from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Tables, Task
@@ -83,7 +84,8 @@ class StageWorker:
         output = self._function(task)
         seconds = round(time.perf_counter() - began, 3)
         schema = stage.writes(tables.config, tables.id_type, tables.width)
-        facts = {**output.facts, "seconds": seconds} | ({"node": self._place.address} if self._place else {})
+        node = {"node": self._place.address} if self._place else {}
+        facts = {**output.facts, "seconds": seconds, "peak_bytes": peak_bytes(), **node}
         tables.commit(stage.name, task, replace(output, facts=facts), schema)
 
 

@@ -119,7 +119,11 @@ def cost_section(run: OpenedRun, usd_hour: float | None) -> Section:
         notes.append(f"The largest process held {size_words(max(peaks))} at its peak.")
     if total and usd_hour is not None:
         notes.append(f"At {usd_hour:.4g} US dollars per hour it cost {total / 3600 * usd_hour:.2g} US dollars.")
+    workers = run.results.manifest.get("workers", {})
     slow = sorted(((took, name, at) for name, done in work.items() for at, took in done["seconds"]), reverse=True)
+    slow = slow or [(shard["seconds"], shard["stage"], shard["shard"]) for shard in workers.get("slowest", [])]
+    if nodes := workers.get("shards_by_node"):
+        notes.append(f"Shards by node: {', '.join(f'{node} {count:,}' for node, count in nodes.items())}.")
     if slow:
         shards = "; ".join(f"{name} {at}: {took:,.2f} s" for took, name, at in slow[:DEAREST_SHARDS])
         notes.append(f"Slowest shards: {shards}.")

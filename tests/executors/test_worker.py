@@ -74,6 +74,7 @@ def test_a_stage_is_opened_once_for_all_tasks_of_a_process() -> None:
     assert (counted.opened, counted.computed) == (1, [0, 1])
     assert [block["row"].tolist() for block in tables.blocks("knn", ["row"])] == [[0, 1, 2, 3], [4, 5, 6]]
     assert [facts.pop("seconds") >= 0 for facts in tables.task_facts("knn")] == [True, True]
+    assert [facts.pop("peak_bytes") > 2**20 for facts in tables.task_facts("knn")] == [True, True]
     assert tables.task_facts("knn") == [{"links": 4}, {"links": 3}]
 
 

@@ -48,6 +48,11 @@ def test_cost_counts_seconds_bytes_and_shards(cosine_run):
     total = sum(run.summary["seconds"].values())
     assert f"it cost {total:.2g} US dollars" in " ".join(section.notes)
     assert any(note.startswith("Slowest shards: ") for note in section.notes)
+    assert by_stage["knn"][6].endswith(("MiB", "GiB"))
+    assert any(note.startswith("The largest process held ") for note in section.notes)
+    cleaned = cost_section(OpenedRun(run.results, None, "gone"), None)
+    assert any(note.startswith("Slowest shards: ") for note in cleaned.notes)
+    assert "Shards by node: driver" in " ".join(cleaned.notes)
 
 
 def test_an_update_has_seconds_of_one_kind(cosine_run):
