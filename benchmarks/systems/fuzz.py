@@ -36,8 +36,8 @@ from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 
-MOST_SECONDS = 60
-"""Seconds after which a run counts as one that does not end; one of these folders takes a tenth of a second."""
+MOST_SECONDS = 300
+"""Seconds after which a run counts as one that does not end; a folder takes a tenth of one, on a busy machine ten."""
 
 
 @dataclass
@@ -161,7 +161,7 @@ def _wrong_labels(folder: Folder, output: Path, inputs: list[str]) -> str | None
     parts = [pq.read_table(output / part["path"], columns=["id", "cluster_id"]) for part in manifest["labels"]]
     table = pa.concat_tables(parts)
     rows = {key: identity for rows in folder.rows.values() for key, identity in rows.items()}
-    is_all = len(inputs) == 1 and "*" not in inputs[0]
+    is_all = len(inputs) == 1 and "*" not in inputs[0] and not Path(inputs[0]).is_file()
     if folder.is_numbered:
         found = Counter(Counter(table["cluster_id"].to_pylist()).values())
         if is_all and table.num_rows >= len(rows) and found != Counter(Counter(rows.values()).values()):
