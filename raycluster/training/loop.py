@@ -236,7 +236,7 @@ def fit(
         if state.step:
             worker.load(state)
         standing = standing or Standing(objective.name)
-        standing.steps, standing.before = config.steps, state.step
+        standing.start(config.steps, state.step)
         _go_on(worker, state, Keeper(store, folder, rank, state), standing, report)
     return Fitted(state.best, state.best_step, state.step, state.history)
 

@@ -31,6 +31,10 @@ class Standing:
     before: int = 0
     """Steps that were done before this process."""
 
+    def start(self, steps: int, before: int) -> None:
+        """Begin to count, once the sets are opened."""
+        self.steps, self.step, self.before, self.began = steps, before, before, time.monotonic()
+
     def take(self, step: int, losses: Sequence[float], history: Sequence[dict[str, float]]) -> None:
         """Take over where the loop is.
 
@@ -53,6 +57,8 @@ class Standing:
 
     def words(self, now: float) -> str:
         """Return the line of this moment."""
+        if not self.steps:
+            return f"{self.name}: preparing, {now - self.began:.0f} s so far"
         words = [f"{self.name}: step {self.step:,} of {self.steps:,}"]
         if self.loss is not None:
             words.append(f"loss {self.loss:.4g}")

@@ -19,6 +19,15 @@ def test_step_loss_score_and_time_left() -> None:
     )
 
 
+def test_time_counts_from_the_first_step() -> None:
+    standing = Standing("filter", began=0.0)
+    assert standing.words(5.0) == "filter: preparing, 5 s so far"
+    standing.start(100, 40)
+    assert standing.words(standing.began + 9.0) == "filter: step 40 of 100"
+    standing.take(60, [], [])
+    assert standing.words(standing.began + 10.0) == "filter: step 60 of 100, at most 20 s left"
+
+
 def test_workers_elsewhere_are_followed_by_their_checkpoints(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     standing = StoredStanding("filter", 30, store=store, began=0.0)
