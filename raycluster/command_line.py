@@ -20,6 +20,7 @@ from raycluster.commands import VERBS, load
 from raycluster.commands.keys import describe_keys, split_keys
 from raycluster.commands.verb import Answer, Verb
 from raycluster.errors import ConfigError, RayclusterError
+from raycluster.secrecy import printable
 
 ALIASES = ("--input", "--run", "--truth")
 """Options that the jobs take for what is positional here."""
@@ -136,7 +137,7 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         print(f"error: unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)

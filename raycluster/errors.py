@@ -1,7 +1,10 @@
 """Errors that raycluster raises on purpose.
 
-A message is one sentence that a user can act on; a job prints it and exits.
+A message is one sentence that a user can act on; a job prints it and exits. It holds no secret and no control character,
+whatever the path, the URL or the client's error that it quotes.
 """
+
+from raycluster.secrecy import printable
 
 
 class RayclusterError(Exception):
@@ -11,6 +14,9 @@ class RayclusterError(Exception):
     """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class InputError(RayclusterError, ValueError):

@@ -20,6 +20,9 @@ from raycluster.config.execution import Execution
 from raycluster.config.plain import EFFORT
 from raycluster.errors import ConfigError
 
+KEPT = ("results", "resume", "all")
+"""What stays of the stages of a run that succeeded."""
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_input(parser, "Parquet files, folders or patterns, on disk or s3://bucket/path")
@@ -33,6 +36,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_execution(parser)
     parser.add_argument("--previous", metavar="RUN", help="finished run whose cluster ids go on")
     add_deciding(parser, is_shown=False)
+    parser.add_argument("--keep", choices=KEPT, default="resume",
+                        help="of stages/ after success: results none, resume what goes on from here, all (resume)")  # fmt: skip
     parser.add_argument("--no-report", action="store_true", help="write no RUN/report.html")
     parser.add_argument("--replan", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what it would take; write nothing")
@@ -49,6 +54,7 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
         from raycluster.commands.estimate import answer_of  # a run itself needs none of it
 
         return answer_of(inputs, options.output, config, execution, estimate)
+    from raycluster.pipeline.clean import clean
     from raycluster.pipeline.run import cluster
     from raycluster.pipeline.words import describe_run
 
@@ -67,6 +73,8 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:
         from raycluster.review.after_run import report_line
 
         lines.append(report_line(options.output) or "")
+    if options.keep != "all":
+        clean(options.output, options.keep)
     return Answer(summary, "\n".join(lines).strip())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from raycluster.executors.position import Outlook, Position, Preparation
+from raycluster.secrecy import printable
 
 SECONDS_BETWEEN_LINES = 10.0
 """Seconds between two lines where no terminal shows a live one. Fewer make longer logs."""
@@ -40,6 +41,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line at once."""
+        line = printable(line)
         if self._terminal:
             self._console().print(line, markup=False, soft_wrap=True)
         else:

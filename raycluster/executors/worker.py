@@ -1,12 +1,12 @@
 """One process's part in a stage: open it once, then run task after task."""
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raycluster.errors import RayclusterError
 from raycluster.executors.peak_memory import peak_bytes
+from raycluster.secrecy import printable_traceback
 from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Tables, Task
@@ -32,6 +32,8 @@ class TaskResult:
     rows: int
     error: str = ""
     message: str = ""
+    record: str = field(default="", compare=False)
+    """What is on record of the task, so that the driver fetches no markers."""
 
 
 class StageWorker:
@@ -54,7 +56,7 @@ class StageWorker:
             self._compute(task)
         except RayclusterError as error:
             return TaskResult(task.number, len(task), type(error).__name__, str(error))
-        return TaskResult(task.number, len(task))
+        return TaskResult(task.number, len(task), record=self._tables.record(self.stage.name, task.number))
 
     def run_reporting(self, task: Task, is_counted: bool = True) -> TaskResult:
         """Run a task on a remote machine: an unexpected failure is written to RUN/errors and comes back as a sentence."""
@@ -63,7 +65,7 @@ class StageWorker:
         except Exception as error:
             assert isinstance(self._tables, StoredTables), "remote tasks read a run folder"
             path = f"errors/{self.stage.name}-{task.number:05d}.txt"
-            self._tables.folder.store.put(path, traceback.format_exc().encode())
+            self._tables.folder.store.put(path, printable_traceback().encode())
             what = " ".join(f"{type(error).__name__}: {error}".split())
             message = (
                 f"A worker of stage {self.stage.name} failed: {what}; {self._tables.folder.store.name(path)} has more."

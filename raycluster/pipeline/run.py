@@ -247,6 +247,7 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
         for result in _results(tables, stage, tasks, left, execution, progress, position.within):
             if result.error:
                 raise _error(result)
+            tables.take(stage.name, result.number, result.record)
             position.finish(result.rows)
         tables.complete(stage.name, len(tasks))
     if (line := stage.summary(tables)) is not None:

@@ -126,6 +126,12 @@ class ArrayTables(SharedValues):
     def finished(self, stage: str) -> set[int]:
         return set(self._blocks.get(stage, ()))
 
+    def record(self, stage: str, task: int) -> str:  # noqa: ARG002
+        return ""
+
+    def take(self, stage: str, task: int, record: str) -> None:
+        """Nothing: there is one process."""
+
     def complete(self, stage: str, num_tasks: int) -> None:
         assert self.finished(stage) >= set(range(num_tasks)), "a task of this process is lost"
 

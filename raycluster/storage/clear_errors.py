@@ -8,6 +8,14 @@ import pyarrow as pa
 
 from raycluster.errors import InputError, RayclusterError, StorageError
 
+REMEDIES = {
+    errno.ENOSPC: "The disk is full at {name}; free space",
+    errno.EDQUOT: "The quota of the disk is used up at {name}; free space",
+    errno.EFBIG: "The file {name} is larger than its file system or the limit of this process (ulimit -f) allows; raise it",
+    errno.EROFS: "The disk at {name} can only be read; choose another --output",
+}
+"""What the system refuses to write, in words, and what to do before the same command."""
+
 
 @contextlib.contextmanager
 def clear_errors(name: str) -> Iterator[None]:
@@ -23,19 +31,32 @@ def clear_errors(name: str) -> Iterator[None]:
     except PermissionError as error:
         raise StorageError(f"Storage refused access to {name}: {reason_of(error)}; check the credentials.") from error
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageError(f"The disk is full at {name}; free space and run the same command.") from error
+        if error.errno in REMEDIES:
+            raise StorageError(f"{REMEDIES[error.errno].format(name=name)} and run the same command.") from error
+        if _is_timeout(error):
+            raise StorageError(_silent(name)) from error
         raise StorageError(f"Storage failed at {name}: {reason_of(error)}.") from error
     except (ImportError, ValueError) as error:
         if isinstance(error, pa.ArrowException):
             raise
         raise InputError(f"{name} cannot be opened: {reason_of(error)}.") from error
     except Exception as error:
+        if _is_timeout(error):
+            raise StorageError(_silent(name)) from error
         if type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
             raise StorageError(
                 f"Storage failed at {name}: {reason_of(error)}; check credentials and endpoint."
             ) from error
         raise
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether a client waited in vain, by the names that clients give to it."""
+    return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
+
+
+def _silent(name: str) -> str:
+    return f"Storage did not answer at {name} for minutes; the same command goes on from here."
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""One node-local copy: a file that is used only in the state in which it was finished."""
+"""One node-local copy: a file that is used only as it was when it was finished."""
 
 import contextlib
 import io
@@ -77,7 +77,7 @@ def opened(path: str, origin: str) -> Copy | None:
 
 
 def build(path: str, origin: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], fill: Fill) -> None:
-    """Write a copy under another name, give it its own when it is whole, and record its state.
+    """Write a copy, give it its name when it is whole, and record its state.
 
     Parameters
     ----------

@@ -1,19 +1,50 @@
-"""Whether an object store answers at the address of the environment.
+"""Object stores that answer slowly or not at all: when a request is given up.
 
-The client repeats a request for minutes, which is right for a busy store and wrong for an address where nothing listens.
+A busy store deserves patience. An address where nothing listens is reported at once, and a hung connection within two minutes.
 """
 
 import functools
 import os
 import socket
+from typing import Any
 from urllib.parse import urlsplit
+
+import fsspec
 
 from raycluster.errors import StorageError
 
+SERVER_ERROR = 500
+"""Status of HTTP from which on the server is at fault."""
 SECONDS = 5.0
 """How long a first connection may take, per try. An answer takes milliseconds; raising it delays the report of a closed port."""
+SILENCE_SECONDS = 12.0
+"""Seconds without a byte after which a request is tried again. Stores begin to answer within one; raising it waits longer for
+those that do not."""
+TRIES_BELOW, TRIES_ABOVE = 4, 2
+"""Tries of botocore for one request, with pauses of 1, 2 and 4 seconds at most, and how often s3fs begins anew. So a hung
+connection ends after 2 x (4 x 12 + 7) = 110 seconds. Where 20 % of all requests fail by chance, 3 in a million fail."""
 TRIES = 2
 """A server that has just been started gets a second chance."""
+
+
+def patient_s3(url: str) -> tuple[Any, str]:
+    """Return the file system of an S3 URL, and the path in it."""
+    import s3fs
+
+    require_endpoint()
+    retries = {"total_max_attempts": TRIES_BELOW, "mode": "standard"}
+    limits = {"retries": retries, "connect_timeout": SILENCE_SECONDS, "read_timeout": SILENCE_SECONDS}
+    files, path = fsspec.core.url_to_fs(url, use_listings_cache=False, config_kwargs=limits)
+    files.retries = TRIES_ABOVE
+    s3fs.core.set_custom_error_handler(is_busy)
+    return files, path
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether an object store failed for a reason of its own, which passes."""
+    answer = getattr(error, "response", None)
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(answer, dict) else 0
+    return int(status) >= SERVER_ERROR
 
 
 def require_endpoint() -> None:
@@ -29,7 +60,10 @@ def require_endpoint() -> None:
 @functools.cache
 def _require(address: str) -> None:
     parts = urlsplit(address)
-    place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    try:
+        place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    except ValueError:  # it quotes the address
+        raise StorageError(f"The address of the object store, {address}, has no port that is a number.") from None
     for attempt in range(TRIES):
         try:
             socket.create_connection(place, SECONDS).close()

@@ -16,7 +16,7 @@ import msgspec
 
 from raycluster.errors import DamagedError
 from raycluster.storage.object_store import Store
-from raycluster.storage.records import Marker, encode
+from raycluster.storage.records import Marker, decode, encode
 
 CONNECTIONS = 32
 """Markers that are fetched at once. More finish a listing of thousands sooner and hold more connections."""
@@ -60,6 +60,22 @@ class Markers:
         if (stage, task) not in self._read:
             self._read[stage, task] = self._present(stage, task)
         return self._read[stage, task]
+
+    def record(self, stage: str, task: int) -> str:
+        """Return the marker of a task that this process claimed, as sealed text."""
+        return encode(self.of(stage, task)).decode()
+
+    def take(self, stage: str, task: int, record: str) -> None:
+        """Take a marker from the process that claimed it, in place of a request.
+
+        Parameters
+        ----------
+        stage, task
+            The task.
+        record
+            Its marker, sealed. A marker that storage dropped since is noticed when its part is read.
+        """
+        self._read[stage, task] = decode(record.encode(), Marker, self._path(stage, task))
 
     def finished(self, stage: str) -> set[int]:
         """Return the tasks that the index holds, or those that storage lists."""

@@ -19,29 +19,25 @@ import pyarrow.parquet as pq
 
 from raycluster.errors import DamagedError, InputError
 from raycluster.storage.clear_errors import clear_errors, reason_of
-from raycluster.storage.endpoint import require_endpoint
+from raycluster.storage.endpoint import patient_s3
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.parts import encode_parquet
 from raycluster.storage.places import plain_url
 from raycluster.storage.records import Record, decode
 
-_S3_OPTIONS: dict[str, Any] = {
-    "use_listings_cache": False,
-    "config_kwargs": {"retries": {"max_attempts": 10, "mode": "standard"}, "connect_timeout": 10, "read_timeout": 60},
-}
-
 
 class Store:
     """A folder on disk or under a bucket; every path is relative to it and uses `/`."""
+
+    _fs: Any
+    _root: str
 
     def __init__(self, url: str) -> None:
         self.url = plain_url(url)
         with clear_errors(self.url):
             if "://" in self.url:
-                if self.url.startswith("s3://"):
-                    require_endpoint()
-                options = _S3_OPTIONS if self.url.startswith("s3://") else {}
-                self._fs, self._root = fsspec.core.url_to_fs(self.url, **options)
+                open_url = patient_s3 if self.url.startswith("s3://") else fsspec.core.url_to_fs
+                self._fs, self._root = open_url(self.url)
             else:
                 self._fs, self._root = fsspec.filesystem("file"), self.url
         self.is_local = "file" in _protocols(self._fs)

@@ -4,6 +4,7 @@ import os
 import urllib.parse
 
 from raycluster.errors import InputError
+from raycluster.secrecy import holds_keys
 
 
 def plain_url(url: str) -> str:
@@ -14,6 +15,11 @@ def plain_url(url: str) -> str:
     if not url.strip():
         raise InputError("A path or URL is empty.")
     scheme, separator, rest = url.partition("://")
+    if separator and holds_keys(url):
+        raise InputError(
+            f"The URL {url} holds keys, which would be stored with the run; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or a file of credentials, and name the place without them."
+        )
     if not separator:
         return os.path.abspath(os.path.expanduser(url))
     if scheme.lower() in ("file", "local"):

@@ -138,6 +138,13 @@ class StoredTables(SharedValues):
     def finished(self, stage: str) -> set[int]:
         return self.folder.finished(stage)
 
+    def record(self, stage: str, task: int) -> str:
+        return self.folder.markers.record(stage, task)
+
+    def take(self, stage: str, task: int, record: str) -> None:
+        if record:
+            self.folder.markers.take(stage, task, record)
+
     def complete(self, stage: str, num_tasks: int) -> None:
         self.folder.markers.complete(stage, num_tasks)
 

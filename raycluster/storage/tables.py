@@ -161,6 +161,14 @@ class Tables(Protocol):
         """Numbers of the tasks that are done."""
         ...
 
+    def record(self, stage: str, task: int) -> str:
+        """Return what is on record of a task that this process committed, as text."""
+        ...
+
+    def take(self, stage: str, task: int, record: str) -> None:
+        """Take the record of a task from the process that committed it."""
+        ...
+
     def complete(self, stage: str, num_tasks: int) -> None:
         """Read the record of every task of a stage; DamagedError where one is missing."""
         ...

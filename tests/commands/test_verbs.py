@@ -115,10 +115,20 @@ def test_new_and_gone_rows_grow_and_shrink_clusters() -> None:
     assert (found.rows_new, found.rows_gone) == (2, 2)
 
 
+@pytest.mark.parametrize(("keep", "expected"), [("results", 0), ("resume", 1), ("all", 2)])
+def test_a_run_keeps_of_its_stages_what_it_is_asked_to(demo: Path, tmp_path: Path, keep: str, expected: int) -> None:
+    words = (input_of(demo), "-o", str(tmp_path / "run"), "--recipe", "cosine", "--knn.k", "20", "--no-report")
+    assert call("cluster", *words, "--keep", "all").code == 0
+    again = call("cluster", *words, "--limit", "0.9", "--replan", "--keep", keep)
+    assert again.code == 0
+    assert len(list((tmp_path / "run" / "stages").glob("edges/*"))) == expected
+    assert call("evaluate", str(tmp_path / "run"), input_of(demo)).code == 0
+
+
 def test_clean_keeps_what_a_resumed_run_reads_and_results_alone_when_asked(demo: Path, tmp_path: Path) -> None:
     words = (input_of(demo), "-o", str(tmp_path / "run"), "--recipe", "cosine", "--knn.k", "20")
     assert call("cluster", *words).code == 0
-    assert call("cluster", *words, "--limit", "0.9", "--replan").code == 0
+    assert call("cluster", *words, "--limit", "0.9", "--replan", "--keep", "all").code == 0
     (tmp_path / "run" / "stages" / "mine.txt").write_text("keep")
     before = json.loads(call("clean", str(tmp_path / "run"), "--dry-run").stdout)
     assert before["objects"] > 0
@@ -129,6 +139,7 @@ def test_clean_keeps_what_a_resumed_run_reads_and_results_alone_when_asked(demo:
     assert json.loads(call("clean", str(tmp_path / "run"), "--keep", "results").stdout)["objects"] > 0
     left = [path.name for path in (tmp_path / "run" / "stages").rglob("*") if path.is_file()]
     assert left == ["mine.txt"]
+    assert call("cluster", *words, "--limit", "0.9", "--keep", "results").code == 0, "a finished run stays finished"
     assert call("export", str(tmp_path / "run"), "-o", str(tmp_path / "labels.parquet")).code == 0
 
 

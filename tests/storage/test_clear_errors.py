@@ -24,6 +24,22 @@ ClientError = type("ClientError", (Exception,), {"__module__": "botocore.excepti
             StorageError,
             f"The disk is full at {NAME}; free space and run the same command.",
         ),
+        (
+            OSError(errno.EFBIG, "too large"),
+            StorageError,
+            f"The file {NAME} is larger than its file system or the limit of this process (ulimit -f) allows; raise it and "
+            "run the same command.",
+        ),
+        (
+            OSError(errno.EDQUOT, "quota"),
+            StorageError,
+            f"The quota of the disk is used up at {NAME}; free space and run the same command.",
+        ),
+        (
+            TimeoutError(),
+            StorageError,
+            f"Storage did not answer at {NAME} for minutes; the same command goes on from here.",
+        ),
         (OSError("reset"), StorageError, f"Storage failed at {NAME}: reset."),
         (ValueError("odd protocol"), InputError, f"{NAME} cannot be opened: odd protocol."),
         (ImportError("no gcsfs"), InputError, f"{NAME} cannot be opened: no gcsfs."),

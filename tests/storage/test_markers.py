@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raycluster.errors import DamagedError
-from raycluster.storage.markers import Markers
+from raycluster.storage.markers import CONNECTIONS, Markers
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import Marker
 
@@ -59,6 +59,72 @@ def test_a_finished_stage_is_read_by_one_request(tmp_path: Path, monkeypatch: py
     assert [reader.of("knn", task).facts["task"] for task in range(50)] == list(range(50))
     reader.complete("knn", 50)
     assert requests == [f"{FOLDER}/markers.json"]
+
+
+LATENCY = 0.03
+"""Seconds of one simulated request: S3 from within its region, first byte included."""
+SHARDS = 10_000
+
+
+def test_ten_thousand_shards_are_read_by_an_index_and_a_driver_fetches_no_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage is simulated: objects in memory, and every request counts and takes 30 ms."""
+    objects: dict[str, bytes] = {}
+    requests: list[str] = []
+
+    def get(_: Store, path: str) -> bytes | None:
+        requests.append(f"GET {path}")
+        return objects.get(path)
+
+    def create(_: Store, path: str, data: bytes) -> bool:
+        requests.append(f"PUT {path}")
+        return objects.setdefault(path, data) is data
+
+    def put(_: Store, path: str, data: bytes) -> None:
+        requests.append(f"PUT {path}")
+        objects[path] = data
+
+    def files(_: Store, path: str) -> list[str]:
+        names = sorted(name for name in objects if name.startswith(f"{path}/"))
+        requests.extend(f"LIST {path}" for _ in range(-(-len(names) // 1000)))
+        return names
+
+    for name, function in {"get": get, "create": create, "put": put, "files": files}.items():
+        monkeypatch.setattr(Store, name, function)
+    worker, driver = markers(tmp_path), markers(tmp_path)
+    for task in range(SHARDS):
+        worker.claim("knn", task, marker(task))
+        driver.take("knn", task, worker.record("knn", task))
+    assert len(requests) == SHARDS, "a worker puts one marker per shard, and reads none"
+    requests.clear()
+    driver.complete("knn", SHARDS)
+    assert requests == [f"GET {FOLDER}/markers.json", f"PUT {FOLDER}/markers.json"]
+    requests.clear()
+    reader = markers(tmp_path)
+    assert [reader.of("knn", task).facts["task"] for task in range(SHARDS)] == list(range(SHARDS))
+    assert reader.finished("knn") == set(range(SHARDS))
+    print(
+        f"a reader of {SHARDS} markers: {len(requests)} request, {len(requests) * LATENCY:.2f} s in place of ", end=""
+    )
+    print(
+        f"{SHARDS * LATENCY:.0f} s; the index has {len(objects[f'{FOLDER}/markers.json']) / SHARDS:.0f} bytes per shard"
+    )
+    assert requests == [f"GET {FOLDER}/markers.json"]
+    # A driver that died before the index: what is left to do follows from one listing; each marker is fetched once, ever.
+    del objects[f"{FOLDER}/markers.json"]
+    requests.clear()
+    resumed = markers(tmp_path)
+    assert resumed.finished("knn") == set(range(SHARDS))
+    assert requests.count(f"LIST {FOLDER}/done") == 10
+    assert len(requests) <= 12
+    resumed.complete("knn", SHARDS)
+    seconds = LATENCY * SHARDS / CONNECTIONS
+    print(
+        f"a driver that resumes without an index: {len(requests):,} requests, {seconds:.0f} s on {CONNECTIONS} connections"
+    )
+    assert sum(name.startswith("GET") for name in requests) <= SHARDS + 4
+    assert f"{FOLDER}/markers.json" in objects
 
 
 def test_a_stage_that_lacks_a_marker_is_not_complete(tmp_path: Path) -> None:
