@@ -28,7 +28,8 @@ from raycluster.pipeline.rows_of import rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of
-from raycluster.stages.labels import Labels, clusters_table, labels_of
+from raycluster.stages.label_columns import Labels
+from raycluster.stages.labels import clusters_table, labels_of
 
 
 class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):

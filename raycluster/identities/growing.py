@@ -13,7 +13,8 @@ from raycluster.errors import InputError
 from raycluster.identities.living import Kept, Living
 from raycluster.identities.published import labels_and_clusters
 from raycluster.pipeline.rows_of import Rows, rows_of
-from raycluster.stages.labels import Labels, nulls_for_nan
+from raycluster.stages.label_columns import Labels
+from raycluster.stages.labels import nulls_for_nan
 from raycluster.storage import schemas
 
 

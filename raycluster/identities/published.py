@@ -11,7 +11,8 @@ from raycluster._version import __version__
 from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
-from raycluster.stages.labels import Labels, calibrated_strength, describe
+from raycluster.stages.label_columns import Labels, describe
+from raycluster.stages.labels import calibrated_strength
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode

@@ -16,32 +16,21 @@ from raycluster.config.stages import Config, KnnConfig
 from raycluster.kernels.search import faiss_flat
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.list_search import Probing, list_top_k
-from raycluster.kernels.search.nearest import DATABASE_TILE, QUERY_BLOCK, exact_top_k
+from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.kernels.search.recall import Recall, choose_probing, measure, sample_rows
 from raycluster.kernels.search.self_join import bytes_needed, self_top_k
 from raycluster.stages import imported_knn
-from raycluster.stages.coarse_lists import copy_of_vectors, inverted_file_of, number_of_lists, uses_lists
+from raycluster.stages.coarse_lists import inverted_file_of, uses_lists
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
+from raycluster.stages.knn_cost import CHOOSING_ROWS, MEASURING_ROWS, MOST_SHARE, SELF_JOIN_BYTES, cost_of_search
+from raycluster.stages.stage import ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task, shortened
 
-SELF_JOIN_BYTES = 2**31
-"""Memory up to which a search of all rows in one task scores each pair once for both rows. It halves the products."""
 ROWS_FOR_IVF = 200_000
 """Rows from which `knn.index` auto reads inverted lists. Below, reading all rows takes seconds; labels depend on it."""
 FIRST_LISTS = 8
 """Lists that every row reads before its own similarities decide about more. More raise recall and time."""
-CHOOSING_ROWS, MEASURING_ROWS = 2048, 2048
-"""Rows on which the reading is chosen, and on which its recall is measured: a standard error of about 0.001."""
-MOST_SHARE = 0.4
-"""Share of the rows above which reading them all, in order and each pair once, is faster."""
-TYPICAL_SHARE = 0.035
-"""Share of the rows that a search through inverted lists reads per row where none was measured: that of 100,000 generated
-rows at a recall of 0.98. A forecast of its time is proportional to it."""
-ALL_PAIRS, EACH_PAIR_ONCE, LISTED_PAIRS = 2 / 128e9, 2 / 59e9, 2 / 26e9
-"""Seconds per multiplication on two cores of an EPYC (Zen 4), for a dry run that measures nothing. A shard meets all rows;
-all rows meet themselves, and half of the products need not be done; rows are gathered from inverted lists."""
 
 
 def resolved_for(config: Config, rows: int) -> Config:
@@ -223,68 +212,10 @@ def sizes(tables: Tables) -> dict[str, float]:
     return {"share": chosen.get("share", chosen["nearest"] / tables.facts("coarse_lists")["lists"])}
 
 
-def share_read(size: ProblemSize, config: Config) -> float:
-    """Return the share of all rows that the search compares with a row."""
-    if not uses_lists(config):
-        return 1.0
-    return TYPICAL_SHARE if size.share is None else size.share
-
-
-def joins_itself(size: ProblemSize, config: Config) -> bool:
-    """Whether each pair of rows is scored once for both, as one shard can."""
-    reads_all = share_read(size, config) > MOST_SHARE
-    return reads_all and size.shards == 1 and bytes_needed(size.rows, config.knn.k) <= SELF_JOIN_BYTES
-
-
-def _compared(size: ProblemSize, config: Config) -> float:
-    """Return the pairs of vectors whose products are taken, those with centroids and those that measure recall included."""
-    rows, share = float(size.rows), share_read(size, config)
-    if share > MOST_SHARE:
-        return rows * rows / 2 if joins_itself(size, config) else rows * rows
-    return rows * (number_of_lists(size.rows, config.knn.lists) + share * rows + min(rows, MEASURING_ROWS))
-
-
 def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
     """Return the bytes of a node's copies of the kNN table."""
     table = 4.0 * size.rows * config.knn.k
     return {"knn.neighbor": table, "knn.similarity": table}
-
-
-def _cost(size: ProblemSize, config: Config) -> Cost:
-    rows, k = size.rows_per_shard, config.knn.k
-    lists = {"coarse_lists.list": 4.0 * size.rows} if uses_lists(config) else {}
-    table = 4.0 * 8 * k * rows
-    if joins_itself(size, config):
-        worker = table + bytes_needed(rows, k)
-    else:
-        block = QUERY_BLOCK * (4.0 * DATABASE_TILE + 8 * (4 * k + 64) + 4 * size.width)
-        worker = table + size.threads * block + (28.0 if uses_lists(config) else 4.0) * size.rows
-    if config.knn.source is not None:
-        return Cost(
-            work=float(size.rows * k),
-            rate=5e-7,
-            worker_bytes=worker,
-            copies=copy_of_vectors(size, config),
-            streams={"input": size.rows * (4.0 + 4 * k)},
-            compression=0.76,
-            is_threaded=True,
-            is_gpu_idle=True,
-        )
-    is_chosen = uses_lists(config) and config.knn.probes is None
-    rate = LISTED_PAIRS if uses_lists(config) else EACH_PAIR_ONCE if joins_itself(size, config) else ALL_PAIRS
-    return Cost(
-        once=float(min(size.rows, CHOOSING_ROWS)) * size.rows * size.width if is_chosen else 0.0,
-        work=_compared(size, config) * size.width,
-        once_rate=ALL_PAIRS,
-        rate=rate,
-        worker_bytes=worker,
-        copies=copy_of_vectors(size, config) | lists,
-        compression=0.76,
-        is_once_threaded=True,
-        is_threaded=True,
-        is_gpu_idle=uses_lists(config),
-        gpu_flop=0.0 if uses_lists(config) else 2.0 * size.rows * size.rows * size.width,
-    )
 
 
 def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001
@@ -303,5 +234,5 @@ KNN = Stage(
     summary=summary,
     numbers=numbers,
     headline=headline,
-    cost=_cost,
+    cost=cost_of_search,
 )
