@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.measuring.mistakes import PLANTED
+from benchmarks.measuring.review_truth import CANDIDATES, is_right, undecided
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Rows, Tables
 from raycluster.arrays import Bool, Float64, Int64
@@ -97,18 +98,27 @@ def label_examples(opened: Opened, truth: Int64, examples: dict[str, Examples]) 
             examples[kind].add(found[number].features, is_true)
 
 
+def queue_examples(opened: Opened, truth: Int64, examples: dict[str, Examples]) -> None:
+    """Add what the queues are fitted on."""
+    for kind, candidates in CANDIDATES.items():
+        found = candidates(opened, undecided())
+        examples[kind].add(found.features, is_right(found, opened, truth))
+
+
 def tables(args: Args) -> Tables:
     """Yield the weights of every kind."""
-    examples = {kind: Examples([], []) for kind in audit.KINDS}
+    examples = {kind: Examples([], []) for kind in (*audit.KINDS, *CANDIDATES)}
     for url, folder in runs(args):
         opened = Opened.of(folder)
-        label_examples(opened, labels_of(url, opened.state.ids)[0], examples)
+        truth = labels_of(url, opened.state.ids)[0]
+        label_examples(opened, truth, examples)
+        queue_examples(opened, truth, examples)
     fitted: dict[str, dict[str, float]] = {}
     rows: Rows = []
     for kind, one in examples.items():
         fitted[kind], loss = one.fitted()
-        truth = np.concatenate(one.truth)
-        rows.append({"kind": kind, "examples": len(truth), "share true": float(truth.mean()), "log loss": loss})
+        is_true = np.concatenate(one.truth)
+        rows.append({"kind": kind, "examples": len(is_true), "share true": float(is_true.mean()), "log loss": loss})
     if args.write:
         WEIGHTS.write_text(json.dumps(fitted, indent=2) + "\n", "utf-8")
     yield f"fitted on {args.sets} generated sets", rows

@@ -15,6 +15,7 @@ VERBS = {
     "split": "decide that rows of a cluster are another identity",
     "undo": "take back the latest merge or split",
     "evaluate": "compare a finished run with true identities",
+    "review": "answer doubtful cases on a local page, and put the answers in force",
     "audit": "list labels of a labelled set that are likely wrong",
     "report": "one page that shows what a run found: charts, clusters with pictures or texts, what to review",
     "export": "join labels to the columns of an input, or make one folder per identity",

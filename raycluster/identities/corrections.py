@@ -96,7 +96,7 @@ def undo(run: str) -> int:
     Raises InputError where there is no decision.
     """
     results = Results.of(run)
-    table = _stored(results)
+    table = stored(results)
     if table.num_rows == 0:
         raise InputError(f"{run} has no decision to undo.")
     is_latest = pc.equal(table["at"], pc.max(table["at"]))
@@ -124,7 +124,7 @@ def _table(one: pa.Array, other: pa.Array, same: bool, by: str | None, note: str
 
 def _add(results: Results, new: pa.Table) -> int:
     """Write decisions to those of the run, under one time later than any before."""
-    table = _stored(results)
+    table = stored(results)
     latest = pc.max(new["at"])
     if table.num_rows and pc.max(table["at"]).as_py() >= latest.as_py():
         latest = pa.scalar(pc.max(table["at"]).as_py() + datetime.timedelta(microseconds=1), new["at"].type)
@@ -134,7 +134,8 @@ def _add(results: Results, new: pa.Table) -> int:
     return new.num_rows
 
 
-def _stored(results: Results) -> pa.Table:
+def stored(results: Results) -> pa.Table:
+    """Return the decisions of a run, those that no update has put in force yet included."""
     kind = results.labels(["id"])["id"].type
     if results.store.get(FILE) is None:
         return decisions.schema(kind).empty_table()

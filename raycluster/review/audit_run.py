@@ -93,7 +93,7 @@ def labels_of(truth: str, ids: pa.Array, id_column: str = "id", label_column: st
 def audit_run(
     run: str, truth: str, *, id_column: str = "id", label_column: str = "label", least: float | None = None
 ) -> Audited:
-    """Find labels that are likely wrong, and write them to `RUN/review/label_issues.parquet`.
+    """Write labels that are likely wrong to `RUN/review/label_issues.parquet`.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ BEST = 5
 
 @dataclass(frozen=True)
 class Between:
-    """Pairs of groups that at least one pair of rows joins, the lower group first, sorted."""
+    """Pairs of groups that a pair of rows joins, the lower first, sorted."""
 
     one: Int64
     """(B,)"""
@@ -69,7 +69,7 @@ class Between:
         )  # fmt: skip
 
     def best_of(self, one: Ints, other: Ints) -> Float64:
-        """Return `best` (M,) of pairs of groups in either order; 0 where no pair of rows joins them."""
+        """Return `best` (M,) of pairs of groups; 0 where no pair of rows joins them."""
         low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
         if len(self.one) == 0:
             return np.zeros(len(low))

@@ -33,4 +33,5 @@ def probability(kind: str, features: Features) -> Float64:
     # In the order of the table, so that sums do not depend on how callers order features.
     for name in sorted(features):
         value += table[name] * features[name]
-    return np.asarray(expit(value))
+    # Rounded as queue tables store it, so that an item that is read back is equal.
+    return np.asarray(expit(value).astype(np.float32), np.float64)

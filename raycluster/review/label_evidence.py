@@ -77,7 +77,7 @@ class Support:
 
 
 def supported(label: Int64, pairs: Pairs) -> Support:
-    """Return the support of labels (N,); rows whose label is below 0 have none and lend none."""
+    """Return the support of labels (N,); rows without a label lend none."""
     row, neighbor, value = pairs.at_both_ends()
     kept = (label[row] >= 0) & (label[neighbor] >= 0)
     row, named, strength = row[kept], label[neighbor[kept]], value[kept].astype(np.float64)
@@ -100,7 +100,9 @@ def supported(label: Int64, pairs: Pairs) -> Support:
 
 
 def row_features(groups: Groups, support: Support, limits: EdgeLimits) -> tuple[Features, Int64]:
-    """Return the features of labelled rows (M,) for `mislabelled`, and the label to suggest, -1 where there is none.
+    """Return the features of labelled rows (M,), and the labels to suggest.
+
+    A suggestion is -1 where there is none.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def disagreements(groups: Groups, count: int) -> Features:
 
 
 def leads(groups: Groups, support: Support, limits: EdgeLimits) -> Float64:
-    """Return by how much the rows of each group (G,) are nearer to their own label than to any other.
+    """Return by how much groups (G,) are nearer to their own label than to others.
 
     Parameters
     ----------
@@ -169,7 +171,7 @@ def leads(groups: Groups, support: Support, limits: EdgeLimits) -> Float64:
 def group_features(
     groups: Groups, one: Int64, other: Int64, between: Between, lead: Float64, limits: EdgeLimits
 ) -> Features:
-    """Return the features (M,) of pairs of groups, for `one_identity` and `several_identities`.
+    """Return the features (M,) of pairs of groups.
 
     Parameters
     ----------

@@ -59,6 +59,11 @@ class Opened:
         """Rows (C,) of each cluster."""
         return np.bincount(self.cluster[self.state.is_alive], minlength=len(self.cluster_id)).astype(np.int64)
 
+    def published(self, cluster: int) -> int | None:
+        """Return the published id of a cluster; none where it has none."""
+        number = int(self.cluster_id[cluster])
+        return None if number < 0 else number
+
     @property
     def rows(self) -> Int64:
         """Rows that are there."""
@@ -66,7 +71,7 @@ class Opened:
 
 
 def clusters_of(state: State, published: Int64) -> Int32:
-    """Return the clusters (N,) of published ids (A,) of the rows that are there; -1 is a row alone."""
+    """Return the clusters (N,) of published ids (A,); -1 is a row alone."""
     alive = np.flatnonzero(state.is_alive)
     cluster = np.full(state.num_rows, -1, np.int64)
     cluster[alive] = published

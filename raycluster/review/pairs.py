@@ -34,7 +34,10 @@ class Pairs:
 
     @classmethod
     def of(cls, state: State) -> "Pairs":
-        """Return the pairs of a state. A copy has the pairs of its first row, and one with it."""
+        """Return the pairs of a state.
+
+        A copy has the pairs of its first row, and one with it.
+        """
         value = values_of(state)
         row, rank = np.nonzero((state.lists.neighbor[:, 1:] >= 0) & (value[:, 1:] > 0))
         other, value = state.lists.neighbor[row, rank + 1], value[row, rank + 1]
@@ -95,7 +98,10 @@ class Pairs:
 
 
 def values_of(state: State) -> Float32:
-    """Return the values (N, K) that decide about pairs: scores, or similarities where there are none or they were set aside."""
+    """Return the values (N, K) that decide about pairs.
+
+    These are scores, or similarities where there are none or they were set aside.
+    """
     has_scores = state.lists.score is not None and state.limits.threshold is None
     return state.lists.score if has_scores and state.lists.score is not None else state.lists.similarity
 
