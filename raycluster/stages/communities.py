@@ -108,9 +108,7 @@ def _infomap(
     return membership, flow, float(result.codelength)
 
 
-def infomap_result(
-    source: Int32, target: Int32, weight: Float32, seed: int, directed: bool
-) -> Any:  # fmt: skip
+def infomap_result(source: Int32, target: Int32, weight: Float32, seed: int, directed: bool) -> Any:
     """What Infomap itself returns for links (E,) of positive weight."""
     from infomap import Network
 
@@ -175,9 +173,7 @@ def require_memory(links: int, rows: int, config: CommunitiesConfig) -> str | No
         f"{allowed / 2**30:.2f} GiB are there"
     )
     if needed > allowed:
-        raise ResourceError(
-            f"{line}: raise the threshold, lower knn.k, or run the driver on a machine with more memory."
-        )
+        raise ResourceError(f"{line}: raise the threshold, lower knn.k, or take a driver with more memory.")
     return line if needed > min(LARGE_BYTES, allowed / 2) else None
 
 
