@@ -9,7 +9,9 @@ Theta and floor are fitted again on the tuning set under the same noise, for NEP
 mean over trainings, each of which has noise of its own, and a 95 % interval by Student's t.
 """
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +39,8 @@ class Args(table3.Args):
 
     forms: tuple[str, ...] = ("pair",)
     seeds: tuple[int, ...] = (0, 1, 2)
+    shares: tuple[float, ...] = SHARES
+    """Shares of the similarities that are raised."""
 
 
 def noisy(similarity: Float32, share: float, seed: int) -> Float32:
@@ -75,31 +79,40 @@ def under_noise(at: Ready, filter_url: str, share: float, seed: int) -> Ready:
     return replace(at, neighbor=neighbor, similarity=similarity, nep=own, counts=counts)
 
 
+def scores_under(comparison: table3.Comparison, form: str, share: float, seed: int) -> dict[str, dict[str, float]]:
+    """Return the scores of the walk and of every method under noise, from their file where there is one."""
+    path = Path(comparison.args.folder) / "figure5" / f"{form}-{share}-{seed}.json"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(_measured(comparison, form, share, seed)))
+    return dict(json.loads(path.read_text()))
+
+
+def _measured(comparison: table3.Comparison, form: str, share: float, seed: int) -> dict[str, dict[str, float]]:
+    laboratory, infomap_seeds = comparison.laboratory, comparison.args.infomap_seeds
+    tune, test = (
+        under_noise(laboratory.ready(table3.TOPK_WALK, which), laboratory.filter, share, seed)
+        for which in ("tune", "test")
+    )
+    theta = tune.best_theta()
+    limits = {"theta": theta, "floor": tune.floor(theta)}
+    found = {"the walk alone": test.clustered(theta, None, 1.0, infomap_seeds)}
+    for method in METHODS:
+        model = comparison.model(table3.name_of(form, method, seed), form, method, seed)
+        found[method] = test.clustered(theta, scored(model, test, limits), table3.ETAS[-1], infomap_seeds)
+    return found
+
+
 def tables(args: Args) -> Tables:
     """Yield the table after every share of noise."""
     comparison = table3.Comparison(args)
-    laboratory = comparison.laboratory
     rows: Rows = []
     for form in args.forms:
-        for share in SHARES:
-            points: dict[str, list[dict[str, float]]] = {}
-            for seed in args.seeds:
-                tune, test = (
-                    under_noise(laboratory.ready(table3.TOPK_WALK, which), laboratory.filter, share, seed)
-                    for which in ("tune", "test")
-                )
-                theta = tune.best_theta()
-                limits = {"theta": theta, "floor": tune.floor(theta)}
-                points.setdefault("the walk alone", []).append(test.clustered(theta, None, 1.0, args.infomap_seeds))
-                for method in METHODS:
-                    model = comparison.model(table3.name_of(form, method, seed), form, method, seed)
-                    score = scored(model, test, limits)
-                    points.setdefault(method, []).append(
-                        test.clustered(theta, score, table3.ETAS[-1], args.infomap_seeds)
-                    )
-            for method, some in points.items():
-                means = {name: table3.in_words([point[name] for point in some]) for name in SCORES}
-                rows.append({"method": method, "form": form, "noise": share, **means, "trainings": len(some)})
+        for share in args.shares:
+            points = [scores_under(comparison, form, share, seed) for seed in args.seeds]
+            for method in points[0]:
+                means = {name: table3.in_words([point[method][name] for point in points]) for name in SCORES}
+                rows.append({"method": method, "form": form, "noise": share, **means, "trainings": len(points)})
             yield f"Figure 5: noise on the similarities, K {args.knn_k}", rows
 
 
