@@ -21,9 +21,9 @@ from raycluster.pipeline.words import describe_run
 from raycluster.review.cards import Card, Shelf
 from raycluster.review.items import ItemOptions, Items
 from raycluster.review.opened_run import OpenedRun
+from raycluster.review.report_audit import audit_section
 from raycluster.review.report_cards import (
     QUESTIONS,
-    audit_rows,
     cluster_cards,
     clusters_table,
     id_kind,
@@ -121,6 +121,7 @@ def _sections(run: OpenedRun, options: ReportOptions) -> list[Section]:
         label_column = options.label_column
         scores = evaluate(run.store.url, options.truth, id_column=id_column, label_column=label_column, known_only=True)
         measured = scores["strength"]
+    audit = audit_section(run)
     return [
         size_section(run),
         score_section(run),
@@ -129,6 +130,7 @@ def _sections(run: OpenedRun, options: ReportOptions) -> list[Section]:
         reliability_section(run, measured),
         health_section(run),
         change_section(run, options.previous),
+        *([audit] if audit else []),
         cost_section(run, options.usd_hour),
     ]
 
@@ -165,7 +167,6 @@ def _page(
         queues={
             kind: {"cards": first, "total": total, "words": QUESTIONS[kind]} for kind, (first, total) in queues.items()
         },
-        audit=audit_rows(run.store),
         id_kind=id_kind(run.labels["id"].type),
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
@@ -95,19 +94,3 @@ def id_kind(id_type: pa.DataType) -> str:
     if pa.types.is_integer(id_type):
         return "number"
     return "bytes" if pa.types.is_binary(id_type) or pa.types.is_large_binary(id_type) else "text"
-
-
-def audit_rows(store: Store) -> list[tuple[Any, ...]]:
-    """Return how many labels of each kind an audit found wrong.
-
-    Empty where none was run.
-    """
-    import io
-    from collections import Counter
-
-    import pyarrow.parquet as pq
-
-    data = store.get("review/label_issues.parquet")
-    if data is None:
-        return []
-    return list(Counter(pq.read_table(io.BytesIO(data), columns=["kind"])["kind"].to_pylist()).most_common())

@@ -137,7 +137,7 @@ def test_ids_that_are_markup_stay_text():
     card.shown = []
     page = module.rendered(
         "", {}, answers={"item-row-0": card.answer}, run=HOSTILE, version="1", made="now", headline=HOSTILE, summary=[],
-        sections=[], galleries={"largest": [], "random": []}, audit=[], id_kind="text",
+        sections=[], galleries={"largest": [], "random": []}, id_kind="text",
         queues={"row": {"cards": [card], "total": 1, "words": QUESTIONS["row"]}},
     )  # fmt: skip
     assert HOSTILE not in page

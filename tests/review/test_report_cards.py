@@ -7,7 +7,6 @@ from raycluster.review.queue_tables import KINDS, QueueItem
 from raycluster.review.report_cards import (
     QUESTIONS,
     QUEUE_SHOWN,
-    audit_rows,
     cluster_cards,
     clusters_table,
     id_kind,
@@ -51,13 +50,6 @@ def test_the_first_items_of_the_queues_that_were_made(tmp_path):
         ("row", QUEUE_SHOWN, QUEUE_SHOWN + 3)
     ]
     assert [card.answer["item"] for card in queues["row"][0]] == list(range(QUEUE_SHOWN))
-
-
-def test_an_audit_is_counted_by_kind(tmp_path):
-    store = Store(str(tmp_path))
-    assert audit_rows(store) == []
-    store.put_tables("review/label_issues.parquet", [pa.table({"kind": ["mislabelled", "mislabelled", "several"]})])
-    assert audit_rows(store) == [("mislabelled", 2), ("several", 1)]
 
 
 def test_how_ids_are_written():
