@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from support.cluster_jobs import FAULTLESS, faults, slow_job
+from support.cluster_jobs import slow_job
 from support.command_line import call
 from support.raylets import raylets
+from support.runs import labels
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
+LAST_DIGITS = 1e-3
+"""By which strengths may differ: processors of two kinds round sums differently. Precision alone makes 0.16."""
 WORDS = ("--recipe", "auto", "--shards", "6", "--knn.k", "20")
 
 
@@ -32,4 +36,8 @@ def test_two_kinds_of_processors_and_a_forced_precision_give_the_labels_of_one(
     print(precision, found["shards_by_node"])
     assert found["precision"] == precision
     assert {"127.0.0.11", "127.0.0.12"} <= found["shards_by_node"].keys()
-    assert faults(tmp_path / "run", output, identities) == FAULTLESS
+    one, many = labels(output), labels(tmp_path / "run")
+    for name in ("id", "cluster_id", "is_outlier", "is_representative", "cluster_size", "runner_up"):
+        assert many[name].equals(one[name]), name
+    strength = np.abs(many["strength"].to_numpy() - one["strength"].to_numpy())
+    assert np.nanmax(strength) < LAST_DIGITS

@@ -3,7 +3,7 @@
     python tests/support/slow_job.py WORDS      as jobs/cluster.py
 
 The file RUN.slow.json beside the run folder names stages and the seconds that each of their tasks waits before it commits. On
-a node whose variable LAGGARD is set it waits ten times as long.
+a node whose variable LAGGARD is set it waits forty times as long.
 """
 
 import json
@@ -20,7 +20,7 @@ from raycluster.pipeline import run as pipeline
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Output, Task
 
-LAG = 10.0
+LAG = 40.0
 """How many times as long a task takes on a node that lags."""
 
 
