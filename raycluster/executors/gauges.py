@@ -12,6 +12,13 @@ NAMES = {
 }
 """Gauges by the key of progress.json that they show."""
 _gauges: dict[str, Any] = {}
+_is_lost = False
+
+
+def give_up() -> None:
+    """Let go of a cluster whose head is gone: every call to it would block."""
+    global _is_lost
+    _is_lost = True
 
 
 def machines() -> int:
@@ -36,4 +43,4 @@ def show(run: str, values: dict[str, Any]) -> None:
 def _ray() -> Any:
     """Return Ray where it is imported and connected."""
     ray = sys.modules.get("ray")
-    return ray if ray is not None and ray.is_initialized() else None
+    return ray if ray is not None and not _is_lost and ray.is_initialized() else None

@@ -200,7 +200,8 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
             yield result
     finally:
         watcher.end()
-        ray.kill(board)
+        if not watcher.is_head_gone:  # else every call would block until Ray ends this process
+            ray.kill(board)
 
 
 def _board(tasks: int) -> Any:

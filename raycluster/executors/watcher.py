@@ -11,6 +11,7 @@ from typing import Any
 
 from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
+from raycluster.executors import gauges
 from raycluster.executors.sizing import Pool
 
 # isort: split
@@ -63,6 +64,7 @@ class Watcher:
         self.stage, self.pool, self.board, self.execution = stage, pool, board, execution
         self._show, self._wish, self._clock = show, wish, clock
         self._head = ray.get_runtime_context().gcs_address if ray.is_initialized() else ""
+        self.is_head_gone = False
         self._rows, now = 0.0, clock()
         self._worked = self._line = self._wished = self._head_checked = self._head_answered = now
 
@@ -143,6 +145,8 @@ class Watcher:
         except OSError:
             silent = now - self._head_answered
             if silent >= HEAD_SECONDS:
+                self.is_head_gone = True
+                gauges.give_up()
                 raise RayclusterError(
                     f"The head of the Ray cluster at {self._head} is gone: no answer for {silent:.0f} s in stage "
                     f"{self.stage}. {AGAIN}"

@@ -31,7 +31,10 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     import ray
 
+    from raycluster.executors import gauges
+
     world = World()
+    monkeypatch.setattr(gauges, "_is_lost", False)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0, "memory": 3.0 * 2**30})
     monkeypatch.setattr(ray, "available_resources", lambda: {"memory": 2.0**30})
     monkeypatch.setattr(ray, "get", lambda answer, timeout: answer)
@@ -106,6 +109,8 @@ def test_machines_are_requested_at_the_start_repeated_and_released(world: World)
 
 
 def test_a_head_that_takes_no_connection_is_gone(world: World) -> None:
+    from raycluster.executors import gauges
+
     watching = watcher(world)
     with socket.create_server(("127.0.0.1", 0)) as server:
         watching._head = f"127.0.0.1:{server.getsockname()[1]}"
@@ -117,5 +122,7 @@ def test_a_head_that_takes_no_connection_is_gone(world: World) -> None:
     world.now = 50.0
     with pytest.raises(RayclusterError, match=r"is gone: no answer for 44 s in stage knn\. Run the same command again"):
         watching.check()
+    assert watching.is_head_gone
+    assert gauges.machines() == 1, "nobody is asked for the nodes any more"
     watching.end()
     assert None not in world.wishes, "a head that is gone takes no wish"
