@@ -162,7 +162,9 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
         self._set_labels(config)
         self._has_ids = rows.ids is not None
         self.rows_ = rows_table(self.result_, rows.arrow_ids)
-        self.clusters_ = clusters_table(tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order))]))
+        self.clusters_ = clusters_table(
+            tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order[labels.representative]))])
+        )
         recall = recall_of(tables)
         self.knn_recall_ = 1.0 if recall is None else recall.mean
         self.threshold_ = limits_of(tables).threshold

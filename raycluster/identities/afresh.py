@@ -28,7 +28,7 @@ from raycluster.identities.layers import loaded, saved
 from raycluster.identities.published import published
 from raycluster.identities.state import Records, State, from_tables
 from raycluster.identities.update import Past, Updated, facts_of, update
-from raycluster.pipeline.publish import all_ids, described, put_row_lists
+from raycluster.pipeline.publish import described, put_row_lists
 from raycluster.pipeline.run import cluster
 from raycluster.storage.object_store import Store
 from raycluster.storage.stored_tables import StoredTables
@@ -84,7 +84,7 @@ def cluster_again(
     def finish(tables: StoredTables, seconds: dict[str, float]) -> dict[str, Any]:
         store = tables.folder.store
         manifest = described(tables, seconds)
-        manifest["files"] = put_row_lists(tables, all_ids(tables))
+        manifest["files"] = put_row_lists(tables)
         fresh = from_tables(tables)
         result = taken_over(fresh, former, inputs, legacy, store.url, tables.threads)
         saved(store, None, fresh.num_rows, result)

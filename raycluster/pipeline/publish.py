@@ -15,16 +15,21 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster._version import __version__
+from raycluster.arrays import Array
+from raycluster.kernels.sorted_ids import joined, large_type
 from raycluster.pipeline.health import check
 from raycluster.pipeline.workers import workers
 from raycluster.stages import wanted_stages
-from raycluster.stages.labels import clusters_table
+from raycluster.stages.labels import clusters_table, labels_of
 from raycluster.stages.stage import shards_of_all
 from raycluster.storage import schemas
 from raycluster.storage.copies import Copies
 from raycluster.storage.records import LabelsPart, encode
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Facts
+
+IDS_PER_CHUNK = 2**20
+"""Ids of one chunk, about a million. A chunk of Arrow's strings holds 2 GiB, so ids may have 2 KiB each."""
 
 
 def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
@@ -41,9 +46,9 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     for shard, part, marker in zip(shards, parts, markers, strict=True):
         folder.require_file("labels", shard.number)
         store.copy(marker.key, part.path)
-    ids = all_ids(tables)
-    files = put_row_lists(tables, ids)
-    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters_table(tables, ids)])
+    files = put_row_lists(tables)
+    representatives = ids_at(tables, labels_of(tables).representative)
+    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters_table(tables, representatives)])
     store.put("MANIFEST.json", encode({**manifest, "files": files}))
     return dict(manifest["summary"])
 
@@ -72,16 +77,26 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
     }
 
 
-def all_ids(tables: StoredTables) -> pa.ChunkedArray:
-    """Return the ids of all rows, in their order."""
-    return pa.chunked_array([tables.ids(shard).combine_chunks() for shard in shards_of_all(tables)])
+def ids_at(tables: StoredTables, rows: Array) -> pa.ChunkedArray:
+    """Return the ids of rows (M,) in any order. One shard's ids are held at a time, besides the result."""
+    order = np.argsort(rows, kind="stable")
+    ends = np.searchsorted(rows[order], tables.bounds_of_all)
+    parts = [pa.chunked_array([], large_type(tables.id_type))]
+    for shard, begin, end in zip(shards_of_all(tables), ends[:-1], ends[1:], strict=True):
+        if begin < end:
+            there = joined([tables.ids(shard)], tables.id_type)
+            parts.append(pa.chunked_array([there.take(pa.array(rows[order[begin:end]] - shard.start))]))
+    ids = joined(parts, tables.id_type).take(pa.array(np.argsort(order)))
+    return pa.chunked_array(
+        [ids[start : start + IDS_PER_CHUNK] for start in range(0, len(ids), IDS_PER_CHUNK)], ids.type
+    )
 
 
-def put_row_lists(tables: StoredTables, ids: pa.ChunkedArray) -> dict[str, str]:
+def put_row_lists(tables: StoredTables) -> dict[str, str]:
     """Write which rows were left out and which are copies; returns the files' digests."""
     lists = {"dropped.parquet": _dropped(tables)}
     if tables.copies is not None:
-        lists["duplicates.parquet"] = _duplicates(tables, tables.copies, ids)
+        lists["duplicates.parquet"] = _duplicates(tables, tables.copies)
     return {name: tables.folder.store.put_tables(name, [table]) for name, table in lists.items()}
 
 
@@ -101,11 +116,11 @@ def _numbers(tables: StoredTables) -> Facts:
     return {stage.name: stage.numbers(tables) for stage in wanted if stage.numbers is not None}
 
 
-def _duplicates(tables: StoredTables, copies: Copies, ids: pa.ChunkedArray) -> pa.Table:
+def _duplicates(tables: StoredTables, copies: Copies) -> pa.Table:
     """Return the id of every copy, and of the first row of its vector."""
     first = copies.for_all(copies.first)
     copy = np.flatnonzero(first != np.arange(len(first)))
-    columns = {"id": ids.take(pa.array(copy)), "original": ids.take(pa.array(first[copy]))}
+    columns = {"id": ids_at(tables, copy), "original": ids_at(tables, first[copy])}
     return schemas.from_columns(schemas.duplicates(tables.id_type), **columns)
 
 

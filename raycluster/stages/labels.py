@@ -113,14 +113,14 @@ def open_labels(tables: Tables) -> ShardFunction:
     return shard_labels
 
 
-def clusters_table(tables: Tables, ids: pa.ChunkedArray) -> pa.Table:
-    """Return one row per cluster; `ids` (N,) are those of all rows, in order."""
+def clusters_table(tables: Tables, representatives: pa.ChunkedArray) -> pa.Table:
+    """Return one row per cluster from the ids (C,) of the rows that represent them."""
     labels = labels_of(tables)
     return schemas.from_columns(
         schemas.clusters(tables.id_type),
         cluster_id=np.arange(len(labels.representative)),
         size=np.bincount(labels.cluster_id, minlength=len(labels.representative)),
-        representative=ids.take(pa.array(labels.representative)),
+        representative=representatives,
         mean_strength=nulls_for_nan(labels.mean_strength),
         inner_weight=labels.inner_weight,
         outer_weight=labels.outer_weight,

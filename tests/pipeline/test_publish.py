@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
-from raycluster.pipeline.publish import publish
+from raycluster.pipeline.publish import ids_at, publish
 from raycluster.pipeline.run import open_run, opened, run_stages
 from raycluster.storage.object_store import Store
 from raycluster.storage.stored_tables import StoredTables
@@ -50,6 +51,16 @@ def test_labels_hold_every_row_once_and_clusters_count_them(finished: StoredTabl
         (4, 4, "only zeros"),
         (50, 50, "NaN or infinity"),
     ]
+
+
+def test_ids_of_rows_come_in_the_order_of_the_rows(finished: StoredTables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raycluster.pipeline.publish.IDS_PER_CHUNK", 7)
+    ids = [row for row in range(labelled.ROWS) if row not in (4, 50)]
+    rows = np.random.default_rng(0).integers(0, len(ids), 40)
+    taken = ids_at(finished, rows)
+    assert taken.to_pylist() == [ids[row] for row in rows]
+    assert taken.num_chunks == 6
+    assert ids_at(finished, rows[:0]).to_pylist() == []
 
 
 def test_the_manifest_names_every_part_with_its_rows_and_digest(finished: StoredTables) -> None:
