@@ -117,7 +117,10 @@ class Outlook:
         return None if name not in self.seconds else self.seconds[name] * self._scale()
 
     def after(self, name: str) -> float | None:
-        """Return the seconds that all stages after one will take; none without a forecast."""
+        """Return the seconds that all stages after one will take.
+
+        None without a forecast.
+        """
         if name not in self.names or not self.seconds:
             return None
         later = self.names[self.names.index(name) + 1 :]

@@ -122,7 +122,10 @@ def _require(kind: str, count: int) -> None:
 
 
 def _sentence(error: Exception, name: str) -> RayclusterError:
-    """What Ray reports at length, in a sentence; a RayclusterError that could not be noted in storage, as it is."""
+    """What Ray reports at length, in a sentence.
+
+    A RayclusterError that could not be noted in storage, as it is.
+    """
     failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
     reasons = []
     for failure in failures.values():

@@ -72,7 +72,10 @@ class Pool:
 
 
 def own_threads() -> int:
-    """Return the processors that this process may use; those of the machine where the system has no such limit."""
+    """Return the processors that this process may use.
+
+    Those of the machine where the system has no such limit.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 

@@ -26,7 +26,10 @@ class Place:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What happened to a task. `error` is empty where it is done, else the name of the error's class."""
+    """What happened to a task.
+
+    `error` is empty where it is done, else the name of the error's class.
+    """
 
     number: int
     rows: int
@@ -49,7 +52,10 @@ class StageWorker:
         self._function: ShardFunction | None = None
 
     def run(self, task: Task, is_counted: bool = True) -> TaskResult:
-        """Compute and commit one task. A mistake of the user's comes back as a result, not as a traceback."""
+        """Compute and commit one task.
+
+        A mistake of the user's comes back as a result, not as a traceback.
+        """
         try:
             if is_counted:
                 self._count_attempt(task)

@@ -135,7 +135,7 @@ def _add(results: Results, new: pa.Table) -> int:
 
 
 def stored(results: Results) -> pa.Table:
-    """Return the decisions of a run, those that no update has put in force yet included."""
+    """Return the decisions of a run, those not yet in force included."""
     kind = results.labels(["id"])["id"].type
     if results.store.get(FILE) is None:
         return decisions.schema(kind).empty_table()

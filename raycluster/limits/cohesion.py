@@ -59,7 +59,10 @@ class Lists:
         return float(np.mean(counted)) if counted else 0.0
 
     def _partial(self, listed: Int32, lowest: float, common: float) -> float | None:
-        """Return the mean partial cosine of one list (K,); None where fewer than two neighbors are near enough."""
+        """Return the mean partial cosine of one list (K,).
+
+        It is None where fewer than two neighbors are near enough.
+        """
         rows = np.asarray(self.vectors[listed[: NEIGHBORS + 1]], np.float64)[listed[: NEIGHBORS + 1] >= 0]
         cosine = rows[1:] @ rows[0]
         near = cosine >= lowest

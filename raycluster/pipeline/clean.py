@@ -1,4 +1,7 @@
-"""Remove what a run folder holds and no longer needs. Only objects with names that stages give are ever removed."""
+"""Remove what a run folder holds and no longer needs.
+
+Only objects with names that stages give are ever removed.
+"""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -66,7 +66,10 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
 
 
 def _joined(labels: pa.Table, url: str, id_column: str) -> Iterator[pa.Table]:
-    """Yield every file of an input with the label columns appended; rows that the run dropped have none."""
+    """Yield every file of an input with the label columns appended.
+
+    Rows that the run dropped have none.
+    """
     keys = labels["id"].combine_chunks()
     store, names = input_files(url)
     ours = [name for name in labels.column_names if name != "id"]
@@ -123,7 +126,10 @@ def _write_jsonl(tables: Iterator[pa.Table], path: Path) -> int:
 
 
 def _write_folders(tables: Iterator[pa.Table], target: Path, path_column: str | None) -> int:
-    """Make one folder of links per identity. Files of one name in a folder get a number."""
+    """Make one folder of links per identity.
+
+    Files of one name in a folder get a number.
+    """
     if path_column is None:
         raise InputError("Folders need --path-column, the column of the input with the paths of files.")
     rows = 0

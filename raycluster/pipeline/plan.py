@@ -95,7 +95,10 @@ def _say_shortened(config: Config, rows: int, say: Say) -> None:
 
 
 def _go_on(store: Store, described: InputDescription, config: Config, replan: bool, say: Say) -> RunFolder:
-    """Return the run that a folder holds. The same files at another place are the same input, read from there."""
+    """Return the run that a folder holds.
+
+    The same files at another place are the same input, read from there.
+    """
     plan = read_plan(store)
     if plan.input.files != described.files:
         raise ConfigError(f"The run folder {store.url} was made from another input; choose another --output.")
@@ -124,7 +127,9 @@ def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_all
 
 
 def make_plan(config: Config, described: InputDescription, shards: int | None) -> Plan:
-    """Return the plan to store. Ids and vectors are not read, but for the first vector.
+    """Return the plan to store.
+
+    Ids and vectors are not read, but for the first vector.
 
     Raises InputError for missing columns, columns of unusable types, and no rows.
     """
@@ -173,7 +178,10 @@ def _is_numbered(store: Store, described: InputDescription, config: Config) -> b
 
 
 def _id_type(file: pq.ParquetFile, column: str, name: str) -> pa.DataType | None:
-    """Return the type of a file's ids, none where it has no rows. Raises InputError where there is no such type."""
+    """Return the type of a file's ids, none where it has no rows.
+
+    Raises InputError where there is no such type.
+    """
     require_columns(file.schema_arrow, [column], name)
     kind = id_type_of(file.schema_arrow.field(column).type, f"{name}, column '{column}'")
     if kind is None and file.metadata.num_rows:
@@ -182,7 +190,10 @@ def _id_type(file: pq.ParquetFile, column: str, name: str) -> pa.DataType | None
 
 
 def _common_type(kinds: Sequence[pa.DataType | None], column: str, names: Sequence[str]) -> pa.DataType:
-    """Return the type that holds the ids of every file. Raises InputError where there is none."""
+    """Return the type that holds the ids of every file.
+
+    Raises InputError where there is none.
+    """
     common, first = None, 0
     for number, kind in enumerate(kinds):
         if kind is None:

@@ -33,7 +33,10 @@ IDS_PER_CHUNK = 2**20
 
 
 def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
-    """Publish a run whose stages are done; returns its summary. `seconds` are those of every stage."""
+    """Publish a run whose stages are done; returns its summary.
+
+    `seconds` are those of every stage.
+    """
     folder, store = tables.folder, tables.folder.store
     shards = shards_of_all(tables)
     markers = [folder.marker("labels", shard.number) for shard in shards]
@@ -78,7 +81,10 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
 
 
 def ids_at(tables: StoredTables, rows: Array) -> pa.ChunkedArray:
-    """Return the ids of rows (M,) in any order. One shard's ids are held at a time, besides the result."""
+    """Return the ids of rows (M,) in any order.
+
+    One shard's ids are held at a time, besides the result.
+    """
     order = np.argsort(rows, kind="stable")
     ends = np.searchsorted(rows[order], tables.bounds_of_all)
     parts = [pa.chunked_array([], large_type(tables.id_type))]
@@ -93,7 +99,10 @@ def ids_at(tables: StoredTables, rows: Array) -> pa.ChunkedArray:
 
 
 def put_row_lists(tables: StoredTables) -> dict[str, str]:
-    """Write which rows were left out and which are copies; returns the files' digests."""
+    """Write which rows were left out and which are copies.
+
+    Returns the files' digests.
+    """
     lists = {"dropped.parquet": _dropped(tables)}
     if tables.copies is not None:
         lists["duplicates.parquet"] = _duplicates(tables, tables.copies)

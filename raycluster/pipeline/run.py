@@ -97,7 +97,9 @@ def cluster(
 def opened(
     input_url: str | Sequence[str], output_url: str, config: Config, execution: Execution, progress: Progress
 ) -> Iterator[StoredTables]:
-    """The tables of a run, new or taken up again; this node's copies are removed afterwards.
+    """The tables of a run, new or taken up again.
+
+    This node's copies are removed afterwards.
 
     A mistake in the input that shows before neighbors are searched leaves the folder as it was.
     """
@@ -142,7 +144,10 @@ def _reports(
 
 
 def open_run(url: str, threads: int | None = None) -> StoredTables:
-    """Return the tables of the run folder at `url`. Raises StorageError where no run was started there."""
+    """Return the tables of the run folder at `url`.
+
+    Raises StorageError where no run was started there.
+    """
     return StoredTables(RunFolder(url, stage_folders), threads or own_threads(), cluster_rows)
 
 

@@ -60,7 +60,10 @@ def is_bytes(kind: pa.DataType) -> bool:
 
 
 def id_type_of(kind: pa.DataType, where: str) -> pa.DataType | None:
-    """Return the plain type of ids of a column; none for a column of nulls. Raises InputError for other values."""
+    """Return the plain type of ids of a column; none for a column of nulls.
+
+    Raises InputError for other values.
+    """
     plain = storage_type(kind)
     if pa.types.is_null(plain):
         return None
@@ -87,7 +90,10 @@ def common_id_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | Non
 
 
 def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return values without extension and dictionary encoding; fixed-size binary as binary, views as large."""
+    """Return values without extension and dictionary encoding.
+
+    Fixed-size binary as binary, views as large.
+    """
     if isinstance(column.type, pa.BaseExtensionType):
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

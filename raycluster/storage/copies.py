@@ -41,7 +41,10 @@ class Copies:
         return cls(np.flatnonzero(is_first), number[lowest])
 
     def bounds(self, bounds: Sequence[int]) -> list[int]:
-        """Return the first distinct row of every shard, and M; shards without one are left out."""
+        """Return the first distinct row of every shard, and M.
+
+        Shards without one are left out.
+        """
         return [int(bound) for bound in np.unique(np.searchsorted(self.first, bounds))]
 
     def for_all(self, values: Array) -> Array:

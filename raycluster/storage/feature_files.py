@@ -211,7 +211,10 @@ def _unpacked(path: str, folder: Path) -> list[Array]:
 
 
 def _whole(line: str) -> int:
-    """Return a whole number, also as np.savetxt writes it. Raises ValueError for anything else."""
+    """Return a whole number, also as np.savetxt writes it.
+
+    Raises ValueError for anything else.
+    """
     try:
         return int(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Memory that this process may still take: of the machine, and of the container that it runs in.
+"""Memory that this process may still take: of machine and container.
 
 A container sees the memory of the whole machine, but is killed at the limit of its control group.
 """
@@ -14,7 +14,7 @@ OWN = Path("/proc/self/cgroup")
 
 
 def available_bytes() -> int:
-    """Return the memory that is free on the machine and within the limits of the container."""
+    """Return the memory that is free on the machine and within its container."""
     return int(min([psutil.virtual_memory().available, *_rooms()]))
 
 

@@ -13,7 +13,10 @@ CLAIM_SECONDS = 2.0
 
 
 def link_once(temporary: str, target: str) -> bool:
-    """Give a written file its final name unless another file has it; false where one does."""
+    """Give a written file its final name unless another file has it.
+
+    False where one does.
+    """
     try:
         os.link(temporary, target)
     except FileExistsError:

@@ -103,7 +103,9 @@ class Store:
                 self._fs.pipe_file(self._path(path), data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object only if there is none (If-None-Match on an object store); false where another is there.
+        """Write an object only if there is none (If-None-Match on an object store).
+
+        False where another is there.
 
         A put whose reply was lost is repeated by the client and then refused, so what is there is compared with `data`.
         """
@@ -150,7 +152,10 @@ class Store:
         self.remove_empty_folders(folder)
 
     def remove_empty_folders(self, path: str) -> None:
-        """Remove a local folder and those below it where they are empty. Object stores have no folders."""
+        """Remove a local folder and those below it where they are empty.
+
+        Object stores have no folders.
+        """
         if not self.is_local:
             return
         for folder, _, _ in os.walk(self._path(path), topdown=False):
@@ -158,7 +163,10 @@ class Store:
                 os.rmdir(folder)
 
     def copy(self, source: str, target: str) -> None:
-        """Give an object a second name, by a hard link where the disk has them; objects are copied within their store."""
+        """Give an object a second name, by a hard link where the disk has them.
+
+        Objects are copied within their store.
+        """
         with clear_errors(self.name(source)):
             if self.is_local:
                 os.makedirs(os.path.dirname(self._path(target)), exist_ok=True)
@@ -176,7 +184,10 @@ class Store:
                 self._fs.cp_file(self._path(source), self._path(target))
 
     def files(self, path: str = "") -> list[str]:
-        """Return every object below `path`, sorted, relative to the store. Raises StorageError for an unreadable folder."""
+        """Return every object below `path`, sorted, relative to the store.
+
+        Raises StorageError for an unreadable folder.
+        """
         with clear_errors(self.name(path)):
             if self.is_local:
                 return files_below(self._root, path)
@@ -188,7 +199,10 @@ class Store:
         return sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in paths)
 
     def matching(self) -> list[str]:
-        """Return the places that the store's own URL names as a pattern (*, ?, [...]); none where it is no pattern."""
+        """Return the places that the store's own URL names as a pattern (*, ?, [...]).
+
+        None where it is no pattern.
+        """
         with clear_errors(self.url):
             names = self._fs.glob(self._root) if any(mark in self._root for mark in "*?[") else []
         prefix = self.url.split("://", 1)[0] + "://" if "://" in self.url else ""
@@ -226,7 +240,10 @@ class Store:
 
     @contextlib.contextmanager
     def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
-        """An open Parquet file of the user's; raises InputError where it is truncated or something else."""
+        """An open Parquet file of the user's.
+
+        Raises InputError where it is truncated or something else.
+        """
         with clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
             try:
                 yield pq.ParquetFile(file)

@@ -29,7 +29,10 @@ CHECKSUMS = (".crc", ".md5", ".sha256")
 
 
 def input_files(url: str) -> tuple[Store, list[str]]:
-    """Return the store of an input and its Parquet files, sorted by path. Raises InputError where there is none."""
+    """Return the store of an input and its Parquet files, sorted by path.
+
+    Raises InputError where there is none.
+    """
     store, names, _, _ = _listed(url)
     return store, names
 
@@ -48,7 +51,10 @@ def describe_input(urls: str | Sequence[str]) -> InputDescription:
 
 
 def left_out_line(described: InputDescription) -> str | None:
-    """Return one line that names the files of an input that are not read; none where all are."""
+    """Return one line that names the files of an input that are not read.
+
+    None where all are.
+    """
     if not described.left_out:
         return None
     names = ", ".join(f"{name} ({reason})" for name, reason in described.left_out[:5])
@@ -111,7 +117,10 @@ def _listed_places(places: Sequence[str], url: str) -> tuple[Store, list[str], l
 
 
 def _hidden(name: str) -> bool:
-    """Whether a file is skipped by rule: hidden, a writer's marker, or a checksum. Hive partitions are not hidden."""
+    """Whether a file is skipped by rule: hidden, a writer's marker, or a checksum.
+
+    Hive partitions are not hidden.
+    """
     parts = [part for part in name.split("/") if "=" not in part]
     return name.endswith(CHECKSUMS) or any(part.startswith((".", "_")) for part in parts)
 

@@ -236,7 +236,10 @@ class RunFolder:
 
 
 def read_plan(store: Store) -> Plan:
-    """Return the plan stored in a run folder. Raises StorageError where there is none, ConfigError for another layout."""
+    """Return the plan stored in a run folder.
+
+    Raises StorageError where there is none, ConfigError for another layout.
+    """
     data = store.get("plan.json")
     if data is None:
         raise StorageError(f"{store.url} holds no plan.json: no run was started there.")

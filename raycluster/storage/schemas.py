@@ -36,7 +36,10 @@ def ingest(width: int) -> pa.Schema:
 
 
 def embeddings(id_type: pa.DataType) -> pa.Schema:
-    """`row` is dense, in the order of ids. The vector of a row stays where it was ingested."""
+    """`row` is dense, in the order of ids.
+
+    The vector of a row stays where it was ingested.
+    """
     return pa.schema([("row", pa.int32()), ("id", id_type)])
 
 
@@ -47,7 +50,10 @@ COARSE_LISTS = pa.schema([("row", pa.int32()), ("list", pa.int32())])
 
 
 def knn(k: int) -> pa.Schema:
-    """Descending similarity, the row itself first; neighbor -1 and similarity -1 where a list is short."""
+    """Descending similarity, the row itself first.
+
+    Neighbor -1 and similarity -1 where a list is short.
+    """
     return pa.schema(
         [("row", pa.int32()), ("neighbor", vector(pa.int32(), k)), ("similarity", vector(pa.float32(), k))]
     )

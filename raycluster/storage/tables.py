@@ -102,7 +102,10 @@ class Tables(Protocol):
 
     @property
     def copies(self) -> Copies | None:
-        """Which rows are copies; none before they are found, where they are kept, and where there are none."""
+        """Which rows are copies.
+
+        None before they are found, where they are kept, and where there are none.
+        """
         ...
 
     def ids(self, task: Task) -> pa.ChunkedArray:
@@ -122,7 +125,10 @@ class Tables(Protocol):
         ...
 
     def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
-        """A column of all rows, (N,) or (N, width): a memory map, or the array itself. Never written to."""
+        """A column of all rows, (N,) or (N, width): a memory map, or the array itself.
+
+        Never written to.
+        """
         ...
 
     def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
@@ -142,7 +148,10 @@ class Tables(Protocol):
         ...
 
     def put_array(self, stage: str, name: str, values: Array) -> str:
-        """Record an array that a stage computed once; returns its digest, which belongs in the stage's facts."""
+        """Record an array that a stage computed once.
+
+        Returns its digest, which belongs in the stage's facts.
+        """
         ...
 
     def array(self, stage: str, name: str, digest: str) -> Array:
@@ -178,7 +187,10 @@ class Tables(Protocol):
         ...
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:
-        """Record what a task returned. Where two processes ran the same task, one of their results counts."""
+        """Record what a task returned.
+
+        Where two processes ran the same task, one of their results counts.
+        """
         ...
 
 

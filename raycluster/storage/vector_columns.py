@@ -1,4 +1,6 @@
-"""Vectors of the user's files, however they are stored: lists, tensors, bytes of float32, text, or many columns.
+"""Vectors of the user's files, however they are stored.
+
+They are lists, tensors, bytes of float32, text, or many columns.
 
 Shapes: R rows of a batch, D dimensions.
 """
@@ -33,7 +35,10 @@ class VectorSource:
 
     @classmethod
     def of(cls, schema: pa.Schema, column: str, name: str) -> "VectorSource":
-        """Find the vectors of a file. `column` may be a pattern of many numeric columns, or `struct.field`.
+        """Find the vectors of a file.
+
+        `column` may be a pattern of many numeric columns, or `struct.field`.
+
 
         Raises InputError where the column is missing or holds no vectors.
         """
@@ -71,7 +76,7 @@ class VectorSource:
 
 
 def _numeric_columns(schema: pa.Schema, pattern: str, where: str) -> list[str]:
-    """Return the numeric columns that a pattern names, in natural order: e2 before e10."""
+    """Return the numeric columns that a pattern names, e2 before e10."""
     names = [
         field.name
         for field in schema
@@ -84,7 +89,10 @@ def _numeric_columns(schema: pa.Schema, pattern: str, where: str) -> list[str]:
 
 
 def _likely_pattern(schema: pa.Schema) -> str | None:
-    """Return a pattern of numbered columns, such as f0, f1, ...; none where there are no two of one name."""
+    """Return a pattern of numbered columns, such as f0, f1, ...
+
+    It is none where there are no two of one name.
+    """
     stems = Counter(
         field.name.rstrip("0123456789")
         for field in schema
@@ -124,7 +132,10 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _stacked(columns: list[pa.Array]) -> pa.Array:
-    """Return many numeric columns as one list column; a row with a null in any is null."""
+    """Return many numeric columns as one list column.
+
+    A row with a null in any is null.
+    """
     matrix = np.stack([np.asarray(column.cast(pa.float64()).fill_null(np.nan)) for column in columns], axis=1)
     null = np.any([np.asarray(column.is_null()) for column in columns], axis=0)
     offsets = pa.array(np.arange(len(matrix) + 1, dtype=np.int64) * len(columns))
@@ -136,7 +147,10 @@ def _lists(rows: list[Any]) -> pa.Array:
 
 
 def _from_bytes(column: pa.Array, where: str) -> pa.Array:
-    """Return vectors stored as little-endian float32 bytes. Raises InputError for bytes that hold something else."""
+    """Return vectors stored as little-endian float32 bytes.
+
+    Raises InputError for bytes that hold something else.
+    """
     rows = column.to_pylist()
     vectors = []
     for row in rows:
@@ -154,7 +168,10 @@ def _from_bytes(column: pa.Array, where: str) -> pa.Array:
 
 
 def _from_text(column: pa.Array, where: str) -> pa.Array:
-    """Return vectors stored as text, such as [0.1, 0.2] or 0.1 0.2. Raises InputError for text that is none."""
+    """Return vectors stored as text, such as [0.1, 0.2] or 0.1 0.2.
+
+    Raises InputError for text that is none.
+    """
     vectors: list[Any] = []
     for row in column.to_pylist():
         if row is None:
@@ -168,7 +185,7 @@ def _from_text(column: pa.Array, where: str) -> pa.Array:
 
 
 def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tuple[Array, Any]:
-    """Return a batch's list column as (R, width) floats, and which rows are null or hold a null.
+    """Return a batch's list column as (R, width) floats, and which rows are null.
 
     Raises InputError, naming the row, for a vector of another length.
     """

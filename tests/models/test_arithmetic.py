@@ -32,7 +32,7 @@ def test_a_run_decides_for_every_processor() -> None:
 
 
 def failing() -> None:
-    """An error within two arithmetics."""
+    """An error within one arithmetic inside another."""
     with in_force(Arithmetic("float32", "cpu")):
         with in_force(Arithmetic("bfloat16", "gpu")):
             assert network_device().type == "cuda"
