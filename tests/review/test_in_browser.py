@@ -20,9 +20,11 @@ from raycluster.pipeline.results import Results
 from raycluster.review import queue_tables
 from raycluster.review.items import ItemOptions
 from raycluster.review.queue_tables import QueueItem, decided_pairs
+from raycluster.review.queues import make_queues
 from raycluster.review.report import ReportOptions, report
 from raycluster.storage.object_store import Store
 from support.browser import chromium, complaints, resize, until
+from support.command_line import call
 
 pytestmark = pytest.mark.process
 
@@ -118,7 +120,6 @@ def test_tiles_show_pictures(browser, page):
 def test_keys_make_the_decisions_file(browser, page, width, tmp_path):
     path, items = page
     opened(browser, path, width)
-    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     progress = "return document.getElementById('progress').textContent"
     assert browser.execute_script("return document.getElementById('save').disabled")
     press(
@@ -126,13 +127,7 @@ def test_keys_make_the_decisions_file(browser, page, width, tmp_path):
     )  # same, unsure, unsure taken back: different; one is left out; different
     assert browser.execute_script(progress) == "4 of 5 answered"
     browser.execute_script("document.getElementById('by').value = 'ann <b>'")
-    browser.execute_script("document.getElementById('save').click()")
-    file = Path(tmp_path / "decisions.parquet")
-    began = time.monotonic()
-    while not file.exists():
-        assert time.monotonic() - began < 30, os.listdir(tmp_path)
-        time.sleep(0.05)
-    table = decisions.checked(pq.read_table(file), pa.int64(), "decisions.parquet")
+    table = decisions.checked(pq.read_table(saved(browser, tmp_path)), pa.int64(), "decisions.parquet")
     expected = [
         *decided_pairs(items[0], "same"),
         *decided_pairs(items[2], "different"),
@@ -144,6 +139,33 @@ def test_keys_make_the_decisions_file(browser, page, width, tmp_path):
     assert set(table["note"].to_pylist()) == {"merge 0", "merge 2", "row 1"}
     assert abs(table["at"][0].as_py().timestamp() - time.time()) < 600
     assert complaints(browser) == []
+
+
+def saved(browser, folder):
+    """The file that the button saves."""
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    browser.execute_script("document.getElementById('save').click()")
+    file, began = Path(folder / "decisions.parquet"), time.monotonic()
+    while not file.exists():
+        assert time.monotonic() - began < 30, os.listdir(folder)
+        time.sleep(0.05)
+    return file
+
+
+def test_an_answer_to_a_queue_of_the_run_goes_into_an_update(browser, cosine_run, tmp_path):
+    run = str(tmp_path / "run")
+    shutil.copytree(cosine_run, run)
+    queues = make_queues(run)
+    assert queues["merge"], "the set has no pair of clusters to suggest"
+    report(run, ReportOptions())
+    opened(browser, f"{run}/report.html", 1440)
+    press(browser, "s")
+    outcome = call("update", run, "--decisions", str(saved(browser, tmp_path)), "-o", str(tmp_path / "next"))
+    assert outcome.code == 0, outcome.stderr
+    table = Results.of(str(tmp_path / "next")).labels(["id", "cluster_id"])
+    cluster = dict(zip(table["id"].to_pylist(), table["cluster_id"].to_pylist(), strict=True))
+    first = queues["merge"][0]
+    assert len({cluster[key] for key in (*first.ids_a, *first.ids_b)}) == 1
 
 
 def test_answers_outlive_a_reload_and_the_mouse_works_too(browser, page):
