@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
+from raycluster.estimate.bill import START_SECONDS, Bill
 from raycluster.estimate.machines import Machine
 from raycluster.estimate.rates import Rates
 from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
@@ -87,8 +88,9 @@ def crew_of(stage: Stage, run: PlannedRun) -> Crew:
 def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
     """Yield the forecast of the plan and of every stage, in order."""
     has_started = False
+    bill = None if run.driver.usd_hour is None else Bill(run.driver.usd_hour)
     on_disk: dict[str, dict[str, float]] = {"driver": {}, "workers": {}}
-    yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, driver=0.0)
+    yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, bill, driver=0.0)
     for stage in wanted_stages(run.config):
         crew = crew_of(stage, run)
         cost = run.cost(stage, threads=crew.threads)
@@ -96,6 +98,8 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
         if not crew.is_driver:
             seconds += RAY_STAGE_SECONDS + (0.0 if has_started else RAY_START_SECONDS)
             has_started = True
+            if run.is_apart and bill is not None and bill.is_cold:
+                seconds += START_SECONDS
         # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
         moved = 0.0
         for place in _places(stage, run, crew):
@@ -106,7 +110,7 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
         streamed = sum(size * rates.compression.get(table, 1.0) for table, size in cost.streams.items())
         yield _entry(
-            stage.name, run, crew, seconds,
+            stage.name, run, crew, seconds, bill,
             driver=cost.driver_bytes + (cost.worker_bytes if crew.is_driver else 0.0),
             worker=cost.worker_bytes, copies=sum(cost.copies.values()), stored=stored,
             disk=max(sum(sizes.values()) for sizes in on_disk.values()), moved=stored + streamed + moved,
@@ -136,12 +140,18 @@ def _seconds(stage: Stage, cost: Cost, rates: Rates, run: PlannedRun, crew: Crew
     return once + task * -(-crew.tasks // crew.processes)
 
 
-def _entry(stage: str, run: PlannedRun, crew: Crew, seconds: float, **sizes: float) -> StageForecast:
-    """Return a forecast from seconds and from bytes by what they are of."""
+def _entry(stage: str, run: PlannedRun, crew: Crew, seconds: float, bill: Bill | None, **sizes: float) -> StageForecast:
+    """Return a forecast from seconds and from bytes by what they are of.
+
+    The bill counts whole machines.
+    """
     gib = dict.fromkeys(("worker", "copies", "disk", "stored", "moved"), 0.0)
     gib |= {name: size / GIB for name, size in sizes.items()}
-    prices = [run.driver.usd_hour, *[run.worker.usd_hour] * (run.nodes if run.is_apart and not crew.is_driver else 0)]
-    usd = None if None in prices else round(seconds / 3600 * sum(filter(None, prices)), 2)
+    price = run.worker.usd_hour
+    usd = None
+    if bill is not None and (price is not None or not run.is_apart):
+        machines = crew.nodes if run.is_apart and not crew.is_driver else 0
+        usd = round(bill.charge(seconds, [price or 0.0] * machines), 2)
     on_one_node = 0 if crew.is_driver else -(-crew.processes // crew.nodes)
     object_store = 0 if crew.is_driver else crew.tasks * TASK_BYTES + (0 if run.is_apart else OBJECT_STORE_BYTES)
     return StageForecast(

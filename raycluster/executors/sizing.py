@@ -71,6 +71,14 @@ class Pool:
         return {name: amount for name, amount in named.items() if amount}
 
 
+def own_machine() -> str | None:
+    """Return the kind of this machine, such as m6id.8xlarge.
+
+    The variable RAYCLUSTER_MACHINE names it; none where that is not set.
+    """
+    return os.environ.get("RAYCLUSTER_MACHINE") or None
+
+
 def own_threads() -> int:
     """Return the processors that this process may use.
 

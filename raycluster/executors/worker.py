@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from raycluster.errors import RayclusterError
 from raycluster.executors.peak_memory import peak_bytes
+from raycluster.executors.sizing import own_machine
 from raycluster.secrecy import printable_traceback
 from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage.stored_tables import StoredTables
@@ -92,7 +93,7 @@ class StageWorker:
         output = self._function(task)
         seconds = round(time.perf_counter() - began, 3)
         schema = stage.writes(tables.config, tables.id_type, tables.width)
-        node = {"node": self._place.address} if self._place else {}
+        node = {"node": self._place.address, "machine": own_machine()} if self._place else {}
         facts = {**output.facts, "seconds": seconds, "peak_bytes": peak_bytes(), **node}
         tables.commit(stage.name, task, replace(output, facts=facts), schema)
 

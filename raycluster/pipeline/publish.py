@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.arrays import Array
+from raycluster.estimate.bill import usd_of_run
 from raycluster.kernels.sorted_ids import joined, large_type
 from raycluster.pipeline.health import check
 from raycluster.pipeline.workers import workers
@@ -70,6 +71,8 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         "confidence": check(tables),
         "seconds": seconds,
     }
+    if (usd := usd_of_run(tables, seconds)) is not None:
+        summary["usd"] = usd
     return {
         "version": __version__,
         "summary": summary,

@@ -19,5 +19,7 @@ def describe_run(summary: dict[str, Any]) -> str:
     lines.append(
         f"It took {total:,.0f} s. Labels are in {summary['run']}/labels, clusters in {summary['run']}/clusters.parquet."
     )
+    if "usd" in summary:
+        lines.append(f"Its machines cost {summary['usd']:,.2f} US dollars at list prices.")
     lines.append(f"Next: raycluster export {summary['run']} --input YOUR.parquet -o labelled.parquet")
     return "\n".join(lines)
