@@ -6,8 +6,8 @@ Precision is the share of the first items that point at a mistake, recall the sh
 the queues of merges and splits stand three orders of the same candidates: at random, by the cosine of mean vectors, and by
 size. `bound` is the precision of an order that has all right candidates first.
 
-The effort curve is BCubed F after answers of an oracle, which `update` puts in force: to the queues of merges, splits and rows
-in turn, and to merges by the cosine of mean vectors.
+The effort curve is BCubed F after answers of an oracle, which `update` puts in force: to the queues of merges and splits in
+turn, and to merges by the cosine of mean vectors.
 """
 
 from dataclasses import dataclass
@@ -90,11 +90,10 @@ def _orders(kind: Kind, found: Any, opened: Opened) -> dict[str, Int64]:
     return {"random": random, "centroid cosine": ranked(cosine, clusters[0]), "size": ranked(size, clusters[0])}
 
 
-def interleaved(opened: Opened, most: int) -> list[QueueItem]:
-    """Return items of the queues of merges, splits and rows, the most likely mistakes first."""
-    queues = [MAKERS[kind](opened, undecided(), most) for kind in ("merge", "split", "row")]
-    items = [item for item in chain.from_iterable(zip_longest(*queues)) if item is not None]
-    return sorted(items, key=lambda item: -(item.probability or 0))[:most]
+def in_turn(opened: Opened, most: int) -> list[QueueItem]:
+    """Return items of the queues of merges and splits, one of each in turn."""
+    queues = [MAKERS[kind](opened, undecided(), most) for kind in ("merge", "split")]
+    return [item for item in chain.from_iterable(zip_longest(*queues)) if item is not None][:most]
 
 
 def effort_rows(opened: Opened, truth: Int64, counts: tuple[int, ...]) -> Rows:
@@ -103,7 +102,7 @@ def effort_rows(opened: Opened, truth: Int64, counts: tuple[int, ...]) -> Rows:
     found = merges(opened, undecided())
     by_cosine = ranked(found.cosine, found.one, found.other)[: counts[-1]]
     orders = {
-        "queues": interleaved(opened, counts[-1]),
+        "queues": in_turn(opened, counts[-1]),
         "centroid cosine": items_of(opened, found, by_cosine),
     }
     table: Rows = []
