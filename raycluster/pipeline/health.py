@@ -34,10 +34,12 @@ MOST_OUTSIDE = 0.1
 """Share of near neighbors left outside above which confidence is low: 0.001 on clear faces, a third on offers of products."""
 MOST_CONFLICTS = 0.25
 """Share of pairs above one limit and below the other above which confidence is low."""
-MOST_DOUBTFUL = 0.7
-"""Share of rows whose best score is doubtful above which confidence is low. It is 0.5 on pairs and on noisy identities."""
+MOST_DOUBTFUL = 0.4
+"""Share of rows whose best score is doubtful from which this is a reason too, where there are conflicts. Alone it is none: it is
+0.5 to 0.9 on pairs, which are right."""
 FEWEST_DOUBTFUL = 0.1
-"""Share of doubtful rows below which scores are clear, and a set needs no limit of its own: 0.01 on dense sets."""
+"""Share of doubtful rows up to which scores are clear: 0.01 on dense sets. These may overrule similarity, and a set then needs no
+limit of its own. It is 0.3 and more on strangers and on offers of products."""
 LEAST_SHARED = 0.1
 """Share of rows with another row in their cluster below which a set may be of strangers."""
 WEAK_CUT = 0.02
@@ -84,19 +86,21 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
     train = "label a few hundred rows and train on them (raycluster train), or raise --limit"
     strangers = "see whether any identity has two rows; if so, set --limit from pairs that are the same"
     reasons = []
+    is_clear = health.doubtful is not None and health.doubtful <= FEWEST_DOUBTFUL
+    has_conflicts = health.conflicts is not None and health.conflicts > MOST_CONFLICTS and not is_clear
     if health.shared < LEAST_SHARED:
         reasons.append((f"only {health.shared:.1%} of the rows share a cluster, as in sets of strangers", strangers))
-    if health.near_outside is not None and health.near_outside > MOST_OUTSIDE:
+    if health.near_outside is not None and health.near_outside > MOST_OUTSIDE and not is_clear:
         reasons.append(
             (f"{health.near_outside:.0%} of the near neighbors are left outside, as in families of near copies", train)
         )
-    if health.conflicts is not None and health.conflicts > MOST_CONFLICTS:
+    if has_conflicts:
         reasons.append(
             (f"score and similarity disagree on {health.conflicts:.0%} of the pairs above either limit", train)
         )
-    if health.doubtful is not None and health.doubtful > MOST_DOUBTFUL:
+    if health.doubtful is not None and health.doubtful > MOST_DOUBTFUL and has_conflicts:
         reasons.append((f"the best score of {health.doubtful:.0%} of the rows is doubtful", train))
-    if not health.is_decided and (health.doubtful is None or health.doubtful > FEWEST_DOUBTFUL):
+    if not health.is_decided and not is_clear:
         reasons.append(("the set shows no limit of its own", "set --limit from pairs that are the same identity"))
     if health.largest > LARGE:
         reasons.append((f"one cluster holds {health.largest:.0%} of all rows", "raise --limit"))

@@ -22,7 +22,6 @@ def test_a_clear_set_has_no_reason_for_doubt() -> None:
     [
         ({"near_outside": 0.3}, "30% of the near neighbors"),
         ({"conflicts": 0.6}, "disagree on 60%"),
-        ({"doubtful": 0.8}, "best score of 80%"),
         ({"shared": 0.01}, "only 1.0% of the rows"),
         ({"is_decided": False}, "no limit of its own"),
         ({"largest": 0.9}, "90% of all rows"),
@@ -35,9 +34,18 @@ def test_each_sign_is_a_reason_with_an_advice(changed: dict[str, float], words: 
     assert advice
 
 
-@pytest.mark.parametrize("changed", [{"doubtful": 0.55}, {"doubtful": 0.01, "is_decided": False}])
+@pytest.mark.parametrize(
+    "changed", [{"doubtful": 0.9}, {"doubtful": 0.01, "is_decided": False, "conflicts": 0.4, "near_outside": 0.2}]
+)
 def test_pairs_and_dense_sets_raise_no_false_alarm(changed: dict[str, float]) -> None:
     assert reasons_of(Health(**{**vars(CLEAR), **changed})) == []
+
+
+def test_doubtful_rows_are_a_reason_where_there_are_conflicts() -> None:
+    reasons = [reason for reason, _ in reasons_of(Health(**{**vars(CLEAR), "doubtful": 0.8, "conflicts": 0.9}))]
+    assert len(reasons) == 2
+    assert "disagree on 90%" in reasons[0]
+    assert "best score of 80%" in reasons[1]
 
 
 def test_the_weakest_cut_parts_two_cliques() -> None:
