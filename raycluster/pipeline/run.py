@@ -25,8 +25,9 @@ from raycluster.models.arithmetic import current, for_stage, in_force
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.arithmetic import ARITHMETIC, decided
+from raycluster.pipeline.freed import free_all, free_read
 from raycluster.pipeline.needs import worker_bytes
-from raycluster.pipeline.outlook import read_later, seconds_of
+from raycluster.pipeline.outlook import seconds_of
 from raycluster.pipeline.own_objects import remove_unused
 from raycluster.pipeline.plan import begin, stage_folders
 from raycluster.pipeline.publish import publish
@@ -121,7 +122,7 @@ def opened(
             remove_unused(folder)
         raise
     finally:
-        node_cache.remove(folder)
+        free_all(folder, execution)
 
 
 def _reports(
@@ -219,7 +220,7 @@ def _run_stages(tables: Tables, execution: Execution, progress: Progress, until:
     for number, stage in enumerate(stages):
         with for_stage(stage.gpu):
             _run_stage(tables, stage, execution, progress)
-        tables.release(read_later(tables, stages[number + 1 :]))
+        free_read(tables, stages[number + 1 :], execution)
         if not is_forecast and tables.has_facts("embeddings"):
             is_forecast = True
             _forecast(tables, progress)

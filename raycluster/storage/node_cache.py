@@ -195,12 +195,24 @@ def take_over(run: RunFolder) -> list[str]:
     return swept
 
 
+def names_of(run: RunFolder, stages: Collection[str]) -> list[str]:
+    """Return how the names of copies of columns of `stages` begin."""
+    return [f"{os.path.basename(run.folders[stage])}-{stage}-" for stage in stages if stage in run.folders]
+
+
 def keep_only(run: RunFolder, stages: Collection[str]) -> None:
     """Free this node's copies of a run but those of columns of `stages`."""
-    prefixes = tuple(f"{os.path.basename(run.folders[stage])}-{stage}-" for stage in stages if stage in run.folders)
-    directory = folder(run)
+    keep_named(name_of(run), names_of(run, stages))
+
+
+def keep_named(run: str, kept: Sequence[str]) -> None:
+    """Free this node's copies of a run but those whose names begin so; none frees all that belongs to the run."""
+    if not kept:
+        scratch.remove(run)
+        return
+    directory = scratch.folder(run)
     for name in os.listdir(directory) if os.path.isdir(directory) else ():
-        if not name.startswith(prefixes) and name.endswith((".npy", ".npy.json")):
+        if not name.startswith(tuple(kept)) and name.endswith((".npy", ".npy.json")):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(directory, name))
 

@@ -25,7 +25,19 @@ FLIPS = 200
 ROWS, WIDTH = 120, 8
 LOCAL = Execution("local", shards=2)
 KEYS = {"knn": {"k": 8, "index": "ivf", "lists": 4, "probes": 4}, "edges": {"threshold": 0.6}}
-LAST = ("ingest", "embeddings", "duplicates", "coarse_lists", "knn", "edges", "communities", "labels")
+LAST = (
+    "ids",
+    "order",
+    "ranks",
+    "ingest",
+    "embeddings",
+    "duplicates",
+    "coarse_lists",
+    "knn",
+    "edges",
+    "communities",
+    "labels",
+)
 """Stages after which a run was interrupted, in their order."""
 
 
@@ -66,7 +78,7 @@ def stopped_after(world: Path, run: Path, last: str, patch: pytest.MonkeyPatch) 
 
         run_stage = pipeline._run_stage
         inner.setattr(pipeline, "_run_stage", killed)
-        inner.setattr(pipeline.node_cache, "remove", lambda _: None)
+        inner.setattr(pipeline, "free_all", lambda *_: None)
         with pytest.raises(Stop):
             cluster(world, run)
 
@@ -88,7 +100,7 @@ def test_every_flipped_bit_of_a_run_folder_ends_in_equal_labels_or_a_sentence(
     places = [(state, kind, names) for state in (*LAST, "whole") for kind, names in objects(world / state).items()]
     kinds = {kind for _, kind, _ in places}
     assert {f"{stage} part" for stage in LAST} | {f"{stage} done" for stage in LAST} <= kinds
-    assert {"plan.json", "MANIFEST.json", "clusters.parquet", "ingest ranks", "knn markers.json"} <= kinds
+    assert {"plan.json", "MANIFEST.json", "clusters.parquet", "knn markers.json", "arithmetic.json"} <= kinds
     assert {"embeddings facts.json", "coarse_lists centroids.npy", "part"} <= kinds
     chance.shuffle(places)
     outcomes: list[str] = []

@@ -242,6 +242,8 @@ def test_copies_of_other_stages_are_freed(run: RunFolder) -> None:
     assert len(list(Path(node_cache.folder(run)).glob("*.npy"))) == 2
     node_cache.keep_only(run, ["ingest"])
     assert list(Path(node_cache.folder(run)).iterdir()) == []
+    node_cache.keep_named(node_cache.name_of(run), [])
+    assert not Path(node_cache.folder(run)).exists()
 
 
 def test_runs_do_not_see_each_others_copies(run: RunFolder, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Node-local copies on all nodes of a cluster: freed after the last stage that reads them, and at the end of a run."""
+
+import contextlib
+from collections.abc import Sequence
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raycluster.executors.fleet import live_nodes
+from raycluster.storage import node_cache
+
+SECONDS = 30.0
+"""Seconds that nodes have to free their copies. What a node that is late keeps is removed by the next job that starts there."""
+
+
+def free_copies(run: str, kept: Sequence[str] = ()) -> int:
+    """Free the copies of a run on every node that lives; returns the nodes that did.
+
+    Parameters
+    ----------
+    run
+        Name of the run's copies.
+    kept
+        Beginnings of the names of copies that stay; none frees all.
+    """
+    if not ray.is_initialized():
+        return 0
+    free = ray.remote(num_cpus=0, max_retries=0)(node_cache.keep_named)
+    with contextlib.suppress(ray.exceptions.RayError, RuntimeError):
+        waiting = [
+            free.options(
+                name="node-local copies", scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(run, kept)
+            for node in live_nodes()
+        ]
+        answered, late = ray.wait(waiting, num_returns=len(waiting), timeout=SECONDS) if waiting else ([], [])
+        for reference in late:
+            ray.cancel(reference, force=True)
+        return len(answered)
+    return 0
