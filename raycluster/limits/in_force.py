@@ -2,7 +2,7 @@
 
     rule            an edge passes when                               limits that are not configured
     threshold:      similarity >= threshold;                          picked from the far ranks.
-    score:          score >= eta,                                     the set's valley, else the model's;
+    score:          score >= eta,                                     the set's valley, else `without_valley`;
                     or similarity >= threshold                        where scores contradict a clear threshold.
     early-stop:     every NEP of its walk so far >= theta,
                     or a recalled edge has a score >= eta;            the model's.
@@ -30,12 +30,11 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
-    TOO_FEW_ROWS,
-    WHOLE_LISTS,
     above_all_pairs,
     pick_threshold,
     sample_pairs,
 )
+from raycluster.limits.without_valley import FULL_ETA, Picked, fills_lists, floor_of
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -63,6 +62,8 @@ class EdgeLimits:
     """Whether eta is the valley of the set's own scores. None: no valley was sought."""
     similarity: float | None = None
     """Lowest similarity of an edge that passes the other limits, for sets without a valley and for small ones."""
+    is_full: bool | None = None
+    """Whether identities fill the neighbor lists, which have a limit of their own (`without_valley`)."""
     picked: bool | None = None
     """Whether the threshold was picked from the data. None for rules without a threshold."""
     facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
@@ -81,10 +82,10 @@ class EdgeLimits:
 
     @property
     def highest_odds(self) -> float:
-        """The odds that no edge exceeds; relative to the set's valley, where it has one."""
-        if not self.valley:
+        """The odds that no edge exceeds; relative to eta where it is the set's own."""
+        if not (self.valley or self.is_full):
             return MOST_ODDS
-        assert self.eta is not None, "a valley is a value of eta"
+        assert self.eta is not None, "both are values of eta"
         return ODDS_OVER_VALLEY * self.eta / (1 - self.eta)
 
     def moved_to(self, value: float) -> "EdgeLimits":
@@ -105,7 +106,7 @@ class EdgeLimits:
         return cls(**limits, facts={name: value for name, value in values.items() if name not in FIELDS})
 
 
-FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "picked")
+FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "is_full", "picked")
 """The fields of `EdgeLimits` that have a key of their own in JSON."""
 
 
@@ -156,14 +157,16 @@ def decide_limits(
     if eta is None or edges.eta is not None or not edges.valley:
         return limits
     assert score is not None, "a valley needs the scores of all neighbors"
-    lists = Lists(neighbor, vectors)
+    picked = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
-    overruling = _overruling_threshold(similarity, lists, score, eta if eta_of_set is None else eta_of_set)
+    overruling = _overruling_threshold(similarity, picked, score, eta if eta_of_set is None else eta_of_set)
     if overruling is not None:
         return overruling
     if eta_of_set is None:
-        return replace(limits, valley=False, similarity=similarity_floor(similarity, lists))
+        if fills_lists(similarity, picked):
+            return replace(limits, eta=FULL_ETA, valley=False, is_full=True)
+        return replace(limits, valley=False, similarity=floor_of(picked))
     return replace(limits, eta=eta_of_set, valley=True)
 
 
@@ -188,9 +191,9 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
 
 
-def _overruling_threshold(similarity: Float32, lists: Lists, score: Float32, eta: float) -> EdgeLimits | None:
+def _overruling_threshold(similarity: Float32, picked: Picked, score: Float32, eta: float) -> EdgeLimits | None:
     """Return the far ranks' threshold if it is clear and scores contradict it."""
-    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
+    threshold, facts = picked
     if facts["basis"] != FAR_RANKS:
         return None
     share = agreement.disagreement(similarity, score, threshold, eta)
@@ -205,16 +208,6 @@ def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists) -> 
         return EdgeLimits(threshold=edges.threshold, picked=False)
     threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
     return EdgeLimits(threshold=threshold, picked=True, facts=facts)
-
-
-def similarity_floor(similarity: Float32, lists: Lists) -> float | None:
-    """Return the lowest similarity of an edge in a set whose scores have no valley.
-
-    It is the threshold that the far ranks (N, K) suggest, and None where they hold no background either. Without a valley,
-    scores may join rows that are close but only related, such as texts of one topic; a nearer scale holds the identities.
-    """
-    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
-    return threshold if facts["basis"] in (FAR_RANKS, TOO_FEW_ROWS, WHOLE_LISTS) else None
 
 
 def configured_or_calibrated(key: str, value: float | None, calibrated: Mapping[str, float]) -> float:

@@ -165,7 +165,11 @@ def announce(tables: Tables) -> str:
     words = [f"{name} {getattr(limits, name):.4f}" for name in names if getattr(limits, name) is not None]
     if limits.valley is not None:
         words.append(
-            "from the valley of the set's own scores" if limits.valley else "the model's: the scores show no valley"
+            "from the valley of the set's own scores"
+            if limits.valley
+            else "low, as identities fill the neighbor lists"
+            if limits.is_full
+            else "the model's: the scores show no valley"
         )
     if limits.similarity is not None:
         words.append(f"similarity {limits.similarity:.4f} at least, as the set's cosines suggest")
@@ -206,7 +210,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 EDGES = Stage(
     name="edges",
     reads=("knn", "topk", "relations", "density"),
-    revision=2,
+    revision=3,
     writes=_schema,
     settings=lambda config: config.edges.__dict__,
     once=decide_once,

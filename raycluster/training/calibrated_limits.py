@@ -20,7 +20,8 @@ from raycluster.executors.progress import Silence
 from raycluster.kernels import edge_rules
 from raycluster.limits import valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.in_force import EdgeLimits, similarity_floor
+from raycluster.limits.in_force import EdgeLimits
+from raycluster.limits.without_valley import similarity_floor
 from raycluster.models.calibration import Table, topk_confidence
 from raycluster.pipeline.run import LOCAL, fork, run_stages
 from raycluster.pipeline.sweep import communities_at

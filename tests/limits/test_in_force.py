@@ -15,8 +15,9 @@ from raycluster.kernels import edge_rules
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import in_force, valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FAR_RANKS, SINGLETONS, pick_threshold, sample_pairs
-from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits, similarity_floor
+from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, TOO_FEW_ROWS, pick_threshold, sample_pairs
+from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits
+from raycluster.limits.without_valley import FULL_ETA
 from support.data import identities, neighbor_table
 from support.edge_tables import COLUMNS, random_scores
 
@@ -101,9 +102,8 @@ def test_eta_is_configured_or_the_sets_own_valley_or_the_models():
         config = configured("score", "all", **keys)
         with (
             mock.patch.object(valley, "eta_of", return_value=eta_of_set) as eta_of,
-            mock.patch.object(in_force, "similarity_floor", return_value=0.5),
             mock.patch.object(in_force, "sample_pairs"),
-            mock.patch.object(in_force, "pick_threshold", return_value=(0.6, {"basis": "none of the far ranks"})),
+            mock.patch.object(in_force, "pick_threshold", return_value=(0.5, {"basis": TOO_FEW_ROWS})),
         ):
             limits = decide_limits(config, neighbor, None, None, {"eta": 0.4}, score)
         assert [call.args for call in eta_of.mock_calls] == [(neighbor, score, "mean", 0.4)] * (
@@ -115,6 +115,20 @@ def test_eta_is_configured_or_the_sets_own_valley_or_the_models():
     assert decided(None, valley=True) == EdgeLimits(eta=0.4, valley=False, similarity=0.5)
     assert decided(0.7) == EdgeLimits(eta=0.4)
     assert decided(0.7, valley=True, eta=0.55) == EdgeLimits(eta=0.55)
+
+
+def test_full_lists_have_a_low_limit_and_odds_relative_to_it():
+    vectors, _ = identities(3, 40)
+    neighbor, similarity = exact_top_k(vectors, np.arange(120, dtype=np.int32), vectors, 12)
+    with (
+        mock.patch.object(in_force, "pick_threshold", return_value=(-1.0, {"basis": FULL_NEIGHBORHOODS})),
+        mock.patch.object(valley, "eta_of", return_value=None),
+    ):
+        config = configured("score", "all", valley=True)
+        limits = decide_limits(config, neighbor, similarity, vectors, {"eta": 0.6}, np.full_like(similarity, 0.2))
+    assert limits == EdgeLimits(eta=FULL_ETA, valley=False, is_full=True)
+    assert limits.highest_odds == pytest.approx(10 * FULL_ETA / (1 - FULL_ETA))
+    assert EdgeLimits.from_json(limits.to_json()) == limits
 
 
 @pytest.mark.parametrize(("risk", "overrules"), [(0.0, True), (0.5, False)])
@@ -138,16 +152,6 @@ def test_a_clear_threshold_overrules_scores_that_contradict_it(risk, overrules):
     assert EdgeLimits.from_json(limits.to_json()) == limits
     edges = {"weight": np.array([0.5, 0.7], np.float32), "score": np.full(2, np.nan, np.float32)}
     assert passes_limits(edges, config.edges, limits).tolist() == [False, True]
-
-
-def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest():
-    vectors, _ = identities(30, 8)
-    neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
-    threshold, _ = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
-    assert similarity_floor(similarity, Lists(neighbor, vectors)) == threshold
-    for basis, expected in ((FAR_RANKS, 0.6), (SINGLETONS, None)):
-        with mock.patch.object(in_force, "pick_threshold", return_value=(0.6, {"basis": basis})):
-            assert similarity_floor(similarity, Lists(neighbor, vectors)) == expected
 
 
 def test_a_run_is_swept_by_eta_then_by_its_threshold_closeness_or_theta():

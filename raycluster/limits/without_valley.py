@@ -1,0 +1,64 @@
+"""The limits of a set whose scores show no valley.
+
+Either lists end among strangers. Then the model's limit holds, and an edge must also reach the threshold of the far ranks.
+Without a valley, scores may join rows that are close but only related, such as texts of one topic.
+
+Or identities fill the lists. The network reads a full list as a crowd of relatives, and scores far too low. Its order of pairs is
+still better than that of cosines. There a low limit holds, and all edges above even odds at that limit weigh about the same.
+
+Shapes: N rows, K neighbors per row with the row itself at rank 0.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from raycluster.arrays import Float32
+from raycluster.limits.cohesion import Lists
+from raycluster.limits.far_ranks import (
+    FAR_RANKS,
+    FULL_NEIGHBORHOODS,
+    MAX_ROWS,
+    TOO_FEW_ROWS,
+    UNRESOLVED_RISK,
+    WHOLE_LISTS,
+    pick_threshold,
+    sample_pairs,
+)
+
+Picked = tuple[float, Mapping[str, Any]]
+"""A threshold and its facts, as `pick_threshold` returns them."""
+FULL_SHARE = 1 / 3
+"""Share of listed pairs above the threshold from which identities fill the lists. It is 0.49 to 1 on sets with identities of 67
+rows or more and K = 80, and at most 0.24 where they have 30 or fewer."""
+FULL_ETA = 0.15
+"""Lowest score of an edge where identities fill the lists. Of utterances, requests, digits and goods BCubed F moves by at most 2
+from 0.1 to 0.2. At 0.6 it is 14 to 40 lower on the first three."""
+
+
+def fills_lists(similarity: Float32, picked: Picked) -> bool:
+    """Whether identities fill the neighbor lists, so that hardly a stranger is listed.
+
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of the neighbors. Of more than `MAX_ROWS` rows every n-th is read.
+    picked : Picked
+        The threshold of the set and its facts.
+    """
+    threshold, facts = picked
+    is_unresolved = facts["basis"] == FAR_RANKS and facts["risk"] >= UNRESOLVED_RISK
+    if not is_unresolved and facts["basis"] != FULL_NEIGHBORHOODS:
+        return False
+    near = similarity[:: -(-len(similarity) // MAX_ROWS), 1:] >= threshold
+    return float(near.mean()) >= FULL_SHARE
+
+
+def floor_of(picked: Picked) -> float | None:
+    """Return the lowest similarity of an edge: the threshold if neighbor lists gave it, else None."""
+    threshold, facts = picked
+    return threshold if facts["basis"] in (FAR_RANKS, TOO_FEW_ROWS, WHOLE_LISTS) else None
+
+
+def similarity_floor(similarity: Float32, lists: Lists) -> float | None:
+    """Return `floor_of` the threshold that is picked for similarities (N, K)."""
+    return floor_of(pick_threshold(similarity, sample_pairs(lists.vectors), lists))

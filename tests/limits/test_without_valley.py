@@ -1,0 +1,42 @@
+"""Where scores show no valley: full lists, and the lowest similarity of lists that end among strangers."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits import without_valley
+from raycluster.limits.cohesion import Lists
+from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold, sample_pairs
+from raycluster.limits.without_valley import fills_lists, floor_of, similarity_floor
+from support.data import identities
+
+
+def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest() -> None:
+    vectors, _ = identities(30, 8)
+    neighbor, similarity = exact_top_k(vectors, np.arange(240, dtype=np.int32), vectors, 12)
+    lists = Lists(neighbor, vectors)
+    threshold, _ = pick_threshold(similarity, sample_pairs(vectors), lists)
+    assert similarity_floor(similarity, lists) == threshold
+    with mock.patch.object(without_valley, "pick_threshold", return_value=(0.6, {"basis": SINGLETONS})):
+        assert similarity_floor(similarity, lists) is None
+    assert floor_of((0.6, {"basis": FAR_RANKS, "risk": 0.5})) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("basis", "risk", "near", "expected"),
+    [
+        (FAR_RANKS, 0.9, 6, True),
+        (FAR_RANKS, 0.9, 2, False),
+        (FAR_RANKS, 0.5, 6, False),
+        (FULL_NEIGHBORHOODS, 0.95, 6, True),
+        (SINGLETONS, 0.9, 6, False),
+    ],
+)
+def test_lists_are_full_where_a_third_of_them_is_near_and_hardly_a_stranger_is_listed(
+    basis: str, risk: float, near: int, expected: bool
+) -> None:
+    similarity = np.full((50, 11), 0.3, np.float32)
+    similarity[:, : near + 1] = 0.8
+    assert fills_lists(similarity, (0.5, {"basis": basis, "risk": risk})) is expected
