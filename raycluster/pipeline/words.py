@@ -5,9 +5,7 @@ from typing import Any
 
 def describe_run(summary: dict[str, Any]) -> str:
     """Return four to eight lines on a finished run, for a terminal."""
-    rows, clusters, alone = summary["rows"], summary["clusters"], summary["singletons"]
-    shared = clusters - alone
-    lines = [f"{rows:,} rows became {shared:,} identities of two rows or more; {alone:,} rows stand alone."]
+    lines = [describe_found(summary)]
     if "largest" in summary:
         lines.append(f"The largest identity has {summary['largest']:,} rows.")
     if summary.get("dropped"):
@@ -23,3 +21,9 @@ def describe_run(summary: dict[str, Any]) -> str:
         lines.append(f"Its machines cost {summary['usd']:,.2f} US dollars at list prices.")
     lines.append(f"Next: raycluster export {summary['run']} --input YOUR.parquet -o labelled.parquet")
     return "\n".join(lines)
+
+
+def describe_found(summary: dict[str, Any]) -> str:
+    """Return one sentence on what a run or an update found."""
+    rows, clusters, alone = summary["rows"], summary["clusters"], summary["singletons"]
+    return f"{rows:,} rows became {clusters - alone:,} identities of two rows or more; {alone:,} rows stand alone."

@@ -17,7 +17,7 @@ from typing import Any
 from raycluster._version import __version__
 from raycluster.errors import ConfigError
 from raycluster.evaluation.evaluate import evaluate
-from raycluster.pipeline.words import describe_run
+from raycluster.pipeline.words import describe_found
 from raycluster.review.cards import Card, Shelf
 from raycluster.review.items import ItemOptions, Items
 from raycluster.review.opened_run import OpenedRun
@@ -148,7 +148,7 @@ def _page(
     for number, card in enumerate(cards):
         shelf.fill(card, number)
     summary = run.summary
-    headline = describe_run(summary).splitlines()[0] if {"rows", "clusters", "singletons"} <= summary.keys() else ""
+    headline = describe_found(summary) if {"rows", "clusters", "singletons"} <= summary.keys() else ""
     return rendered(
         vega=script,
         sprites={card.number: card.sprite for card in cards if card.sprite},
