@@ -61,7 +61,12 @@ def begin(
     if data is not None and not _is_damaged(store, data, say):
         return _go_on(store, described, config, replan, say), False
     if data is None:
-        require_unused(store)
+        try:
+            require_unused(store)
+        except ConfigError:
+            if store.get("plan.json") is None:
+                raise
+            return begin(url, described, config, shards, replan, say)  # another client started the run meanwhile
     plan = make_plan(config, described, shards)
     if plan.input.numbered:
         say(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from raycluster.config.execution import Execution
 from raycluster.errors import DamagedError, StorageError
+from raycluster.pipeline import plan, run
 from raycluster.pipeline.repair import MOST_REPAIRS, drop_missing, repaired
-from support.both_tables import stored_tables
+from raycluster.pipeline.results import Results
+from raycluster.storage.object_store import Store
+from support.both_tables import CONFIG, stored_tables
 
 
 def test_work_is_done_again_until_nothing_is_damaged(tmp_path: Path) -> None:
@@ -39,3 +43,18 @@ def test_parts_that_are_gone_are_dropped_together(tmp_path: Path) -> None:
     drop_missing(folder)
     assert folder.finished("knn") == {1}
     assert folder.finished("embeddings") == {0, 1, 2}
+
+
+def test_a_run_that_another_client_published_meanwhile_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_tables(tmp_path)
+    start = (str(tmp_path / "rows.parquet"), str(tmp_path / "meanwhile"), CONFIG, Execution("local", shards=3))
+    require_unused = plan.require_unused
+
+    def late(store: Store) -> None:
+        monkeypatch.setattr(plan, "require_unused", require_unused)
+        run.cluster(*start)
+        require_unused(store)
+
+    monkeypatch.setattr(plan, "require_unused", late)
+    summary = run.cluster(*start)
+    assert summary == Results.of(start[1]).manifest["summary"]
