@@ -1,4 +1,4 @@
-"""Node-local copies on all nodes of a cluster: freed after the last stage that reads them, and at the end of a run."""
+"""Node-local copies on all nodes of a cluster, freed when no stage reads them."""
 
 import contextlib
 from collections.abc import Sequence

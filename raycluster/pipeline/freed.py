@@ -1,4 +1,4 @@
-"""Disks of nodes: copies go with the last stage that reads them, and all of them at the end of a run."""
+"""Disks of nodes: copies go with their last reader, and all of them at the end."""
 
 from collections.abc import Sequence
 

@@ -206,7 +206,10 @@ def keep_only(run: RunFolder, stages: Collection[str]) -> None:
 
 
 def keep_named(run: str, kept: Sequence[str]) -> None:
-    """Free this node's copies of a run but those whose names begin so; none frees all that belongs to the run."""
+    """Free this node's copies of a run but those whose names begin so.
+
+    Without such beginnings, all that belongs to the run is freed.
+    """
     if not kept:
         scratch.remove(run)
         return
