@@ -31,7 +31,7 @@ class Attempt:
 class Board:
     """The state of one stage."""
 
-    shards: int
+    numbers: list[int]
     """Shards that this start of the job has to compute."""
     live_nodes: Callable[[], set[str]]
     """Ids of the nodes that live now."""
@@ -44,6 +44,8 @@ class Board:
     """Addresses of the nodes that have taken part, by id."""
     rows: float = 0.0
     """Rows that kernels of all workers have reported so far."""
+    missed: dict[int, float] = field(default_factory=dict)
+    """Since when a worker without a shard has seen that nobody is at one: its worker died before it began."""
     copies: int = 0
     """Second copies that were started."""
 
@@ -76,10 +78,15 @@ class Board:
 
     def late(self, worker: str, node: str) -> int:
         """Return a late shard for a worker without one; a negative number for none."""
-        if len(self.seconds) >= self.shards:
+        if len(self.seconds) >= len(self.numbers):
             return NOTHING_LEFT
         live, now, median = self.live_nodes(), self.clock(), self._median()
         late = []
+        for shard in self.numbers:
+            if shard not in self.seconds and shard not in self.attempts:
+                began = self.missed.setdefault(shard, now)
+                if now - began > max(LATE_SECONDS, LATE_FACTOR * median):
+                    late.append((began, shard))
         for shard, workers in self.attempts.items():
             there = [attempt for attempt in workers.values() if attempt.node in live]
             began = min((attempt.began for attempt in there), default=-float("inf"))
@@ -112,7 +119,7 @@ class Board:
 
     def left(self) -> int:
         """Return how many shards are not done."""
-        return self.shards - len(self.seconds)
+        return len(self.numbers) - len(self.seconds)
 
     def reported_rows(self) -> float:
         """Return the rows that kernels have reported so far."""

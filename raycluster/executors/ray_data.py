@@ -176,7 +176,7 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
     connect()
     pool = pool_for(len(job.tasks), job.execution, fleet(), job.has_gpu, job.worker_bytes)
     is_wished = job.has_gpu or job.execution.workers is not None
-    board = _board(len(job.tasks))
+    board = _board([task.number for task in job.tasks])
     watcher = Watcher(job.stage, pool, board, job.execution, job.say, wish_for if is_wished else None)
     results: queue.Queue[TaskResult | Exception | None] = queue.Queue()
     consumer = threading.Thread(
@@ -204,11 +204,11 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
             ray.kill(board)
 
 
-def _board(tasks: int) -> Any:
+def _board(numbers: list[int]) -> Any:
     """Return a board beside the driver, where no lost node takes it along."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor = ray.remote(num_cpus=0, max_restarts=-1)(Board).options(scheduling_strategy=here)
-    return actor.remote(tasks, _ids_of_live_nodes)
+    return actor.remote(numbers, _ids_of_live_nodes)
 
 
 def _ids_of_live_nodes() -> set[str]:

@@ -23,7 +23,7 @@ def world() -> World:
 @pytest.fixture
 def board(world: World) -> Board:
     """Four shards: three took 20 s each, and the last has just begun."""
-    board = Board(4, lambda: world.live, lambda: world.now)
+    board = Board([0, 1, 2, 3], lambda: world.live, lambda: world.now)
     for shard in range(3):
         world.now = 20.0 * shard
         board.begin(shard, "a", "one")
@@ -56,8 +56,17 @@ def test_a_copy_whose_node_is_lost_is_replaced(world: World, board: Board) -> No
     assert board.late("c", "three") == 3
 
 
+def test_a_shard_that_nobody_has_begun_is_taken_over_after_a_while(world: World, board: Board) -> None:
+    board.numbers.append(4)
+    assert board.late("a", "one") == NOTHING_YET
+    world.now += 29.0
+    board.begin(3, "b", "two")
+    world.now += 2.0
+    assert board.late("a", "one") == 4, "its worker died before it began"
+
+
 def test_nothing_is_late_before_a_first_shard_is_done(world: World) -> None:
-    board = Board(2, lambda: world.live, lambda: world.now)
+    board = Board([0, 1], lambda: world.live, lambda: world.now)
     board.begin(0, "a", "one")
     world.now = 1e6
     assert board.late("b", "two") == NOTHING_YET
