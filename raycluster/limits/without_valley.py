@@ -18,6 +18,7 @@ from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FULL_NEIGHBORHOODS,
     MAX_ROWS,
+    SINGLETONS,
     TOO_FEW_ROWS,
     UNRESOLVED_RISK,
     WHOLE_LISTS,
@@ -56,7 +57,7 @@ def fills_lists(similarity: Float32, picked: Picked) -> bool:
 def floor_of(picked: Picked) -> float | None:
     """Return the lowest similarity of an edge: the threshold if neighbor lists gave it, else None."""
     threshold, facts = picked
-    return threshold if facts["basis"] in (FAR_RANKS, TOO_FEW_ROWS, WHOLE_LISTS) else None
+    return threshold if facts["basis"] in (FAR_RANKS, SINGLETONS, TOO_FEW_ROWS, WHOLE_LISTS) else None
 
 
 def similarity_floor(similarity: Float32, lists: Lists) -> float | None:

@@ -19,9 +19,10 @@ def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest() -> None:
     lists = Lists(neighbor, vectors)
     threshold, _ = pick_threshold(similarity, sample_pairs(vectors), lists)
     assert similarity_floor(similarity, lists) == threshold
-    with mock.patch.object(without_valley, "pick_threshold", return_value=(0.6, {"basis": SINGLETONS})):
+    with mock.patch.object(without_valley, "pick_threshold", return_value=(0.6, {"basis": FULL_NEIGHBORHOODS})):
         assert similarity_floor(similarity, lists) is None
-    assert floor_of((0.6, {"basis": FAR_RANKS, "risk": 0.5})) == 0.6
+    for basis in (FAR_RANKS, SINGLETONS):
+        assert floor_of((0.6, {"basis": basis})) == 0.6
 
 
 @pytest.mark.parametrize(
