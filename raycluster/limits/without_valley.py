@@ -55,7 +55,7 @@ def fills_lists(similarity: Float32, picked: Picked) -> bool:
 
 
 def floor_of(picked: Picked) -> float | None:
-    """Return the lowest similarity of an edge: the threshold if neighbor lists gave it, else None."""
+    """Return the lowest similarity of an edge, None where random pairs alone gave it."""
     threshold, facts = picked
     return threshold if facts["basis"] in (FAR_RANKS, SINGLETONS, TOO_FEW_ROWS, WHOLE_LISTS) else None
 
