@@ -19,7 +19,7 @@ from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Row, Rows, Tables
 from raycluster.arrays import Float32, Ints
 from raycluster.config.load import load_config
-from raycluster.evaluation.metrics import size_groups, sparsity_groups
+from raycluster.evaluation.groups import size_groups, sparsity_groups
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Silence
 from raycluster.kernels.neighborhoods import diffusion, tpdi

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
-from raycluster.estimate.bill import START_SECONDS, Bill
-from raycluster.estimate.machines import Machine
 from raycluster.estimate.rates import Rates
+from raycluster.executors.machines import Machine
 from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
+from raycluster.pipeline.bill import START_SECONDS, Bill
 from raycluster.stages import wanted_stages
 from raycluster.stages.stage import Cost, ProblemSize, Stage
 

@@ -16,11 +16,11 @@ from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.estimate import costs
 from raycluster.estimate.costs import GIB, PlannedRun, StageForecast
-from raycluster.estimate.machines import PRICES_OF, Machine, at_hand, named
 from raycluster.estimate.probe import probe
 from raycluster.estimate.rates import Rates, stored_rates
 from raycluster.estimate.report import table
 from raycluster.estimate.verdict import problems, slow_stages
+from raycluster.executors.machines import PRICES_OF, Machine, at_hand, named
 from raycluster.executors.sizing import own_bytes, own_threads, uses_ray
 from raycluster.limits.expected_edges import edges_per_row, is_worthwhile
 from raycluster.models.requirements import with_model

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from raycluster.estimate.costs import GIB, PlannedRun, StageForecast
-from raycluster.estimate.machines import smallest_with
+from raycluster.executors.machines import smallest_with
 from raycluster.stages import wanted_stages
 from raycluster.stages.stage import Stage
 from raycluster.storage.object_store import Store

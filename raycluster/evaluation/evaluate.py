@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Float32, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.evaluation import metrics
+from raycluster.evaluation.groups import hard_cluster_table
 from raycluster.evaluation.reliability import reliability
 from raycluster.evaluation.truth import numbered_rows, read_labels
 from raycluster.pipeline.results import Results
@@ -79,7 +80,7 @@ def evaluate(
             if hard_clusters:
                 vectors = tables.column("ingest", "embedding", "float32")
                 place = for_all(tables, np.arange(len(vectors)))
-                result["hard_clusters"] = metrics.hard_cluster_table(identity, predicted[row], vectors[place[row]])
+                result["hard_clusters"] = hard_cluster_table(identity, predicted[row], vectors[place[row]])
         finally:
             node_cache.remove(tables.folder)
     return result

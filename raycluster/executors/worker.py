@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from raycluster.errors import RayclusterError
+from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, StorageError
 from raycluster.executors.peak_memory import peak_bytes
 from raycluster.executors.sizing import own_machine
 from raycluster.secrecy import printable_traceback
@@ -38,6 +38,11 @@ class TaskResult:
     message: str = ""
     record: str = field(default="", compare=False)
     """What is on record of the task, so that the driver fetches no markers."""
+
+    def exception(self) -> RayclusterError:
+        """Return the error that the result names."""
+        kinds = {kind.__name__: kind for kind in (ConfigError, InputError, StorageError, DamagedError)}
+        return kinds.get(self.error, RayclusterError)(self.message)
 
 
 class StageWorker:

@@ -53,8 +53,8 @@ UNRESOLVED_RISK = 0.8
 the sets that have some, and 0.85 and 0.97 on the others. From 0.6 to 0.85 F moves by 0.8 at most; 0.9 misses the
 singletons."""
 SINGLETON_RISK = 0.7
-"""Least risk, a share of rows, from which a set may be singletons: it is 0.74 to 0.96 on eight generated sets of
-strangers. Lowering it to 0.6 changes no threshold."""
+"""Least risk, a share of rows, from which a set may be singletons: it is 0.74 to 0.96 on seven generated sets of
+strangers. Other values were not tried."""
 LEAST_COHESION = 0.15
 """Cohesion of neighbors below which a set is taken to be singletons: that of identities with cosines of 0.18. It is at most 0.05
 on generated strangers, and 0.24 to 0.46 on 14 sets with identities, real and generated. A set whose energy falls like 1 over the

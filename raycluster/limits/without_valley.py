@@ -29,11 +29,11 @@ from raycluster.limits.far_ranks import (
 Picked = tuple[float, Mapping[str, Any]]
 """A threshold and its facts, as `pick_threshold` returns them."""
 FULL_SHARE = 1 / 3
-"""Share of listed pairs above the threshold from which identities fill the lists. It is 0.49 to 1 on sets with identities of 67
-rows or more and K = 80. Where they have 30 or fewer it is at most 0.24."""
+"""Share of listed pairs above the threshold from which identities fill the lists. At K = 80 it is 0.49 to 1 with
+identities of 67 rows or more. It is at most 0.24 where they have 30 or fewer."""
 FULL_ETA = 0.15
 """Lowest score of an edge where identities fill the lists. Of utterances, requests, digits and goods BCubed F moves by at most 2
-from 0.1 to 0.2. At 0.6 it is 14 to 40 lower on the first three."""
+from 0.1 to 0.2. At 0.6 it is 16 to 40 lower on the first three."""
 
 
 def fills_lists(similarity: Float32, picked: Picked) -> bool:

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.arrays import Array
-from raycluster.estimate.bill import usd_of_run
 from raycluster.kernels.sorted_ids import joined, large_type
+from raycluster.pipeline.bill import usd_of_run
 from raycluster.pipeline.health import check
 from raycluster.pipeline.workers import workers
 from raycluster.stages import wanted_stages

@@ -7,14 +7,13 @@ differ only in where tables lie. No stage is named here but the two ends of a pu
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from raycluster.arrays import Array, Int32
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError, DamagedError, InputError, RayclusterError, StorageError
+from raycluster.errors import ConfigError, InputError
 from raycluster.executors.node_report import NodeReport, Sighted, report, require_alike
 from raycluster.executors.position import Position
 from raycluster.executors.progress import Progress, Silence
@@ -252,7 +251,7 @@ def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Pro
     ):
         for result in _results(tables, stage, tasks, left, execution, progress, position.within):
             if result.error:
-                raise _error(result)
+                raise result.exception()
             tables.take(stage.name, result.number, result.record)
             position.finish(result.rows)
         tables.complete(stage.name, len(tasks))
@@ -294,10 +293,3 @@ def _results(
         )  # fmt: skip
     else:
         yield from run_inline(stage, tables, left)
-
-
-def _error(result: TaskResult) -> RayclusterError:
-    """Return the error that a task's result names."""
-    kinds: dict[str, Any] = {kind.__name__: kind for kind in (ConfigError, InputError, StorageError, DamagedError)}
-    error: RayclusterError = kinds.get(result.error, RayclusterError)(result.message)
-    return error

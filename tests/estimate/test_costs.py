@@ -16,8 +16,8 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.estimate.costs import crew_of, forecasts
-from raycluster.estimate.machines import named
 from raycluster.estimate.rates import Rate, Rates
+from raycluster.executors.machines import named
 from raycluster.executors.progress import Silence
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import communities, stage_named, wanted_stages

@@ -12,7 +12,7 @@ from raycluster.config.load import load_config
 from raycluster.errors import ConfigError
 from raycluster.estimate import forecast
 from raycluster.estimate.forecast import dry_run
-from raycluster.estimate.machines import MACHINES, Machine
+from raycluster.executors.machines import MACHINES, Machine
 
 STORED = {"probe_seconds": 0.0}
 

@@ -8,9 +8,9 @@ import pytest
 
 from raycluster.config.load import load_config
 from raycluster.estimate.costs import PlannedRun, forecasts
-from raycluster.estimate.machines import Machine, named
 from raycluster.estimate.rates import stored_rates
 from raycluster.estimate.verdict import problems, slow_stages
+from raycluster.executors.machines import Machine, named
 from support.estimates import a_size, planned
 
 LARGE = Machine("large", 2, 10_000.0, 10_000.0)

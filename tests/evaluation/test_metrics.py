@@ -10,13 +10,13 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from raycluster.errors import InputError
-from raycluster.evaluation import metrics
+from raycluster.evaluation import groups, metrics
+from raycluster.evaluation.groups import hard_cluster_table
 from raycluster.evaluation.metrics import (
     Contingency,
     bcubed,
     evaluate,
     evaluate_part,
-    hard_cluster_table,
     nmi,
     pairwise,
 )
@@ -287,35 +287,6 @@ def test_result_is_json_with_the_documented_keys():
     json.dumps(hard_cluster_table([0, 0, 1], [0, 1, 1], unit_rows(3, 0)))
 
 
-def test_size_groups_are_equal_and_ties_keep_label_order():
-    truth = ["b"] * 3 + ["a"] * 3 + ["d"] + ["c"] * 4 + ["e"] * 2 + ["f"] * 9
-    assert metrics.size_groups(truth).tolist() == [1, 2, 0, 4, 3, 0]
-    assert metrics.size_groups(truth, groups=2).tolist() == [0, 1, 0, 1, 1, 0]
-    assert metrics.size_groups([7, 7, 8]).tolist() == [0, 1]
-
-
-def test_sparsity_does_not_depend_on_blocks(monkeypatch):
-    rng = np.random.default_rng(1)
-    truth = np.concatenate([rng.integers(0, 30, 300), np.full(100, 30), np.arange(50, 60)])
-    embeddings = unit_rows(len(truth), 2)
-    expected = metrics.sparsity_groups(truth, embeddings)
-    codes, sizes = np.unique(truth, return_inverse=True, return_counts=True)[1:]
-    whole = metrics._sparsity(codes, sizes, embeddings)
-    assert (expected == -1).tolist() == (sizes == 1).tolist() == np.isnan(whole).tolist()
-    assert np.bincount(expected[expected >= 0]).tolist() == [7, 6, 6, 6, 6]
-    for values in (1, 6 * 7, 6 * 64):
-        monkeypatch.setattr(metrics, "_BLOCK_VALUES", values)
-        np.testing.assert_allclose(metrics._sparsity(codes, sizes, embeddings), whole, rtol=1e-12)
-
-
-def test_wrong_merges_from_outside_a_group_count_against_its_precision():
-    truth = [0] * 4 + [1] * 2
-    table = hard_cluster_table(truth, [0, 0, 0, 0, 0, 1])
-    assert table["sz-1"]["pairwise"] == {"precision": 0.6, "recall": 1.0, "f": pytest.approx(0.75)}
-    assert table["sz-2"]["pairwise"] == {"precision": 0.0, "recall": 0.0, "f": 0.0}
-    assert table["sz-1"]["bcubed"]["precision"] == pytest.approx(4 / 5)
-
-
 @pytest.mark.parametrize(
     ("truth", "predicted", "words"),
     [
@@ -336,12 +307,12 @@ def test_bad_arguments():
     rows = unit_rows(4, 0)
     truth = [0, 0, 1, 1]
     with pytest.raises(InputError, match="float32 of shape"):
-        metrics.sparsity_groups(truth, rows[:3])
+        groups.sparsity_groups(truth, rows[:3])
     with pytest.raises(InputError, match="float32 of shape"):
-        metrics.sparsity_groups(truth, rows.astype(np.float64))
+        groups.sparsity_groups(truth, rows.astype(np.float64))
     with pytest.raises(InputError, match="row 2 is not of unit length"):
-        metrics.sparsity_groups(truth, rows * np.array([[1], [1], [2], [1]], np.float32))
+        groups.sparsity_groups(truth, rows * np.array([[1], [1], [2], [1]], np.float32))
     with pytest.raises(InputError, match="at least 1"):
-        metrics.size_groups(truth, groups=0)
+        groups.size_groups(truth, groups=0)
     with pytest.raises(InputError, match="thresholds must be at least"):
         metrics.identity(Contingency.of(truth, truth), (0.4,))

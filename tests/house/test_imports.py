@@ -6,6 +6,7 @@ import pytest
 from support.package import PACKAGE, imports, modules
 
 LAYERS = [
+    ("secrecy",),
     ("_version", "errors", "arrays"),
     ("config",),
     ("kernels",),

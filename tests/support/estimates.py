@@ -7,7 +7,7 @@ import pyarrow as pa
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.estimate.costs import PlannedRun
-from raycluster.estimate.machines import Machine
+from raycluster.executors.machines import Machine
 from raycluster.stages.stage import ProblemSize
 
 HERE = Machine("this machine", 2, 16.0, 100.0)

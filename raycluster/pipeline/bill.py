@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raycluster.estimate.machines import MACHINES
+from raycluster.executors.machines import MACHINES
 from raycluster.executors.sizing import own_machine
 from raycluster.stages import wanted_stages
 from raycluster.storage.stored_tables import StoredTables

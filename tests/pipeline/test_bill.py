@@ -8,9 +8,9 @@ import yaml
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.estimate.bill import IDLE_SECONDS, Bill, usd_of_run
-from raycluster.estimate.machines import MACHINES
+from raycluster.executors.machines import MACHINES
 from raycluster.executors.progress import Silence
+from raycluster.pipeline.bill import IDLE_SECONDS, Bill, usd_of_run
 from raycluster.pipeline.run import open_run, opened, run_stages
 from support.paths import ROOT
 

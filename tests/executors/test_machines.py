@@ -3,7 +3,7 @@
 import pytest
 
 from raycluster.errors import ConfigError
-from raycluster.estimate.machines import MACHINES, at_hand, named, smallest_with
+from raycluster.executors.machines import MACHINES, at_hand, named, smallest_with
 
 
 def test_the_machine_at_hand_has_what_it_has() -> None:
