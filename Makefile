@@ -36,7 +36,7 @@ test: .venv/installed
 
 # What starts no process, server or Ray, trains no whole model, and reads no real set.
 test-fast: .venv/installed
-	$(BIN)/python -m pytest $(SHARED) -m "not process and not slow and not data"
+	$(BIN)/python -m pytest $(SHARED) -m "not process and not slow and not data and not long"
 
 lint: .venv/installed .venv/lint/installed
 	$(BIN)/ruff check .
