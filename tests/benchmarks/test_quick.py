@@ -19,6 +19,21 @@ NAMES = [name for name in scripts() if name not in OWN]
 SLOW = {"ablation": ("--tables", "2", "4")}
 """Options for benchmarks whose quick scale trains many models: the others are those of the tables that are left."""
 
+LONG = (
+    "audit",
+    "face_transformer",
+    "figure5",
+    "fuzz",
+    "hard_figures",
+    "health",
+    "lcepce",
+    "long_tails",
+    "published_scale",
+)
+LONG += ("review_calibration", "review_queues", "table2", "table3")
+"""Benchmarks whose quick scale still takes a quarter of a minute or more; they run by hand."""
+AT_QUICK_SCALE = [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in NAMES]
+
 
 def benchmark(name: str) -> Benchmark[Any]:
     found = importlib.import_module(module_of(name)).BENCHMARK
@@ -26,7 +41,7 @@ def benchmark(name: str) -> Benchmark[Any]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AT_QUICK_SCALE)
 def test_it_runs_at_the_quick_scale_and_names_its_origin(name: str, tmp_path: Path) -> None:
     words = ["--quick", *SLOW.get(name, ()), "--json", str(tmp_path / "result.json")]
     tables = run(name, benchmark(name), words)
