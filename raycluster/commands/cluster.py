@@ -37,7 +37,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--previous", metavar="RUN", help="finished run whose cluster ids go on")
     add_deciding(parser, is_shown=False)
     parser.add_argument("--keep", choices=KEPT, default="resume",
-                        help="of stages/ after success: results none, resume what goes on from here, all (resume)")  # fmt: skip
+                        help="what stays of stages/: none, enough to go on, or all (resume)")  # fmt: skip
     parser.add_argument("--no-report", action="store_true", help="write no RUN/report.html")
     parser.add_argument("--replan", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what it would take; write nothing")

@@ -21,7 +21,7 @@ def stage_sections() -> dict[str, type]:
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """Add recipe, model and columns."""
     parser.add_argument("--recipe", metavar="NAME", help=f"recipe, or a YAML file ({DEFAULT_RECIPE})")
-    parser.add_argument("--config", metavar="FILE", help="YAML file with keys laid over the recipe")
+    parser.add_argument("--config", metavar="FILE", help=argparse.SUPPRESS)  # YAML with keys laid over the recipe
     parser.add_argument("--model", metavar="FOLDER", help="trained model, for recipes with a network (auto)")
     parser.add_argument("--id-column", metavar="NAME", help="column with unique ids (id)")
     parser.add_argument("--embedding-column", metavar="NAME", help="column with vectors (embedding)")

@@ -33,7 +33,6 @@ VERB = Verb(
     run=_run,
     examples=(
         "raycluster export run --input faces.parquet -o labelled.parquet",
-        "raycluster export run --input products.parquet -o offers.csv",
         "raycluster export run --input photos.parquet --format folders --path-column file -o people",
         "raycluster export run --input photos.parquet --format atlas -o atlas.parquet",
     ),

@@ -196,7 +196,9 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 return []
         root = self._fs._strip_protocol(self._root)
-        return sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in paths)
+        names = (os.path.relpath(name, root).replace(os.sep, "/") for name in paths)
+        # Some stores list the folder itself, as an empty object that marks it.
+        return sorted(name for name in names if name != ".")
 
     def matching(self) -> list[str]:
         """Return the places that the store's own URL names as a pattern (*, ?, [...]).

@@ -63,6 +63,7 @@ def test_the_image_has_the_python_of_these_tests() -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_the_gpu_image_resolves_to_the_pinned_versions(environment: Path) -> None:
     printed = install(environment, "gpu", "--dry-run", "--quiet", "--report", "-")
     versions = dict(re.findall(r'"metadata": \{.*?"name": "([^"]+)",\s+"version": "([^"]+)"', printed, flags=re.S))

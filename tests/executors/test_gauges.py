@@ -19,6 +19,7 @@ VALUES = {
 
 
 def test_without_ray_there_is_one_machine_and_no_gauge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauges, "_gauges", {})
     monkeypatch.setattr(gauges, "_ray", lambda: None)
     gauges.show("run", VALUES)
     assert gauges.machines() == 1

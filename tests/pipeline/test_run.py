@@ -26,7 +26,7 @@ FORMS: dict[str, Any] = {
     "diff-cluster-vanilla": ("pair", "none"), "diff-cluster-vanilla-topk": ("pair", "topk"),
     "diff-cluster-differential": ("pair", "none"), "diff-cluster-sdt": ("pair", "topk"),
     "face-transformer": ("linkage", "none"), "face-transformer-only-re": ("distance", "none"),
-    "face-transformer-only-lp": ("linkage", "none"),
+    "face-transformer-only-lp": ("linkage", "none"), "lcepce": ("row", "none"), "lcepce-differential": ("row", "none"),
 }  # fmt: skip
 """Form and mask of the predictor of each recipe with a network; the others have none."""
 ETA = {"auto": 0.3, "auto-tuned": 0.3, "face-transformer-only-re": 0.98}
@@ -62,7 +62,7 @@ def test_every_recipe_gives_the_labels_of_the_job_in_memory(
 
 
 def test_recipes_of_these_tests_are_all_that_there_are() -> None:
-    assert len(recipe_names()) == 21
+    assert len(recipe_names()) == 23
     assert {name for name in recipe_names() if load_config(name).needs_model} == set(FORMS)
 
 

@@ -428,3 +428,11 @@ def test_free_bytes_are_those_of_the_disk_that_a_folder_will_be_on(tmp_path: Pat
     assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
     assert not (tmp_path / "not").exists()
     assert Store("s3://bucket/run").free_bytes is None
+
+
+def test_a_folder_whose_objects_are_gone_has_no_files(store: Store) -> None:
+    inner = Store(f"{store.url}/inner")
+    inner.put("mark", b"x")
+    inner.delete("mark")
+    assert inner.files() == []
+    assert [name for name in store.files() if name.startswith("inner")] in ([], ["inner"])
