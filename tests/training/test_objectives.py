@@ -194,8 +194,9 @@ def test_a_batch_encodes_a_row_once_however_often_it_is_listed(twins: list[Label
     np.testing.assert_array_equal(vectors[:, 0][place].numpy(), own)
 
 
-def test_the_filter_is_held_to_the_true_topk(sets: list[LabelledSet]) -> None:
-    config = FilterConfig(network="transformer", tokens="gram", encoder=ENCODER)
+@pytest.mark.parametrize("loss", ["absolute", "relative"])
+def test_the_filter_is_held_to_the_true_topk(sets: list[LabelledSet], loss: Literal["absolute", "relative"]) -> None:
+    config = FilterConfig(network="transformer", tokens="gram", encoder=ENCODER, loss=loss)
     objective = FilterObjective(sets, AdaptiveFilter(config, K, 0).eval(), 0.5, CPU)
     errors, truths = [], []
     with torch.no_grad():
@@ -209,8 +210,9 @@ def test_the_filter_is_held_to_the_true_topk(sets: list[LabelledSet]) -> None:
         chosen = np.arange(4)
         rows = sets[0].anchors(held_out=False)[chosen]
         hat = objective.module(*gathered(sets[0], rows), sets[0].background)
-        relative = hat.numpy() * K / true_topk(sets[0], rows, 0.5) - 1
-        huber = np.where(np.abs(relative) < 1, relative**2 / 2, np.abs(relative) - 0.5).mean()
+        truth = true_topk(sets[0], rows, 0.5)
+        error = hat.numpy() * K / truth - 1 if loss == "relative" else hat.numpy() * K - truth
+        huber = np.where(np.abs(error) < 1, error**2 / 2, np.abs(error) - 0.5).mean() / (1 if loss == "relative" else K)
         assert objective.loss(objective.module, chosen).item() == pytest.approx(huber, rel=1e-4)
     assert found["error"] == pytest.approx(np.concatenate(errors).mean(), abs=0.1)
     assert found["score"] == -found["error"]
