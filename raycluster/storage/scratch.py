@@ -1,10 +1,9 @@
 """The scratch folder of this node: ours alone, and freed after jobs that died.
 
-    BASE/raycluster-UID/           mode 0700; that of another user is refused:
-      RUN/                         copies of one run:
-      RUN.lock                     held by every process that uses them, until it ends or dies:
-      RUN.job                      on the node of the driver: the copies go as soon as the lock is free
-      locks/RUN-NAME.lock          held while one copy is built
+    BASE/raycluster-UID-RUN/            copies of one run, mode 0700; a folder of another user is refused:
+    BASE/raycluster-UID-RUN.lock        held by every process that uses them, until it ends or dies:
+    BASE/raycluster-UID-RUN.job         on the node of the driver: the copies go as soon as the lock is free
+    BASE/raycluster-UID-RUN-NAME.lock   held while one copy is built
 
 Locks are the kernel's: they end with their process, whether it is killed or the machine restarts. So no process number is
 taken for another one, and locks lie outside of the folder that is removed.
@@ -12,6 +11,7 @@ taken for another one, and locks lie outside of the folder that is removed.
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -50,19 +50,19 @@ def own_folder(path: str) -> str:
     return path
 
 
-def top() -> str:
-    """Return where this user's copies lie on this node."""
-    return os.path.join(base(), f"raycluster-{os.getuid() if hasattr(os, 'getuid') else 0}")
+def _prefix() -> str:
+    """What the names of this user's copies on this node begin with."""
+    return f"raycluster-{os.getuid() if hasattr(os, 'getuid') else 0}-"
 
 
 def folder(run: str) -> str:
     """Return the folder of a run's copies on this node."""
-    return os.path.join(top(), run)
+    return os.path.join(base(), f"{_prefix()}{run}")
 
 
 def hold(run: str, *, is_driver: bool = False) -> str:
     """Return the folder of a run's copies, which stays while this process lives."""
-    own_folder(top())
+    os.makedirs(base(), exist_ok=True)
     lock = f"{folder(run)}.lock"
     if lock not in _held:
         _held[lock] = _open_locked(lock, is_shared=True)
@@ -75,9 +75,8 @@ def hold(run: str, *, is_driver: bool = False) -> str:
 @contextlib.contextmanager
 def building(run: str, name: str) -> Iterator[None]:
     """Hold the lock of one copy, so that one process of this node builds it."""
-    own_folder(top())
-    locks = own_folder(os.path.join(top(), "locks"))
-    descriptor = _open_locked(os.path.join(locks, f"{run}-{name}.lock"))
+    os.makedirs(base(), exist_ok=True)
+    descriptor = _open_locked(f"{folder(run)}-{name}.lock")
     try:
         yield
     finally:
@@ -98,10 +97,10 @@ def sweep(but: str = "") -> list[str]:
 
     Returns the runs.
     """
-    if not os.path.isdir(top()):
+    if not os.path.isdir(base()):
         return []
-    own_folder(top())
-    runs = {name.split(".")[0] for name in os.listdir(top())} - {"locks", but}
+    own = (name.removeprefix(_prefix()) for name in os.listdir(base()) if name.startswith(_prefix()))
+    runs = {re.split(r"[.-]", name)[0] for name in own} - {but}
     return [run for run in sorted(runs) if _is_orphan(run)]
 
 
@@ -126,9 +125,9 @@ def _is_orphan(run: str) -> bool:
 
 
 def _remove_rest(run: str) -> None:
-    locks = os.path.join(top(), "locks")
-    names = os.listdir(locks) if os.path.isdir(locks) else []
-    paths = [os.path.join(locks, name) for name in names if name.startswith(f"{run}-")]
+    start = os.path.basename(folder(run)) + "-"
+    names = os.listdir(base()) if os.path.isdir(base()) else []
+    paths = [os.path.join(base(), name) for name in names if name.startswith(start) and name.endswith(".lock")]
     for path in (*paths, f"{folder(run)}.job", f"{folder(run)}.lock"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)

@@ -130,7 +130,7 @@ def test_every_flipped_bit_of_scratch_ends_in_equal_labels(
     run_stage = pipeline._run_stage
 
     def flipped(tables: Any, stage: Any, *rest: Any) -> None:
-        copies = [path for path in Path(scratch.top()).rglob("*.npy*") if path.is_file()]
+        copies = [path for path in Path(scratch.base()).rglob("*.npy*") if path.is_file()]
         if copies:
             hit.append(chance.choice(copies).name)
             flip(next(path for path in copies if path.name == hit[-1]), chance)
@@ -156,7 +156,7 @@ def test_a_copy_that_is_hit_within_a_task_costs_the_task_and_no_label(
     def flipped(tables: Any, stage: str, *rest: Any) -> None:
         if stage == "edges" and left:
             left.pop()
-            flip(next(Path(scratch.top()).rglob("*neighbor*.npy")), chance)
+            flip(next(Path(scratch.base()).rglob("*neighbor*.npy")), chance)
         commit(tables, stage, *rest)
 
     monkeypatch.setattr(pipeline.StoredTables, "commit", flipped)
