@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster.arrays import Bool, Int32, Int64
+from raycluster.arrays import Bool, Int32
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.identities import deciding, decisions
 from raycluster.identities.grown import Change
-from raycluster.identities.incoming import Incoming
+from raycluster.identities.incoming import Incoming, rows_of
 from raycluster.identities.inheritance import NO_ID, Before, Former
 from raycluster.identities.layers import loaded, saved
 from raycluster.identities.published import published
@@ -162,13 +162,11 @@ def _columns(fresh: State, former: State | None, inputs: Sequence[str], names: S
     return {name: former.records.deciding[name].take(place) for name in names}
 
 
-def _places(ids: pa.Array, former: State) -> Int64:
+def _places(ids: pa.Array, former: State) -> Int32:
     """The row of each id in a former clustering, -1 where there is none."""
     if ids.type != former.ids.type:
         raise InputError(f"The ids are {ids.type}, but those of the run before are {former.ids.type}.")
-    alive = np.flatnonzero(former.is_alive)
-    at = pc.index_in(ids, value_set=former.ids.take(pa.array(alive))).fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.where(at >= 0, alive[np.maximum(at, 0)] if len(alive) else -1, -1)
+    return rows_of(former, ids)
 
 
 def _past(fresh: State, former: State) -> Past:
