@@ -1,4 +1,4 @@
-"""What the health check of a run reports, beside the truth.
+"""What the health check of a run reports, beside the truth; and how many wrong rows come first by strength and by margin.
 
     python -m benchmarks health --labelled lfw.parquet celeba.parquet
 
@@ -16,6 +16,7 @@ from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import generated, labelled
 from benchmarks.measuring.tables import Rows, Tables
 from benchmarks.systems.scale_of_sets import identities, in_bursts, off_center, tags, with_copies
+from raycluster import Clusterer
 from raycluster.config.load import load_config
 from raycluster.evaluation import metrics
 from raycluster.executors.progress import Silence
@@ -31,6 +32,8 @@ from raycluster.synthetic.settings import PRESETS
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 Set = tuple[Floats, Ints]
+FIRST = (20, 50, 100)
+"""Rows that a person would look at: a screen, a sitting, an hour."""
 
 
 @dataclass
@@ -71,10 +74,16 @@ def strangers(rows: int, seed: int, dimensions: int = 20) -> Set:
     ], np.arange(rows)
 
 
+def named(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the paths of labelled sets with their names."""
+    for path in paths:
+        yield path.rpartition("/")[2].removesuffix(".parquet"), path
+
+
 def sets(args: Args) -> Iterator[tuple[str, Set]]:
     """Yield names and sets."""
-    for path in args.labelled:
-        yield path.rpartition("/")[2].removesuffix(".parquet"), labelled(path)
+    for name, path in named(args.labelled):
+        yield name, labelled(path)
     for name in ("demo", "long-tail", "dense", "singletons"):
         settings = {**PRESETS[name], "rows": args.rows, "seed": args.seed}
         yield f"preset {name}", generated(SyntheticConfig(**settings))
@@ -116,10 +125,25 @@ def line_of(name: str, made: Set, args: Args) -> dict[str, object]:
     return {"set": name, "rows": len(made[1]), "confidence": found["level"], **truth, **measured, "why": found["why"]}
 
 
+def doubtful_of(name: str, made: Set, args: Args) -> Rows:
+    """Return how many of the first rows by a column, least certain first, are not of their cluster's majority identity."""
+    fitted = Clusterer(recipe=args.recipe, n_jobs=args.threads).fit(np.asarray(made[0], np.float32))
+    wrong = 1 - metrics.majority(made[1], fitted.labels_)[0]  # of two identities that tie, half of the rows
+    lines: Rows = []
+    for column in ("strength", "margin"):
+        value = fitted.rows_[column].to_numpy()
+        order = np.argsort(value, kind="stable")  # NaN, of rows alone, comes last
+        first = {f"first {count}": round(float(wrong[order[:count]].sum())) for count in FIRST}
+        lines.append({"set": name, "sorted by": column, "wrong rows": round(float(wrong.sum())), **first})
+    return lines
+
+
 def tables(args: Args) -> Tables:
-    """Yield one table of all sets."""
+    """Yield a table of all sets, and one of the labelled sets' doubtful rows."""
     table: Rows = [line_of(name, made, args) for name, made in sets(args)]
     yield "Health check", table
+    doubtful = ((name, labelled(path)) for name, path in named(args.labelled))
+    yield "Wrong rows first", [line for name, made in doubtful for line in doubtful_of(name, made, args)]
 
 
 BENCHMARK = Benchmark(Args, tables, quick=lambda folder: Args(rows=200, recipe="cosine"))
