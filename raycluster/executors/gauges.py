@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from raycluster.executors import reach
+
 NAMES = {
     "rows": "Rows of the stage that runs",
     "rows_done": "Rows of the stage that are done",
@@ -12,13 +14,6 @@ NAMES = {
 }
 """Gauges by the key of progress.json that they show."""
 _gauges: dict[str, Any] = {}
-_is_lost = False
-
-
-def give_up() -> None:
-    """Let go of a cluster whose head is gone: every call to it would block."""
-    global _is_lost
-    _is_lost = True
 
 
 def machines() -> int:
@@ -43,4 +38,4 @@ def show(run: str, values: dict[str, Any]) -> None:
 def _ray() -> Any:
     """Return Ray where it is imported and connected."""
     ray = sys.modules.get("ray")
-    return ray if ray is not None and not _is_lost and ray.is_initialized() else None
+    return ray if ray is not None and not reach.is_lost() and ray.is_initialized() else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from raycluster.executors import reach
 from raycluster.executors.fleet import live_nodes
 from raycluster.storage import node_cache
 
@@ -23,7 +24,7 @@ def free_copies(run: str, kept: Sequence[str] = ()) -> int:
     kept
         Beginnings of the names of copies that stay; none frees all.
     """
-    if not ray.is_initialized():
+    if not ray.is_initialized() or reach.is_lost():
         return 0
     free = ray.remote(num_cpus=0, max_retries=0)(node_cache.keep_named)
     with contextlib.suppress(ray.exceptions.RayError, RuntimeError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
-from raycluster.executors import gauges
+from raycluster.executors import reach
 from raycluster.executors.sizing import Pool
 
 # isort: split
@@ -146,7 +146,7 @@ class Watcher:
             silent = now - self._head_answered
             if silent >= HEAD_SECONDS:
                 self.is_head_gone = True
-                gauges.give_up()
+                reach.give_up()
                 raise RayclusterError(
                     f"The head of the Ray cluster at {self._head} is gone: no answer for {silent:.0f} s in stage "
                     f"{self.stage}. {AGAIN}"

@@ -31,10 +31,10 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     import ray
 
-    from raycluster.executors import gauges
+    from raycluster.executors import reach
 
     world = World()
-    monkeypatch.setattr(gauges, "_is_lost", False)
+    monkeypatch.setattr(reach, "_is_lost", False)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0, "memory": 3.0 * 2**30})
     monkeypatch.setattr(ray, "available_resources", lambda: {"memory": 2.0**30})
     monkeypatch.setattr(ray, "get", lambda answer, timeout: answer)
