@@ -1,7 +1,6 @@
 """Whether the head of the cluster is gone.
 
-Every call to Ray would then block until Ray ends the process, without a word. So whoever finds that the head is gone says so
-here, and whoever would call Ray on the way out asks here.
+Every call to Ray would then block until Ray ends the process, without a word. So what runs on the way out makes none.
 """
 
 _is_lost = False
