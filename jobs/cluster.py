@@ -1,4 +1,7 @@
-"""Embeddings in, identities out: python jobs/cluster.py --input PATH_OR_URL --output RUN_URL [options]."""
+"""Embeddings in, identities out.
+
+python jobs/cluster.py --input PATH_OR_URL --output RUN_URL [options]
+"""
 
 import os
 import sys

@@ -1,4 +1,7 @@
-"""A finished run against true identities: python jobs/evaluate.py --run RUN_URL --truth PARQUET [options]."""
+"""A finished run against true identities.
+
+python jobs/evaluate.py --run RUN_URL --truth PARQUET [options]
+"""
 
 import os
 import sys

@@ -1,4 +1,7 @@
-"""Labelled embeddings in, a trained model out: python jobs/train.py --input PARQUET... --recipe NAME --output MODEL."""
+"""Labelled embeddings in, a trained model out.
+
+python jobs/train.py --input PARQUET... --recipe NAME --output MODEL
+"""
 
 import os
 import sys

@@ -84,8 +84,8 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
 
     Notes
     -----
-    Rows are taken in the order of their ids where `fit` gets any, else in the order of their content, so the partition does not
-    depend on the order of X.
+    Rows are taken in the order of their ids where `fit` gets any, else in the order of their content. So the partition does
+    not depend on the order of X.
 
     Examples
     --------

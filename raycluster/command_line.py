@@ -74,6 +74,15 @@ def parse(verb: Verb, words: Sequence[str], prog: str) -> tuple[argparse.Namespa
     """Return the plain options and the configuration keys of a command line.
 
     Words may be written with - or _. Raises ConfigError with one sentence.
+
+    Parameters
+    ----------
+    verb
+        Whose options and configuration keys are allowed.
+    words
+        The command line behind the verb.
+    prog
+        The command's name in messages, as in `raycluster cluster`.
     """
     words = [_hyphened(word) for word in words]
     parser = parser_of(verb, prog)
@@ -115,7 +124,17 @@ def main(words: Sequence[str] | None = None, prog: str = "raycluster") -> NoRetu
 
 
 def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
-    """Run one verb and leave the process."""
+    """Run one verb and leave the process.
+
+    Parameters
+    ----------
+    verb
+        What to run.
+    words
+        The command line behind the verb.
+    prog
+        The command's name in messages.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)

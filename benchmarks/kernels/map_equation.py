@@ -26,7 +26,7 @@ from raycluster.evaluation.metrics import evaluate
 from raycluster.kernels import map_equation
 from raycluster.kernels.edge_rules import threshold_edges
 from raycluster.kernels.search.self_join import self_top_k
-from raycluster.stages.communities import infomap_result, written_partition
+from raycluster.stages.engines import infomap_result, written_partition
 
 Engine = Literal["native", "infomap"]
 Graph = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]

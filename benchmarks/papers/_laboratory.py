@@ -30,7 +30,7 @@ from raycluster.models.card import load_card
 from raycluster.models.inference import Predictor
 from raycluster.models.set_statistics import measure
 from raycluster.pipeline import run as pipeline
-from raycluster.stages.communities import infomap_result, written_partition
+from raycluster.stages.engines import infomap_result, written_partition
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of
 from raycluster.stages.nep import nep_of

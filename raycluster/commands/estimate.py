@@ -15,7 +15,19 @@ from raycluster.errors import ConfigError
 def answer_of(
     inputs: Sequence[str], output: str, config: Config, execution: Execution, options: EstimateOptions
 ) -> Answer:
-    """Return the forecast of a run. Its table is printed on stderr."""
+    """Return the forecast of a run. Its table is printed on stderr.
+
+    Parameters
+    ----------
+    inputs, output
+        As in `raycluster cluster`; nothing is written there.
+    config
+        Of the run that is forecast.
+    execution
+        Executor, workers, threads and shards of that run.
+    options
+        Machines and prices.
+    """
     from raycluster.estimate.forecast import dry_run
 
     if len(inputs) != 1:

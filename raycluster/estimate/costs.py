@@ -118,7 +118,10 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
 
 
 def _places(stage: Stage, run: PlannedRun, crew: Crew) -> list[str]:
-    """Return where a stage reads copies; driver and workers are one place where they are one machine."""
+    """Return where a stage reads copies.
+
+    Driver and workers are one place where they are one machine.
+    """
     if crew.is_driver or not run.is_apart:
         return ["driver"]
     return ["workers"] if stage.once is None else ["driver", "workers"]

@@ -57,7 +57,7 @@ def evaluate(
     -------
     dict
         The metrics of `metrics.evaluate`, and `strength`: a table by tenths of it with low, high, rows, mean_strength and
-        share_right, the share of rows that are of the majority identity of their cluster. Rows whose cluster has no other
+        share_right. That is the share of rows that are of the majority identity of their cluster. Rows whose cluster has no other
         labelled row are left out, as are empty tenths. `sweep` and `hard_clusters` where they are set.
 
     Raises

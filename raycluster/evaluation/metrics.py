@@ -149,9 +149,18 @@ def evaluate(truth: ArrayLike, predicted: ArrayLike) -> dict[str, Any]:
 
 
 def evaluate_part(truth: ArrayLike, predicted: ArrayLike, subset: NDArray[np.bool_]) -> dict[str, Score]:
-    """`pairwise` and `bcubed` of the identities of which `subset` (N,) has a row, inside the partition of all rows.
+    """Return `pairwise` and `bcubed` of the identities with a row in `subset` (N,).
+
+    They are scored inside the partition of all rows.
 
     As in `hard_cluster_table`, recall is over those identities, and precision counts wrong merges with any row.
+
+    Parameters
+    ----------
+    truth, predicted
+        Labels (N,), as in `Contingency.of`.
+    subset
+        Rows (N,) whose identities count.
     """
     table = Contingency.of(truth, predicted)
     codes, _ = encode(truth, "truth")

@@ -44,7 +44,9 @@ def numbered_rows(plan: Plan) -> int | None:
 def read_labels(
     url: str, id_column: str, label_column: str, id_type: pa.DataType, numbered: int | None = None
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Ids (M,) as `id_type` and labels (M,) as large strings of the rows of `url` whose label is not null.
+    """Return ids (M,) and labels (M,) of the rows of `url` whose label is not null.
+
+    Ids are of `id_type`, labels large strings.
 
     Parameters
     ----------
@@ -60,8 +62,8 @@ def read_labels(
     Raises
     ------
     InputError
-        For missing columns, labels that are neither integers nor strings, ids of another type or that occur twice, another
-        number of rows where these are matched by number, and where no row has a label.
+        For missing columns, and labels that are neither integers nor strings. For ids of another type or that occur twice.
+        For another number of rows where these are matched by number, and where no row has a label.
     """
     store, names = input_files(url)
     keys: list[pa.Array] = []
@@ -108,7 +110,10 @@ def _keys(file: pq.ParquetFile, column: str, name: str, first: int | None) -> pa
 
 
 def _labels(file: pq.ParquetFile, column: str, name: str, partition: dict[str, str]) -> pa.ChunkedArray:
-    """Return the labels of a file: a column of integers or strings, or the value that its folder's name holds."""
+    """Return the labels of a file.
+
+    They are a column of integers or strings, or the value that the folder's name holds.
+    """
     if column not in file.schema_arrow.names and column in partition:
         return pa.chunked_array([pa.repeat(partition[column], file.metadata.num_rows)])
     require_columns(file.schema_arrow, [column], name)

@@ -139,7 +139,10 @@ class Progress:
 
 
 class Silence(Progress):
-    """Progress that nobody sees: of a few rows within a stage, of a probe, of a fit in a notebook."""
+    """Progress that nobody sees.
+
+    It is for a few rows within a stage, a probe, or a fit in a notebook.
+    """
 
     def say(self, line: str) -> None:
         """Nothing."""

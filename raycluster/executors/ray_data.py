@@ -23,20 +23,18 @@ from raycluster.executors.node_report import NodeReport, report, require_alike
 from raycluster.executors.ray_logs import keep_logs
 from raycluster.executors.sizing import Pool, pool_for
 from raycluster.executors.watcher import ANSWER_SECONDS, Watcher
-from raycluster.executors.worker import Place, StageWorker, TaskResult
+from raycluster.executors.worker import OpenTables, Place, StageWorker, TaskResult
 from raycluster.kernels.advance import listening
 from raycluster.models.arithmetic import Arithmetic, adopt, current
 from raycluster.stages import stage_named
 from raycluster.storage.object_store import Store
-from raycluster.storage.tables import Tables, Task
+from raycluster.storage.tables import Task
 
 # isort: split
 import ray
 import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-OpenTables = Callable[[str, int], Tables]
-"""Run folder and threads to the tables that a worker reads and writes."""
 SPARE = -1
 """Number of a task that takes over a late shard of another."""
 SPARES = 0.1

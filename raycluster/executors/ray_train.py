@@ -43,7 +43,9 @@ def fit_on_ray(
     store: Store,
     name: str,
 ) -> None:
-    """Run `work(arguments, rank, world, device, report)` in `workers` processes that torch.distributed connects.
+    """Run `work` in processes that torch.distributed connects.
+
+    Every process calls `work(arguments, rank, world, device, report)`.
 
     The processes share out the cluster's CPUs. With `accelerator` gpu each has a GPU, and the work waits for one; with
     auto, where the cluster shows any. `report` is a barrier: all workers call it equally often. A worker that dies ends
@@ -51,6 +53,21 @@ def fit_on_ray(
 
     A RayclusterError of a worker is raised here as it is, and not tried again; whatever else fails is one RayclusterError.
     Raises ResourceError where this machine, being the cluster, lacks a CPU or GPU for every worker.
+
+    Parameters
+    ----------
+    work
+        What every process runs, with its rank, the number of processes, its device and a function to report by.
+    arguments
+        Anything that can be pickled; Ray hands it to the processes of this job alone.
+    workers
+        Processes, from 1 up. A global batch is dealt out among them, so more make a step faster, not larger.
+    accelerator
+        `auto` takes GPUs where the cluster has any.
+    store
+        Where the work keeps its checkpoints.
+    name
+        For messages.
     """
     connect()
     gpu = accelerator == "gpu" or (accelerator == "auto" and ray.cluster_resources().get("GPU", 0) > 0)
@@ -91,7 +108,10 @@ def fit_on_ray(
 
 class _Trainer(ray.train.torch.TorchTrainer):
     def _register_sigint_handler(self, controller: Any) -> None:
-        """Ctrl-C stays with the job; Ray's handler would outlive the training and end the job with exit code 0."""
+        """Leave Ctrl-C with the job.
+
+        Ray's handler would outlive the training and end the job with exit code 0.
+        """
 
 
 def _run_worker(settings: dict[str, Any]) -> None:

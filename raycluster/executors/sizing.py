@@ -94,7 +94,7 @@ def own_bytes() -> int:
 
 
 def uses_ray(shards: int, execution: Execution) -> bool:
-    """Whether Ray runs the tasks that are not the driver's, in a run of so many row shards."""
+    """Whether Ray runs the workers' tasks, in a run of so many row shards."""
     if execution.executor == "auto":
         return shards > 1 or has_cluster()
     return execution.executor == "ray"

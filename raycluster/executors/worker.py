@@ -12,6 +12,9 @@ from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Tables, Task
 
+OpenTables = Callable[[str, int], Tables]
+"""Run folder and threads to the tables that a worker reads and writes."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -71,7 +74,10 @@ class StageWorker:
         return TaskResult(task.number, len(task), record=self._tables.record(self.stage.name, task.number))
 
     def run_reporting(self, task: Task, is_counted: bool = True) -> TaskResult:
-        """Run a task on a remote machine: an unexpected failure is written to RUN/errors and comes back as a sentence."""
+        """Run a task on a remote machine.
+
+        An unexpected failure is written to RUN/errors and comes back as a sentence.
+        """
         try:
             return self.run(task, is_counted)
         except Exception as error:
@@ -104,6 +110,16 @@ class StageWorker:
 
 
 def run_inline(stage: Stage, tables: Tables, tasks: Sequence[Task]) -> Iterator[TaskResult]:
-    """Yield the result of every task, run one after another in this process."""
+    """Yield the result of every task, run one after another in this process.
+
+    Parameters
+    ----------
+    stage
+        Whose function is opened once.
+    tables
+        What it reads and writes.
+    tasks
+        In the order in which they are run.
+    """
     worker = StageWorker(tables, stage)
     yield from map(worker.run, tasks)

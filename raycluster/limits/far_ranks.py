@@ -143,7 +143,10 @@ def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
 
 
 def above_all_pairs(pairs: RandomPairs, rows: int) -> float:
-    """Return the similarity that no random pair of a set of N rows should reach, at most `FEW_ROWS_THRESHOLD`."""
+    """Return the similarity that no random pair of N rows should reach.
+
+    It is at most `FEW_ROWS_THRESHOLD`.
+    """
     if rows <= FEWEST_NEIGHBORS:
         return FEW_ROWS_THRESHOLD
     return min(pairs.above_all_but_one(round(rows * (rows - 1) / 2 / ONE_IN_SETS)), FEW_ROWS_THRESHOLD)

@@ -108,7 +108,10 @@ class SetStatistics:
 
     @property
     def stranger(self) -> float:
-        """Cosine, the shared component included, below which a neighbor is a stranger (`STRANGERS`)."""
+        """Cosine below which a neighbor is a stranger (`STRANGERS`).
+
+        The shared component is included.
+        """
         lowest = self.background + STRANGERS * (self.threshold - self.background)
         return lowest * (1 - self.shared) + self.shared
 

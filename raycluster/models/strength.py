@@ -79,6 +79,17 @@ def gather(start, cluster, neighbor, score, total, pairs):  # type: ignore[no-un
 
     `total` and `pairs` (N,) are the sums and counts per row, in steps of 1 / `UNIT`; the result is int64 (2,), the sum of the
     scores of pairs within clusters and beyond them.
+
+    Parameters
+    ----------
+    start
+        Row of the first list.
+    cluster : int32 (N,)
+        Cluster of every row.
+    neighbor, score : int32, float32 (R, K)
+        Lists of the rows from `start` on, the row itself first; -1 and NaN are left out.
+    total, pairs : int64 (N,)
+        Added to: the sum of scores in steps of 1 / `UNIT`, and their number.
     """
     sums = np.zeros(2, np.int64)
     for local in range(neighbor.shape[0]):

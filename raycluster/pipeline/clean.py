@@ -52,7 +52,10 @@ def clean(url: str, keep: Literal["results", "resume"], *, dry_run: bool = False
 
 
 def _needed(folder: RunFolder) -> set[str]:
-    """Return the objects that the present plan reads: what markers name, markers, facts and arrays."""
+    """Return the objects that the present plan reads.
+
+    These are markers, what they name, facts and arrays.
+    """
     current = tuple(f"{path}/" for path in folder.folders.values())
     names = [name for name in folder.store.files("stages") if name.startswith(current)]
     parts = {folder.marker(stage, task).key for stage in folder.folders for task in folder.finished(stage)}

@@ -49,7 +49,17 @@ def diff(before: str, after: str) -> Difference:
 
 
 def compare(was: Int64, now: Int64, old_row: Int64, new_row: Int64) -> Difference:
-    """Compare two partitions: clusters (N,) and (M,), and the rows (C,) of each that are the same row."""
+    """Compare two partitions, clusters (N,) and (M,).
+
+    The rows (C,) of both arguments are the same rows.
+
+    Parameters
+    ----------
+    was, now : int64 (N,), (M,)
+        Clusters before and after, numbered from 0.
+    old_row, new_row : int64 (C,)
+        Where the rows that are in both partitions stand before and after.
+    """
     pairs, count = np.unique(np.stack([was[old_row], now[new_row]]), axis=1, return_counts=True)
     old_size, new_size = (np.bincount(clusters, minlength=1) for clusters in (was, now))
     parts = np.bincount(pairs[0], minlength=len(old_size))

@@ -96,7 +96,10 @@ def _write_parquet(tables: Iterator[pa.Table], path: Path) -> int:
 
 
 def _flat(table: pa.Table) -> pa.Table:
-    """Return a table without the columns that a text file cannot hold: lists, structs and bytes."""
+    """Return a table without the columns that a text file cannot hold.
+
+    These are lists, structs and bytes.
+    """
     nested = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
     kept = [field.name for field in table.schema if not any(check(field.type) for check in nested)]
     return table.select(kept)

@@ -1,4 +1,6 @@
-"""How a run starts: a new plan in an empty folder, or the plan that is there if it is of this input and configuration.
+"""How a run starts: with a new plan, or with the plan that its folder holds.
+
+A stored plan serves if it is of this input and configuration.
 
 Rows are numbered in the order of their ids, whatever file or position they come from. So a shuffled input gives the same
 rows, ties and labels. The order follows from the id column alone.
@@ -48,34 +50,49 @@ def stage_folders(plan: Plan, config: Config) -> dict[str, str]:
 
 
 def begin(
-    url: str, described: InputDescription, config: Config, shards: int | None, replan: bool, say: Say
+    url: str, described: InputDescription, config: Config, shards: int | None, replan: bool, show: Say
 ) -> tuple[RunFolder, bool]:
     """Return the run at `url` and whether this call planned it.
 
     Raises ConfigError where the folder belongs to another input, or to another configuration and `replan` is false.
+
+    Parameters
+    ----------
+    url
+        The run folder.
+    described
+        The input's files, and by what they are compared with those of a stored plan.
+    config
+        Of this call.
+    shards
+        Row shards of a new plan, from 1 up; None follows from the rows. No label depends on it.
+    replan
+        Whether a plan of another configuration is replaced and its changed stages run again.
+    show : callable
+        Prints a line.
     """
     store = Store(url)
     if (line := left_out_line(described)) is not None:
-        say(line)
+        show(line)
     data = store.get("plan.json")
-    if data is not None and not _is_damaged(store, data, say):
-        return _go_on(store, described, config, replan, say), False
+    if data is not None and not _is_damaged(store, data, show):
+        return _go_on(store, described, config, replan, show), False
     if data is None:
         try:
             require_unused(store)
         except ConfigError:
             if store.get("plan.json") is None:
                 raise
-            return begin(url, described, config, shards, replan, say)  # another client started the run meanwhile
+            return begin(url, described, config, shards, replan, show)  # another client started the run meanwhile
     plan = make_plan(config, described, shards)
     if plan.input.numbered:
-        say(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")
-    _say_shortened(config, plan.input.rows, say)
-    say(f"{plan.input.rows:,} rows of width {plan.input.width} in {plan.shards} shards")
+        show(f"no file has a column '{config.id_column}': row numbers, in the order of files, are the ids")
+    _say_shortened(config, plan.input.rows, show)
+    show(f"{plan.input.rows:,} rows of width {plan.input.width} in {plan.shards} shards")
     if data is not None:
         store.put("plan.json", encode(plan))
     elif not store.create("plan.json", encode(plan)):
-        return begin(url, described, config, shards, replan, say)
+        return begin(url, described, config, shards, replan, show)
     return RunFolder(url, stage_folders, plan), True
 
 
@@ -118,7 +135,10 @@ def _go_on(store: Store, described: InputDescription, config: Config, replan: bo
 
 
 def _replan(store: Store, plan: Plan, config: Config, changed: list[str], is_allowed: bool) -> None:
-    """Take back what was published and store the plan with another configuration, or refuse in one sentence."""
+    """Take back what was published and store the plan with another configuration.
+
+    Or refuse in one sentence.
+    """
     columns = [name for name in ("id_column", "embedding_column") if plan.config[name] != getattr(config, name)]
     if not is_allowed or columns:
         advice = "choose another --output"
@@ -137,6 +157,15 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
     Ids and vectors are not read, but for the first vector.
 
     Raises InputError for missing columns, columns of unusable types, and no rows.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    described
+        The input's files.
+    shards
+        Row shards, from 1 up; None follows from the rows.
     """
     store = Store(described.url)
     names = [store.name(file.path) for file in described.files]
@@ -172,7 +201,10 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
 
 
 def _is_numbered(store: Store, described: InputDescription, config: Config) -> bool:
-    """Whether ids are row numbers: no option names an id column, and no file has the usual one."""
+    """Whether ids are row numbers.
+
+    They are where no option names an id column, and no file has the usual one.
+    """
     if config.id_column != Config().id_column:
         return False
     for file in described.files:
@@ -230,7 +262,9 @@ def row_shards(rows: int, width: int, shards: int | None, id_bytes: int = 0) -> 
 
 
 def _pieces(metadata: pq.FileMetaData, file: int, offset: int, width: int, id_column: str | None) -> list[Piece]:
-    """Return runs of row groups that hold SHARD_BYTES of vectors and ID_BYTES of ids at most; a larger row group is a run alone.
+    """Return runs of row groups that fit into a shard.
+
+    A run holds SHARD_BYTES of vectors and ID_BYTES of ids at most. A larger row group is a run alone.
 
     Parameters
     ----------

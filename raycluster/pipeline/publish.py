@@ -113,7 +113,10 @@ def put_row_lists(tables: StoredTables) -> dict[str, str]:
 
 
 def _headlines(tables: StoredTables) -> Facts:
-    """Return what the stages add to the summary: the partition first, then the stages before it."""
+    """Return what the stages add to the summary.
+
+    The partition comes first, then the stages before it.
+    """
     wanted = wanted_stages(tables.config)
     collected: dict[str, Any] = {}
     for stage in [wanted[-1], *wanted[:-1]]:

@@ -15,28 +15,23 @@ from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.executors.node_report import NodeReport, Sighted, report, require_alike
-from raycluster.executors.position import Position
 from raycluster.executors.progress import Progress, Silence
-from raycluster.executors.sizing import joins_cluster, own_threads, uses_ray
-from raycluster.executors.worker import TaskResult, run_inline
-from raycluster.kernels.advance import listening
-from raycluster.models.arithmetic import current, for_stage, in_force
+from raycluster.executors.sizing import joins_cluster, own_threads
+from raycluster.models.arithmetic import for_stage, in_force
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.arithmetic import ARITHMETIC, decided
 from raycluster.pipeline.freed import free_all, free_read
-from raycluster.pipeline.needs import worker_bytes
+from raycluster.pipeline.one_stage import run_stage
 from raycluster.pipeline.outlook import seconds_of
 from raycluster.pipeline.own_objects import remove_unused
 from raycluster.pipeline.plan import begin, stage_folders
 from raycluster.pipeline.publish import publish
 from raycluster.pipeline.repair import repaired
 from raycluster.pipeline.results import finished_summary
-from raycluster.pipeline.status import Status
 from raycluster.stages import STAGES
 from raycluster.stages.knn import resolved_for
 from raycluster.stages.rejoin import identities_of
-from raycluster.stages.stage import Stage
 from raycluster.storage import node_cache
 from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.parquet_input import describe_input
@@ -44,7 +39,7 @@ from raycluster.storage.places import is_inside
 from raycluster.storage.records import InputDescription
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
-from raycluster.storage.tables import Facts, Tables, Task, for_all
+from raycluster.storage.tables import Facts, Tables, for_all
 
 LOCAL = Execution("local")
 
@@ -102,6 +97,19 @@ def opened(
     This node's copies are removed afterwards.
 
     A mistake in the input that shows before neighbors are searched leaves the folder as it was.
+
+    Parameters
+    ----------
+    input_url
+        Parquet files, folders or patterns.
+    output_url
+        The run folder.
+    config
+        Of the run.
+    execution
+        Executor, workers, threads and shards.
+    progress
+        Where lines and rows are shown.
     """
     described = describe_input(input_url)
     for url in [input_url] if isinstance(input_url, str) else input_url:
@@ -154,7 +162,21 @@ def open_run(url: str, threads: int | None = None) -> StoredTables:
 def in_memory(
     vectors: Array, config: Config, threads: int, *, ids: pa.Array | None = None, name: str = "X"
 ) -> ArrayTables:
-    """Return tables of unit rows (N, D) in this process, for `run_stages`."""
+    """Return tables of unit rows (N, D) in this process, for `run_stages`.
+
+    Parameters
+    ----------
+    vectors : floating (N, D)
+        Unit rows; kept as `knn.storage` has them.
+    config
+        Of the run; what depends on N is resolved here.
+    threads
+        From 1 up; they change no label.
+    ids : (N,), optional
+        In the order of the rows; row numbers where none are passed.
+    name
+        Of the rows in messages.
+    """
     config = resolved_for(config, len(vectors))
     return ArrayTables(
         vectors.astype(config.knn.storage, copy=False), config, threads, cluster_rows, ids=ids, name=name
@@ -167,7 +189,9 @@ def fork(
     columns: Mapping[str, Mapping[str, Array]],
     facts: Mapping[str, Facts] | None = None,
 ) -> ArrayTables:
-    """Return tables in this process that start from results of other tables: the same rows at another configuration.
+    """Return tables in this process that start from results of other tables.
+
+    They are of the same rows at another configuration.
 
     Parameters
     ----------
@@ -193,7 +217,19 @@ def _with_upstream(columns: Mapping[str, Mapping[str, Array]]) -> dict[str, Mapp
 
 
 def cluster_rows(vectors: Array, config: Config, threads: int) -> Int32:
-    """Return the community (M,) of unit rows (M, D), taken as a set of their own through the same stages."""
+    """Return the community (M,) of unit rows (M, D).
+
+    The rows are taken as a set of their own through the same stages.
+
+    Parameters
+    ----------
+    vectors : floating (M, D)
+        Unit rows.
+    config
+        Of the run that they belong to.
+    threads
+        From 1 up; they change no community.
+    """
     tables = in_memory(vectors, config, threads)
     run_stages(tables, LOCAL, Silence(), until="rejoin")
     return for_all(tables, identities_of(tables))
@@ -203,6 +239,17 @@ def run_stages(tables: Tables, execution: Execution, progress: Progress, until: 
     """Run what is left of the recipe's stages, in order; `until` names the last one.
 
     The only place where the pipeline is assembled.
+
+    Parameters
+    ----------
+    tables
+        In this process or in a run folder.
+    execution
+        Executor, workers, threads and shards.
+    progress
+        Where lines and rows are shown.
+    until
+        The last stage to run; None runs all.
     """
     work = functools.partial(_run_stages, tables, execution, progress, until)
     if isinstance(tables, StoredTables):
@@ -218,7 +265,7 @@ def _run_stages(tables: Tables, execution: Execution, progress: Progress, until:
     progress.plan([stage.name for stage in stages])
     for number, stage in enumerate(stages):
         with for_stage(stage.gpu):
-            _run_stage(tables, stage, execution, progress)
+            run_stage(tables, stage, execution, progress, open_run)
         free_read(tables, stages[number + 1 :], execution)
         if not is_forecast and tables.has_facts("embeddings"):
             is_forecast = True
@@ -231,65 +278,3 @@ def _forecast(tables: Tables, progress: Progress) -> None:
     for stage in STAGES:
         if stage.is_wanted(tables.config) and (line := stage.foresee(tables)) is not None:
             progress.say(line)
-
-
-def _run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Progress) -> None:
-    """Compute a stage's facts unless they are recorded, then the tasks that are left."""
-    if stage.once is not None and not tables.has_facts(stage.name):
-        with progress.timed(stage.name):
-            tables.put_facts(stage.name, stage.once(tables))
-    tasks = list(stage.tasks(tables))
-    done = tables.finished(stage.name)
-    left = [task for task in tasks if task.number not in done]
-    if left and (line := stage.announce(tables)) is not None:
-        progress.say(line)
-    rows, rows_left = sum(map(len, tasks)), sum(map(len, left))
-    with (
-        progress.stage(stage.name, rows, rows - rows_left) as position,
-        listening(position.within),
-        _followed(tables, left, position),
-    ):
-        for result in _results(tables, stage, tasks, left, execution, progress, position.within):
-            if result.error:
-                raise result.exception()
-            tables.take(stage.name, result.number, result.record)
-            position.finish(result.rows)
-        tables.complete(stage.name, len(tasks))
-    if (line := stage.summary(tables)) is not None:
-        progress.say(line)
-
-
-def _followed(tables: Tables, left: list[Task], position: Position) -> contextlib.AbstractContextManager[None]:
-    """Return what writes the position of a stage with work left into its run."""
-    if not left or not isinstance(tables, StoredTables):
-        return contextlib.nullcontext()
-    store = tables.folder.store
-    return tables.shared(Status, lambda: Status(store)).of_stage(position)
-
-
-def _results(
-    tables: Tables,
-    stage: Stage,
-    tasks: list[Task],
-    left: list[Task],
-    execution: Execution,
-    progress: Progress,
-    within: Callable[[float], None],
-) -> Iterator[TaskResult]:
-    """Run tasks in this process, or as a Ray Data job."""
-    if not left:
-        return
-    is_alone = stage.is_alone(tables.config, len(tasks))
-    if isinstance(tables, StoredTables) and not is_alone and uses_ray(tables.folder.plan.shards, execution):
-        from raycluster.executors.ray_data import StageJob, run_on_ray
-
-        arithmetic = current()
-        yield from run_on_ray(
-            StageJob(
-                stage.name, left, open_run, tables.folder.store.url, execution,
-                has_gpu=stage.gpu and arithmetic is not None and arithmetic.device == "gpu",
-                worker_bytes=worker_bytes(stage, tables), say=progress.say, within=within,
-            )
-        )  # fmt: skip
-    else:
-        yield from run_inline(stage, tables, left)

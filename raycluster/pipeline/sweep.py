@@ -1,4 +1,7 @@
-"""What another limit would give, from the edges that a finished run stores: no neighbor is searched or scored again."""
+"""What another limit would give, from the edges that a finished run stores.
+
+No neighbor is searched or scored again.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +20,9 @@ from raycluster.storage.tables import Tables, for_all
 
 
 def communities_at(tables: Tables, limit: float) -> tuple[Int32, int]:
-    """Return the community (N,) of every row, copies included, and the number of edges at another value of the swept limit.
+    """Return communities (N,) and the number of edges at another limit.
+
+    Every row has a community, copies included.
 
     Raises InputError as `swept_tables` does.
     """

@@ -1,4 +1,4 @@
-"""The end of a run in words: what was found, how reliable it is, and what to do next."""
+"""The end of a run in words: identities, reliability, and what to do next."""
 
 from typing import Any
 

@@ -31,7 +31,17 @@ def number_of_lists(rows: int, configured: int | None) -> int:
 
 
 def train(vectors: Vectors, config: KnnConfig, threads: int = 1) -> Float32:
-    """Return centroids float32 (L, D), trained on a seeded sample of rows (N, D)."""
+    """Return centroids float32 (L, D), trained on a seeded sample of rows (N, D).
+
+    Parameters
+    ----------
+    vectors : floating (N, D)
+        Unit rows.
+    config
+        Its `lists` and `seed` count. More lists make a list shorter and reading one cheaper.
+    threads
+        From 1 up; they change no centroid.
+    """
     lists = number_of_lists(len(vectors), config.lists)
     rng = np.random.default_rng(config.seed)
     rows = np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLE_PER_LIST * lists), replace=False))

@@ -1,4 +1,6 @@
-"""knn, relations -> the density of every row, and how close neighbors are, on the transition matrix P of their lists (S2).
+"""knn, relations -> density of every row and closeness of its neighbors (S2).
+
+Both follow from the transition matrix P of the neighbor lists.
 
 Only `edges.rule` density-peaks has this stage. P follows from the recipe: from the learned score where it covers all
 neighbors, else from the cosine cut at 0 or the edge probability; a row's own similarity is 1. So density peaks work on any
@@ -32,7 +34,10 @@ Peaks = tuple[Bool, Float32]
 
 
 def similarities(config: Config) -> Convert:
-    """Return the function of learned scores or cosines (R, K) to similarities in 0..1, NaN where there is no neighbor."""
+    """Return the function of learned scores or cosines (R, K) to similarities in 0..1.
+
+    Similarities are NaN where there is no neighbor.
+    """
 
     def of_neighbors(values: Float32) -> Float32:
         if config.relations.score == "all":
@@ -105,7 +110,7 @@ def connectivity_density(tables: Tables) -> Float32:
 
 
 def peaks_of(tables: Tables, task: Task) -> Peaks:
-    """Return which neighbors of a shard's rows are denser than their row, and how close those are."""
+    """Return which neighbors of a shard's rows are denser, and their closeness."""
     config = tables.config
     neighbor, similarity = neighbors_of(tables)
     # All rows' density, read once per process: neighbors lie anywhere.
@@ -133,7 +138,7 @@ def summary(tables: Tables) -> str:
 
 
 def settings(config: Config) -> Any:
-    """Return what changes a density besides the scores or similarities that it follows from."""
+    """Return what changes a density besides its scores or similarities."""
     rule = config.edges
     transform = (rule.transform, rule.tau, rule.delta)
     return [config.density.__dict__, transform if config.density.similarity == "probability" else None]

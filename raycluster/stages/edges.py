@@ -1,4 +1,6 @@
-"""knn, topk, relations, density -> weighted edges, by one of five rules, shard by shard with nothing left to merge.
+"""knn, topk, relations, density -> weighted edges, by one of five rules.
+
+The edges of a shard follow from the shard: nothing is left to merge.
 
     threshold      undirected, similarity >= threshold, weight = similarity
     score          undirected, learned score >= eta, weight = score or its odds
@@ -125,7 +127,10 @@ def open_edges(tables: Tables) -> ShardFunction:
 
 
 def edges_in_force(tables: Tables) -> Columns:
-    """Return all edges that pass the limits: source, target int32 and weight float32 (E,); gathered once per process."""
+    """Return all edges that pass the limits, gathered once per process.
+
+    They are source and target int32 (E,) and weight float32 (E,).
+    """
 
     def gather() -> Columns:
         config, limits = tables.config.edges, limits_of(tables)
@@ -145,7 +150,7 @@ def sizes(tables: Tables) -> dict[str, float]:
 
 
 def edges_at_most(config: Config, rows: int) -> tuple[int, int]:
-    """Return the fewest edges that a useful run of N rows has, and the most that its rule can make."""
+    """Return the fewest edges of a useful run of N rows, and the most of its rule."""
     if config.edges.rule == "density-peaks" and config.edges.distance != "connectivity":
         return 0, rows
     return rows // 2, rows * min(config.knn.k - 1, rows - 1)

@@ -1,4 +1,6 @@
-"""Ids in their order -> row shards: every row that was not dropped gets its number, dense in the order of ids.
+"""Ids in their order -> row shards: every row that stays gets its number.
+
+Numbers are dense in the order of ids.
 
 The vectors stay where they were ingested; a node copies them from there into the order of rows.
 """
@@ -46,7 +48,10 @@ def ranks_of_shards(plan: Plan) -> Int64:
 
 
 def open_embeddings(tables: Tables) -> ShardFunction:
-    """Return the function that reads one shard's ids in their order, leaves out dropped rows and numbers the others."""
+    """Return the function that numbers the rows of one shard.
+
+    It reads the shard's ids in their order and leaves out dropped rows.
+    """
     folder = folder_of(tables)
     facts, starts = tables.facts("embeddings"), tables.facts("ranks")["starts"]
     lost = np.empty(0, np.int64) if facts["lost"] is None else tables.array("embeddings", "lost", facts["lost"])

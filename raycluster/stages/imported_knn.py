@@ -1,6 +1,6 @@
 """A kNN table that the user already has, in place of a search: `knn.source`.
 
-Its rows are numbered as in the input it was made with, so the ids of the run must be 0..N-1 and none may be dropped. The
+Its rows are numbered as in the input it was made with. So the ids of the run must be 0..N-1, and no row may be dropped. The
 similarities are computed again by the fixed kernel, so that edges do not depend on how the table was rounded.
 """
 
@@ -46,6 +46,17 @@ def read(tables: Tables, url: str, task: Task, vectors: Vectors) -> tuple[Int32,
     """Return neighbors and similarities (R, K) of a shard's rows, self first.
 
     They are int32 and float32, in canonical order.
+
+    Parameters
+    ----------
+    tables
+        Of the run; its configuration names what is checked.
+    url
+        The `knn.npz` of a research format.
+    task
+        Rows start..stop of a shard.
+    vectors : floating (N, D)
+        Unit rows, from which similarities are computed.
     """
     k, start, stop = tables.config.knn.k, task.start, task.stop
     neighbor = np.full((len(task), k), -1, np.int32)

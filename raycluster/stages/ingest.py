@@ -58,6 +58,15 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
 
     Raises InputError, naming file, column and row, for a vector of another width, and for a row without a unit vector where
     `embeddings.on_bad_row` is error.
+
+    Parameters
+    ----------
+    plan
+        Files and pieces of the input.
+    config
+        Names of columns, and what happens to rows without a unit vector.
+    number
+        Of the piece, from 0.
     """
     piece, store, width = plan.pieces[number], Store(plan.input.url), plan.input.width
     name = plan.input.files[piece.file].path

@@ -1,4 +1,4 @@
-"""Row shards -> the k nearest neighbors of every row by cosine, the row itself first.
+"""Row shards -> the K nearest neighbors of every row by cosine, itself first.
 
 Query-stationary: a worker holds a shard's rows as queries and streams all vectors past them from a node-local copy. Tasks
 neither shuffle nor merge, so every shard can be run again alone.
@@ -34,7 +34,7 @@ FIRST_LISTS = 8
 
 
 def resolved_for(config: Config, rows: int) -> Config:
-    """Return the configuration with what depends on the number of rows, N, resolved: `knn.k` and `knn.index`.
+    """Return the configuration with `knn.k` and `knn.index` resolved for N rows.
 
     A list is at most N - 1 long, and at least 2. Index auto becomes what it means for N rows. The machine plays no part: the
     same input gives the same labels with and without GPUs.
@@ -47,7 +47,15 @@ def resolved_for(config: Config, rows: int) -> Config:
 
 
 def shortened_line(configured: Config, resolved: Config, rows: int) -> str | None:
-    """Return a line where the set's size made neighbor lists shorter than configured."""
+    """Return a line where the set's size made neighbor lists shorter than configured.
+
+    Parameters
+    ----------
+    configured, resolved
+        Configuration before and after it was fitted to the set.
+    rows
+        Number of rows, N.
+    """
     if resolved.knn.k == configured.knn.k:
         return None
     return f"knn.k is {resolved.knn.k} in place of {configured.knn.k}: the set has only {rows} row{'s' if rows > 1 else ''}"
@@ -59,7 +67,10 @@ def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:
 
 
 def is_uniform(tables: Tables) -> bool:
-    """Whether all rows of the set hold the same vector, one row included: they are one cluster by any recipe."""
+    """Whether all rows of the set hold the same vector, one row included.
+
+    They are one cluster by any recipe.
+    """
     return bool(tables.facts("knn").get("uniform", False))
 
 
@@ -68,6 +79,17 @@ def choose_reading(vectors: Vectors, config: KnnConfig, index: InvertedFile, thr
 
     `nearest` and `margin` are those of `Probing`; `exact` is whether reading all rows is faster. `expected` and `share` are the
     recall of the sample and the share of the rows that one row reads.
+
+    Parameters
+    ----------
+    vectors : floating (N, D)
+        Unit rows.
+    config
+        `recall` is what the search should reach; a higher one reads more lists. `probes` fixes their number instead.
+    index
+        All rows by inverted list.
+    threads
+        From 1 up; they change no choice.
     """
     if config.probes is not None:
         return {"exact": False, "nearest": config.probes, "margin": None}
@@ -92,8 +114,7 @@ def search(
 ) -> tuple[Int32, Float32]:
     """Return the neighbors of rows start..stop among all rows.
 
-    Similarities are rounded to float32 from one fixed float64 sum per pair, so the result does not depend on how the rows are
-    cut into shards.
+    Similarities are rounded to float32 from one fixed float64 sum per pair. So the result does not depend on the shards.
 
     Parameters
     ----------
@@ -120,7 +141,23 @@ def search(
 def measure_recall(
     vectors: Vectors, start: int, neighbor: Int32, similarity: Float32, config: KnnConfig, threads: int = 1
 ) -> Recall:
-    """Return the recall of the lists (R, K) of the rows from `start` on, on those that the seeded sample of all rows holds."""
+    """Return the recall of the lists (R, K) of the rows from `start` on.
+
+    It is measured on the rows that the seeded sample of all rows holds.
+
+    Parameters
+    ----------
+    vectors : floating (N, D)
+        Unit rows of the whole set.
+    start
+        Row of the first list.
+    neighbor, similarity : int32, float32 (R, K)
+        Lists to measure.
+    config
+        Its seed draws the sample.
+    threads
+        From 1 up; they change no result.
+    """
     rows = sample_rows(len(vectors), MEASURING_ROWS, (config.seed, 2))
     rows = rows[(rows >= start) & (rows < start + len(neighbor))]
     return measure(rows, neighbor[rows - start], similarity[rows - start], vectors, threads)

@@ -1,11 +1,11 @@
-"""communities, edges, relations -> a label for every row, and a summary of every cluster.
+"""communities, edges, relations -> labels of rows, summaries of clusters.
 
     share        of the row's edge weight that stays in its cluster, 0..1; 1 for a row without edges
     strength     probability that the row is of the majority identity of its cluster, by a model that was calibrated for it
                  (`raycluster.models.strength`); the share, without such a model. Null for a row that is alone
     runner_up    cluster that gets the most of the rest; null where there is none
-    margin       mean value of the row's pairs within its cluster, less that with the best other cluster of its list or the
-                 edge limit, whichever is more; -1..1, null for a row that is alone. Values are scores, else cosines, below
+    margin       mean value of the row's pairs within its cluster, less the greater of two: that with the best other cluster
+                 of its list, and the edge limit; -1..1, null for a row that is alone. Values are scores, else cosines, below
                  the limit as well
     is_outlier   the cluster is smaller than labels.min-cluster-size, or strength below labels.min-strength. A row that is
                  alone is one only where the size is raised above its default
@@ -38,9 +38,18 @@ edges are 12 of the 46."""
 
 
 def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
-    """Return strengths (N,) by the model, from clusters (N,) and the neighbors and scores of all rows.
+    """Return strengths (N,) by the model, from clusters (N,), neighbors and scores.
 
     None where no model scores all neighbors, or the model was not calibrated for strength.
+
+    Parameters
+    ----------
+    config
+        Names the model.
+    cluster : int32 (N,)
+        Cluster of every row.
+    blocks
+        First row, neighbors and scores, block by block, of all rows.
     """
     if config.relations.score != "all":
         return None
@@ -55,7 +64,10 @@ def _blocks(tables: Tables) -> Iterator[Block]:
 
 
 def valued(tables: Tables) -> Iterator[Block]:
-    """Yield first row, neighbors and values of all rows: scores where they make the edges, else similarities."""
+    """Yield first row, neighbors and values of all rows, block by block.
+
+    Values are scores where these make the edges, else similarities.
+    """
     if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
         yield from _blocks(tables)
         return
@@ -96,7 +108,7 @@ def labels_of(tables: Tables) -> Labels:
 
 
 def nulls_for_nan(values: Array) -> pa.Array:
-    """Return an Arrow column with a null where a value is NaN: what a row alone does not have."""
+    """Return an Arrow column with nulls for NaN, which rows alone have."""
     return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else None)
 
 

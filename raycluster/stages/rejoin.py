@@ -2,8 +2,8 @@
 
 They are found again in the pieces that neighbor lists leave them in.
 
-The K nearest of a row all lie in its own mode (age, pose, topic) where that mode has more than K rows, so that hardly an edge
-joins the modes of one identity. Lists that name only their own community hold no evidence about others. A few rows of every
+Where a mode of an identity (age, pose, topic) has more than K rows, the K nearest of its rows all lie in it. Then hardly an
+edge joins the modes of the identity. Lists that name only their own community hold no evidence about others. A few rows of every
 such community, taken as a set of their own, do: there lists reach across modes, and the same recipe decides, on that set's own
 scale and by its own limit. Communities with most of their sampled rows in one cluster there become one.
 
@@ -21,7 +21,8 @@ from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.kernels import numba
 from raycluster.stages.coarse_lists import copy_of_vectors
-from raycluster.stages.communities import communities_of, numbered_by_first_row
+from raycluster.stages.communities import communities_of
+from raycluster.stages.engines import numbered_by_first_row
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
 from raycluster.storage import schemas
@@ -130,7 +131,7 @@ def _joined(community: Int32, sampled: Int32, cluster: Int32) -> Int32:
     """Return communities (N,) where those that share a cluster are one.
 
     `sampled` and `cluster` (M,) are the communities and the clusters of the sampled rows. A community belongs to the cluster
-    that holds more than half of its sampled rows, and takes the number of the first community that belongs there.
+    that holds more than half of its sampled rows. It takes the number of the first community that belongs there.
     """
     num_sampled = np.bincount(sampled, minlength=community.max() + 1)
     pairs, count = np.unique(np.stack([sampled, cluster]), axis=1, return_counts=True)

@@ -130,7 +130,7 @@ class ArrayTables(SharedValues):
         return ""
 
     def take(self, stage: str, task: int, record: str) -> None:
-        """Nothing: there is one process."""
+        pass  # there is one process
 
     def complete(self, stage: str, num_tasks: int) -> None:
         assert self.finished(stage) >= set(range(num_tasks)), "a task of this process is lost"
@@ -147,7 +147,10 @@ class ArrayTables(SharedValues):
 
 
 def _column(parts: list[Any], kind: pa.DataType) -> Any:
-    """Parts of a column as one, in the type of the schema: a numpy array, or an Arrow array where nulls or ids need one."""
+    """Return parts of a column as one, in the type of the schema.
+
+    It is a numpy array, or an Arrow array where nulls or ids need one.
+    """
     if isinstance(parts[0], pa.Array | pa.ChunkedArray):
         chunks = [chunk for part in parts for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])]
         return pa.chunked_array(chunks).cast(kind)

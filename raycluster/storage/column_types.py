@@ -16,7 +16,19 @@ CANONICAL = ("arrow.json", "arrow.uuid", "arrow.fixed_shape_tensor", "arrow.bool
 
 
 def require_columns(schema: pa.Schema, columns: Sequence[str], name: str) -> None:
-    """Refuse a file that lacks a column, has it twice, or has it with an extension type that is not canonical."""
+    """Refuse a file that lacks a column, has it twice, or has it with a foreign type.
+
+    Foreign are the extension types that are not canonical.
+
+    Parameters
+    ----------
+    schema
+        Of the file.
+    columns
+        Names that it must have once.
+    name
+        Of the file, for the message.
+    """
     for column in columns:
         if column not in schema.names:
             raise InputError(f"{name} has no column '{column}'; it has {', '.join(schema.names)}.")
@@ -30,7 +42,10 @@ def require_columns(schema: pa.Schema, columns: Sequence[str], name: str) -> Non
 
 
 def _foreign_extension(field: pa.Field) -> str | None:
-    """Return the name of an extension type that is not canonical, in a field or inside its type; none where there is none."""
+    """Return the name of an extension type that is not canonical, or none.
+
+    It may stand in a field or inside the field's type.
+    """
     kind = field.type
     marked = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode(errors="replace")
     name = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else marked
@@ -105,7 +120,10 @@ def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return floating-point labels as integers where all are whole: pandas writes integers with gaps so. NaN is a gap."""
+    """Return floating-point labels as integers where all are whole.
+
+    pandas writes integers with gaps so. NaN is a gap.
+    """
     if not pa.types.is_floating(column.type):
         return column
     filled = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)

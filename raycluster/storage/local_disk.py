@@ -1,4 +1,7 @@
-"""What a local disk needs beside plain reads and writes: names given once, and folders listed without gaps."""
+"""What a local disk needs beside plain reads and writes.
+
+Names are claimed once, and folders are listed without gaps.
+"""
 
 import contextlib
 import errno
@@ -29,7 +32,9 @@ def link_once(temporary: str, target: str) -> bool:
 
 
 def _claim_once(temporary: str, target: str) -> bool:
-    """Do the same without hard links: claim the name with an empty file, then put the written one in its place.
+    """Do the same without hard links.
+
+    Claim the name with an empty file, then put the written one in its place.
 
     An empty file that stays empty was left by a process that died between the two steps, and is taken over.
     """
@@ -61,7 +66,10 @@ def files_below(root: str, path: str) -> list[str]:
 
 
 def _walked(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
-    """Yield the files below a folder that lies in the folders `above`, named by device and number."""
+    """Yield the files below a folder that lies in the folders `above`.
+
+    Folders are named by device and number.
+    """
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in above:
         return

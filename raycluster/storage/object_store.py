@@ -1,4 +1,4 @@
-"""The only module that touches storage: local disk and object stores through fsspec.
+"""The one module that touches storage: local disk, and object stores by fsspec.
 
 Nothing here relies on rename. An object is written by one put; what must be written once is put on the condition that
 it does not exist yet. A reader trusts a marker that names an object, never a listing.
@@ -70,7 +70,15 @@ class Store:
                 return None
 
     def get_range(self, path: str, start: int, stop: int) -> bytes | None:
-        """Return bytes start..stop of an object by one request; none where it is missing."""
+        """Return bytes start..stop of an object by one request; none where it is missing.
+
+        Parameters
+        ----------
+        path
+            Below the store's root.
+        start, stop
+            First byte, and the byte behind the last.
+        """
         with clear_errors(self.name(path)):
             try:
                 return bytes(self._fs.cat_file(self._path(path), start=start, end=stop))
@@ -146,7 +154,7 @@ class Store:
                 self._fs.rm_file(self._path(path))
 
     def delete_below(self, folder: str) -> None:
-        """Remove every object below a folder that only we write to, each by its exact name."""
+        """Remove every object below a folder of ours, each by its exact name."""
         for name in self.files(folder):
             self.delete(name)
         self.remove_empty_folders(folder)
@@ -226,7 +234,10 @@ class Store:
             return bool(self._fs.isfile(self._root))
 
     def identity(self, path: str) -> dict[str, Any]:
-        """Return what an object is compared by: its size, and its ETag or the digest of its bytes."""
+        """Return an object's size and its ETag or the digest of its bytes.
+
+        Objects are compared by these.
+        """
         with clear_errors(self.name(path)):
             if self.is_local:
                 with open(self._path(path), "rb") as file:
@@ -261,7 +272,17 @@ class Store:
         return hashlib.sha256(data).hexdigest()
 
     def get_table(self, path: str, sha256: str, columns: list[str] | None = None) -> pa.Table:
-        """Return a table that `put_tables` wrote; DamagedError for another SHA-256."""
+        """Return a table that `put_tables` wrote; DamagedError for another SHA-256.
+
+        Parameters
+        ----------
+        path
+            Below the store's root.
+        sha256
+            Of the object's bytes, in hex.
+        columns
+            Names to read; None reads all.
+        """
         data = self.get(path)
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
             state = "is missing" if data is None else "was changed or damaged"

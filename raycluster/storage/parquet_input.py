@@ -1,4 +1,7 @@
-"""The user's Parquet files: which there are, which are left out and why, and what their folders' names hold."""
+"""The user's Parquet files: which are read, and which are left out and why.
+
+The names of their folders may hold columns.
+"""
 
 import posixpath
 import re
@@ -38,7 +41,9 @@ def input_files(url: str) -> tuple[Store, list[str]]:
 
 
 def describe_input(urls: str | Sequence[str]) -> InputDescription:
-    """Return which files an input has, which are left out and why, and by what they are compared later.
+    """Return which files an input has, and which are left out and why.
+
+    Later runs compare them by what stands beside their names.
 
     Several inputs are one input of all their files.
     """
@@ -64,7 +69,10 @@ def left_out_line(described: InputDescription) -> str | None:
 
 
 def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
-    """Return the store, its Parquet files, the files that are left out with reasons, and the number of hidden ones."""
+    """Return the store, its Parquet files, and those left out.
+
+    Files are left out with a reason; hidden ones are counted.
+    """
     store = Store(url)
     if store.is_file():
         return store, [""], [], 0
@@ -84,7 +92,10 @@ def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
 
 
 def _places(url: str) -> list[str]:
-    """Return the places that an input names: itself, or those that match it as a pattern such as part-*.parquet."""
+    """Return the places that an input names.
+
+    It names itself, or what matches it as a pattern such as part-*.parquet.
+    """
     store = Store(url)
     places = [store.url] if store.exists() and (store.is_file() or store.files()) else store.matching()
     if not places:
@@ -126,7 +137,10 @@ def _hidden(name: str) -> bool:
 
 
 def hive_values(path: str) -> dict[str, str]:
-    """Return the columns that the names of a file's folders hold, as in label=3/part-0.parquet."""
+    """Return the columns in the names of a file's folders.
+
+    An example is label=3/part-0.parquet.
+    """
     pairs = re.findall(r"(?:^|/)([^/=]+)=([^/]*)(?=/)", path)
     return {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, value in pairs}
 

@@ -1,4 +1,7 @@
-"""Places: one spelling for each, so that guards compare where things are and not how they are written."""
+"""Places in one spelling.
+
+So guards compare where things are and not how they are written.
+"""
 
 import os
 import urllib.parse
@@ -8,7 +11,7 @@ from raycluster.secrecy import holds_keys
 
 
 def plain_url(url: str) -> str:
-    """Return the one spelling of a place: an absolute local path, or a URL of an object store.
+    """Return a place as an absolute local path or a URL of an object store.
 
     `file://` URLs are decoded, `s3a://` is `s3://`, and a local path may hold any character.
     """
@@ -28,7 +31,10 @@ def plain_url(url: str) -> str:
 
 
 def is_inside(inner: str, outer: str) -> bool:
-    """Whether the place `inner` is the place `outer` or lies in it, however both are spelled. Links are followed."""
+    """Whether the place `inner` is the place `outer` or lies in it.
+
+    Spelling does not matter, and links are followed.
+    """
     places = [plain_url(url) for url in (inner, outer)]
     inside, around = (place if "://" in place else os.path.realpath(place) for place in places)
     return f"{inside.rstrip('/')}/".startswith(f"{around.rstrip('/')}/")

@@ -1,4 +1,6 @@
-"""The JSON records of a run folder, typed and sealed: plan, marker, facts, manifest.
+"""The JSON records of a run folder: plan, marker, facts, manifest.
+
+They are typed and sealed.
 
 A record begins with the SHA-256 of all bytes behind it. Records are decoded strictly: other bytes than those that were
 written, a missing key, a value of another type or broken JSON is one sentence that names the object.

@@ -1,4 +1,4 @@
-"""A run folder opened: its plan, which tasks are done, and how a stage's tables are committed and read.
+"""A run folder: its plan, its finished tasks, and the tables of its stages.
 
     RUN/plan.json                                         input files, configuration, shards; written once
     RUN/stages/STAGE/FINGERPRINT/part-T-ATTEMPT.parquet   what an attempt at task T wrote
@@ -71,6 +71,17 @@ class RunFolder:
         """Write a task's part under a name of its own, then claim the task.
 
         The loser of a race removes its own part.
+
+        Parameters
+        ----------
+        stage, task
+            Whose part it is.
+        blocks
+            Columns by name; a block becomes one row group.
+        facts
+            JSON-ready, for the marker.
+        schema
+            Of the part.
         """
         key = f"{self.folders[stage]}/part-{task:05d}-{uuid.uuid4().hex[:8]}.parquet"
         part = encode_part([from_columns(schema, **block) for block in blocks] or [schema.empty_table()])
@@ -209,7 +220,15 @@ class RunFolder:
         self.store.put(self._facts_path(stage), encode(facts))
 
     def put_array(self, stage: str, name: str, values: Array) -> str:
-        """Store an array that a stage computed once; returns the SHA-256 of its bytes."""
+        """Store an array that a stage computed once; returns the SHA-256 of its bytes.
+
+        Parameters
+        ----------
+        stage, name
+            What the array is called.
+        values
+            Any shape, and any dtype but object.
+        """
         buffer = io.BytesIO()
         np.save(buffer, values, allow_pickle=False)
         self.store.put(self._array_path(stage, name), buffer.getvalue())
@@ -219,6 +238,13 @@ class RunFolder:
         """Return the array that `put_array` stored.
 
         Where its bytes are others, the facts that name it are removed, and DamagedError is raised.
+
+        Parameters
+        ----------
+        stage, name
+            As stored.
+        digest
+            SHA-256 of its bytes, from the stage's facts.
         """
         path = self._array_path(stage, name)
         data = self.store.get(path)

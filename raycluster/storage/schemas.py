@@ -137,7 +137,7 @@ def dropped(id_type: pa.DataType) -> pa.Schema:
 
 
 def duplicates(id_type: pa.DataType) -> pa.Schema:
-    """Rows that are exact copies, each with the first row of the same vector in the order of ids."""
+    """Rows that are exact copies, and the first row of the same vector by id."""
     return pa.schema([("id", id_type), ("original", id_type)])
 
 
@@ -153,7 +153,10 @@ def _bytes_per_value(kind: pa.DataType) -> float:
 
 
 def to_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column of a run's own table as an array: (rows,), or (rows, width) of a fixed-size list."""
+    """Return a column of a run's own table as an array.
+
+    Its shape is (rows,), or (rows, width) of a fixed-size list.
+    """
     return to_matrix(column) if pa.types.is_fixed_size_list(column.type) else np.asarray(column.to_numpy())
 
 
@@ -173,7 +176,10 @@ def to_matrix(column: pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def from_columns(schema: pa.Schema, **columns: Any) -> pa.Table:
-    """A table of `schema` from numpy or Arrow columns; 2-d arrays become fixed-size lists."""
+    """Return a table of `schema` from numpy or Arrow columns.
+
+    2-d arrays become fixed-size lists.
+    """
     arrays = []
     for field in schema:
         values = columns[field.name]

@@ -1,4 +1,4 @@
-"""Tables: how a stage reads what stages before it wrote, and how the runner records what a stage wrote.
+"""Tables: what a stage reads from stages before it, and where its results go.
 
 `StoredTables` (stored_tables.py) lie in a run folder, on disk or in object storage, and are shared by many processes.
 `ArrayTables` (array_tables.py) are arrays in this process. Stages see no difference, so every recipe runs on both.
@@ -25,7 +25,7 @@ SHORTEST_LIST = 2
 
 @dataclass(frozen=True)
 class Task:
-    """One unit of a stage's work: rows start..stop of a shard, or one trial of a global step."""
+    """One unit of a stage's work: rows of a shard, or a trial of a global step."""
 
     number: int
     start: int
@@ -42,7 +42,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Output:
-    """What one task returns: blocks of columns, one row group each, and facts for its marker."""
+    """What one task returns: blocks of columns, and facts for its marker.
+
+    A block is one row group.
+    """
 
     blocks: Sequence[Columns]
     facts: Facts = field(default_factory=dict)
@@ -50,7 +53,9 @@ class Output:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A function of a column's values that is applied once and kept, such as similarities to edge probabilities.
+    """A function of a column's values that is applied once and kept.
+
+    An example takes similarities to edge probabilities.
 
     `tag` names it and all its parameters: two conversions with one tag are the same.
     """
@@ -113,7 +118,7 @@ class Tables(Protocol):
         ...
 
     def is_given(self, stage: str) -> bool:
-        """Whether a stage's results were there before the run, so that nothing of it is left to do."""
+        """Whether a stage was complete before the run."""
         ...
 
     def facts(self, stage: str) -> Facts:
@@ -128,6 +133,15 @@ class Tables(Protocol):
         """A column of all rows, (N,) or (N, width): a memory map, or the array itself.
 
         Never written to.
+
+        Parameters
+        ----------
+        stage, name
+            Whose column, and which.
+        dtype
+            Type of the result; None is that of the schema. `bfloat16` halves the memory of vectors.
+        conversion
+            Applied to the values once, and kept under its tag.
         """
         ...
 
@@ -136,26 +150,55 @@ class Tables(Protocol):
         ...
 
     def block(self, stage: str, task: int, names: Sequence[str]) -> dict[str, Array]:
-        """Columns that one task of a stage wrote."""
+        """Columns that one task of a stage wrote.
+
+        Parameters
+        ----------
+        stage, task
+            Whose columns.
+        names
+            Which columns.
+        """
         ...
 
     def shared(self, key: object, make: Callable[[], Value]) -> Value:
-        """The value that `make` returned in this process the first time: an index, a model, vectors on a GPU."""
+        """Return the value that `make` returned in this process the first time.
+
+        Examples are an index, a model, or vectors on a GPU.
+        """
         ...
 
     def cluster_subset(self, vectors: Array, config: Config) -> Array:
-        """Community int32 (M,) of unit rows (M, D), taken as a set of their own through the same stages."""
+        """Return the community int32 (M,) of unit rows (M, D).
+
+        The rows are taken as a set of their own through the same stages.
+        """
         ...
 
     def put_array(self, stage: str, name: str, values: Array) -> str:
         """Record an array that a stage computed once.
 
         Returns its digest, which belongs in the stage's facts.
+
+        Parameters
+        ----------
+        stage, name
+            What the array is called.
+        values
+            Any shape, and any dtype but object.
         """
         ...
 
     def array(self, stage: str, name: str, digest: str) -> Array:
-        """The array that `put_array` recorded, checked against its digest."""
+        """The array that `put_array` recorded, checked against its digest.
+
+        Parameters
+        ----------
+        stage, name
+            As recorded.
+        digest
+            From the stage's facts.
+        """
         ...
 
     def put_facts(self, stage: str, facts: Facts) -> None:
@@ -175,7 +218,15 @@ class Tables(Protocol):
         ...
 
     def take(self, stage: str, task: int, record: str) -> None:
-        """Take the record of a task from the process that committed it."""
+        """Take the record of a task from the process that committed it.
+
+        Parameters
+        ----------
+        stage, task
+            Whose record.
+        record
+            The marker as its writer has it.
+        """
         ...
 
     def complete(self, stage: str, num_tasks: int) -> None:
@@ -190,12 +241,24 @@ class Tables(Protocol):
         """Record what a task returned.
 
         Where two processes ran the same task, one of their results counts.
+
+        Parameters
+        ----------
+        stage, task
+            Whose results.
+        output
+            Blocks of columns, and facts.
+        schema
+            Of the columns.
         """
         ...
 
 
 def for_all(tables: Tables, values: Array) -> Array:
-    """Return the values of all rows, copies included, from those of the rows that take part (N, ...)."""
+    """Return the values of all rows from those of the rows that take part (N, ...).
+
+    Copies have the value of their first row.
+    """
     return values if tables.copies is None else tables.copies.for_all(values)
 
 

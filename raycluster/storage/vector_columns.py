@@ -41,6 +41,15 @@ class VectorSource:
 
 
         Raises InputError where the column is missing or holds no vectors.
+
+        Parameters
+        ----------
+        schema
+            Of the file.
+        column
+            Name, pattern or `struct.field`.
+        name
+            Of the file, for messages.
         """
         where = f"{name}, column '{column}'"
         if column not in schema.names and any(mark in column for mark in "*?["):
@@ -188,6 +197,17 @@ def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tu
     """Return a batch's list column as (R, width) floats, and which rows are null.
 
     Raises InputError, naming the row, for a vector of another length.
+
+    Parameters
+    ----------
+    column
+        Lists of numbers, R of them.
+    width
+        Numbers that every list must have.
+    where
+        File and column, for messages.
+    first_row
+        Number of the batch's first row in its file, for messages.
     """
     null = np.asarray(pc.is_null(column))
     if pa.types.is_null(column.type):

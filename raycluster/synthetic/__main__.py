@@ -1,4 +1,7 @@
-"""Write a generated set: python -m raycluster.synthetic --preset demo --output FOLDER."""
+"""Write a generated set of identities.
+
+python -m raycluster.synthetic --preset demo --output FOLDER
+"""
 
 import sys
 

@@ -3,13 +3,9 @@
 `Job.run` takes these steps, and a killed job goes on at the one where it was:
 
     1  write the generated sets                       6  fit the relation predictor
-
     2  search the neighbors of every set              7  score the neighbors of the calibration sets
-
     3  fit the adaptive filter, or take another's     8  calibrate probabilities: slope and intercept
-
     4  measure how near its Top-K is                  9  calibrate the limit of edges: eta or closeness
-
     5  calibrate the walk: theta and floor           10  fit the weights of strength
 
 Neighbors, Top-K, scores, edges, communities and re-joining come from the stages that runs use.
@@ -267,7 +263,10 @@ class Job:
         return draft.adding(strength=weights, curves={"strength": table}, metrics={"strength": quality})
 
     def _with_walk(self, draft: Draft, sets: list[LabelledSet]) -> Draft:
-        """Return the draft with the limits of the walk, which choose the pairs to learn from."""
+        """Return the draft with the limits of the walk.
+
+        They choose the pairs to learn from.
+        """
         if is_published(self.config, self.training):
             limits = published_limits(self.config)
             if self.training.predictor.form == "none":

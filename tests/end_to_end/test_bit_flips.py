@@ -76,8 +76,8 @@ def stopped_after(world: Path, run: Path, last: str, patch: pytest.MonkeyPatch) 
             if stage.name == last:
                 raise Stop
 
-        run_stage = pipeline._run_stage
-        inner.setattr(pipeline, "_run_stage", killed)
+        run_stage = pipeline.run_stage
+        inner.setattr(pipeline, "run_stage", killed)
         inner.setattr(pipeline, "free_all", lambda *_: None)
         with pytest.raises(Stop):
             cluster(world, run)
@@ -127,7 +127,7 @@ def test_every_flipped_bit_of_scratch_ends_in_equal_labels(
     monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path / "scratch"))
     expected, chance = Results.of(str(world / "whole")).labels().sort_by("id"), random.Random(1)
     hit: list[str] = []
-    run_stage = pipeline._run_stage
+    run_stage = pipeline.run_stage
 
     def flipped(tables: Any, stage: Any, *rest: Any) -> None:
         copies = [path for path in Path(scratch.base()).rglob("*.npy*") if path.is_file()]
@@ -136,7 +136,7 @@ def test_every_flipped_bit_of_scratch_ends_in_equal_labels(
             flip(next(path for path in copies if path.name == hit[-1]), chance)
         run_stage(tables, stage, *rest)
 
-    monkeypatch.setattr(pipeline, "_run_stage", flipped)
+    monkeypatch.setattr(pipeline, "run_stage", flipped)
     for number in range(10):
         assert cluster(world, tmp_path / str(number)).equals(expected), hit
     assert len(hit) > 30

@@ -20,7 +20,7 @@ from raycluster.estimate.rates import Rate, Rates
 from raycluster.executors.machines import named
 from raycluster.executors.progress import Silence
 from raycluster.pipeline import run as pipeline
-from raycluster.stages import communities, stage_named, wanted_stages
+from raycluster.stages import engines, stage_named, wanted_stages
 from raycluster.stages.stage import ProblemSize
 from raycluster.storage import node_cache
 from raycluster.storage.stored_tables import StoredTables
@@ -97,7 +97,7 @@ def test_work_grows_as_the_kernels_do() -> None:
 
 def test_memory_of_communities_is_what_the_stage_refuses_by() -> None:
     config, size = Config(), a_size(1_000_000)
-    needed = communities.memory_needed(30_000_000, 1_000_000, config.communities)
+    needed = engines.memory_needed(30_000_000, 1_000_000, config.communities)
     assert stage_named("communities").cost(size, config).driver_bytes == needed
 
 

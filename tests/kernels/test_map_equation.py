@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from infomap import Infomap
 
 from raycluster.kernels.map_equation import codelength, moves, solve
-from raycluster.stages.communities import written_partition
+from raycluster.stages.engines import written_partition
 
 FLOWS = pytest.mark.parametrize("directed", [False, True])
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raycluster.models.strength import FEATURES, NEAREST, Evidence
-from raycluster.stages.communities import numbered_by_first_row
+from raycluster.stages.engines import numbered_by_first_row
 
 WEIGHTS = {"intercept": 0.5, "row": 1.25, "pairs": -1.0, "inside": 0.75, "alone": 3.0}
 

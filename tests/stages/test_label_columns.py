@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raycluster.config.stages import LabelsConfig
-from raycluster.stages.communities import numbered_by_first_row
+from raycluster.stages.engines import numbered_by_first_row
 from raycluster.stages.label_columns import describe
 
 PER_ROW = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")

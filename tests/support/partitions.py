@@ -8,7 +8,7 @@ from raycluster.arrays import Float32, Int32
 from raycluster.config.load import load_config
 from raycluster.evaluation import metrics
 from raycluster.kernels.edge_rules import threshold_edges
-from raycluster.stages import communities
+from raycluster.stages import engines
 
 
 def bcubed_f(truth: Any, neighbor: Int32, similarity: Float32, threshold: float) -> float:
@@ -16,7 +16,7 @@ def bcubed_f(truth: Any, neighbor: Int32, similarity: Float32, threshold: float)
     edges = threshold_edges(0, len(neighbor), neighbor, similarity, threshold)
     graph = {name: edges[name] for name in ("source", "target", "weight")}
     config = load_config("cosine", {"communities": {"engine": "native"}}).communities
-    cluster = communities.partition(**graph, rows=len(neighbor), config=config, directed=False).communities
+    cluster = engines.partition(**graph, rows=len(neighbor), config=config, directed=False).communities
     return float(metrics.bcubed(metrics.Contingency.of(truth, cluster)).f)
 
 

@@ -16,7 +16,9 @@ a stranger, and sorting by the margin found half as many wrong rows on faces."""
 
 
 def best_others(start: int, cluster: Int32, neighbor: Int32, value: Float32) -> Float64:
-    """Return the mean value (R,) of every row with the other cluster that has the highest, 0 where none is listed.
+    """Return the mean value (R,) of every row with its best other cluster.
+
+    It is 0 where the list names no other cluster.
 
     Parameters
     ----------
