@@ -93,6 +93,7 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus-per-worker", type=whole, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--wait", type=float, default=60.0, metavar="MINUTES", help=argparse.SUPPRESS)
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help=argparse.SUPPRESS)
+    parser.add_argument("--processors", choices=("auto", "any"), default="auto", help=argparse.SUPPRESS)
     parser.add_argument("--accelerator", choices=("auto", "gpu", "cpu"), default="auto", help=argparse.SUPPRESS)
 
 
@@ -100,7 +101,7 @@ def execution_of(options: argparse.Namespace, *, replan: bool = False) -> Execut
     """Return where and how the job runs."""
     return Execution(
         options.executor, options.shards, options.workers, options.accelerator, replan,
-        options.precision, options.cpus_per_worker, options.wait,
+        options.precision, options.cpus_per_worker, options.processors, options.wait,
     )  # fmt: skip
 
 

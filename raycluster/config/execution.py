@@ -1,4 +1,4 @@
-"""How a run is carried out. Nothing but the precision can change a label."""
+"""How a run is carried out. Only precision and processors can change a label."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -31,6 +31,9 @@ class Execution(Section):
     the start compute with it. It decides the last digits of scores, so a run folder keeps what it started with."""
     cpus_per_worker: Count | None = None
     """CPUs and threads of one worker process; None shares the machines of the cluster out among the workers."""
+    processors: Literal["auto", "any"] = "auto"
+    """Kinds of processors that may compute scores. `auto`: those that are there at the start. `any`: every x86 with AVX2, which
+    may take twice the time in float32. Last digits of scores are the same on all of them."""
     wait: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """Minutes that a stage waits for a first worker where the cluster has room for none. Raising it survives longer
     shortages of machines."""

@@ -13,6 +13,7 @@ from importlib import metadata
 from raycluster._version import __version__
 from raycluster.errors import InputError, RayclusterError, StorageError
 from raycluster.models.bfloat16 import fast_on_cpu, fast_on_gpu
+from raycluster.models.processors import Processor, own_processor
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import InputDescription
 
@@ -51,6 +52,7 @@ class NodeReport:
     """Whether its GPU does; none where it has none."""
     missing: str = ""
     """A folder that it does not see."""
+    processor: Processor = field(default_factory=Processor)
 
 
 def versions() -> dict[str, str]:
@@ -84,7 +86,7 @@ def report(node: str, sight: Sight | None = None) -> NodeReport:
         Its versions and arithmetic, and the folder that it does not see.
     """
     missing = "" if sight is None else next(_missing(sight), "")
-    return NodeReport(node, versions(), fast_on_cpu(), fast_on_gpu(), missing)
+    return NodeReport(node, versions(), fast_on_cpu(), fast_on_gpu(), missing, own_processor())
 
 
 def _missing(sight: Sight) -> Iterator[str]:

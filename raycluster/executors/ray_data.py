@@ -21,6 +21,7 @@ from raycluster.executors.connection import connect  # before ray, which reads i
 from raycluster.executors.fleet import fleet, wish_for
 from raycluster.executors.node_report import NodeReport, report, require_alike
 from raycluster.executors.ray_logs import keep_logs
+from raycluster.executors.same_bits import refusal_of_processor
 from raycluster.executors.sizing import Pool, pool_for
 from raycluster.executors.watcher import ANSWER_SECONDS, Watcher
 from raycluster.executors.worker import OpenTables, Place, StageWorker, TaskResult
@@ -100,7 +101,7 @@ class StageActor:
         address = ray.util.get_node_ip_address()
         _asked(board.enter, self._node, address)
         place = Place(address, self._node, _ids_of_live_nodes)
-        self._refusal = _refusal(setup.driver, report(address))
+        self._refusal = _refusal(setup, report(address))
         try:
             tables = setup.open_tables(setup.url, threads)
         except RayclusterError as error:  # an actor that fails here would be started again and again
@@ -157,13 +158,25 @@ def _asked(method: Any, *words: Any) -> Any:
         return None
 
 
-def _refusal(driver: NodeReport, own: NodeReport) -> TaskResult | None:
-    """Return what a node of other versions answers to every task; none for others."""
+def _refusal(setup: WorkerSetup, own: NodeReport) -> TaskResult | None:
+    """Return what a node that cannot take part answers to every task.
+
+    None for others.
+    """
     try:
-        require_alike(driver, [own])
+        require_alike(setup.driver, [own])
+        if _is_scored(setup.stage, setup.has_gpu) and setup.arithmetic is not None:
+            why = refusal_of_processor(Store(setup.url), setup.arithmetic.shared, own.processor, own.node)
+            if why:
+                raise RayclusterError(why)
     except RayclusterError as error:
         return TaskResult(SPARE, 0, type(error).__name__, str(error))
     return None
+
+
+def _is_scored(stage: str, has_gpu: bool) -> bool:
+    """Whether the processors of workers compute scores in a stage."""
+    return stage_named(stage).is_scored and not has_gpu
 
 
 def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
@@ -225,6 +238,8 @@ def _dataset(job: StageJob, pool: Pool, board: Any) -> ray.data.Dataset:
         bounds = [[task.number, task.start, task.stop] for task in job.tasks]
         spare = {"number": SPARE, "start": 0, "stop": 0, "bounds": bounds}
         rows += [spare] * min(pool.most - 1, max(1, round(SPARES * len(job.tasks))))
+    variables = setup.arithmetic.shared.variables if setup.arithmetic and _is_scored(job.stage, job.has_gpu) else {}
+    runtime: dict[str, Any] = {"runtime_env": {"env_vars": variables}} if variables else {}  # read when torch is loaded
     context = ray.data.DataContext.get_current()
     # one task in flight is a full actor: without this Ray Data would wait for a backlog that there is not
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
@@ -236,6 +251,7 @@ def _dataset(job: StageJob, pool: Pool, board: Any) -> ray.data.Dataset:
         num_gpus=pool.gpus or None,
         memory=pool.memory_bytes or None,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=pool.most, max_tasks_in_flight_per_actor=1),
+        **runtime,
     )
     dataset.set_name(f"raycluster {job.stage}")
     return dataset

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from raycluster.models.bfloat16 import fast_bfloat16
+from raycluster.models.processors import Shared
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,8 @@ class Arithmetic:
     """Of matrix products of networks."""
     device: Device
     """Where stages that can use a GPU run."""
+    shared: Shared = field(default_factory=Shared)
+    """The kinds of processors that compute scores."""
 
     def of_stage(self, can_use_gpu: bool) -> Arithmetic:
         """Return that of one stage: what cannot use a GPU runs on processors."""

@@ -53,7 +53,7 @@ def take_back(store: Store) -> None:
 
 def remove_unused(folder: RunFolder) -> None:
     """Remove plan and stages of a run that was refused before it found anything."""
-    for name in ("plan.json", "arithmetic.json", "progress.json"):
+    for name in ("plan.json", "arithmetic.json", "processor.json", "progress.json"):
         folder.store.delete(name)
     for name in folder.store.files("stages"):
         if OWN_OF_STAGE.fullmatch(name):

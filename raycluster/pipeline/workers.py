@@ -21,7 +21,10 @@ def workers(tables: StoredTables) -> Facts:
             node = str(facts.get("node", HERE))
             nodes[node] = nodes.get(node, 0) + 1
             shards.append({"stage": stage.name, "shard": number, "seconds": facts["seconds"], "node": node})
-    decided = {} if stored is None else {"precision": stored.precision, "device": stored.device}
+    decided: Facts = {}
+    if stored is not None:
+        decided = {"precision": stored.precision, "device": stored.device}
+        decided["processors"] = stored.shared.variables or stored.shared.kind
     return {
         **decided,
         "versions": {} if stored is None else stored.versions,

@@ -71,5 +71,6 @@ CONTEXTS = Stage(
     is_wanted=lambda config: config.contexts.encode,
     open=open_contexts,
     gpu=True,
+    is_scored=True,
     cost=_cost,
 )

@@ -143,5 +143,6 @@ RELATIONS = Stage(
     once=measure_set,
     open=open_relations,
     gpu=True,
+    is_scored=True,
     cost=_cost,
 )

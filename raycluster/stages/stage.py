@@ -142,6 +142,8 @@ class Stage:
     """Whether its tasks run in the driver's process, because they hold what only the driver holds."""
     gpu: bool = False
     """Whether its workers take a GPU where the cluster has one."""
+    is_scored: bool = False
+    """Whether networks compute it. Their last digits depend on the kind of processor."""
     resolved: Callable[[ProblemSize, Config], Config] = lambda size, config: config
     """The configuration with what the stage chooses by size replaced by its choice, for a probe on fewer rows."""
     sizes: Callable[[Tables], Mapping[str, float]] = lambda tables: {}

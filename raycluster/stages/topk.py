@@ -166,5 +166,6 @@ TOPK = Stage(
     once=measure_background,
     open=open_topk,
     gpu=True,
+    is_scored=True,
     cost=_cost,
 )
