@@ -1,15 +1,18 @@
 """A set that arrives in batches: what updates lose against clustering it at once.
 
-    python -m benchmarks batches --inputs lfw.parquet celeba.parquet --recipes cosine
+    python -m benchmarks batches --inputs lfw.parquet celeba.parquet --recipes cosine --folder kept
 
 The first batch is clustered. Every further batch is an update; where the update advises a full run, all rows are clustered
-again and clusters keep their ids. The last table has the states after each batch.
+again and clusters keep their ids. The last tables have the states after each batch. Finished feeds are kept in the folder,
+so that the same command goes on after an interruption.
 """
 
+import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
-from benchmarks.measuring.tables import Rows, Tables
+from benchmarks.measuring.tables import Row, Rows, Tables
 from raycluster.arrays import Float32, Int64
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
@@ -44,6 +47,8 @@ class Args(Options):
     orders: int = 3
     """Random orders in which rows arrive."""
     threads: int = 2
+    folder: str | None = None
+    """Folder that keeps finished feeds; none computes all of them."""
 
 
 def fresh(vectors: Float32, rows: Int64, config: Config, threads: int) -> State:
@@ -89,9 +94,10 @@ def fed(vectors: Float32, truth: Int64, order: Int64, batches: int, config: Conf
                 "full": int(result.counts.new == 0),
                 **scored(state, truth),
                 "identities": int((result.inheritance.ids != NO_ID).sum()),
+                **asdict(result.summary),
+                "solved": result.counts.solved,
                 "changed ids": result.churn.changed,
                 "avoidable": result.churn.avoidable,
-                "advice": "; ".join(result.advice),
                 "seconds": round(time.perf_counter() - began, 2),
             }
         )
@@ -120,45 +126,88 @@ def agreement(one: State, other: State) -> float:
     return float(evaluate(*names)["pairwise"]["f"])
 
 
-def tables(args: Args) -> Tables:
-    """Yield one table of all cases, and the states after each batch of one order."""
-    cases: Rows = []
-    charts: dict[str, Rows] = {}
-    for path in args.inputs:
+class Laboratory:
+    """Feeds of one set under one recipe: computed, or read from the folder."""
+
+    def __init__(self, path: str, recipe: str, args: Args) -> None:
+        self.args = args
+        self.name = f"{Path(path).stem} {recipe}"
         table = pq.read_table(path)
-        vectors = normalize(to_matrix(table["embedding"]))[0]
-        truth = np.unique(table["label"].to_numpy(), return_inverse=True)[1]
+        self.vectors = normalize(to_matrix(table["embedding"]))[0]
+        self.truth: Int64 = np.unique(table["label"].to_numpy(), return_inverse=True)[1]
+        self.config = with_model(load_config(recipe))
+
+    @cached_property
+    def whole(self) -> State:
+        """Return all rows, clustered at once."""
+        return fresh(self.vectors, np.arange(len(self.truth)), self.config, self.args.threads)
+
+    def kept(self, what: str, work: Callable[[], Row]) -> Row:
+        """Return what `work` returns, as the folder keeps it."""
+        if self.args.folder is None:
+            return work()
+        path = Path(self.args.folder) / f"{self.name} {what}.json".replace(" ", "-")
+        if not path.exists():
+            found = work()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(found), "utf-8")
+            part.replace(path)
+        return dict(json.loads(path.read_text("utf-8")))
+
+    def at_once(self) -> Row:
+        """Return the scores of all rows clustered at once, and how far another seed agrees with them."""
+        communities = replace(self.config.communities, seed=self.config.communities.seed + 1)
+        config = replace(self.config, communities=communities)
+        other = fresh(self.vectors, np.arange(len(self.truth)), config, self.args.threads)
+        return {**scored(self.whole, self.truth), "seeds": agreement(self.whole, other)}
+
+    def feed(self, batches: int, seed: int) -> Row:
+        """Return the scores after all batches of one order, and the states after each."""
+        order = np.random.default_rng(seed).permutation(len(self.truth))
+        state, states = fed(self.vectors, self.truth, order, batches, self.config, self.args.threads)
+        return {**scored(state, self.truth), "pair F": agreement(self.whole, state), "states": states}
+
+
+def line_of(name: str, batches: int, at_once: Row, feeds: Rows) -> Row:
+    """Return one line of the table: all orders of one number of batches."""
+    states = [state for feed in feeds for state in feed["states"]]
+    return {
+        "set": name,
+        "batches": batches,
+        "orders": len(feeds),
+        "F_B at once": at_once["F_B"],
+        "F_B, lowest": min(feed["F_B"] for feed in feeds),
+        "F_P at once": at_once["F_P"],
+        "F_P, lowest": min(feed["F_P"] for feed in feeds),
+        "pair F, lowest": min(feed["pair F"] for feed in feeds),
+        "pair F of two seeds": at_once["seeds"],
+        "full runs": max(sum(state["full"] for state in feed["states"]) for feed in feeds),
+        "changed ids": max(sum(state["changed ids"] for state in feed["states"]) for feed in feeds),
+        "avoidable": max((state["avoidable"] for state in states), key=abs),
+    }
+
+
+def tables(args: Args) -> Tables:
+    """Yield one table of all cases, and the states after each batch of the first order."""
+    cases: Rows = []
+    for path in args.inputs:
         for recipe in args.recipes:
-            config = with_model(load_config(recipe))
-            name, whole = f"{Path(path).stem} {recipe}", fresh(vectors, np.arange(len(truth)), config, args.threads)
-            at_once = scored(whole, truth)
+            laboratory = Laboratory(path, recipe, args)
+            at_once = laboratory.kept("at once", laboratory.at_once)
             for batches in args.batches:
-                finals: list[dict[str, Any]] = []
-                for seed in range(args.orders if batches > 1 else 1):
-                    order = np.random.default_rng(seed).permutation(len(truth))
-                    state, states = fed(vectors, truth, order, batches, config, args.threads)
-                    full = sum(line["full"] for line in states)
-                    avoidable = max(line["avoidable"] for line in states)
-                    finals.append(
-                        {**scored(state, truth), "pair F": agreement(whole, state), "full": full, "av": avoidable}
-                    )
-                    charts.setdefault(f"{name}, {batches} batches", states)
-                cases.append(
-                    {
-                        "set": name,
-                        "batches": batches,
-                        "orders": len(finals),
-                        "F_B at once": at_once["F_B"],
-                        "F_B, lowest": min(final["F_B"] for final in finals),
-                        "F_P at once": at_once["F_P"],
-                        "F_P, lowest": min(final["F_P"] for final in finals),
-                        "pair F, lowest": min(final["pair F"] for final in finals),
-                        "full runs": max(final["full"] for final in finals),
-                        "avoidable changes": max(final["av"] for final in finals),
-                    }
-                )
-    yield "batches", cases
-    yield from ((name, states) for name, states in charts.items() if len(states) > 2)
+                feeds = [
+                    laboratory.kept(f"{batches} {seed}", partial(laboratory.feed, batches, seed))
+                    for seed in range(args.orders if batches > 1 else 1)
+                ]
+                cases.append(line_of(laboratory.name, batches, at_once, feeds))
+                yield "batches", cases
+                if batches > 2:
+                    yield f"{laboratory.name}, {batches} batches", feeds[0]["states"]
 
 
-BENCHMARK = Benchmark(Args, tables, quick=lambda folder: Args([f"{small(folder)}"], batches=[1, 3], orders=1))
+BENCHMARK = Benchmark(
+    Args,
+    tables,
+    quick=lambda folder: Args([small(folder)], batches=[1, 3], orders=1, folder=f"{folder}/kept"),
+)

@@ -67,6 +67,8 @@ def evaluate(
         dropped are left out.
     """
     results = Results.of(run)
+    if (sweep or hard_clusters) and results.store.get("plan.json") is None:
+        raise InputError(f"{run} is an update and has no tables of stages; a sweep and hard clusters need a full run.")
     table = results.labels(["id", "cluster_id", "strength"])
     row, identity = _matched(truth, id_column, label_column, table["id"], results, known_only)
     predicted = schemas.cluster_ids(table["cluster_id"])
@@ -97,7 +99,9 @@ def _matched(
     truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, results: Results, known_only: bool
 ) -> tuple[Int64, Int32]:
     """Return the row in the run and the identity number of every labelled row."""
-    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(read_plan(results.store)))
+    # An update has no plan: its rows have ids.
+    numbered = numbered_rows(read_plan(results.store)) if results.store.get("plan.json") is not None else None
+    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered)
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
     if len(missing) and not known_only:

@@ -24,7 +24,9 @@ class EdgeChange:
 
     edges: Edges
     touched: Int32
-    """Rows at the ends of edges that appeared, vanished or changed by more than `NOTICED`, ascending."""
+    """Rows at the ends of edges between old rows that appeared, vanished or changed by more than `NOTICED`, ascending."""
+    reached: Int32
+    """Rows at the ends of new rows' edges, ascending; new rows without an edge are not among them."""
     gone: Edges
     """Edges that were there and are not, or have another weight."""
     came: Edges
@@ -62,7 +64,9 @@ def edges_of(config: Config, limits: EdgeLimits, lists: Lists) -> Edges:
     return undirected_edges(columns["source"], columns["target"], columns["weight"])
 
 
-def changed_edges(config: Config, limits: EdgeLimits, before: Edges, lists: Lists, is_changed: Bool) -> EdgeChange:
+def changed_edges(
+    config: Config, limits: EdgeLimits, before: Edges, lists: Lists, is_changed: Bool, num_old: int
+) -> EdgeChange:
     """Return the edges after some rows' lists or scores changed.
 
     Parameters
@@ -75,6 +79,8 @@ def changed_edges(config: Config, limits: EdgeLimits, before: Edges, lists: List
         Lists of all N rows, now.
     is_changed : (N,) bool
         Rows whose lists or scores are others than before, removed rows included.
+    num_old : int
+        Rows before; the others are new.
     """
     old = is_changed[before.source] | is_changed[before.target]
     removed, fresh = before.only(old), _rebuilt(config, limits, lists, is_changed)
@@ -85,12 +91,18 @@ def changed_edges(config: Config, limits: EdgeLimits, before: Edges, lists: List
     weight_before[known] = removed.weight[place[known]]
     moved = np.abs(fresh.weight - weight_before) > NOTICED * np.maximum(fresh.weight, weight_before)
     vanished = removed.only(~np.isin(old_key, new_key))
-    noticed = fresh.only(moved | ~known)
+    # The higher row of a pair is its target: edges of new rows lead there.
+    noticed, of_new = fresh.only((moved | ~known) & (fresh.target < num_old)), fresh.only(fresh.target >= num_old)
     touched = np.unique(np.concatenate([vanished.source, vanished.target, noticed.source, noticed.target]))
+    reached = np.unique(np.concatenate([of_new.source, of_new.target]))
     other = ~known | (fresh.weight != weight_before)
     same_key = new_key[~other]
     return EdgeChange(
-        before.only(~old).with_others(fresh), touched, removed.only(~np.isin(old_key, same_key)), fresh.only(other)
+        before.only(~old).with_others(fresh),
+        touched,
+        reached,
+        removed.only(~np.isin(old_key, same_key)),
+        fresh.only(other),
     )
 
 

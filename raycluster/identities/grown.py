@@ -67,8 +67,8 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
     is_alive[change.removed] = False
     if num_new == 0 and len(change.removed) == 0:
         none = Edges(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-        touched = np.empty(0, np.int32)
-        return Grown(state, np.zeros(num_old, bool), EdgeChange(state.edges, touched, none, none), 0)
+        rows = np.empty(0, np.int32)
+        return Grown(state, np.zeros(num_old, bool), EdgeChange(state.edges, rows, rows, none, none), 0)
     vectors = np.concatenate([state.vectors, change.vectors.astype(state.vectors.dtype, copy=False)])
     reading = state.reading
     if reading is not None:
@@ -94,7 +94,7 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
             state.config, state.set_facts, vectors, neighbor, similarity, state.lists.score, is_changed, threads
         )
     lists = Lists(neighbor, similarity, score)
-    edges = changed_edges(state.config, state.limits, state.edges, lists, is_changed)
+    edges = changed_edges(state.config, state.limits, state.edges, lists, is_changed, num_old)
     grown = replace(
         state,
         ids=pa.concat_arrays([state.ids, change.ids.cast(state.ids.type)]),

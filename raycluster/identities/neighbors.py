@@ -1,7 +1,9 @@
 """Neighbor lists after rows came and went.
 
 New rows are searched. A new row enters an old row's list where its similarity is above the last one there, and high enough
-to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. Rows that lost a neighbor
+to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. A list that is full of
+neighbors that matter stays as it is: the new row's own list has the pair, and a row of an identity larger than K would
+change with every batch. Rows that lost a neighbor
 that mattered are searched again. Strangers at the end of a list do not matter: to follow them, nearly all lists would
 change with every batch.
 
@@ -143,6 +145,8 @@ def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor):  #
             if row < 0 or row >= num_old or own < floor:
                 continue
             last = k - 1
+            if neighbor[row, last] >= 0 and similarity[row, last] >= floor:
+                continue
             # Of equal similarities the lower row stays first: a new row has a higher number than all that are there.
             if neighbor[row, last] >= 0 and similarity[row, last] >= own:
                 continue

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raycluster.arrays import Bool, Int32, Int64
+from raycluster.arrays import Bool, Int32, Ints
 from raycluster.identities.contraction import contracted
 from raycluster.identities.grown import Mode
 from raycluster.identities.rules import Rules
@@ -16,15 +16,19 @@ from raycluster.kernels.map_equation.local_terms import community_flows
 from raycluster.kernels.map_equation.region import condense
 
 
-def placed(grown: State, touched: Int64, rules: Rules, mode: Mode, num_old: int) -> tuple[Int32, local.LocalSolution]:
+def placed(
+    grown: State, touched: Ints, reached: Ints, rules: Rules, mode: Mode, num_old: int
+) -> tuple[Int32, local.LocalSolution]:
     """Return communities (N,), numbered by their lowest row, and the solve.
 
     Parameters
     ----------
     grown : State
         With the rows, lists and edges of now, and the communities of before; -1 for new and for removed rows.
-    touched : (T,) int64
+    touched : integers
         Rows whose communities are solved again.
+    reached : integers
+        New rows, and rows that have edges to them. Their communities are solved again where that gains.
     rules : Rules
         What must hold.
     mode : "local" or "attach"
@@ -37,7 +41,7 @@ def placed(grown: State, touched: Int64, rules: Rules, mode: Mode, num_old: int)
     network = flows.undirected(*graph, np.arange(rows, dtype=np.int32), 1)
     start = grown.piece
     if rules.node is not None:
-        touched = np.union1d(touched, rules.node[touched])
+        touched, reached = (np.union1d(rows, rules.node[rows]) for rows in (touched, reached))
     # Removed rows left their community: it is solved again where an edge vanished, and loses a lonely row otherwise.
     _, start_numbers = np.unique(start[start >= 0], return_inverse=True)
     start = start.copy()
@@ -45,7 +49,8 @@ def placed(grown: State, touched: Int64, rules: Rules, mode: Mode, num_old: int)
     if mode == "attach":
         solution = _attached(network, start, num_old, grown.base.mu, rules)
     else:
-        solution = local.solve(network, start, touched[grown.is_alive[touched]], None, apart=rules.apart)
+        touched, reached = (rows[grown.is_alive[rows]] for rows in (touched, reached))
+        solution = local.solve(network, start, touched, None, reached=reached, apart=rules.apart)
     piece = solution.communities if rules.node is None else solution.communities[rules.node]
     numbered(piece)
     return piece, solution

@@ -50,6 +50,8 @@ class Counts:
     """Rows at ends of edges that changed, or under new or withdrawn decisions."""
     solved: int
     """Rows whose community was solved again, in all rounds."""
+    moved: int
+    """Rows with another id than before, new ones in clusters included."""
     rounds: int
     is_complete: bool
     """Whether nothing further away would have gained."""
@@ -130,8 +132,9 @@ def update(
     decided = _decided_anew(state.records.decisions, decisions, named)
     if deciding:
         decided = np.union1d(decided, out_of_place(grown.piece, rules))
-    touched = np.union1d(edges.touched, np.union1d(decided, np.arange(state.num_rows, grown.num_rows)))
-    piece, solution = placed(grown, touched, rules, mode, state.num_rows)
+    touched = np.union1d(edges.touched, decided)
+    reached = np.union1d(edges.reached, np.arange(state.num_rows, grown.num_rows))
+    piece, solution = placed(grown, touched, reached, rules, mode, state.num_rows)
     whole = with_rejoined(grown, piece, *homes(state, piece), threads)
     cluster = joined(piece, whole, rules, grown.is_alive)
     before, former = _before(state, grown) if past is None else (past.before, past.former)
@@ -146,8 +149,9 @@ def update(
         searched=rows.num_searched,
         dirty=int((rows.is_changed[: state.num_rows] & grown.is_alive[: state.num_rows]).sum()),
         scored=int((rows.is_changed & grown.is_alive).sum()) if state.lists.score is not None else 0,
-        touched=len(touched),
+        touched=len(np.union1d(touched, reached)),
         solved=solution.solved,
+        moved=int((grown.is_alive & (after.of_rows(cluster) != before.row_id)).sum()),
         rounds=solution.rounds,
         is_complete=solution.is_complete,
         violations=broken_rules(cluster, rules),

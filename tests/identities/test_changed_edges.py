@@ -32,17 +32,22 @@ def test_only_pairs_with_a_changed_row_are_built_again(seed, with_score, num_cha
         )
     )
     old, new = edges_of(config, limits, before), edges_of(config, limits, mixed)
-    found = changed_edges(config, limits, old, mixed, is_changed)
+    num_old = 50
+    found = changed_edges(config, limits, old, mixed, is_changed, num_old)
     np.testing.assert_array_equal(found.edges.key(), new.key())
     np.testing.assert_array_equal(found.edges.weight, new.weight)
     was = dict(zip(old.key().tolist(), old.weight.tolist(), strict=True))
     now = dict(zip(new.key().tolist(), new.weight.tolist(), strict=True))
+    rebuilt = {key for key in now if is_changed[key >> 32] or is_changed[key & 0xFFFFFFFF]}
     moved = {
         key
         for key in was.keys() | now.keys()
         if key not in was or key not in now or abs(now[key] - was[key]) > 0.05 * max(now[key], was[key])
     }
-    assert set(found.touched.tolist()) == {end for key in moved for end in (key >> 32, key & 0xFFFFFFFF)}
+    of_new = {key for key in now if key & 0xFFFFFFFF >= num_old}
+    gone = {key for key in moved if key not in now}
+    for rows, keys in ((found.touched, moved - of_new | gone), (found.reached, of_new & rebuilt)):
+        assert set(rows.tolist()) == {end for key in keys for end in (key >> 32, key & 0xFFFFFFFF)}
     assert set(found.gone.key().tolist()) == {key for key in was if was[key] != now.get(key)}
     assert set(found.came.key().tolist()) == {key for key in now if now[key] != was.get(key)}
 
@@ -51,6 +56,6 @@ def test_nothing_changed():
     config, limits = THRESHOLD
     lists = Lists(*neighbor_table(60, 8, 0), None)
     edges = edges_of(config, limits, lists)
-    found = changed_edges(config, limits, edges, lists, np.zeros(60, bool))
+    found = changed_edges(config, limits, edges, lists, np.zeros(60, bool), 60)
     np.testing.assert_array_equal(found.edges.key(), edges.key())
     assert (len(found.touched), len(found.gone.key()), len(found.came.key())) == (0, 0, 0)

@@ -17,7 +17,7 @@ def test_new_rows_follow_and_edges_at_changed_rows_are_new():
     assert grown.num_searched == ROWS - BASE
     new = grown.edges.edges.target >= BASE
     assert new.any()
-    assert set(grown.edges.edges.source[new].tolist()) <= set(grown.edges.touched.tolist())
+    assert set(grown.edges.edges.source[new].tolist()) <= set(grown.edges.reached.tolist())
     assert grown.is_changed[grown.edges.came.source].sum() + grown.is_changed[grown.edges.came.target].sum() > 0
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.errors import ConfigError, InputError
+from raycluster.evaluation import metrics
+from raycluster.evaluation.evaluate import evaluate
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.job import Order, in_words, update_run
 from raycluster.identities.layers import loaded
@@ -56,6 +58,17 @@ def test_an_update_of_a_folder_is_the_update_of_its_arrays(runs):
     np.testing.assert_array_equal(
         clusters["size"], np.unique(expected.state.row_id[expected.state.row_id >= 0], return_counts=True)[1]
     )
+
+
+def test_an_update_is_evaluated_as_any_run(runs):
+    folder, _ = runs
+    truth = pa.table({"id": np.arange(ROWS), "label": rows()[1]})
+    pq.write_table(truth, folder / "truth.parquet")
+    scores = evaluate(str(folder / "run2"), str(folder / "truth.parquet"))
+    cluster_id = schemas.cluster_ids(labels(folder / "run2")["cluster_id"])
+    assert scores["bcubed"] == metrics.evaluate(rows()[1], cluster_id)["bcubed"]
+    with pytest.raises(InputError, match="run2 is an update and has no tables of stages; a sweep"):
+        evaluate(str(folder / "run2"), str(folder / "truth.parquet"), sweep=(0.6,))
 
 
 def test_a_stored_state_is_the_state(runs):

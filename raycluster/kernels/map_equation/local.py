@@ -5,6 +5,10 @@
                            each other and with their frozen neighbors (`local_moves`), then split (`local_splits`), until
                            nothing gains; communities that this reached are the next round's region
 
+Nodes that are new are first placed among communities as they are. Communities that only gained links to them are solved
+again where that opens a gain: one of their nodes would move, or two of them would merge. Most of them just take the new
+node in, and their other nodes are not placed again.
+
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
 number is carried along, and a change costs what it costs in the whole map equation. That matters where exits are few beside what
@@ -17,16 +21,16 @@ but directed flow comes from a walk over the whole graph: a link that changes th
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
-from raycluster.arrays import Bool, Float64, Int32, Int64, Ints
+from raycluster.arrays import Float64, Int32, Int64, Ints
 from raycluster.kernels.map_equation.aggregate import numbered
-from raycluster.kernels.map_equation.apart import Apart, ranges
+from raycluster.kernels.map_equation.apart import Apart
 from raycluster.kernels.map_equation.cut import cut_violations
 from raycluster.kernels.map_equation.flow import Flows, Network
 from raycluster.kernels.map_equation.local_exact import LARGEST, small_components, solve_small
-from raycluster.kernels.map_equation.local_moves import STAY, Problem, best_move, climb
+from raycluster.kernels.map_equation.local_gains import members_near, merging, moving
+from raycluster.kernels.map_equation.local_moves import Problem, climb
 from raycluster.kernels.map_equation.local_splits import split, whole_components
 from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import community_flows, coupling
@@ -60,6 +64,7 @@ def solve(
     touched: Ints,
     mu: float | None,
     *,
+    reached: Ints | None = None,
     flows: Flows | None = None,
     apart: Apart | None = None,
     rounds: int | None = ROUNDS,
@@ -79,6 +84,8 @@ def solve(
     mu : float, optional
         `frozen_mu` of the base solve. One more makes every exit a bit dearer, which makes communities larger. None: the
         exits of all communities are carried along, so that every change costs what it costs in the whole map equation.
+    reached : integers
+        Nodes at the ends of links of new nodes, these included. Their communities are solved again only where that gains.
     flows : (C,) each
         Flows of the communities before; those of untouched communities must hold. None computes them from all links.
     apart : Apart
@@ -100,19 +107,43 @@ def solve(
     Work grows with the touched communities and their links, but for a few passes over the N numbers of `membership`.
     """
     state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
-    region = state.members(np.unique(state.membership[np.unique(touched)]))
+    near = np.empty(0, np.int32) if reached is None else np.unique(reached).astype(np.int32)
+    region = state.members(np.unique(state.membership[np.union1d(touched, near)]))
     state.exits_elsewhere = exits_elsewhere
     exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum()) + exits_elsewhere
     region, solved = _solve_small(state, region, mu, exits, largest_exact)
     done = 0
     # Regions are small: a second thread costs more than it gains.
     with at_most(1):
+        if len(near):
+            near = np.intersect1d(near, region)
+            is_new = (membership[near] < 0) & ~np.isin(near, touched)
+            solved, done = solved + int(is_new.sum()), int(is_new.any())
+            region = _opened(state, np.intersect1d(touched, region), near, near[is_new], mu)
+        begun = done
         while len(region) and (rounds is None or done < rounds):
             solved, done = solved + len(region), done + 1
-            region = _solve_region(state, region, mu, is_first=done == 1)
+            region = _reached(state, *_solve_region(state, region, mu, is_first=done == begun + 1), mu)
     kept = numbered(state.membership)
     after = Flows(*(column[kept] for column in state.flows))
     return LocalSolution(state.membership, after, done, len(region) == 0, solved)
+
+
+def _opened(state: State, touched: Ints, near: Int32, new: Int32, mu: float | None) -> Int32:
+    """Place new nodes; returns the nodes of the communities to be solved.
+
+    Parameters
+    ----------
+    touched : integers
+        Nodes whose communities are solved in any case.
+    near, new : int32
+        Nodes that have links to new ones, and these themselves.
+    """
+    if len(new) == 0:
+        return state.members(np.unique(state.membership[touched]))
+    _solve_region(state, new, mu, is_first=False)
+    gaining = np.concatenate([touched, near[moving(state, near, mu)]])
+    return state.members(np.union1d(state.membership[gaining], merging(state, new, mu)))
 
 
 def _solve_small(state: State, region: Int32, mu: float | None, exits: float, largest: int) -> tuple[Int32, int]:
@@ -139,8 +170,11 @@ def _slopes(state: State, first: Int64, small: Int32, exits: float) -> Float64:
     return np.array([coupling(exits, one, 0.0) / one if one > 0 else 0.0 for one in half], np.float64)
 
 
-def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> Int32:
-    """Solve one region; returns the nodes of the next."""
+def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> tuple[Ints, Ints]:
+    """Solve one region.
+
+    Returns the communities that changed, and those of them that were frozen and took something in.
+    """
     exits = np.nan
     if mu is None:
         own = np.unique(state.membership[nodes])
@@ -158,7 +192,7 @@ def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) 
     number = state.place(nodes, membership[:num], into)
     state.set_flows(number, community_flows(problem.network, membership, len(into)))
     joined = np.unique(number[membership[:num]][into[membership[:num]] >= 0])
-    return _reached(state, np.union1d(joined, number[number >= before]), joined, mu)
+    return np.union1d(joined, number[number >= before]), joined
 
 
 def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
@@ -176,39 +210,6 @@ def _reached(state: State, changed: Ints, joined: Ints, mu: float | None) -> Int
     These are the frozen ones that took something in, and those with a node that gains by a move, next to a community
     that changed.
     """
-    rows, own = state.network.rows, state.members(changed)
-    near = np.setdiff1d(rows.neighbor[ranges(rows.start[own], rows.start[own + 1])], state.members(joined))
-    gaining = near[_gains(state, near, mu)]
+    near = members_near(state, changed, state.members(joined))
+    gaining = near[moving(state, near, mu)]
     return state.members(np.union1d(joined, state.membership[gaining]))
-
-
-def _gains(state: State, nodes: Int32, mu: float | None) -> Bool:
-    """Return whether each of `nodes` gains by a move to a community next to it."""
-    network, apart, held = state.network, state.apart, state.values()
-    rank_start, group = apart.memberships(nodes)
-    result = np.zeros(len(nodes), bool)
-    _evaluate(
-        nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
-        rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
-        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, 0.0 if mu is None else mu,
-        -1.0 if mu is not None else state.exits,
-        np.zeros(state.count), np.zeros(state.count, np.int64), result,
-    )  # fmt: skip
-    return result
-
-
-@numba.njit(nogil=True, cache=True)
-def _evaluate(  # type: ignore[no-untyped-def]
-    nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    membership, alone, m_flow, m_exit, m_enter, mu, total, sums, stamp, result,
-):  # fmt: skip
-    widest = 0
-    for node in nodes:
-        widest = max(widest, start[node + 1] - start[node])
-    touched = np.empty(widest + 1, np.int32)
-    for rank in range(nodes.shape[0]):
-        to, _, _ = best_move(
-            nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, rank + 1,
-        )  # fmt: skip
-        result[rank] = to != STAY

@@ -135,6 +135,22 @@ def test_new_rows_touch_their_own_neighborhood_only(planted):
     assert (found.communities[2388:] == found.communities[2388]).mean() > 0.5
 
 
+def test_communities_that_take_new_nodes_in_are_opened_where_that_gains(planted):
+    """The last node of every third community is new: nearly all go where they belong, and few old nodes are placed again."""
+    links, network, of, _, _ = planted
+    last = np.unique(of[::-1], return_index=True)[1]
+    new = np.sort(2399 - last[::3])
+    start = of.copy()
+    start[new] = -1
+    start[start >= 0] = np.unique(start[start >= 0], return_inverse=True)[1]
+    near = np.unique([node for pair in links if np.isin(pair, new).any() for node in pair])
+    found = local.solve(network, start, np.empty(0, np.int64), None, reached=near)
+    whole = local.solve(network, start, near, None)
+    assert found.solved < whole.solved / 2
+    assert exact_codelength(links, found.communities) < exact_codelength(links, whole.communities) + 0.002
+    assert (found.communities[new][:, None] == found.communities[new]).sum() == len(new)
+
+
 def test_nothing_touched_changes_nothing(planted):
     _, network, of, own, mu = planted
     found = local.solve(network, of, np.empty(0, np.int64), mu, flows=own)

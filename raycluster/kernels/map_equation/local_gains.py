@@ -1,0 +1,128 @@
+"""Nodes that gain by a move, and communities that gain by a merge.
+
+Single changes to the communities as they are. Nothing is changed here.
+"""
+
+import numba
+import numpy as np
+
+from raycluster.arrays import Bool, Int32, Int64, Ints
+from raycluster.kernels.map_equation.apart import ranges
+from raycluster.kernels.map_equation.flow import Flows
+from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, STAY, best_move
+from raycluster.kernels.map_equation.local_state import State
+from raycluster.kernels.map_equation.local_terms import coupling, terms
+
+
+def moving(state: State, nodes: Int32, mu: float | None) -> Bool:
+    """Return whether each of `nodes` (R,) gains by a move to a community next to it.
+
+    Parameters
+    ----------
+    state : State
+        Communities now.
+    nodes : (R,) int32
+        Nodes to compare.
+    mu : float, optional
+        Bits per unit of exit; none carries the exits of all communities.
+    """
+    network, apart, held = state.network, state.apart, state.values()
+    rank_start, group = apart.memberships(nodes)
+    result = np.zeros(len(nodes), bool)
+    _evaluate(
+        nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
+        rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
+        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, 0.0 if mu is None else mu,
+        -1.0 if mu is not None else state.exits,
+        np.zeros(state.count), np.zeros(state.count, np.int64), result,
+    )  # fmt: skip
+    return result
+
+
+def merging(state: State, nodes: Int32, mu: float | None) -> Int64:
+    """Return the communities that gain by a merge, ascending.
+
+    Pairs are compared that a link of one of `nodes` joins.
+
+    Parameters
+    ----------
+    state : State
+        Communities now.
+    nodes : (R,) int32
+        Nodes whose links are new.
+    mu : float, optional
+        Bits per unit of exit; none carries the exits of all communities.
+    """
+    one, other = _pairs(state, nodes)
+    rows, joint = state.network.rows, np.zeros(len(one))
+    # The members of the smaller community are read.
+    smaller = np.where(state.size[one] <= state.size[other], one, other)
+    larger = one + other - smaller
+    _joint(smaller, larger, state.head, state.next, rows.start, rows.neighbor, rows.weight, state.membership, joint)
+    sides = [Flows(*(column[side] for column in state.flows)) for side in (one, other)]
+    lost = 2 * joint
+    both = Flows(
+        sides[0].flow + sides[1].flow, sides[0].exit + sides[1].exit - lost, sides[0].enter + sides[1].enter - lost
+    )
+    change = terms(both, 0.0) - terms(sides[0], 0.0) - terms(sides[1], 0.0)
+    total = -1.0 if mu is not None else state.exits
+    change += np.array([coupling(total, -own, 0.0 if mu is None else mu) for own in lost], np.float64)
+    gains = change < -LEAST_GAIN * both.flow
+    return np.unique(np.concatenate([one[gains], other[gains]])).astype(np.int64)
+
+
+def _pairs(state: State, nodes: Int32) -> tuple[Int64, Int64]:
+    """Pairs of different communities that a link of `nodes` joins, each once."""
+    start = state.network.rows.start
+    begin, end = start[nodes], start[nodes + 1]
+    own = np.repeat(state.membership[nodes], end - begin).astype(np.int64)
+    to = state.membership[state.network.rows.neighbor[ranges(begin, end)]].astype(np.int64)
+    pair = np.unique(np.minimum(own, to)[own != to] << 32 | np.maximum(own, to)[own != to])
+    return pair >> 32, pair & 0xFFFFFFFF
+
+
+@numba.njit(nogil=True, cache=True)
+def _joint(one, other, head, following, start, neighbor, weight, membership, joint):  # type: ignore[no-untyped-def]
+    """Weight of the links between the communities of each pair."""
+    for pair in range(one.shape[0]):
+        node, total = head[one[pair]], 0.0
+        while node >= 0:
+            for at in range(start[node], start[node + 1]):
+                if membership[neighbor[at]] == other[pair]:
+                    total += weight[at]
+            node = following[node]
+        joint[pair] = total
+
+
+def members_near(state: State, communities: Ints, left_out: Int32) -> Int32:
+    """Return the nodes next to members of some communities, ascending.
+
+    Parameters
+    ----------
+    state : State
+        Communities now.
+    communities : integers
+        Those whose members are read.
+    left_out : (R,) int32
+        Nodes that are not among the result.
+    """
+    rows, own = state.network.rows, state.members(communities)
+    near: Int32 = np.setdiff1d(rows.neighbor[ranges(rows.start[own], rows.start[own + 1])], left_out)
+    return near
+
+
+@numba.njit(nogil=True, cache=True)
+def _evaluate(  # type: ignore[no-untyped-def]
+    nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
+    membership, alone, m_flow, m_exit, m_enter, mu, total, sums, stamp, result,
+):  # fmt: skip
+    widest = 0
+    for node in nodes:
+        widest = max(widest, start[node + 1] - start[node])
+    touched = np.empty(widest + 1, np.int32)
+    for rank in range(nodes.shape[0]):
+        to, _, _ = best_move(
+            nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
+            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, rank + 1,
+        )  # fmt: skip
+        result[rank] = to != STAY
