@@ -17,7 +17,7 @@ from raycluster.errors import InputError
 from raycluster.kernels.unit_rows import REASONS, normalize
 from raycluster.storage.column_types import plain_ids
 from raycluster.storage.parquet_input import input_files, vector_width
-from raycluster.storage.vector_columns import VectorSource, read_vectors
+from raycluster.storage.vector_columns import VectorSource, vectors_of_table
 
 
 @dataclass(frozen=True)
@@ -142,28 +142,11 @@ def _feature_names(X: Any) -> Any:
 
 def _of_table(table: pa.Table, config: Config, name: str) -> Rows:
     """Return the vectors, and the ids if there are any, of an Arrow table."""
-    source = VectorSource.of(table.schema, config.embedding_column, name)
-    batches = table.combine_chunks().to_batches()
-    lists = [source.lists(batch) for batch in batches]
-    width = _width(lists, source, name)
-    parts = [read_vectors(column, width, source.where, 0) for column in lists]
-    vectors = np.concatenate([values for values, _ in parts]) if parts else np.empty((0, width))
-    missing = np.concatenate([np.asarray(null, bool) for _, null in parts]) if parts else np.empty(0, bool)
+    vectors, missing = vectors_of_table(table, config.embedding_column, name)
     ids = None
     if config.id_column in table.column_names:
         ids = _unique(plain_ids(table[config.id_column]).combine_chunks(), len(vectors))
     return Rows(vectors, missing, ids)
-
-
-def _width(lists: list[pa.Array], columns: VectorSource, name: str) -> int:
-    """Return the length of the first vector."""
-    for column in lists:
-        if pa.types.is_fixed_size_list(column.type):
-            return int(column.type.list_size)
-        valid = pc.drop_null(pc.list_value_length(column))
-        if len(valid):
-            return int(valid[0].as_py())
-    raise InputError(f"{name}, column '{columns.columns[0]}' holds no vector.")
 
 
 def _of_path(path: str, config: Config) -> Rows:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raycluster.arrays import Array
+from raycluster.arrays import Array, Bool
 from raycluster.errors import InputError
 from raycluster.storage.column_types import is_bytes, is_text, require_columns, storage_type
 
@@ -227,3 +227,42 @@ def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tu
     if missing is not None:
         null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
     return values, null
+
+
+def vectors_of_table(table: pa.Table, column: str, name: str) -> tuple[Array, Bool]:
+    """Return the vectors (N, D) of a table, and which are missing or hold a null.
+
+    Parameters
+    ----------
+    table
+        N rows.
+    column
+        Name, pattern or `struct.field`.
+    name
+        Of the table, for messages.
+
+    Raises
+    ------
+    InputError
+        Where the column is missing or holds no vectors, or vectors of two lengths.
+    """
+    vectors = VectorSource.of(table.schema, column, name)
+    lists = [vectors.lists(batch) for batch in table.combine_chunks().to_batches()]
+    width = _first_width(lists)
+    if width is None:
+        raise InputError(f"{name}, column '{vectors.columns[0]}' holds no vector.")
+    parts = [read_vectors(values, width, vectors.where, 0) for values in lists]
+    return np.concatenate([values for values, _ in parts]), np.concatenate(
+        [np.asarray(null, bool) for _, null in parts]
+    )
+
+
+def _first_width(lists: list[pa.Array]) -> int | None:
+    """Return the length of the first vector; None where there is none."""
+    for values in lists:
+        if pa.types.is_fixed_size_list(values.type):
+            return int(values.type.list_size)
+        valid = pc.drop_null(pc.list_value_length(values))
+        if len(valid):
+            return int(valid[0].as_py())
+    return None

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from raycluster.errors import InputError
-from raycluster.storage.vector_columns import VectorSource, read_vectors
+from raycluster.storage.vector_columns import VectorSource, read_vectors, vectors_of_table
 
 MATRIX = np.array([[1.5, -2.0, 0.25], [4.0, 5.0, 6.0]], np.float32)
 SHAPES: dict[str, Any] = {
@@ -69,3 +69,13 @@ def test_numbered_columns_in_place_of_vectors_are_recognized() -> None:
     assert len(VectorSource.of(table.schema, "f*", "here").columns) == 12
     with pytest.raises(InputError, match="here has no column 'embedding'; it has id, f0"):
         VectorSource.of(pa.schema([("id", pa.int64()), ("f0", pa.float32())]), "embedding", "here")
+
+
+def test_a_table_of_several_batches_is_one_array_and_missing_rows_are_marked():
+    parts = [pa.table({"embedding": pa.array(rows, pa.list_(pa.float32()))}) for rows in ([None, [1, 2]], [[3, None]])]
+    vectors, missing = vectors_of_table(pa.concat_tables(parts), "embedding", "here")
+    assert missing.tolist() == [True, False, True]
+    assert vectors.shape == (3, 2)
+    assert vectors[1].tolist() == [1, 2]
+    with pytest.raises(InputError, match="here, column 'embedding' holds no vector"):
+        vectors_of_table(parts[0].slice(0, 1), "embedding", "here")
