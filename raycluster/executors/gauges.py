@@ -11,6 +11,7 @@ NAMES = {
     "rows_per_second": "Rows per second of the stage",
     "seconds_left": "Seconds left of the stage",
     "machine_hours": "Hours of all machines since this start of the job",
+    "usd": "US dollars of all machines since this start of the job",
 }
 """Gauges by the key of progress.json that they show."""
 _gauges: dict[str, Any] = {}

@@ -5,7 +5,7 @@ some minutes. An estimate and the summary of a run add up by these same rules an
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from raycluster.executors.machines import MACHINES
@@ -57,19 +57,45 @@ class Bill:
         return ((self.driver + needed) * seconds + spare) / HOUR
 
 
+def price_of(machine: str | None) -> float | None:
+    """Return what a machine costs per hour in US dollars; none without a price."""
+    return {known.name: known.usd_hour for known in MACHINES}.get(machine or "")
+
+
+def usd_so_far(hours: float, machine_hours: float, workers: Collection[str]) -> float | None:
+    """Return what machines have cost in US dollars while a run is at work.
+
+    None where the driver's has no price, or none of the workers' has.
+
+    Parameters
+    ----------
+    hours
+        Of the driver's machine.
+    machine_hours
+        Of all machines, the driver's included.
+    workers
+        Kinds of the workers' machines, one per machine. Those that have not reported yet cost as much on average.
+    """
+    own, others = price_of(own_machine()), [price_of(machine) for machine in workers]
+    priced = [price for price in others if price is not None]
+    rest = machine_hours - hours
+    if own is None or (rest > 0 and not priced):
+        return None
+    return round(own * hours + (rest * sum(priced) / len(priced) if priced else 0.0), 4)
+
+
 def usd_of_run(tables: StoredTables, seconds: dict[str, float]) -> float | None:
     """Return what a run's machines cost in US dollars.
 
     None where one of them has no price. `seconds` are those of every stage, of the command that ends the run.
     """
-    prices = {machine.name: machine.usd_hour for machine in MACHINES}
-    own = prices.get(own_machine() or "")
+    own = price_of(own_machine())
     if own is None:
         return None
     bill, total = Bill(own), 0.0
     for stage in wanted_stages(tables.config):
         machines = {facts["node"]: facts.get("machine") for facts in tables.task_facts(stage.name) if "node" in facts}
-        workers = [prices.get(str(machine)) for machine in machines.values()]
+        workers = [price_of(machine) for machine in machines.values()]
         if None in workers:
             return None
         total += bill.charge(seconds.get(stage.name, 0.0), [price for price in workers if price is not None])

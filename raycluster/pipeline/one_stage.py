@@ -45,19 +45,21 @@ def run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Prog
     with (
         progress.stage(stage.name, rows, rows - rows_left) as position,
         listening(position.within),
-        _followed(tables, left, position),
+        _followed(tables, left, position) as status,
     ):
         for result in _results(tables, stage, tasks, left, execution, progress, position.within, reopen):
             if result.error:
                 raise result.exception()
             tables.take(stage.name, result.number, result.record)
+            if status is not None:
+                status.learn(result.record)
             position.finish(result.rows)
         tables.complete(stage.name, len(tasks))
     if (line := stage.summary(tables)) is not None:
         progress.say(line)
 
 
-def _followed(tables: Tables, left: list[Task], position: Position) -> contextlib.AbstractContextManager[None]:
+def _followed(tables: Tables, left: list[Task], position: Position) -> contextlib.AbstractContextManager[Status | None]:
     """Return what writes the position of a stage with work left into its run."""
     if not left or not isinstance(tables, StoredTables):
         return contextlib.nullcontext()

@@ -10,7 +10,9 @@ from typing import Any
 from raycluster.errors import StorageError
 from raycluster.executors import gauges
 from raycluster.executors.position import Position
+from raycluster.pipeline.bill import usd_so_far
 from raycluster.storage.object_store import Store
+from raycluster.storage.records import decode
 
 FILE = "progress.json"
 """Where a run keeps it."""
@@ -25,10 +27,12 @@ class Status:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._hours, self._counted = 0.0, time.monotonic()
+        self._began = self._counted = time.monotonic()
+        self._hours = 0.0
+        self._machines: dict[str, str] = {}
 
     @contextlib.contextmanager
-    def of_stage(self, position: Position) -> Iterator[None]:
+    def of_stage(self, position: Position) -> Iterator["Status"]:
         """Write the position of a stage at its start, every half minute, and at its end."""
         is_over = threading.Event()
 
@@ -40,11 +44,17 @@ class Status:
         clock = threading.Thread(target=follow, name="status", daemon=True)
         clock.start()
         try:
-            yield
+            yield self
         finally:
             is_over.set()
             clock.join(JOIN_SECONDS)
             self._write(position)
+
+    def learn(self, record: str) -> None:
+        """Learn from the record of a task on which kind of machine it ran."""
+        facts = decode(record.encode(), dict[str, Any], "a marker").get("facts", {}) if record else {}
+        if facts.get("machine"):
+            self._machines[facts["node"]] = facts["machine"]
 
     def _write(self, position: Position) -> None:
         """Write a position. What fails here is no reason to end a run."""
@@ -66,5 +76,6 @@ class Status:
             "seconds_left": None if left is None else round(left, 1),
             "seconds_left_of_run": None if left is None or position.later is None else round(left + position.later, 1),
             "machine_hours": round(self._hours, 4),
+            "usd": usd_so_far((now - self._began) / 3600, self._hours, self._machines.values()),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

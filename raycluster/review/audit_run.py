@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
-from raycluster.evaluation.truth import UNKNOWN, read_labels
+from raycluster.evaluation.truth import UNKNOWN, numbered_rows, read_labels
 from raycluster.review import audit
 from raycluster.review.opened import Opened
 from raycluster.storage.object_store import Store
+from raycluster.storage.run_folder import read_plan
 
 PATH = "review/label_issues.parquet"
 """Where the findings lie in a run folder."""
@@ -56,7 +57,9 @@ class Audited:
         )
 
 
-def labels_of(truth: str, ids: pa.Array, id_column: str = "id", label_column: str = "label") -> tuple[Int64, pa.Array]:
+def labels_of(
+    truth: str, ids: pa.Array, id_column: str = "id", label_column: str = "label", numbered: int | None = None
+) -> tuple[Int64, pa.Array]:
     """Return the label (N,) of each row as a number, and the name (L,) of each.
 
     A row without a label has `UNKNOWN`.
@@ -69,13 +72,15 @@ def labels_of(truth: str, ids: pa.Array, id_column: str = "id", label_column: st
         Ids of the run's rows.
     id_column, label_column : str
         Columns of the truth.
+    numbered : int, optional
+        Rows of a run whose ids are row numbers: a truth without ids is matched by these.
 
     Raises
     ------
     InputError
         A column is missing or of another type, or no row of the run has a label.
     """
-    keys, labels = read_labels(truth, id_column, label_column, ids.type)
+    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered)
     coded = labels.combine_chunks().dictionary_encode()
     # Numbers follow the names, so that ties do not depend on the order of the file.
     order = pc.sort_indices(coded.dictionary).to_numpy()
@@ -88,6 +93,14 @@ def labels_of(truth: str, ids: pa.Array, id_column: str = "id", label_column: st
     label = np.full(len(ids), UNKNOWN, np.int64)
     label[row.filter(is_present).to_numpy()] = number[coded.indices.to_numpy()[is_present.to_numpy()]]
     return label, coded.dictionary.take(pa.array(order))
+
+
+def _numbered(store: Store) -> int | None:
+    """Return the rows of a run whose ids are row numbers.
+
+    None for others, and for updates.
+    """
+    return numbered_rows(read_plan(store)) if store.get("plan.json") is not None else None
 
 
 def audit_run(
@@ -115,7 +128,7 @@ def audit_run(
         raise InputError(f"The lowest confidence is a probability from 0 to 1, not {least}.")
     opened = Opened.of(run)
     state = opened.state
-    label, names = labels_of(truth, state.ids, id_column, label_column)
+    label, names = labels_of(truth, state.ids, id_column, label_column, _numbered(Store(run)))
     label[~state.is_alive] = UNKNOWN
     found = audit.issues(label, opened.cluster, opened.pairs, state.limits, least)
     table = audit.table_of(found, state.ids, label, names)

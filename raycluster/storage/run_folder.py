@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from raycluster._version import __version__
 from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.config.stored import stored_config
@@ -272,8 +273,9 @@ def read_plan(store: Store) -> Plan:
     values = decode_unchecked(data, store.name("plan.json"))
     if values.get("layout") != LAYOUT:
         raise ConfigError(
-            f"The run folder {store.url} was made by raycluster {values.get('version', 'of another version')}, whose "
-            "layout this version cannot read; choose another --output."
+            f"The run folder {store.url} has layout {values.get('layout', 'none')}, made by raycluster "
+            f"{values.get('version', 'of another version')}; this version ({__version__}) reads layout {LAYOUT}. "
+            "Choose another --output."
         )
     plan = store.record("plan.json", Plan)
     assert plan is not None, "the plan was there a moment ago"

@@ -300,6 +300,7 @@ def test_a_run_folder_of_another_layout_is_refused_in_one_sentence(tmp_path: Pat
     store.put("plan.json", json.dumps({"version": "0.1.0", "config": {}, "shards": 1}).encode())
     described = describe_input(str(tmp_path / "rows.parquet"))
     with pytest.raises(
-        ConfigError, match=r"was made by raycluster 0\.1\.0, whose layout .* choose another --output\.$"
+        ConfigError,
+        match=r"has layout none, made by raycluster 0\.1\.0; this version \(.*\) reads layout \d\. Choose another --output\.$",
     ):
         begin(str(tmp_path / "run"), described, load_config("cosine"), None, False, lambda line: None)

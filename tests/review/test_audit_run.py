@@ -5,7 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raycluster.config.load import load_config
 from raycluster.errors import InputError
+from raycluster.pipeline.run import LOCAL, cluster
 from raycluster.review.audit_run import audit_run, labels_of
 from support import tiny
 from support.command_line import call
@@ -28,6 +30,16 @@ def test_the_planted_mistake_comes_first(folder):
     assert (first["id"], first["given_label"], first["suggested_label"]) == (10, "person 20", "person 1")
     assert first["kind"] == "mislabelled"
     assert audited.to_json()["kinds"]["mislabelled"] == audited.counts["mislabelled"] >= 1
+
+
+def test_a_run_without_ids_is_audited_by_row_numbers(folder, tmp_path):
+    truth = pq.read_table(folder / "labels.parquet")
+    pq.write_table(pq.read_table(folder / "rows.parquet", columns=["embedding"]), tmp_path / "rows.parquet")
+    pq.write_table(truth.select(["label"]), tmp_path / "labels.parquet")
+    cluster(str(tmp_path / "rows.parquet"), str(tmp_path / "run"), load_config("cosine", {"knn": {"k": tiny.K}}), LOCAL)
+    by_number = audit_run(str(tmp_path / "run"), str(tmp_path / "labels.parquet"))
+    assert by_number.table.num_rows > 0
+    assert by_number.table.equals(audit_run(str(folder / "run"), str(folder / "labels.parquet")).table)
 
 
 def test_the_verb_prints_a_sentence(folder):
