@@ -18,7 +18,7 @@ from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.state import State, from_tables, why_not_local
 from raycluster.identities.update import Updated, update
 from raycluster.kernels.map_equation.flow import Flows
-from raycluster.kernels.map_equation.local_terms import community_flows, merge_gain
+from raycluster.kernels.map_equation.local_terms import community_flows, exits_change, merge_gain
 from raycluster.storage.tables import Tables
 
 
@@ -60,7 +60,7 @@ class Living:
         """Return the label of the cluster that each vector joins, -1 for none.
 
         No row moves.
-        Every row is placed as if it came alone: where the map equation at the mu of the last full run gains most.
+        Every row is placed as if it came alone: where the map equation gains most.
 
         Parameters
         ----------
@@ -82,7 +82,9 @@ class Living:
         row, community = pairs // count, pairs % count
         flow = np.bincount(row, joint, len(vectors))[row]
         there = Flows(own.flow[community] + joint, own.exit[community] + joint, own.enter[community] + joint)
-        gain = merge_gain(Flows(flow, flow, flow), there, joint, state.base.mu)
+        # Alone, the row adds its flow to the exits twice: by its own, and by those of the communities that it has edges to.
+        exits = own.exit.sum() + 2 * flow
+        gain = merge_gain(Flows(flow, flow, flow), there, joint, 0.0) - exits_change(exits, -2 * joint)
         best = np.lexsort((community, -gain, row))
         best = best[np.unique(row[best], return_index=True)[1]]
         best = best[gain[best] > 0]

@@ -12,7 +12,7 @@ from raycluster.kernels.map_equation import local
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import broken_communities
 from raycluster.kernels.map_equation.local_moves import climb
-from raycluster.kernels.map_equation.local_terms import community_flows
+from raycluster.kernels.map_equation.local_terms import community_flows, frozen_mu
 from raycluster.kernels.map_equation.region import condense
 
 
@@ -69,7 +69,8 @@ def _attached(network: flows.Network, start: Int32, num_old: int, mu: float, rul
         column[membership[values >= 0]] = values[values >= 0]
     region = condense(network, new, membership, own, rules.apart, held)
     size = len(new) + len(region.around)
-    placed = climb(region.problem, np.arange(size, dtype=np.int32), mu)
+    # Where no edge led out of a community, only exits to the new rows say what an exit costs.
+    placed = climb(region.problem, np.arange(size, dtype=np.int32), mu or frozen_mu(own.enter))
     name = np.full(int(placed.max(initial=-1)) + 1, -1, np.int32)
     name[placed[len(new) :]] = region.around
     fresh = np.flatnonzero(name < 0)

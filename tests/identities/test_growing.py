@@ -103,3 +103,14 @@ def test_the_default_recipe_takes_new_rows():
     estimator = Clusterer(n_neighbors=12).fit(rows()[0][:BASE])
     assert agreement(Clusterer(n_neighbors=12).fit(rows()[0]).labels_, estimator.update(rows()[0][BASE:]).labels_) > 0.9
     assert pa.types.is_floating(estimator.rows_["strength"].type)
+
+
+@pytest.mark.parametrize("limit", [None, 0.9])
+def test_rows_join_identities_that_share_no_edge(limit):
+    centers = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0][:8]
+    noise = 0.02 * np.random.default_rng(1).standard_normal((48, 16))
+    first = np.repeat(centers, 5, axis=0) + noise[:40]
+    fitted = Clusterer("cosine", limit=limit, n_jobs=1).fit(first)
+    np.testing.assert_array_equal(fitted.predict(first), fitted.labels_)
+    np.testing.assert_array_equal(fitted.predict(centers + noise[40:]), fitted.labels_[::5])
+    assert fitted.predict(-centers.sum(axis=0, keepdims=True)).tolist() == [-1]

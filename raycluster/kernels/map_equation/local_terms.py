@@ -63,6 +63,12 @@ def frozen_mu(entering: Float64) -> float:
     return math.log2(math.e * total) if total > 0 else 0.0
 
 
+def exits_change(total: Float64, change: Float64) -> Float64:
+    """Return what a change of all exits costs beyond the terms at mu 0, of any shape: `coupling` of arrays."""
+    result: Float64 = _g(np.maximum(total + change, 0.0)) - _g(total)
+    return result
+
+
 def terms(communities: Flows, mu: float) -> Float64:
     """h of each community (M,)."""
     flow, leaving, entering = (np.asarray(column, np.float64) for column in communities)
