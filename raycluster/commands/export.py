@@ -4,9 +4,12 @@ import argparse
 from typing import Any
 
 from raycluster.commands.verb import Answer, Verb
+from raycluster.errors import ConfigError
 from raycluster.pipeline.export import Format, export
 
 FORMATS = ("parquet", "csv", "jsonl", "folders", "atlas")
+OTHERS = ("tsv", "txt", "json", "xlsx", "feather", "arrow", "npy", "npz", "html", "gz")
+"""Endings of formats that are not written."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +23,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: ARG001
-    endings: dict[str, Format] = {"csv": "csv", "jsonl": "jsonl"}
-    kind: Format = options.format or endings.get(options.output.rpartition(".")[2], "parquet")
+    endings: dict[str, Format] = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
+    ending = options.output.rpartition(".")[2].lower()
+    if options.format is None and ending in OTHERS:
+        raise ConfigError(f"No format is named by .{ending}; choose --format or an output in .parquet, .csv or .jsonl.")
+    kind: Format = options.format or endings.get(ending, "parquet")
     rows = export(options.run_folder, options.output, kind, options.input, options.path_column)
     return Answer({"rows": rows, "output": options.output, "format": kind}, f"{rows:,} rows are in {options.output}.")
 

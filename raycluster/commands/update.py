@@ -19,6 +19,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="local solves clusters near the change; attach moves no old row; full clusters all again (local)",
     )
+    parser.add_argument(
+        "--embeddings.on-bad-row",
+        dest="on_bad_row",
+        choices=("error", "drop"),
+        help="rows without a vector (as in RUN)",
+    )
     add_output(parser, "new run folder; it reads from RUN, so keep both")
 
 
@@ -29,7 +35,10 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
     if run is None:
         raise ConfigError("Missing: RUN, the folder of a finished run.")
     columns, conflict = deciding_columns(options), options.on_conflict
-    order = Order(inputs_of(options), options.delete, options.decisions, options.mode, columns, conflict, options.yes)
+    order = Order(
+        inputs_of(options), options.delete, options.decisions, options.mode, columns, conflict, options.yes,
+        options.on_bad_row,
+    )  # fmt: skip
     summary = update_run(run, options.output, order)
     return Answer(summary, in_words(summary))
 

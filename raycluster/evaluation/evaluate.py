@@ -15,12 +15,12 @@ from raycluster.errors import InputError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.groups import hard_cluster_table
 from raycluster.evaluation.reliability import reliability
-from raycluster.evaluation.truth import numbered_rows, read_labels
+from raycluster.evaluation.truth import read_labels
 from raycluster.pipeline.results import Results
-from raycluster.pipeline.run import open_run
+from raycluster.pipeline.stages_of import stages_of
 from raycluster.pipeline.sweep import communities_at
-from raycluster.storage import node_cache, schemas
-from raycluster.storage.run_folder import read_plan
+from raycluster.storage import schemas
+from raycluster.storage.run_folder import numbered_rows
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import for_all
 
@@ -75,16 +75,13 @@ def evaluate(
     result: dict[str, Any] = metrics.evaluate(identity, predicted[row])
     result["strength"] = _reliability(identity, predicted[row], table["strength"].to_numpy()[row])
     if sweep or hard_clusters:
-        tables = open_run(run)
-        try:
+        with stages_of(run) as tables:
             if sweep:
                 result["sweep"] = [_at(tables, limit, row, identity) for limit in sweep]
             if hard_clusters:
                 vectors = tables.column("ingest", "embedding", "float32")
                 place = for_all(tables, np.arange(len(vectors)))
                 result["hard_clusters"] = hard_cluster_table(identity, predicted[row], vectors[place[row]])
-        finally:
-            node_cache.remove(tables.folder)
     return result
 
 
@@ -99,9 +96,7 @@ def _matched(
     truth: str, id_column: str, label_column: str, ids: pa.ChunkedArray, results: Results, known_only: bool
 ) -> tuple[Int64, Int32]:
     """Return the row in the run and the identity number of every labelled row."""
-    # An update has no plan: its rows have ids.
-    numbered = numbered_rows(read_plan(results.store)) if results.store.get("plan.json") is not None else None
-    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered)
+    keys, labels = read_labels(truth, id_column, label_column, ids.type, numbered_rows(results.store))
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     missing = keys.filter(pc.is_null(row))
     if len(missing) and not known_only:

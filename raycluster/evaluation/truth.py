@@ -1,5 +1,7 @@
 """True identities of a labelled data set, read from its Parquet files."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,9 +10,9 @@ import pyarrow.parquet as pq
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
 from raycluster.stages.stage import row_shards
-from raycluster.storage.column_types import is_text, plain_ids, require_columns, whole_numbers
+from raycluster.storage.column_types import ids_as, is_text, plain_ids, require_columns, whole_numbers
 from raycluster.storage.parquet_input import hive_values, input_files
-from raycluster.storage.records import Plan
+from raycluster.storage.run_folder import numbered_rows
 from raycluster.storage.stored_tables import StoredTables
 
 UNKNOWN = -1
@@ -26,19 +28,11 @@ def labelled_rows(tables: StoredTables, label_column: str) -> tuple[Int64, pa.Di
     """
     ids = pa.chunked_array([chunk for shard in row_shards(tables) for chunk in tables.ids(shard).chunks])
     keys, labels = read_labels(
-        tables.name, tables.config.id_column, label_column, ids.type, numbered_rows(tables.folder.plan)
+        tables.name, tables.config.id_column, label_column, ids.type, numbered_rows(tables.folder.store)
     )
     row = pc.index_in(keys, value_set=ids.combine_chunks())
     is_present = pc.is_valid(row)
     return row.filter(is_present).to_numpy(), labels.filter(is_present).combine_chunks().dictionary_encode()
-
-
-def numbered_rows(plan: Plan) -> int | None:
-    """Return the rows of a run whose ids are row numbers.
-
-    None where its input has ids.
-    """
-    return plan.input.rows if plan.input.numbered else None
 
 
 def read_labels(
@@ -62,8 +56,8 @@ def read_labels(
     Raises
     ------
     InputError
-        For missing columns, and labels that are neither integers nor strings. For ids of another type or that occur twice.
-        For another number of rows where these are matched by number, and where no row has a label.
+        For missing columns, labels that are neither integers nor strings, ids of another type, null or that occur twice,
+        another number of rows where these are matched by number, and where no row has a label.
     """
     store, names = input_files(url)
     keys: list[pa.Array] = []
@@ -76,12 +70,8 @@ def read_labels(
             without_ids += rows if id_column not in file.schema_arrow.names else 0
             value = _labels(file, label_column, store.name(name), hive_values(name))
         first += rows
-        try:
-            keys += key.cast(id_type).chunks
-            values += value.cast(pa.large_string()).chunks
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            where = f"{store.name(name)}, column '{id_column}'"
-            raise InputError(f"{where} is {key.type}, but the run's ids are {id_type}.") from error
+        keys += ids_as(key, id_type, f"{store.name(name)}, column '{id_column}'").chunks
+        values += value.cast(pa.large_string()).chunks
     if without_ids and first != numbered:
         raise InputError(
             f"{url} has no column '{id_column}' and {first} rows, but the run, whose ids are row numbers, has {numbered}."
@@ -91,6 +81,8 @@ def read_labels(
     ids, labels = pa.chunked_array(keys, id_type).filter(labelled), labels.filter(labelled)
     if len(labels) == 0:
         raise InputError(f"{url}, column '{label_column}' holds no label.")
+    if ids.null_count:
+        raise InputError(f"{url}, column '{id_column}': {ids.null_count} rows with a label have no id.")
     counted = pc.value_counts(ids.combine_chunks())
     twice = counted.filter(pc.greater(counted.field("counts"), 1))
     if len(twice):
@@ -106,16 +98,18 @@ def _keys(file: pq.ParquetFile, column: str, name: str, first: int | None) -> pa
     if column not in file.schema_arrow.names and column == "id" and first is not None:
         return pa.chunked_array([np.arange(first, first + file.metadata.num_rows)])
     require_columns(file.schema_arrow, [column], name)
-    return plain_ids(file.read(columns=[column])[column])
+    return file.read(columns=[column])[column]
 
 
-def _labels(file: pq.ParquetFile, column: str, name: str, partition: dict[str, str]) -> pa.ChunkedArray:
+def _labels(file: pq.ParquetFile, column: str, name: str, partition: Mapping[str, str | None]) -> pa.ChunkedArray:
     """Return the labels of a file.
 
     They are a column of integers or strings, or the value that the folder's name holds.
     """
     if column not in file.schema_arrow.names and column in partition:
-        return pa.chunked_array([pa.repeat(partition[column], file.metadata.num_rows)])
+        value = partition[column]
+        rows = file.metadata.num_rows
+        return pa.chunked_array([pa.nulls(rows, pa.string()) if value is None else pa.repeat(value, rows)])
     require_columns(file.schema_arrow, [column], name)
     labels = whole_numbers(plain_ids(file.read(columns=[column])[column]))
     if not (pa.types.is_integer(labels.type) or is_text(labels.type) or pa.types.is_null(labels.type)):

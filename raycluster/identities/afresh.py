@@ -30,6 +30,7 @@ from raycluster.identities.state import Records, State, from_tables
 from raycluster.identities.update import Past, Updated, facts_of, update
 from raycluster.pipeline.publish import described, put_row_lists
 from raycluster.pipeline.run import cluster
+from raycluster.storage.column_types import common_id_type
 from raycluster.storage.object_store import Store
 from raycluster.storage.stored_tables import StoredTables
 
@@ -164,9 +165,10 @@ def _columns(fresh: State, former: State | None, inputs: Sequence[str], names: S
 
 def _places(ids: pa.Array, former: State) -> Int32:
     """The row of each id in a former clustering, -1 where there is none."""
-    if ids.type != former.ids.type:
+    kind = common_id_type(ids.type, former.ids.type)
+    if kind is None:
         raise InputError(f"The ids are {ids.type}, but those of the run before are {former.ids.type}.")
-    return rows_of(former, ids)
+    return rows_of(replace(former, ids=former.ids.cast(kind)), ids.cast(kind))
 
 
 def _past(fresh: State, former: State) -> Past:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Bool, Int32
 from raycluster.errors import ConfigError, InputError
 from raycluster.identities.ties import Columns, codes
-from raycluster.storage.column_types import plain_ids, require_columns
+from raycluster.storage.column_types import ids_as, plain_ids, require_columns
 from raycluster.storage.parquet_input import input_files
 
 KINDS = ("exclusive", "same", "differ")
@@ -53,14 +53,14 @@ def values(urls: Sequence[str], id_column: str, names: Sequence[str], ids: pa.Ar
     InputError
         No file has a column, or its values have several types.
     """
-    tables = [table for url in urls for table in _read(url, id_column, names)] if names else []
+    tables = [table for url in urls for table in _read(url, id_column, names, ids.type)] if names else []
     result = {}
     for name in names:
         column, inputs = name.partition(":")[2], " ".join(urls)
         there = [table for table in tables if name in table.column_names]
         if not there:
             raise InputError(f"No file of {inputs} has the column '{column}', which decides.")
-        keys = pa.chunked_array([chunk.cast(ids.type) for table in there for chunk in table["id"].chunks], ids.type)
+        keys = pa.chunked_array([chunk for table in there for chunk in table["id"].chunks], ids.type)
         kinds = {table[name].type for table in there} - {pa.null()}
         if len(kinds) > 1:
             raise InputError(f"The column '{column}' of {inputs} is {' and '.join(sorted(map(str, kinds)))}.")
@@ -73,7 +73,7 @@ def values(urls: Sequence[str], id_column: str, names: Sequence[str], ids: pa.Ar
     return result
 
 
-def _read(url: str, id_column: str, names: Sequence[str]) -> list[pa.Table]:
+def _read(url: str, id_column: str, names: Sequence[str], id_type: pa.DataType) -> list[pa.Table]:
     """Ids, and those of the columns that a file has, per file."""
     store, files = input_files(url)
     tables = []
@@ -85,7 +85,11 @@ def _read(url: str, id_column: str, names: Sequence[str]) -> list[pa.Table]:
             columns = {name: column for name, column in columns.items() if column in schema.names}
             table = opened.read(columns=list(dict.fromkeys([id_column, *columns.values()])))
         cells = {name: plain_ids(table[column]) for name, column in columns.items()}
-        tables.append(pa.table({"id": plain_ids(table[id_column]), **cells}))
+        for name, column in columns.items():
+            if pa.types.is_nested(cells[name].type):
+                raise InputError(f"{store.name(file)}, column '{column}' is {table[column].type}; lists cannot decide.")
+        keys = ids_as(table[id_column], id_type, f"{store.name(file)}, column '{id_column}'")
+        tables.append(pa.table({"id": keys, **cells}))
     return tables
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
 from raycluster.kernels.map_equation.apart import distinct
+from raycluster.storage.column_types import ids_as
 from raycluster.storage.parquet_input import input_files
 
 COLUMNS = ("id_a", "id_b", "same", "by", "at", "note")
@@ -78,19 +79,24 @@ def checked(table: pa.Table, id_type: pa.DataType, path: str) -> pa.Table:
     InputError
         A column is missing, a value is null or of another type, or a row is decided against itself.
     """
-    for name in ("id_a", "id_b", "same", "at"):
-        if name not in table.column_names:
+    for name in COLUMNS:
+        if name not in table.column_names and name not in ("by", "note"):
             raise InputError(f"{path} has no column {name}; decisions need the columns {', '.join(COLUMNS)}.")
+        if table.column_names.count(name) > 1:
+            raise InputError(f"{path} has {table.column_names.count(name)} columns named '{name}'.")
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    for name in ("id_a", "id_b", "same", "at"):
         if table[name].null_count:
             row = int(np.flatnonzero(table[name].is_null().to_numpy())[0])
             raise InputError(f"{path}, row {row}: {name} is null.")
-    for name in ("by", "note"):
-        if name not in table.column_names:
-            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    for name in ("id_a", "id_b"):
+        sides = ids_as(table[name], id_type, f"{path}, column '{name}'")
+        table = table.set_column(table.schema.get_field_index(name), name, sides)
     try:
         table = table.select(COLUMNS).cast(schema(id_type))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{path} does not fit the ids or columns of decisions: {error}.") from error
+        raise InputError(f"{path} does not fit the columns of decisions: {str(error).rstrip('.')}.") from error
     equal = np.flatnonzero(pc.equal(table["id_a"], table["id_b"]).to_numpy())
     if len(equal):
         raise InputError(f"{path}, row {equal[0]}: {table['id_a'][int(equal[0])]} is decided against itself.")

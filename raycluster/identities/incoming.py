@@ -1,21 +1,25 @@
 """New rows of an update: read, checked, and compared with those that are there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster.arrays import Float32, Int32
+from raycluster.config.stages import Config
 from raycluster.errors import InputError
+from raycluster.executors.progress import Progress
 from raycluster.identities.state import State
 from raycluster.kernels.sorted_ids import first_twice, joined, ordered
 from raycluster.kernels.unit_rows import GOOD
 from raycluster.pipeline.plan import make_plan
 from raycluster.stages.ids import refuse_twice
 from raycluster.stages.ingest import read_piece
+from raycluster.storage.column_types import common_id_type, ids_as
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import describe_input, input_files
+from raycluster.storage.parquet_input import describe_input, input_files, left_out_line, refuse_null_ids
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,14 @@ class Incoming:
     """Ids to be deleted that are not there."""
 
 
-def incoming(state: State, inputs: list[str], deleted: str | None) -> Incoming:
+def incoming(
+    state: State,
+    inputs: list[str],
+    deleted: str | None,
+    *,
+    numbered: bool = False,
+    on_bad_row: Literal["error", "drop"] | None = None,
+) -> Incoming:
     """Return what an update changes.
 
     Parameters
@@ -47,13 +58,24 @@ def incoming(state: State, inputs: list[str], deleted: str | None) -> Incoming:
         Parquet files or folders with new rows. A row whose id is there replaces it; the same row changes nothing.
     deleted : str, optional
         Parquet file with the ids to remove, in the set's id column.
+    numbered : bool
+        Whether the ids of the set are row numbers: rows without ids then get the numbers that follow.
+    on_bad_row : "error" or "drop", optional
+        What becomes of a row without a unit vector; none means as in the run.
 
     Raises
     ------
     InputError
-        A file cannot be read, an id occurs twice, or vectors have another width.
+        A file cannot be read, an id is null or occurs twice, or vectors have another width.
     """
-    read = [_read(state, url) for url in inputs]
+    config = state.config
+    if on_bad_row is not None:
+        config = replace(config, embeddings=replace(config.embeddings, on_bad_row=on_bad_row))
+    read: list[tuple[pa.Array, Float32, int]] = []
+    first = int(pc.max(state.ids).as_py()) + 1 if numbered else None
+    for url in inputs:
+        read.append(_read(state, config, url, first))
+        first = None if first is None else first + len(read[-1][0]) + read[-1][2]
     names: list[pa.Array] = [one[0] for one in read]
     ids = pa.concat_arrays(names) if names else pa.array([], state.ids.type)
     if len(ids.unique()) < len(ids):
@@ -105,26 +127,40 @@ def rows_of(state: State, ids: pa.Array) -> Int32:
     return rows
 
 
-def _read(state: State, url: str) -> tuple[pa.Array, Float32, int]:
-    """Ids, unit rows and the number of dropped rows of one input."""
-    plan = make_plan(state.config, describe_input(url), 1)
+def _read(state: State, config: Config, url: str, first: int | None) -> tuple[pa.Array, Float32, int]:
+    """Ids, unit rows and the number of dropped rows of one input.
+
+    Rows without ids are numbered from `first` on; none refuses them.
+    """
+    described = describe_input(url)
+    if (line := left_out_line(described)) is not None:
+        Progress().say(line)
+    plan = make_plan(config, described, 1)
     width = state.vectors.shape[1]
     if plan.input.width != width:
         raise InputError(
             f"The vectors of {url} have {plan.input.width} coordinates, but those of the run have {width}."
         )
-    if pa.type_for_alias(plan.input.id_type) != state.ids.type:
+    if plan.input.numbered and first is None:
+        raise InputError(f"{url} has no column '{config.id_column}', by which its rows would be new or replace others.")
+    if common_id_type(pa.type_for_alias(plan.input.id_type), state.ids.type) is None:
         raise InputError(f"The ids of {url} are {plan.input.id_type}, but those of the run are {state.ids.type}.")
+    store = Store(plan.input.url)
     ids, all_ids, vectors, num_dropped = [], [], [], 0
     for piece in range(len(plan.pieces)):
-        names, unit, reason = read_piece(plan, state.config, piece)
+        names, unit, reason = read_piece(plan, config, piece)
+        taken = plan.pieces[piece]
+        refuse_null_ids(names, config.id_column, store.name(plan.input.files[taken.file].path), taken.first_row)
+        if plan.input.numbered and first is not None:
+            names = pc.add(names, first)
+        names = ids_as(names, state.ids.type, f"{url}, column '{config.id_column}'")
         all_ids.append(names)
         good = np.flatnonzero(reason == GOOD)
         ids.append(names.take(pa.array(good)).combine_chunks())
         vectors.append(unit[good])
         num_dropped += len(reason) - len(good)
     in_order, positions = ordered(joined(all_ids, state.ids.type), np.arange(plan.input.rows))
-    refuse_twice(plan, state.config.id_column, [first_twice(in_order, positions)])
+    refuse_twice(plan, config.id_column, [first_twice(in_order, positions)])
     chunks = [chunk for one in ids for chunk in (one.chunks if isinstance(one, pa.ChunkedArray) else [one])]
     return pa.concat_arrays(chunks), np.concatenate(vectors), num_dropped
 
@@ -137,5 +173,6 @@ def _ids_to_delete(state: State, url: str) -> pa.Array:
         with store.parquet(name) as file:
             if column not in file.schema_arrow.names:
                 raise InputError(f"{Store(url).name(name)} has no column '{column}'; it names the rows to delete.")
-            chunks += file.read(columns=[column])[column].cast(state.ids.type).chunks
+            where = f"{store.name(name)}, column '{column}'"
+            chunks += ids_as(file.read(columns=[column])[column], state.ids.type, where).chunks
     return pa.concat_arrays(chunks).unique() if chunks else pa.array([], state.ids.type)

@@ -9,20 +9,23 @@ import pyarrow as pa
 
 from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError, InputError
+from raycluster.errors import InputError, RayclusterError
 from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import own_threads
 from raycluster.identities import deciding, decisions
 from raycluster.identities.afresh import Legacy, cluster_again, put_rows
 from raycluster.identities.corrections import FILE
+from raycluster.identities.destination import claimed, give_back, record_of, require_apart
 from raycluster.identities.grown import Change
 from raycluster.identities.incoming import Incoming, incoming
-from raycluster.identities.layers import loaded, saved
+from raycluster.identities.layers import is_numbered, loaded, previous_of, saved
 from raycluster.identities.published import published
 from raycluster.identities.state import State, why_not_local
 from raycluster.identities.update import facts_of, update
+from raycluster.pipeline.own_objects import require_unused
 from raycluster.pipeline.results import Results
 from raycluster.storage.object_store import Store
+from raycluster.storage.places import plain_url
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Order:
     on_conflict: str = "stop"
     yes: bool = False
     """Whether decisions may tie more than 10,000 rows."""
+    on_bad_row: Literal["error", "drop"] | None = None
+    """What becomes of a new row without a unit vector; none means as in the run."""
     threads: int = field(default_factory=own_threads)
 
 
@@ -48,7 +53,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     """Update a finished run into a new folder; returns the summary.
 
     The old run stays as it is, and the new one reads from it. The manifest is written last, so that an interrupted update
-    leaves a folder without one, which the same command writes again.
+    leaves a folder without one, which the same command writes again. Where it has finished, nothing is left to do.
 
     Parameters
     ----------
@@ -64,18 +69,20 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     InputError
         There is no finished run, nothing to do, or the input cannot be used.
     ConfigError
-        The output belongs to a run.
+        The output is not empty, or lies in what is read.
     """
     began = time.perf_counter()
+    order = replace(order, inputs=tuple(map(plain_url, order.inputs)))
     store, old = Store(output), Store(run)
     Results.of(run).verify()
-    if store.url == old.url or (order.mode != "full" and store.get("plan.json") is not None):
-        raise ConfigError(f"{output} is a run folder already; choose an empty --output.")
+    require_apart(store.url, old.url, order.inputs)
+    if order.mode == "full" and store.get("plan.json") is None:
+        require_unused(store)
     state = loaded(run)
     pending = _pending(old, state, order)
     if pending is None and order.mode != "full" and not (order.inputs or order.delete or order.columns):
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
-    coming = incoming(state, list(order.inputs), order.delete)
+    coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
     again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
     if order.mode == "full" or (order.mode == "local" and (reason := why_not_local(state.config)) is not None):
         if order.mode != "full":
@@ -92,8 +99,14 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         on_conflict=order.on_conflict,
         yes=order.yes,
     )
-    result = update(state, change, store.url, order.mode, order.threads)
-    store.delete("MANIFEST.json")
+    if (finished := claimed(store, record_of(order, old, order.decisions or _left_in(old)))) is not None:
+        Progress().say(f"{output} is complete")
+        return finished
+    try:
+        result = update(state, change, store.url, order.mode, order.threads)
+    except RayclusterError:
+        give_back(store)
+        raise
     num_bytes = saved(store, old.url, state.num_rows, result)
     summary = {
         "run": store.url,
@@ -161,7 +174,7 @@ def inputs_of_run(run: str) -> list[str]:
     manifest = Results.of(run).manifest
     summary = manifest["summary"]
     if summary.get("mode") in ("local", "attach"):
-        return [*inputs_of_run(summary["previous"]), *summary["inputs"]]
+        return [*inputs_of_run(previous_of(run)), *summary["inputs"]]
     described = manifest["input"]
     return [f"{described['url']}/{file['path']}" if file["path"] else described["url"] for file in described["files"]]
 
@@ -176,6 +189,14 @@ def in_words(summary: dict[str, Any]) -> str:
             f"{counts['unchanged']:,} clusters are unchanged, {counts['merged']:,} merged, {counts['partitioned']:,} were "
             f"partitioned, {counts['overlapping']:,} overlap; {summary['changed_ids']:,} rows have another id.",
         ]
+    if summary.get("dropped"):
+        lines.append(f"{summary['dropped']:,} new rows had no usable vector and are left out.")
+    if summary.get("unknown"):
+        lines.append(f"{summary['unknown']:,} ids to delete are not there.")
+    if summary.get("decisions_left_out"):
+        lines.append(
+            f"{summary['decisions_left_out']:,} decisions have no effect: their rows are not there, or newer ones contradict."
+        )
     if summary["mode"] != "full":
         lines.append(
             f"{summary['searched']:,} rows were searched, {summary['dirty']:,} old rows have new neighbors, "

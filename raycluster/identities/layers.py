@@ -11,6 +11,7 @@ The files of runs before are read where they lie. So an update writes what it ch
 to the updates that follow it. The layer of a full run lies on the tables of its own stages, and names no run before.
 """
 
+import os
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,13 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Array, Float32, Int32
+from raycluster.config.fingerprint import fingerprint
+from raycluster.errors import StorageError
 from raycluster.identities.inheritance import NO_ID, Former
 from raycluster.identities.state import Base, Edges, Lists, Reading, Records, State, from_tables
 from raycluster.identities.update import Updated
-from raycluster.pipeline.run import open_run
-from raycluster.storage import node_cache, schemas
+from raycluster.pipeline.stages_of import stages_of
+from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import encode
+from raycluster.storage.run_folder import read_plan
 
 STATE = "state.json"
 
@@ -66,6 +70,8 @@ def saved(store: Store, previous: str | None, num_old: int, updated: Updated) ->
     digests = {name: store.put_tables(f"state/{name}.parquet", [table]) for name, table in tables.items()}
     record = {
         "previous": previous,
+        "beside": None if previous is None else os.path.relpath(previous, store.url) if store.is_local else None,
+        "of": None if previous is None else _labels_of(Store(previous)),
         "digests": digests,
         "num_old": num_old,
         "next_id": state.next_id,
@@ -85,18 +91,50 @@ def loaded(url: str) -> State:
     record = store.record(STATE, dict[str, Any])
     if record is None:
         return _first(url)
-    before = _first(url) if record["previous"] is None else loaded(record["previous"])
+    before = _first(url) if record["previous"] is None else loaded(previous_of(url))
     return _applied(before, store, record)
+
+
+def previous_of(url: str) -> str:
+    """Return the run that an update goes on from, also where both were moved together.
+
+    Raises StorageError where it is gone or was computed again since.
+    """
+    store = Store(url)
+    record = store.record(STATE, dict[str, Any])
+    assert record is not None, "an update has a state"
+    places = [record["previous"]]
+    if record.get("beside"):
+        places.append(os.path.normpath(os.path.join(store.url, record["beside"])))
+    there = [place for place in places if Store(place).get("MANIFEST.json") is not None]
+    if not there:
+        raise StorageError(f"The update {url} reads from the run {places[0]}, which is gone; put it back.")
+    for place in there:
+        if record.get("of") in (None, _labels_of(Store(place))):
+            return str(place)
+    raise StorageError(
+        f"The update {url} reads from the run {there[0]}, whose labels are others since; update that again."
+    )
+
+
+def _labels_of(run: Store) -> str | None:
+    """What a run's labels are compared by; none where it has none."""
+    manifest = run.record("MANIFEST.json", dict[str, Any])
+    return None if manifest is None else fingerprint(manifest["labels"])
+
+
+def is_numbered(url: str) -> bool:
+    """Whether the ids of a run are row numbers, because its input has none."""
+    record = Store(url).record(STATE, dict[str, Any])
+    if record is not None and record["previous"] is not None:
+        return is_numbered(previous_of(url))
+    return read_plan(Store(url)).input.numbered
 
 
 def _first(url: str) -> State:
     """The state of a run as its stages left it."""
-    tables = open_run(url)
-    try:
+    with stages_of(url) as tables:
         return from_tables(tables)
-    finally:
-        # Memory maps stay readable after their files are gone.
-        node_cache.remove(tables.folder)
 
 
 def _applied(before: State, store: Store, record: dict[str, Any]) -> State:

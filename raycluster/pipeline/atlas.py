@@ -6,23 +6,20 @@ map shows the clusters of the run, and which of them touch.
 Shapes: N rows, M distinct rows, D coordinates, K neighbors shown per row.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster.arrays import Float64, Vectors
-from raycluster.errors import InputError, RayclusterError
 from raycluster.kernels.layout import layout
+from raycluster.pipeline.joined import joined
 from raycluster.pipeline.results import Results
-from raycluster.pipeline.run import open_run
+from raycluster.pipeline.stages_of import stages_of
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of
 from raycluster.stages.rejoin import identities_of
-from raycluster.storage import node_cache
-from raycluster.storage.column_types import plain_ids, require_columns
-from raycluster.storage.parquet_input import input_files
+from raycluster.storage.column_types import ids_as
+from raycluster.storage.run_folder import numbered_rows
 from raycluster.storage.tables import Tables, for_all
 
 SHOWN = 15
@@ -44,21 +41,16 @@ def atlas_table(run: str, input_url: str | None) -> pa.Table:
     """
     results = Results.of(run)
     labels = results.labels()
-    try:
-        tables = open_run(run)
+    with stages_of(run) as tables:
         neighbor, similarity = neighbors_of(tables)
-    except RayclusterError as error:
-        raise InputError(f"{run} has no neighbor lists: it is an update, or its stages were cleaned away.") from error
-    try:
         neighbor, similarity = np.array(neighbor[:, :SHOWN]), np.array(similarity[:, :SHOWN])
         place = positions(vectors_of(tables), neighbor, identities_of(tables))
         rows = _columns(tables, neighbor, similarity)
         place = for_all(tables, place)
-    finally:
-        node_cache.remove(tables.folder)
     table = labels.append_column("x", pa.array(place[:, 0].astype(np.float32)))
     table = table.append_column("y", pa.array(place[:, 1].astype(np.float32))).append_column("neighbors", rows)
-    return table if input_url is None else _beside(table, input_url, results.manifest["config"])
+    is_numbered = numbered_rows(results.store) is not None
+    return table if input_url is None else _beside(table, input_url, results.manifest["config"], is_numbered)
 
 
 def positions(vectors: Vectors, neighbor: np.ndarray, cluster: np.ndarray) -> Float64:
@@ -117,25 +109,21 @@ def _columns(tables: Tables, neighbor: np.ndarray, similarity: np.ndarray) -> pa
     return pa.StructArray.from_arrays(lists, ["ids", "distances"])
 
 
-def _beside(table: pa.Table, url: str, config: dict[str, object]) -> pa.Table:
-    """Return a table with the user's other columns; they are found by id."""
+def _beside(table: pa.Table, url: str, config: dict[str, object], is_numbered: bool) -> pa.Table:
+    """Return a table with the user's other columns.
+
+    They are joined by id; the first row of an id counts.
+    """
     id_column, vectors = str(config["id_column"]), str(config["embedding_column"])
-    user = pa.concat_tables(list(_user_tables(url, id_column, vectors)), promote_options="default")
-    row = pc.index_in(table["id"], value_set=user[id_column].cast(table["id"].type).combine_chunks())
+    ids = table.select(["id"])
+    user = pa.concat_tables(list(joined(ids, url, id_column, is_numbered=is_numbered)))
+    if id_column in user.column_names:
+        keys = ids_as(user[id_column], table["id"].type, f"{url}, column '{id_column}'")
+    else:
+        keys = pa.chunked_array([pa.array(range(user.num_rows), table["id"].type)])
+    row = pc.index_in(table["id"], value_set=keys.combine_chunks())
     for name in user.column_names:
-        if name != id_column:
+        if name not in (id_column, vectors):
             shown = name if name not in table.column_names else f"input_{name}"
             table = table.append_column(shown, user[name].take(row))
     return table
-
-
-def _user_tables(url: str, id_column: str, vectors: str) -> Iterator[pa.Table]:
-    """Yield the files of an input without their vectors."""
-    store, names = input_files(url)
-    for name in names:
-        with store.parquet(name) as file:
-            require_columns(file.schema_arrow, [id_column], store.name(name))
-            kept = [column for column in file.schema_arrow.names if column != vectors]
-            part = file.read(columns=kept)
-        place = part.column_names.index(id_column)
-        yield part.set_column(place, id_column, plain_ids(part[id_column]))

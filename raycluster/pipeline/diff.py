@@ -10,6 +10,7 @@ from raycluster.arrays import Int64
 from raycluster.errors import InputError
 from raycluster.pipeline.results import Results
 from raycluster.storage import schemas
+from raycluster.storage.column_types import common_id_type
 
 KINDS = ("same", "grown", "shrunk", "split", "merged", "regrouped", "new", "gone")
 
@@ -39,9 +40,10 @@ def diff(before: str, after: str) -> Difference:
     gone when none of its rows is in the other run. Raises InputError where ids are of different types.
     """
     old, new = (Results.of(url).labels(["id", "cluster_id"]) for url in (before, after))
-    if old["id"].type != new["id"].type:
+    kind = common_id_type(old["id"].type, new["id"].type)
+    if kind is None:
         raise InputError(f"Ids of {before} are {old['id'].type}, those of {after} are {new['id'].type}.")
-    place = pc.index_in(old["id"], value_set=new["id"].combine_chunks())
+    place = pc.index_in(old["id"].cast(kind), value_set=new["id"].cast(kind).combine_chunks())
     is_common = np.asarray(pc.is_valid(place))
     row = place.drop_null().to_numpy()
     was, now = schemas.cluster_ids(old["cluster_id"]), schemas.cluster_ids(new["cluster_id"])

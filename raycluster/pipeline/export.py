@@ -2,29 +2,34 @@
 
 import csv
 import json
+import math
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from raycluster.errors import InputError
+from raycluster.executors.progress import Progress
 from raycluster.pipeline.atlas import atlas_table
+from raycluster.pipeline.joined import joined, label_names
+from raycluster.pipeline.link_folders import write_folders
 from raycluster.pipeline.results import Results
-from raycluster.storage.column_types import plain_ids, require_columns
-from raycluster.storage.parquet_input import input_files
+from raycluster.storage.column_types import is_bytes, storage_type
 from raycluster.storage.places import plain_url
+from raycluster.storage.run_folder import numbered_rows
 
 Format = Literal["parquet", "csv", "jsonl", "folders", "atlas"]
-CLUSTER = "cluster_id"
 
 
 def export(run: str, output: str, kind: Format, input_url: str | None = None, path_column: str | None = None) -> int:
     """Write the labels of a finished run for other tools; returns the rows written.
+
+    A failure leaves nothing behind.
 
     Parameters
     ----------
@@ -43,75 +48,104 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
     Raises
     ------
     InputError
-        Where the output exists, the run is not finished, or a column is missing.
+        Where the output exists or is no local path, the run is not finished, or a column is missing or unusable.
     """
     target = Path(plain_url(output))
-    if target.exists():
+    if "://" in output and not output.lower().startswith("file:"):
+        raise InputError(f"{output} is no local path; export to a local file and copy it there.")
+    if os.path.lexists(target):
         raise InputError(f"{output} exists; choose another --output.")
+    if kind == "folders" and path_column is None:
+        raise InputError("Folders need --path-column, the column of the input with the paths of files.")
     results = Results.of(run)
-    id_column = str(results.manifest["config"]["id_column"])
-    labels = results.labels()
-    if kind == "atlas":
-        tables = iter([atlas_table(run, input_url)])
-    else:
-        tables = _joined(labels, input_url, id_column) if input_url else iter([labels])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "folders":
-        return _write_folders(tables, target, path_column)
-    partial = target.with_name(f".{target.name}.part")
-    write = {"csv": _write_csv, "jsonl": _write_jsonl}.get(kind, _write_parquet)
-    rows = write(tables, partial)
-    os.replace(partial, target)
+    tables, names = _rows(run, results, kind, input_url)
+    above = _made(target.parent, output)
+    partial = target.with_name(f".{target.name[:60]}.{uuid.uuid4().hex}.part")
+    try:
+        if kind == "folders":
+            partial.mkdir()
+            rows = write_folders(tables, partial, str(path_column), names["cluster_id"], names["cluster_size"])
+        else:
+            rows = {"csv": _write_csv, "jsonl": _write_jsonl}.get(kind, _write_parquet)(tables, partial)
+        os.rename(partial, target)
+    except BaseException:
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        for folder in above:
+            folder.rmdir()
+        raise
     return rows
 
 
-def _joined(labels: pa.Table, url: str, id_column: str) -> Iterator[pa.Table]:
-    """Yield every file of an input with the label columns appended.
+def _rows(run: str, results: Results, kind: Format, input_url: str | None) -> tuple[Iterator[pa.Table], dict[str, str]]:
+    """Return the rows to write, and the name of each label column."""
+    labels = results.labels()
+    if kind == "atlas":
+        return iter([atlas_table(run, input_url)]), {}
+    if input_url is None:
+        return iter([labels]), label_names(labels, [])
+    id_column = str(results.manifest["config"]["id_column"])
+    tables = joined(labels, input_url, id_column, is_numbered=numbered_rows(results.store) is not None)
+    first = next(tables)
+    user = first.column_names[: first.num_columns - labels.num_columns + 1]
 
-    Rows that the run dropped have none.
-    """
-    keys = labels["id"].combine_chunks()
-    store, names = input_files(url)
-    ours = [name for name in labels.column_names if name != "id"]
-    for name in names:
-        with store.parquet(name) as file:
-            require_columns(file.schema_arrow, [id_column], store.name(name))
-            table = file.read()
-        row = pc.index_in(plain_ids(table[id_column]).cast(keys.type), value_set=keys)
-        for column in ours:
-            label = column if column not in table.column_names else f"raycluster_{column}"
-            table = table.append_column(label, labels[column].take(row))
-        yield table
+    def all_of_them() -> Iterator[pa.Table]:
+        yield first
+        yield from tables
+
+    return all_of_them(), label_names(labels, user)
+
+
+def _made(folder: Path, output: str) -> list[Path]:
+    """Make a folder; returns those that were not there before, the innermost first."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{output} lies below a file; choose another --output.") from error
+    return missing
 
 
 def _write_parquet(tables: Iterator[pa.Table], path: Path) -> int:
     rows, writer = 0, None
     for table in tables:
         writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table.cast(writer.schema))
+        writer.write_table(table)
         rows += table.num_rows
     if writer is not None:
         writer.close()
     return rows
 
 
-def _flat(table: pa.Table) -> pa.Table:
-    """Return a table without the columns that a text file cannot hold.
+def _flat(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables without columns that a text file cannot hold.
 
-    These are lists, structs and bytes.
+    These are lists and structs; one line names them. Bytes are written in hexadecimal.
     """
-    nested = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
-    kept = [field.name for field in table.schema if not any(check(field.type) for check in nested)]
-    return table.select(kept)
+    has_said = False
+    for table in tables:
+        nested = [field.name for field in table.schema if pa.types.is_nested(storage_type(field.type))]
+        if nested and not has_said:
+            Progress().say(f"left out, because a text file holds no lists: {', '.join(nested)}")
+            has_said = True
+        flat = table.drop_columns(nested)
+        for place, field in enumerate(flat.schema):
+            if is_bytes(storage_type(field.type)):
+                cells = pa.array([None if cell is None else _hex(cell) for cell in flat.column(place).to_pylist()])
+                flat = flat.set_column(place, field.name, cells.cast(pa.string()))
+        yield flat
+
+
+def _hex(value: Any) -> str:
+    """Return bytes, or a UUID, in hexadecimal."""
+    return str(value.hex() if isinstance(value, bytes) else value)
 
 
 def _write_csv(tables: Iterator[pa.Table], path: Path) -> int:
-    rows = 0
+    rows, writer = 0, None
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer: Any = None
-        for table in map(_flat, tables):
-            writer = writer or csv.writer(file)
-            if rows == 0:
+        for table in _flat(tables):
+            if writer is None:
+                writer = csv.writer(file)
                 writer.writerow(table.column_names)
             writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
             rows += table.num_rows
@@ -121,40 +155,14 @@ def _write_csv(tables: Iterator[pa.Table], path: Path) -> int:
 def _write_jsonl(tables: Iterator[pa.Table], path: Path) -> int:
     rows = 0
     with path.open("w", encoding="utf-8") as file:
-        for table in map(_flat, tables):
+        for table in _flat(tables):
             for row in table.to_pylist():
-                file.write(json.dumps(row, default=str, ensure_ascii=False) + "\n")
+                plain = {name: _plain(value) for name, value in row.items()}
+                file.write(json.dumps(plain, default=str, ensure_ascii=False) + "\n")
             rows += table.num_rows
     return rows
 
 
-def _write_folders(tables: Iterator[pa.Table], target: Path, path_column: str | None) -> int:
-    """Make one folder of links per identity.
-
-    Files of one name in a folder get a number.
-    """
-    if path_column is None:
-        raise InputError("Folders need --path-column, the column of the input with the paths of files.")
-    rows = 0
-    for table in tables:
-        if path_column not in table.column_names:
-            raise InputError(f"The input has no column '{path_column}'; it has {', '.join(table.column_names)}.")
-        columns = (table[name].to_pylist() for name in (path_column, CLUSTER, "cluster_size"))
-        for path, cluster, size in zip(*columns, strict=True):
-            if path is None or cluster is None or size < 2:
-                continue
-            folder = target / f"{cluster:08d}"
-            folder.mkdir(parents=True, exist_ok=True)
-            _link(os.path.abspath(str(path)), folder)
-            rows += 1
-    return rows
-
-
-def _link(path: str, folder: Path) -> None:
-    """Make a link to a file, under its own name or its name with a number."""
-    name, number = Path(os.path.basename(path)), 1
-    link = folder / name
-    while os.path.lexists(link):
-        number += 1
-        link = folder / f"{name.stem}-{number}{name.suffix}"
-    link.symlink_to(path)
+def _plain(value: Any) -> Any:
+    """Return a value that JSON has: it has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from raycluster.storage.run_folder import RunFolder
 PUBLISHED = ("MANIFEST.json", "clusters.parquet", "dropped.parquet", "duplicates.parquet")
 """What a finished run shows to readers, beside the parts of `labels` that the manifest names."""
 OWN_BEFORE_PLAN = re.compile(
-    r"(plan\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp|state/input\.parquet|\.visible-[0-9a-f]{32}"
+    r"((plan|update)\.json|state/input\.parquet)\.[0-9a-f]{32}\.tmp|state/input\.parquet|\.visible-[0-9a-f]{32}"
 )
 """What a start that was killed before it stored its plan leaves in a folder; a full update puts its input there."""
 OWN_OF_STAGE = re.compile(

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
-from raycluster.evaluation.truth import UNKNOWN, numbered_rows, read_labels
+from raycluster.evaluation.truth import UNKNOWN, read_labels
 from raycluster.review import audit
 from raycluster.review.opened import Opened
 from raycluster.storage.object_store import Store
-from raycluster.storage.run_folder import read_plan
+from raycluster.storage.run_folder import numbered_rows
 
 PATH = "review/label_issues.parquet"
 """Where the findings lie in a run folder."""
@@ -73,7 +73,7 @@ def labels_of(
     id_column, label_column : str
         Columns of the truth.
     numbered : int, optional
-        Rows of a run whose ids are row numbers: a truth without ids is matched by these.
+        Rows of a run whose ids are row numbers; none where its input has ids.
 
     Raises
     ------
@@ -93,14 +93,6 @@ def labels_of(
     label = np.full(len(ids), UNKNOWN, np.int64)
     label[row.filter(is_present).to_numpy()] = number[coded.indices.to_numpy()[is_present.to_numpy()]]
     return label, coded.dictionary.take(pa.array(order))
-
-
-def _numbered(store: Store) -> int | None:
-    """Return the rows of a run whose ids are row numbers.
-
-    None for others, and for updates.
-    """
-    return numbered_rows(read_plan(store)) if store.get("plan.json") is not None else None
 
 
 def audit_run(
@@ -128,7 +120,7 @@ def audit_run(
         raise InputError(f"The lowest confidence is a probability from 0 to 1, not {least}.")
     opened = Opened.of(run)
     state = opened.state
-    label, names = labels_of(truth, state.ids, id_column, label_column, _numbered(Store(run)))
+    label, names = labels_of(truth, state.ids, id_column, label_column, numbered_rows(Store(run)))
     label[~state.is_alive] = UNKNOWN
     found = audit.issues(label, opened.cluster, opened.pairs, state.limits, least)
     table = audit.table_of(found, state.ids, label, names)

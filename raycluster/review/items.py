@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raycluster.errors import InputError
-from raycluster.storage.column_types import is_bytes, is_text, plain_ids, require_columns, storage_type
+from raycluster.storage.column_types import ids_as, is_bytes, is_text, require_columns, storage_type
 from raycluster.storage.parquet_input import input_files
 from raycluster.storage.places import plain_url
 
@@ -129,16 +129,11 @@ class Items:
         """Return the ids of a row group in the type of the run's."""
         name = self.options.id_column
         if name in file.schema_arrow.names:
-            keys = plain_ids(file.read_row_group(group, columns=[name])[name])
+            keys = file.read_row_group(group, columns=[name])[name]
         else:
             rows = file.metadata.row_group(group).num_rows
             keys = pa.chunked_array([pa.array(np.arange(first_row, first_row + rows))])
-        try:
-            return keys.cast(kind)
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"Ids of {self.options.url} are {keys.type}, those of the run are {kind}: {error}."
-            ) from error
+        return ids_as(keys, kind, f"{self.options.url}, column '{name}'")
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:

@@ -89,7 +89,7 @@ def report(url: str, options: ReportOptions) -> dict[str, Any]:
         clusters = {"largest": shown(run, largest(run.size)), "random": shown(run, drawn(run.size))}
     finally:
         if run.tables is not None:
-            node_cache.remove(run.tables.folder)
+            node_cache.leave(run.tables.folder)
     id_type = run.labels["id"].type
     run.store.put_tables("review/clusters.parquet", [clusters_table(dict(clusters), id_type)])
     page = _page(run, sections, clusters, options)

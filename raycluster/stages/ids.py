@@ -17,7 +17,7 @@ from raycluster.errors import InputError
 from raycluster.kernels.sorted_ids import Id, first_twice, joined, large_type, ordered
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.column_types import plain_ids
+from raycluster.storage.column_types import ids_as
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import refuse_null_ids
 from raycluster.storage.records import Piece, Plan
@@ -131,9 +131,14 @@ def read_ids(plan: Plan, column: str, piece: Piece) -> pa.ChunkedArray:
         return pa.chunked_array([np.arange(piece.offset, piece.offset + piece.rows)])
     store, name = Store(plan.input.url), plan.input.files[piece.file].path
     with store.parquet(name) as file:
-        ids = plain_ids(file.read_row_groups(piece.groups, columns=[column])[column])
+        ids = file.read_row_groups(piece.groups, columns=[column])[column]
     refuse_null_ids(ids, column, store.name(name), piece.first_row)
-    return ids.cast(large_type(pa.type_for_alias(plan.input.id_type)))
+    kind = large_type(pa.type_for_alias(plan.input.id_type))
+    where = f"{store.name(name)}, column '{column}'"
+    try:
+        return ids_as(ids, kind, where)
+    except InputError:
+        raise InputError(f"{where} is {ids.type}; ids are integers, strings or binary.") from None
 
 
 def refuse_twice(plan: Plan, column: str, twice: Sequence[Twice | None]) -> None:

@@ -16,7 +16,7 @@ from raycluster.kernels.unit_rows import GOOD, NULL, REASONS, normalize
 from raycluster.stages.ranks import ranks_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.column_types import plain_ids
+from raycluster.storage.column_types import ids_as
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import BATCH_ROWS
 from raycluster.storage.records import Piece, Plan
@@ -92,7 +92,8 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
                 first = piece.offset + row - piece.first_row
                 ids.append(pa.array(np.arange(first, first + batch.num_rows)))
             else:
-                ids += plain_ids(pa.chunked_array([batch.column(config.id_column)])).cast(id_type).chunks
+                column = f"{store.name(name)}, column '{config.id_column}'"
+                ids += ids_as(batch.column(config.id_column), id_type, column).chunks
             vectors.append(unit)
             reasons.append(reason)
             row += batch.num_rows

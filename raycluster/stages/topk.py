@@ -21,7 +21,7 @@ from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.column_types import plain_ids
+from raycluster.storage.column_types import ids_as, plain_ids
 from raycluster.storage.parquet_input import input_files
 from raycluster.storage.tables import Facts, Output, Tables, Task
 
@@ -100,7 +100,7 @@ def _reader(tables: Tables, url: str) -> Counts:
 
     def look_up(task: Task) -> tuple[Int64, Float32]:
         ids = tables.ids(task)
-        place = pc.index_in(ids, value_set=keys.cast(ids.type).combine_chunks())
+        place = pc.index_in(ids, value_set=ids_as(keys, ids.type, f"{url}, column 'id'").combine_chunks())
         if place.null_count:
             missing = ids.filter(pc.is_null(place))[0].as_py()
             raise InputError(f"{url} has no count for {place.null_count} ids of the run, the first is {missing!r}.")

@@ -88,6 +88,8 @@ def id_type_of(kind: pa.DataType, where: str) -> pa.DataType | None:
         return pa.string() if pa.types.is_string(plain) else pa.large_string()
     if pa.types.is_integer(plain):
         return plain
+    if pa.types.is_decimal(plain) or pa.types.is_floating(plain):
+        return pa.int64()  # whole numbers as SQL and pandas write them; others are refused where they are read
     raise InputError(f"{where} is {kind}; ids are integers, strings or binary.")
 
 
@@ -98,7 +100,8 @@ def common_id_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | Non
     if pa.types.is_integer(first) and pa.types.is_integer(second):
         if pa.types.is_signed_integer(first) == pa.types.is_signed_integer(second):
             return first if first.bit_width >= second.bit_width else second
-        return pa.int64() if max(first.bit_width, second.bit_width) < 64 else None
+        unsigned = second if pa.types.is_signed_integer(first) else first
+        return pa.int64() if unsigned.bit_width < 64 else None
     if is_text(first) and is_text(second):
         return pa.large_string()
     return pa.large_binary() if is_bytes(first) and is_bytes(second) else None
@@ -119,11 +122,53 @@ def plain_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(kind)
 
 
-def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return floating-point labels as integers where all are whole.
+def ids_as(column: pa.ChunkedArray | pa.Array, kind: pa.DataType, where: str) -> pa.ChunkedArray:
+    """Return ids that users wrote in the type of the ids that they are compared with.
 
-    pandas writes integers with gaps so. NaN is a gap.
+    Integers of any width, whole numbers as floats or decimals, numbers as text, and bytes that are text are read. Null stays.
+
+    Parameters
+    ----------
+    column : pa.ChunkedArray or pa.Array
+        As read from a file.
+    kind : pa.DataType
+        Type of the ids of the set.
+    where : str
+        File and column, for messages.
+
+    Raises
+    ------
+    InputError
+        The column holds values of another kind, or one that the type cannot hold.
     """
+    chunked = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+    try:
+        plain = plain_ids(chunked)
+        if not _can_be(plain.type, kind):
+            raise InputError(f"{where} is {chunked.type}, but the run's ids are {kind}.")
+        return plain.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{where} is {chunked.type}, but the run's ids are {kind}.") from error
+
+
+def _can_be(kind: pa.DataType, ids: pa.DataType) -> bool:
+    """Whether values may be the same ids as those of another type."""
+    is_number = pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind)
+    if pa.types.is_integer(ids):
+        return is_number or is_text(kind) or pa.types.is_null(kind)
+    return is_text(kind) or is_bytes(kind) or pa.types.is_null(kind) or (pa.types.is_integer(kind) and is_text(ids))
+
+
+def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return floating-point labels and decimals as integers where all are whole.
+
+    pandas writes integers with gaps so, and SQL numbers. NaN is a gap.
+    """
+    if pa.types.is_decimal(column.type):
+        try:
+            return column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return column
     if not pa.types.is_floating(column.type):
         return column
     filled = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)

@@ -220,6 +220,14 @@ def keep_named(run: str, kept: Sequence[str]) -> None:
                 os.unlink(os.path.join(directory, name))
 
 
+def leave(run: RunFolder) -> None:
+    """Free this node's copies of a run unless another process uses them.
+
+    Readers of a finished run end so.
+    """
+    scratch.leave(name_of(run))
+
+
 def remove(run: RunFolder) -> None:
     """Free this node's copies of a run."""
     scratch.remove(name_of(run))

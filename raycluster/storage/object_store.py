@@ -218,10 +218,10 @@ class Store:
         prefix = self.url.split("://", 1)[0] + "://" if "://" in self.url else ""
         return sorted(f"{prefix}{name}" for name in names)
 
-    def starts_with(self, path: str, mark: bytes) -> bool:
-        """Whether an object's first bytes are `mark`."""
+    def starts_with(self, path: str, marks: Sequence[bytes]) -> bool:
+        """Whether an object's first bytes are one of `marks`, which are equally long."""
         with clear_errors(self.name(path)):
-            return bytes(self._fs.cat_file(self._path(path), 0, len(mark))) == mark
+            return bytes(self._fs.cat_file(self._path(path), 0, len(marks[0]))) in marks
 
     def exists(self) -> bool:
         """Whether there is anything at the store's own URL."""

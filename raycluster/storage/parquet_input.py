@@ -23,10 +23,12 @@ BATCH_ROWS = 65_536
 """Rows decoded at once: 64 MiB of vectors 256 wide. More rows take more memory and are not faster."""
 WIDTH_BATCH = 1024
 """Rows read at once until the first vector is found."""
-MARK = b"PAR1"
-"""First bytes of every Parquet file."""
+MARKS = (b"PAR1", b"PARE")
+"""First bytes of every Parquet file; the second where its footer is encrypted."""
 ENDINGS = (".parquet", ".pq", ".parq")
 """Endings, in any case, of files that must be Parquet."""
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""Value of a partition whose rows have null in its column."""
 CHECKSUMS = (".crc", ".md5", ".sha256")
 """Endings of files that writers leave beside their data."""
 
@@ -82,7 +84,7 @@ def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
     names, left_out = [], []
     visible = [path for path in paths if not _hidden(path)]
     for path in visible:
-        if path.lower().endswith(ENDINGS) or store.starts_with(path, MARK):
+        if path.lower().endswith(ENDINGS) or store.starts_with(path, MARKS):
             names.append(path)
         else:
             left_out.append([path, "no Parquet file"])
@@ -118,7 +120,7 @@ def _listed_places(places: Sequence[str], url: str) -> tuple[Store, list[str], l
         for path in (posixpath.join(base, name) if name else base for name in below):
             if _hidden(path):
                 hidden += 1
-            elif path.lower().endswith(ENDINGS) or parent.starts_with(path, MARK):
+            elif path.lower().endswith(ENDINGS) or parent.starts_with(path, MARKS):
                 names.append(path)
             else:
                 left_out.append([path, "no Parquet file"])
@@ -136,13 +138,15 @@ def _hidden(name: str) -> bool:
     return name.endswith(CHECKSUMS) or any(part.startswith((".", "_")) for part in parts)
 
 
-def hive_values(path: str) -> dict[str, str]:
+def hive_values(path: str) -> dict[str, str | None]:
     """Return the columns in the names of a file's folders.
 
-    An example is label=3/part-0.parquet.
+    An example is label=3/part-0.parquet. Hive has a name for null.
     """
     pairs = re.findall(r"(?:^|/)([^/=]+)=([^/]*)(?=/)", path)
-    return {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, value in pairs}
+    return {
+        urllib.parse.unquote(name): None if value == HIVE_NULL else urllib.parse.unquote(value) for name, value in pairs
+    }
 
 
 def refuse_null_ids(column: pa.ChunkedArray, name: str, file: str, first: int = 0) -> None:

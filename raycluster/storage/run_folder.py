@@ -280,3 +280,14 @@ def read_plan(store: Store) -> Plan:
     plan = store.record("plan.json", Plan)
     assert plan is not None, "the plan was there a moment ago"
     return plan
+
+
+def numbered_rows(run: Store) -> int | None:
+    """Return the rows of a run whose ids are row numbers.
+
+    None where its input has ids, and for updates, whose rows have other numbers.
+    """
+    if run.get("plan.json") is None:
+        return None
+    planned = read_plan(run).input
+    return planned.rows if planned.numbered else None

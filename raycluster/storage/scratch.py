@@ -92,6 +92,20 @@ def remove(run: str) -> None:
         os.close(descriptor)
 
 
+def leave(run: str) -> None:
+    """Stop using a run's copies on this node; the last process that does frees them."""
+    import fcntl
+
+    descriptor = _held.pop(f"{folder(run)}.lock", None)
+    if descriptor is None:
+        return
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder(run), ignore_errors=True)
+        _remove_rest(run)
+    os.close(descriptor)
+
+
 def sweep(but: str = "") -> list[str]:
     """Free the copies that dead jobs left on this node, but those of `but`.
 

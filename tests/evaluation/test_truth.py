@@ -150,3 +150,18 @@ def test_a_truth_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_ids_that_do_not_fit_the_type_are_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "truth.parquet", id=pa.array([1, 2, 3, 2**40]))
     assert refusal(source, pa.int32()) == f"{source}, column 'id' is int64, but the run's ids are int32."
+
+
+def test_a_row_with_a_label_needs_an_id(tmp_path: Path) -> None:
+    source = write(tmp_path / "truth.parquet", id=pa.array([5, None, 9, None]), label=pa.array(["a", "b", "c", None]))
+    assert refusal(source) == f"{source}, column 'id': 1 rows with a label have no id."
+
+
+def test_decimals_are_labels_and_hives_name_for_null_is_none(tmp_path: Path) -> None:
+    whole = pa.array([7, 8, 7, 100]).cast(pa.decimal128(21, 1))
+    assert read(write(tmp_path / "truth.parquet", label=whole)) == {5: "7", 3: "8", 9: "7", 4: "100"}
+    for value, ids in (("a%2Fb", [5, 3]), ("__HIVE_DEFAULT_PARTITION__", [9, 4])):
+        folder = tmp_path / "hive" / f"label={value}"
+        folder.mkdir(parents=True)
+        write(folder / "part.parquet", id=pa.array(ids), label=None)
+    assert read(str(tmp_path / "hive")) == {5: "a/b", 3: "a/b"}

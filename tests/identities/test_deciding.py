@@ -58,3 +58,9 @@ def test_codes_are_equal_where_values_are_and_removed_rows_have_none():
     assert columns.same["ean"].tolist() == [0, -1, 1, -1]
     assert columns.differ["land"].tolist() == [0, 0, 1, -1]
     assert columns.exclusive == {}
+
+
+def test_lists_cannot_decide(tmp_path):
+    one = written(tmp_path / "a.parquet", id=[1], vector=[[0.5]])
+    with pytest.raises(InputError, match=r"column 'vector' is list<.*>; lists cannot decide\."):
+        deciding.values([one], "id", ["same:vector"], pa.array([1]))

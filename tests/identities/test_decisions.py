@@ -66,7 +66,7 @@ def test_tables_of_users_are_checked():
         decisions.checked(table.drop(["same"]), pa.int64(), "d.parquet")
     with pytest.raises(InputError, match="row 0: 4 is decided against itself"):
         decisions.checked(decided([(4, 4, True, 0)]), pa.int64(), "d.parquet")
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="the run's ids are"):
         decisions.checked(decided([("x", "y", True, 0)], pa.string()), pa.int64(), "d.parquet")
     holes = table.set_column(0, "id_a", pa.array([None], pa.int64()))
     with pytest.raises(InputError, match="row 0: id_a is null"):
@@ -78,3 +78,9 @@ def test_a_decision_in_words():
     row = {"id_a": 17, "id_b": 23, "same": False, "by": "ann", "at": at, "note": None}
     table = pa.Table.from_pylist([row], decisions.schema(pa.int64()))
     assert decisions.sentence(table, 0) == "17 ≠ 23 (ann, 2026-01-05)"
+
+
+def test_a_column_that_is_there_twice_is_refused():
+    table = decided([(1, 2, True, 0)])
+    with pytest.raises(InputError, match=r"d.parquet has 2 columns named 'id_a'\."):
+        decisions.checked(table.append_column("id_a", table["id_a"]), pa.int64(), "d.parquet")

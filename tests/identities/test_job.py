@@ -1,6 +1,7 @@
 """Updates from run folder to run folder."""
 
 import json
+import shutil
 from unittest.mock import Mock
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raycluster.config.execution import Execution
-from raycluster.errors import ConfigError, InputError
+from raycluster.errors import ConfigError, InputError, StorageError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import evaluate
 from raycluster.identities.inheritance import NO_ID
@@ -17,6 +18,7 @@ from raycluster.identities.job import Order, in_words, update_run
 from raycluster.identities.layers import loaded
 from raycluster.pipeline.run import cluster
 from raycluster.storage import schemas
+from raycluster.storage.records import decode_unchecked, encode
 from support.decided import decided
 from support.living import BASE, ROWS, config_of, rows, updated
 
@@ -184,3 +186,113 @@ def test_copies_stay_together_and_outlive_the_row_that_they_are_copies_of(tmp_pa
         str(tmp_path / "run2"), str(tmp_path / "run3"), Order((written(tmp_path / "b.parquet", [3]),), threads=1)
     )
     assert labels(tmp_path / "run3").num_rows == len(ids) + 20
+
+
+def test_the_same_command_again_is_complete_and_another_is_refused(runs, capsys):
+    folder, summary = runs
+    order = Order((str(folder / "new.parquet"),), threads=1)
+    assert update_run(str(folder / "run"), str(folder / "run2"), order) == summary
+    assert "is complete" in capsys.readouterr().err
+    before = {path: path.read_bytes() for path in (folder / "run2").rglob("*") if path.is_file()}
+    for other in (Order((str(folder / "base.parquet"),), threads=1), Order((), str(folder / "new.parquet"), threads=1)):
+        with pytest.raises(ConfigError, match="of another update"):
+            update_run(str(folder / "run"), str(folder / "run2"), other)
+    assert {path: path.read_bytes() for path in (folder / "run2").rglob("*") if path.is_file()} == before
+
+
+def test_what_is_refused_leaves_no_folder(runs, tmp_path):
+    folder, _ = runs
+    pq.write_table(pa.table({"id": pa.array(range(BASE))}), tmp_path / "all.parquet")
+    with pytest.raises(InputError, match="nothing is left to cluster"):
+        update_run(str(folder / "run"), str(tmp_path / "out"), Order((), str(tmp_path / "all.parquet"), threads=1))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine" / "state").mkdir(parents=True)
+    (tmp_path / "mine" / "state" / "input.parquet.txt").write_text("mine")
+    for mode in ("local", "full"):
+        with pytest.raises(ConfigError, match="is not empty"):
+            update_run(
+                str(folder / "run"),
+                str(tmp_path / "mine"),
+                Order((str(folder / "new.parquet"),), mode=mode, threads=1),
+            )
+    assert [path.name for path in (tmp_path / "mine" / "state").iterdir()] == ["input.parquet.txt"]
+
+
+def test_runs_that_are_moved_together_go_on(runs, tmp_path):
+    folder, _ = runs
+    for name in ("run", "run2"):
+        shutil.copytree(folder / name, tmp_path / "old" / name)
+    state = tmp_path / "old" / "run2" / "state.json"
+    state.write_bytes(state.read_bytes().replace(str(folder).encode(), str(tmp_path / "gone").encode()))
+    record = decode_unchecked(state.read_bytes(), "state.json")
+    state.write_bytes(encode({name: value for name, value in record.items() if name != "sha256"}))
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert loaded(str(tmp_path / "new" / "run2")).num_rows == ROWS
+    shutil.rmtree(tmp_path / "new" / "run")
+    with pytest.raises(StorageError, match="which is gone; put it back"):
+        loaded(str(tmp_path / "new" / "run2"))
+    shutil.copytree(folder / "run2", tmp_path / "new" / "run")
+    with pytest.raises(StorageError, match="whose labels are others since"):
+        loaded(str(tmp_path / "new" / "run2"))
+
+
+@pytest.mark.parametrize("mode", ["local", "attach"])
+def test_rows_join_identities_that_share_no_edge(tmp_path, mode):
+    rows = np.repeat(np.eye(8), 5, axis=0) + 0.02 * np.random.default_rng(0).standard_normal((40, 8))
+    for name, numbers in (("base", [row for row in range(40) if row % 5]), ("new", range(0, 40, 5))):
+        table = {"id": pa.array(numbers), "embedding": pa.array(list(rows[list(numbers)]), pa.list_(pa.float32()))}
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    cluster(str(tmp_path / "base.parquet"), str(tmp_path / "run"), config_of(), Execution("local"))
+    order = Order((str(tmp_path / "new.parquet"),), mode=mode, threads=1)
+    update_run(str(tmp_path / "run"), str(tmp_path / "run2"), order)
+    found = labels(tmp_path / "run2").sort_by("id")["cluster_id"].to_numpy()
+    assert len(set(zip(np.arange(40) // 5, found.tolist(), strict=True))) == len(set(found.tolist())) == 8
+
+
+def test_rows_without_ids_follow_those_of_a_run_without_ids(runs, tmp_path):
+    folder, _ = runs
+    for name in ("base", "new"):
+        pq.write_table(pq.read_table(folder / f"{name}.parquet").drop(["id"]), tmp_path / f"{name}.parquet")
+    cluster(str(tmp_path / "base.parquet"), str(tmp_path / "run"), config_of(), Execution("local"))
+    order = Order((str(tmp_path / "new.parquet"), str(tmp_path / "new.parquet")), threads=1)
+    summary = update_run(str(tmp_path / "run"), str(tmp_path / "run2"), order)
+    assert (summary["new"], summary["removed"]) == (2 * (ROWS - BASE), 0)
+    assert sorted(labels(tmp_path / "run2")["id"].to_pylist()) == list(range(2 * ROWS - BASE))
+    with pytest.raises(InputError, match="has no column 'id', by which its rows would be new or replace others"):
+        update_run(str(folder / "run"), str(tmp_path / "out"), order)
+
+
+def test_rows_without_a_vector_are_dropped_where_the_update_says_so(runs, tmp_path):
+    folder, _ = runs
+    table = {
+        "id": pa.array([900, 901]),
+        "embedding": pa.array([[0.0] * 32, list(rows()[0][5])], pa.list_(pa.float32())),
+    }
+    pq.write_table(pa.table(table), tmp_path / "zero.parquet")
+    with pytest.raises(InputError, match="row 0: the vector holds only zeros"):
+        update_run(str(folder / "run"), str(tmp_path / "out"), Order((str(tmp_path / "zero.parquet"),), threads=1))
+    order = Order((str(tmp_path / "zero.parquet"),), on_bad_row="drop", threads=1)
+    summary = update_run(str(folder / "run"), str(tmp_path / "out"), order)
+    assert (summary["new"], summary["dropped"]) == (1, 1)
+    assert "1 new rows had no usable vector" in in_words(summary)
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.uint8(), pa.int64()], ids=str)
+def test_ids_of_another_width_are_the_same_ids(runs, tmp_path, kind):
+    folder, _ = runs
+    table = pq.read_table(folder / "base.parquet").slice(0, 9)
+    pq.write_table(table.set_column(0, "id", table["id"].cast(kind)), tmp_path / "same.parquet")
+    order = Order((str(tmp_path / "same.parquet"),), threads=1)
+    assert update_run(str(folder / "run"), str(tmp_path / "out"), order)["same"] == 9
+    null = table.set_column(0, "id", pa.array([None, *range(8)], kind))
+    pq.write_table(null, tmp_path / "null.parquet")
+    with pytest.raises(InputError, match=r"null\.parquet, column 'id', row 0: the id is null"):
+        update_run(str(folder / "run"), str(tmp_path / "none"), Order((str(tmp_path / "null.parquet"),), threads=1))
+
+
+def test_updates_are_evaluated(runs):
+    folder, _ = runs
+    pq.write_table(pa.table({"id": range(ROWS), "label": rows()[1]}), folder / "truth.parquet")
+    assert evaluate(str(folder / "run2"), str(folder / "truth.parquet"))["rows"] == ROWS
+    with pytest.raises(InputError, match="need a full run"):
+        evaluate(str(folder / "run2"), str(folder / "truth.parquet"), sweep=[0.5])

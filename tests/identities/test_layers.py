@@ -17,6 +17,7 @@ def stored(tmp_path, monkeypatch):
     found = updated(base(), range(BASE, BASE + 10), removed=[3])
     num_bytes = saved(Store(str(tmp_path)), "base", BASE, found)
     whole = layers.loaded
+    monkeypatch.setattr(layers, "previous_of", lambda url: "base")
     monkeypatch.setattr(layers, "loaded", lambda url: base() if url == "base" else whole(url))
     return tmp_path, found, num_bytes
 

@@ -83,5 +83,5 @@ def test_a_cleaned_run_has_no_neighbors(finished: tuple[str, str], tmp_path: Pat
     copy = str(tmp_path / "run")
     shutil.copytree(finished[0], copy)
     clean(copy, "results")
-    with pytest.raises(InputError, match="no neighbor lists"):
+    with pytest.raises(InputError, match="its stages were cleaned away"):
         atlas_table(copy, None)

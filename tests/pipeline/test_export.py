@@ -1,8 +1,10 @@
 """Labels beside the user's own columns: every row once, in the input's order, under names that clash with none."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -63,3 +65,43 @@ def test_an_output_that_exists_or_an_input_without_ids_is_refused(finished: tupl
     with pytest.raises(InputError, match="has no column 'id'; it has name"):
         export(run, str(tmp_path / "new.csv"), "csv", str(tmp_path / "other.parquet"))
     assert not (tmp_path / "new.csv").exists()
+
+
+def test_a_failure_leaves_nothing_behind(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, source = finished
+    pq.write_table(pa.table({"id": [1], "file": ["s3://bucket/a.jpg"]}), tmp_path / "urls.parquet")
+    pq.write_table(pa.table({"id": ["x"]}), tmp_path / "names.parquet")
+    before = sorted(tmp_path.rglob("*"))
+    for kind, path in (("folders", "urls"), ("parquet", "names"), ("csv", "names")):
+        with pytest.raises(InputError, match=r"local files alone|run's ids are"):
+            export(run, str(tmp_path / "new" / "out"), kind, f"{tmp_path}/{path}.parquet", "file")
+    with pytest.raises(InputError, match="is no local path"):
+        export(run, "s3://bucket/out.parquet", "parquet", source)
+    with pytest.raises(InputError, match="lies below a file"):
+        export(run, f"{source}/out.parquet", "parquet", source)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_text_files_hold_bytes_in_hexadecimal_and_no_number_that_json_lacks(
+    finished: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = finished
+    cells = {"id": [1], "b": [b"\x01\xff"], "f": [float("nan")], "s": [{"a": 1}], "cluster_size": [0]}
+    pq.write_table(pa.table(cells), tmp_path / "in.parquet")
+    export(run, str(tmp_path / "out.jsonl"), "jsonl", str(tmp_path / "in.parquet"))
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert (row["b"], row["f"], row["cluster_size"]) == ("01ff", None, 0)
+    assert row["raycluster_cluster_size"] > 0
+    assert "s" not in row
+    assert "a text file holds no lists: s" in capsys.readouterr().err
+
+
+def test_own_columns_of_the_user_do_not_choose_the_folders(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, source = finished
+    ids = pq.read_table(source)["id"].to_pylist()
+    cells = {"id": ids, "cluster_id": [1] * len(ids), "cluster_size": [1] * len(ids), "file": [f"/{i}" for i in ids]}
+    pq.write_table(pa.table(cells), tmp_path / "in.parquet")
+    assert export(run, str(tmp_path / "people"), "folders", str(tmp_path / "in.parquet"), "file") > 100
+    shown = {int(folder.name) for folder in (tmp_path / "people").iterdir()}
+    clusters = pq.read_table(f"{run}/clusters.parquet")
+    assert shown == set(clusters.filter(pa.compute.greater(clusters["size"], 1))["cluster_id"].to_pylist())

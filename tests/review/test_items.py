@@ -77,7 +77,7 @@ def test_columns_that_cannot_be_shown_are_refused(tmp_path, options, message):
 
 def test_ids_of_another_type_are_refused(tmp_path):
     path = written(tmp_path / "a.parquet", id=["a"], title=["a"])
-    with pytest.raises(InputError, match="those of the run are int64"):
+    with pytest.raises(InputError, match="the run's ids are int64"):
         Items(ItemOptions(path, "id", text_column="title")).look_up(pa.array([1]))
 
 

@@ -10,6 +10,7 @@ from raycluster.errors import InputError
 from raycluster.storage.column_types import (
     common_id_type,
     id_type_of,
+    ids_as,
     plain_ids,
     require_columns,
     storage_type,
@@ -78,7 +79,7 @@ def test_ids_have_a_plain_type(kind: pa.DataType, expected: pa.DataType | None) 
     assert id_type_of(kind, "here") == expected
 
 
-@pytest.mark.parametrize("kind", [pa.float64(), pa.list_(pa.int64()), pa.bool_(), pa.timestamp("s")], ids=str)
+@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.bool_(), pa.timestamp("s")], ids=str)
 def test_ids_of_other_types_are_refused(kind: pa.DataType) -> None:
     with pytest.raises(InputError, match=r"^here is .*; ids are integers, strings or binary\.$"):
         id_type_of(kind, "here")
@@ -141,3 +142,49 @@ def test_labels_with_gaps_are_whole_numbers_again(values: list[Any], expected: p
     assert found.equals(column if expected is None else expected)
     assert whole_numbers(pa.chunked_array([["a"]])).type == pa.string()
     assert np.issubdtype(found.to_numpy().dtype, np.number)
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "expected"),
+    [
+        (pa.array([1, None], pa.uint8()), pa.int64(), [1, None]),
+        (pa.array(["7", "8"]), pa.int64(), [7, 8]),
+        (pa.array([7.0, 8.0]), pa.int64(), [7, 8]),
+        (pa.array([7, 8]).cast(pa.decimal128(20, 0)), pa.int64(), [7, 8]),
+        (pa.array(["a", "b"]).dictionary_encode(), pa.large_string(), ["a", "b"]),
+        (pa.array([b"a", b"b"]), pa.string(), ["a", "b"]),
+        (pa.array([7, 8]), pa.string(), ["7", "8"]),
+        (pa.array([b"0" * 16], pa.uuid()), pa.binary(), [b"0" * 16]),
+        (pa.array([None], pa.null()), pa.string(), [None]),
+    ],
+    ids=str,
+)
+def test_ids_are_read_as_those_of_the_run(written: pa.Array, kind: pa.DataType, expected: list[Any]) -> None:
+    found = ids_as(written, kind, "here")
+    assert (found.type, found.to_pylist()) == (kind, expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        (pa.array(["a"]), pa.int64()),
+        (pa.array([1.5]), pa.int64()),
+        (pa.array([float("nan")]), pa.int64()),
+        (pa.array([2**63], pa.uint64()), pa.int64()),
+        (pa.array([1], pa.timestamp("us")), pa.int64()),
+        (pa.array([b"1"]), pa.int64()),
+        (pa.array([True]), pa.string()),
+        (pa.array([1.0]), pa.string()),
+        (pa.array([[1]]), pa.string()),
+        (pa.array([b"\xff"]), pa.string()),
+    ],
+    ids=str,
+)
+def test_ids_that_cannot_be_those_of_the_run_are_refused(written: pa.Array, kind: pa.DataType) -> None:
+    with pytest.raises(InputError, match=rf"^here is .*, but the run's ids are {kind}\.$"):
+        ids_as(written, kind, "here")
+
+
+def test_small_unsigned_ids_and_wide_signed_ones_meet() -> None:
+    assert common_id_type(pa.uint8(), pa.int64()) == pa.int64()
+    assert common_id_type(pa.int32(), pa.uint64()) is None

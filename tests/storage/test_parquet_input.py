@@ -315,3 +315,9 @@ def test_fixed_size_lists_of_another_width_are_refused():
         read(column)
     with pytest.raises(InputError, match="row 100: the vector has zero length"):
         read(pa.array([[], []], pa.list_(pa.float32(), 0)))
+
+
+def test_an_encrypted_file_without_an_ending_is_no_file_to_leave_out(folder: Path) -> None:
+    pq.write_table(rows([1], pa.int64()), folder / "a.parquet")
+    (folder / "encrypted").write_bytes(b"PARE" + b"\0" * 40 + b"PARE")
+    assert [file.path for file in describe_input(str(folder)).files] == ["a.parquet", "encrypted"]

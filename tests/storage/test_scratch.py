@@ -101,3 +101,17 @@ def test_one_process_builds_a_copy_at_a_time() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(timeout=2)
     assert child.communicate(timeout=30)[0] == b"in\n"
+
+
+def test_copies_stay_while_another_process_reads_them(base: Path) -> None:
+    other = holder("run", "worker")
+    try:
+        folder = Path(scratch.hold("run"))
+        scratch.leave("run")
+        assert (folder / "copy.npy").exists()
+    finally:
+        kill(other)
+    scratch.hold("run")
+    scratch.leave("run")
+    assert list(base.iterdir()) == []
+    scratch.leave("run")  # nothing is held any more

@@ -64,7 +64,10 @@ def frozen_mu(entering: Float64) -> float:
 
 
 def exits_change(total: Float64, change: Float64) -> Float64:
-    """Return what a change of all exits costs beyond the terms at mu 0, of any shape: `coupling` of arrays."""
+    """Return what a change of all exits costs beyond the terms at mu 0.
+
+    This is `coupling` of arrays.
+    """
     result: Float64 = _g(np.maximum(total + change, 0.0)) - _g(total)
     return result
 
