@@ -20,7 +20,10 @@ SLOW = {"ablation": ("--tables", "2", "4")}
 """Options for benchmarks whose quick scale trains many models: the others are those of the tables that are left."""
 
 LONG = (
+    "ablation",
     "audit",
+    "compare",
+    "end_to_end",
     "face_transformer",
     "figure5",
     "fuzz",
@@ -30,8 +33,8 @@ LONG = (
     "long_tails",
     "published_scale",
 )
-LONG += ("review_calibration", "review_queues", "table2", "table3")
-"""Benchmarks whose quick scale still takes a quarter of a minute or more; they run by hand."""
+LONG += ("peers", "review_calibration", "review_queues", "table2", "table3")
+"""Benchmarks whose quick scale still takes ten seconds or more; they run by hand."""
 AT_QUICK_SCALE = [pytest.param(name, marks=[pytest.mark.long] if name in LONG else []) for name in NAMES]
 
 

@@ -20,7 +20,7 @@ from raycluster.storage.tables import Task
 from support.data import unit_rows
 from support.flips import flip, kind_of
 
-FLIPS = 200
+FLIPS = [60, pytest.param(200, marks=pytest.mark.long)]
 """Bits that are flipped, over all kinds of objects in turn. More find rarer ways through."""
 ROWS, WIDTH = 120, 8
 LOCAL = Execution("local", shards=2)
@@ -92,8 +92,9 @@ def objects(run: Path) -> dict[str, list[str]]:
     return kinds
 
 
+@pytest.mark.parametrize("flips", FLIPS)
 def test_every_flipped_bit_of_a_run_folder_ends_in_equal_labels_or_a_sentence(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flips: int
 ) -> None:
     monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path / "scratch"))
     expected, chance = Results.of(str(world / "whole")).labels().sort_by("id"), random.Random(0)
@@ -104,7 +105,7 @@ def test_every_flipped_bit_of_a_run_folder_ends_in_equal_labels_or_a_sentence(
     assert {"embeddings facts.json", "coarse_lists centroids.npy", "part"} <= kinds
     chance.shuffle(places)
     outcomes: list[str] = []
-    for number in range(FLIPS):
+    for number in range(flips):
         state, kind, names = places[number % len(places)]
         run = tmp_path / str(number)
         shutil.copytree(world / state, run)
@@ -116,8 +117,8 @@ def test_every_flipped_bit_of_a_run_folder_ends_in_equal_labels_or_a_sentence(
         else:
             assert labels.equals(expected), f"a bit of {kind} after {state} changed labels"
         shutil.rmtree(run)
-    print(f"{FLIPS - len(outcomes)} runs with equal labels, {len(outcomes)} sentences", *outcomes, sep="\n")
-    assert len(outcomes) <= FLIPS // 10, "most damage is computed again"
+    print(f"{flips - len(outcomes)} runs with equal labels, {len(outcomes)} sentences", *outcomes, sep="\n")
+    assert len(outcomes) <= flips // 10, "most damage is computed again"
 
 
 def test_every_flipped_bit_of_scratch_ends_in_equal_labels(

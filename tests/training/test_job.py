@@ -251,6 +251,7 @@ def test_killed_at_any_time_the_same_command_finishes_with_the_same_weights(mode
         assert resumed.thresholds == undisturbed.thresholds
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # a machine with other work starts Ray's workers slowly
 def test_two_ray_workers_learn_as_well_as_one_process_and_say_no_more(model, identities, tmp_path, capfd):
     args = arguments(identities, tmp_path / "model")
