@@ -56,8 +56,8 @@ def read_labels(
     Raises
     ------
     InputError
-        For missing columns, labels that are neither integers nor strings, ids of another type, null or that occur twice,
-        another number of rows where these are matched by number, and where no row has a label.
+        For missing columns, and labels that are neither integers nor strings. For ids of another type, null or that occur
+        twice. For another number of rows where these are matched by number, and where no row has a label.
     """
     store, names = input_files(url)
     keys: list[pa.Array] = []
