@@ -8,6 +8,7 @@ on after an interruption. Seconds are those of the processor, of this process al
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from benchmarks.measuring.runs import clustered
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import generated
 from benchmarks.measuring.tables import Row, Rows, Tables
+from benchmarks.measuring.timing import peak_gib
 from raycluster.config.load import load_config
 from raycluster.evaluation.evaluate import evaluate
 from raycluster.identities.job import Order, update_run
 from raycluster.storage.object_store import Store
 from raycluster.storage.schemas import vector
 from raycluster.synthetic.settings import PRESETS, SyntheticConfig
+
+KEPT_SECONDS = 5.0
+"""Time between two notes of the seconds so far: a killed attempt loses so much at most."""
 
 
 @dataclass
@@ -46,6 +51,30 @@ class Args(Options):
     """Cluster all rows at once, too, and compare."""
     folder: str = "growth"
     """Folder of sets and runs, which are kept."""
+
+
+class Clock:
+    """Seconds of the processor that a piece of work takes, those of killed attempts included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.before = path, float(path.read_text("utf-8")) if path.exists() else 0.0
+        self.ended, self.began = threading.Event(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.before + time.process_time() - self.began
+
+    def _keep(self) -> None:
+        while not self.ended.wait(KEPT_SECONDS):
+            self.path.write_text(str(self.seconds), "utf-8")
+
+    def __enter__(self) -> "Clock":
+        threading.Thread(target=self._keep, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
 
 
 class Laboratory:
@@ -82,14 +111,13 @@ class Laboratory:
 
     def measured(self, name: str, work: Callable[[str], dict[str, Any]]) -> Row:
         """Return the summary of a run, with its seconds and bytes; read where the run is finished."""
-        record = self.folder / f"{name}.json"
-        url = str(self.folder / name)
+        record, url = self.folder / f"{name}.json", str(self.folder / name)
         if not record.exists():
-            began = time.process_time()
-            summary = work(url)
-            took = round(time.process_time() - began, 2)
+            with Clock(self.folder / f"{name}.seconds") as clock:
+                summary = work(url)
             sizes = sum(path.stat().st_size for path in Path(url).rglob("*") if path.is_file())
-            record.write_text(json.dumps({**summary, "processor": took, "bytes": sizes}), "utf-8")
+            found = {**summary, "processor": round(clock.seconds, 2), "bytes": sizes, "peak_gib": peak_gib()}
+            record.write_text(json.dumps(found), "utf-8")
         return dict(json.loads(record.read_text("utf-8")))
 
     def full(self, name: str, rows: str) -> Row:

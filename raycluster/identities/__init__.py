@@ -2,6 +2,6 @@
 
 decisions: which pairs of rows are the same identity, or not; a table that survives every new clustering.
 ties, conflicts, newest, rules: decisions and deciding columns as rules for a solve, and what to do where they contradict.
-contraction: the rules applied to links and to communities.
+contraction, enforced: the rules applied to links and to communities.
 inheritance, lineage: ids of new clusters from those of old ones, and the events that led from one to the other.
 """

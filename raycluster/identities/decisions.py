@@ -18,8 +18,8 @@ from raycluster.storage.column_types import ids_as
 from raycluster.storage.parquet_input import input_files
 
 COLUMNS = ("id_a", "id_b", "same", "by", "at", "note")
-ROWS_PER_CALL = 2**20
-"""Ids compared at once, 1 million: about 4 MB of positions per call. Results do not depend on it."""
+ROWS_PER_CALL = 2**17
+"""Ids compared at once, 131,072: about 3 MB of positions per call. Results do not depend on it."""
 
 
 def schema(id_type: pa.DataType) -> pa.Schema:
@@ -128,14 +128,30 @@ def added(table: pa.Table, more: pa.Table) -> pa.Table:
     both = both.set_column(0, table.schema.field(0), lower).set_column(1, table.schema.field(1), higher)
     order = [("id_a", "ascending"), ("id_b", "ascending"), ("same", "ascending"), ("at", "descending")]
     both = both.sort_by([*order, ("by", "ascending"), ("note", "ascending")]).combine_chunks()
-    if both.num_rows < 2:
-        return both
-    keep = np.ones(both.num_rows, bool)
-    keep[1:] = False
+    return both.filter(pa.array(~_repeats(both))).combine_chunks()
+
+
+def _repeats(table: pa.Table) -> Bool:
+    """Whether each row of a sorted table decides the same as the row before."""
+    result = np.arange(table.num_rows) > 0
     for name in ("id_a", "id_b", "same"):
-        column = both[name].combine_chunks()
-        keep[1:] |= pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
-    return both.filter(pa.array(keep)).combine_chunks()
+        column = table[name].combine_chunks()
+        if table.num_rows > 1:
+            result[1:] &= pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    return result
+
+
+def differing(one: pa.Table, other: pa.Table) -> pa.Table:
+    """Return the decisions that are in one of two tables alone.
+
+    Both are as `added` returns them.
+    """
+    both = pa.concat_tables([one, other.cast(one.schema)])
+    order: list[tuple[str, str]] = [(name, "ascending") for name in ("id_a", "id_b", "same")]
+    both = both.sort_by(order).combine_chunks()
+    twin = _repeats(both)
+    twin[:-1] |= twin[1:]
+    return both.filter(pa.array(~twin)).combine_chunks()
 
 
 def undone(table: pa.Table, pairs: Iterable[tuple[object, object]]) -> pa.Table:
@@ -165,7 +181,7 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
 def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
     """Rows of both sides of each decision, -1 for absent ones; ids are integers."""
     sides = [table[name].to_numpy() for name in ("id_a", "id_b")]
-    named = distinct(np.concatenate(sides))
+    named = distinct(np.concatenate([distinct(side) for side in sides]))
     row = np.full(len(named), -1, np.int32)
     for start in range(0, len(ids), ROWS_PER_CALL):
         piece = ids.slice(start, ROWS_PER_CALL)

@@ -164,6 +164,7 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
         piece=members["piece"].to_numpy(),
         whole=read("pieces")["whole"].to_numpy(),
         row_id=members["id"].fill_null(NO_ID).to_numpy(),
+        own=None,
         next_id=record["next_id"],
         confirmed=np.array(record["confirmed"], np.int64),
         base=Base(**record["base"]),

@@ -19,8 +19,8 @@ from raycluster.identities import decisions, lineage
 from raycluster.identities.deciding import Deciding
 from raycluster.identities.inheritance import NO_ID, Former
 from raycluster.kernels.map_equation import flow as flows
-from raycluster.kernels.map_equation.flow import Network
-from raycluster.kernels.map_equation.local_terms import community_flows, frozen_mu
+from raycluster.kernels.map_equation.flow import Flows, Network
+from raycluster.kernels.map_equation.local_terms import flows_of_links, frozen_mu
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages.coarse_lists import centroids_of, uses_lists
 from raycluster.stages.communities import communities_of
@@ -144,6 +144,8 @@ class State:
     """Ids that a person confirmed, ascending."""
     base: Base
     records: Records
+    own: Flows | None = None
+    """(P,) flows of the communities of a full run; none after an update."""
 
     @property
     def num_rows(self) -> int:
@@ -238,8 +240,7 @@ def from_tables(tables: Tables) -> State:
     home = np.full(int(cluster.max(initial=-1)) + 1, -1, np.int32)
     for number in range(len(first) - 1, -1, -1):
         home[cluster[first[number]]] = number
-    network = edges.network(num_rows)
-    own = community_flows(network, piece, len(first))
+    own = flows_of_links(*edges.columns(), piece, len(first))
     size = np.bincount(cluster)
     row_id = np.where(size[cluster] > 1, cluster, NO_ID).astype(np.int64)
     recall = recall_of(tables)
@@ -272,4 +273,5 @@ def from_tables(tables: Tables) -> State:
             None if recall is None else recall.mean,
         ),
         records=Records(decisions.schema(tables.id_type).empty_table()),
+        own=own,
     )

@@ -27,7 +27,8 @@ from raycluster.identities.advice import advice
 from raycluster.identities.confirmed import Suggestions, kept_apart
 from raycluster.identities.contraction import broken_rules, out_of_place
 from raycluster.identities.deciding import extended, in_codes
-from raycluster.identities.decisions import in_rows
+from raycluster.identities.decisions import differing, in_rows
+from raycluster.identities.enforced import obeyed
 from raycluster.identities.grown import Change, Mode, with_rows
 from raycluster.identities.homes import homes, with_rejoined
 from raycluster.identities.inheritance import NO_ID, Before, Former, Inheritance, inherit
@@ -134,7 +135,12 @@ def update(
         decided = np.union1d(decided, out_of_place(grown.piece, rules))
     touched = np.union1d(edges.touched, decided)
     reached = np.union1d(edges.reached, np.arange(state.num_rows, grown.num_rows))
-    piece, solution = placed(grown, touched, reached, rules, mode, state.num_rows)
+    if past is None or rules.apart.value.shape[1]:
+        piece, solution = placed(grown, touched, reached, rules, mode, state.num_rows)
+    else:
+        # A full run: nothing but rules is new, and few communities break them.
+        solution = obeyed(*grown.edges.columns(), grown.piece.copy(), rules, grown.own)
+        piece = solution.communities
     whole = with_rejoined(grown, piece, *homes(state, piece), threads)
     cluster = joined(piece, whole, rules, grown.is_alive)
     before, former = _before(state, grown) if past is None else (past.before, past.former)
@@ -172,6 +178,7 @@ def update(
         next_id=after.next_id,
         confirmed=np.intersect1d(state.confirmed, after.ids),
         records=records,
+        own=None,
     )
     return Updated(
         updated,
@@ -194,14 +201,8 @@ def _decided_anew(before: pa.Table, after: pa.Table, ids: pa.Array) -> Int32:
     """Rows of decisions that are in one of two tables and not in the other."""
     if before.equals(after):
         return np.empty(0, np.int32)
-    rows = []
-    for one, other in ((before, after), (after, before)):
-        there = {(row["id_a"], row["id_b"], row["same"]) for row in other.select(["id_a", "id_b", "same"]).to_pylist()}
-        pairs = one.select(["id_a", "id_b", "same"]).to_pylist()
-        new = [(row["id_a"], row["id_b"], row["same"]) not in there for row in pairs]
-        found = in_rows(one.filter(pa.array(new, pa.bool_())), ids)
-        rows += [found.one, found.other]
-    return np.unique(np.concatenate(rows)).astype(np.int32)
+    found = in_rows(differing(before, after), ids)
+    return np.unique(np.concatenate([found.one, found.other]))
 
 
 def _before(state: State, grown: State) -> tuple[Before, Former]:

@@ -84,3 +84,12 @@ def test_a_column_that_is_there_twice_is_refused():
     table = decided([(1, 2, True, 0)])
     with pytest.raises(InputError, match=r"d.parquet has 2 columns named 'id_a'\."):
         decisions.checked(table.append_column("id_a", table["id_a"]), pa.int64(), "d.parquet")
+
+
+@given(PAIRS, PAIRS)
+def test_differing_decisions_are_in_one_table_alone(pairs, more):
+    one, other = (decisions.added(decided([]), decided(made)) for made in (pairs, more))
+    keys = [{(row["id_a"], row["id_b"], row["same"]) for row in table.to_pylist()} for table in (one, other)]
+    found = decisions.differing(one, other)
+    assert {(row["id_a"], row["id_b"], row["same"]) for row in found.to_pylist()} == keys[0] ^ keys[1]
+    assert found.num_rows == len(keys[0] ^ keys[1])

@@ -91,7 +91,9 @@ def whole_components(problem: Problem, membership: Int32, mu: float) -> Int32:
 
 def _accepted(change: Float64, exits: Float64, flow: Float64, is_free: Bool, total: float, mu: float) -> Bool:
     """Which changes (C,) of terms and exits gain, the best first."""
-    cost = np.array([coupling(total, one, mu) for one in exits]) + change
+    cost = np.empty(len(exits))
+    _couplings(total, exits, mu, cost)
+    cost += change
     result = is_free & (cost < -LEAST_GAIN * flow)
     if total < 0:
         return result
@@ -100,6 +102,12 @@ def _accepted(change: Float64, exits: Float64, flow: Float64, is_free: Bool, tot
         result[one] = change[one] + coupling(total, exits[one], mu) < -LEAST_GAIN * flow[one]
         total = max(total + exits[one], 0.0) if result[one] else total
     return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _couplings(total, exits, mu, cost):  # type: ignore[no-untyped-def]
+    for at in range(exits.shape[0]):
+        cost[at] = coupling(total, exits[at], mu)
 
 
 def _pieces(network: Network, membership: Int32, held: Bool) -> Int32:

@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from raycluster.arrays import Float64
+from raycluster.arrays import Float32, Float64, Int32
 from raycluster.kernels.map_equation.flow import Flows, Network, flow_within
 from raycluster.kernels.map_equation.terms import g
 
@@ -139,6 +139,48 @@ def community_flows(network: Network, membership: Any, count: int) -> Flows:
         for column in (network.flow, network.exit - within, network.enter - within)
     )
     return Flows(*sums)
+
+
+def flows_of_links(source: Int32, target: Int32, weight: Float32, membership: Int32, count: int) -> Flows:
+    """Return the flows of communities from undirected links, without a network.
+
+    Parameters
+    ----------
+    source, target, weight : (E,)
+        Links of N nodes; their order decides the last digits.
+    membership : (N,) int32
+        Community of each node.
+    count : int
+        Number of communities.
+    """
+    strength, exits = np.zeros(count), np.zeros(count)
+    add_links(source, target, weight, membership, 1.0, strength, exits)
+    return Flows(strength, exits, exits)
+
+
+@numba.njit(nogil=True, cache=True)
+def add_links(one, other, own, membership, sign, strength, exits):  # type: ignore[no-untyped-def]
+    """Add links to the strength and the exits of communities.
+
+    Parameters
+    ----------
+    one, other, own : (E,)
+        Links.
+    membership : (N,)
+        Community of each node.
+    sign : float
+        1, or -1 for links that go.
+    strength, exits : (C,) float64
+        Changed in place.
+    """
+    for at in range(one.shape[0]):
+        a, b, weight = membership[one[at]], membership[other[at]], sign * own[at]
+        strength[a] += weight
+        if one[at] != other[at]:
+            strength[b] += weight
+        if a != b:
+            exits[a] += weight
+            exits[b] += weight
 
 
 def _g(x: Float64) -> Float64:

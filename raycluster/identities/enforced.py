@@ -1,0 +1,234 @@
+"""Rules put in force on the communities of any solver.
+
+Communities that break a rule are solved again, some at a time, with those around them frozen. So are communities that hold
+rows of one node. All others stay as they are.
+
+The links are read once, where they lie. Memory grows with rows, and with the links that reach broken communities.
+
+Shapes: N rows, E links, C communities; nodes are the lowest rows of tied sets (`rules.Rules`).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from raycluster.arrays import Bool, Float32, Int32, Int64
+from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes
+from raycluster.identities.rules import Rules
+from raycluster.kernels import numba
+from raycluster.kernels.map_equation import flow as flows
+from raycluster.kernels.map_equation.aggregate import numbered
+from raycluster.kernels.map_equation.apart import Apart, broken_communities, distinct
+from raycluster.kernels.map_equation.local import LocalSolution, solve
+from raycluster.kernels.map_equation.local_terms import add_links, community_flows, flows_of_links
+
+ROWS_PER_SOLVE = 2**15
+"""Rows of communities solved at once, 32,768: about 20 MB. Where rules reach more rows, communities of one solve see those of
+the next as they were. Raising it takes more memory."""
+ROWS_PER_CALL = 2**20
+"""Rows compared at once, 1 million: about 10 MB. Results do not depend on it."""
+
+
+Links = tuple[Int32, Int32, Float32]
+"""Source, target and weight."""
+
+
+def obeyed(
+    source: Int32, target: Int32, weight: Float32, membership: Int32, rules: Rules, own: flows.Flows | None = None
+) -> LocalSolution:
+    """Return communities that break no rule.
+
+    Parameters
+    ----------
+    source, target, weight : (E,)
+        Undirected links of rows. They are only read.
+    membership : (N,) int32
+        Communities of the rows, 0..C-1, of any solver. Overwritten by the result.
+    rules : Rules
+        What must hold, without values of columns: those of a community can lie anywhere in it.
+    own : Flows, optional
+        (C,) flows of the communities, without rules; none computes them.
+    """
+    assert rules.apart.value.shape[1] == 0, "values need all members of a community"
+    count = int(membership.max(initial=-1)) + 1
+    if own is None:
+        own = flows_of_links(source, target, weight, membership, count)
+    state = _State(membership, rules, own)
+    chosen = state.broken()
+    state.read((source, target, weight), chosen)
+    solved = 0
+    for block in _blocks(chosen, np.bincount(membership, minlength=count)):
+        solved += state.solve(block)
+    if rules.node is not None:
+        # A node is the lowest of its rows, so what is read here is written already, with the same value.
+        for start in range(0, len(membership), ROWS_PER_CALL):
+            piece = slice(start, start + ROWS_PER_CALL)
+            membership[piece] = membership[rules.node[piece]]
+    kept = numbered(membership)
+    after = flows.Flows(state.strength[kept], state.exits[kept], state.exits[kept])
+    return LocalSolution(membership, after, int(solved > 0), True, solved)
+
+
+def _blocks(chosen: Int64, size: Int64) -> Iterator[Int64]:
+    """Yield communities in blocks of at most ROWS_PER_SOLVE rows, or one larger one."""
+    block = np.cumsum(size[chosen]) // ROWS_PER_SOLVE
+    for number in np.unique(block):
+        yield chosen[block == number]
+
+
+class _State:
+    """Communities of nodes and their flows while blocks are solved."""
+
+    def __init__(self, membership: Int32, rules: Rules, own: flows.Flows) -> None:
+        self.membership, self.rules = membership, rules
+        self.strength, self.exits = own.flow.copy(), own.exit.copy()
+        none = np.empty(0, np.int32)
+        self.links: Links = (none, none, np.empty(0, np.float32))
+
+    @property
+    def count(self) -> int:
+        """The first number that no community has had."""
+        return len(self.strength)
+
+    def broken(self) -> Int64:
+        """Return the communities to be solved, ascending.
+
+        They break a rule, or hold some of the rows of one node.
+        """
+        result = [broken_communities(self.membership, self.rules.apart)]
+        if self.rules.node is not None:
+            for start in range(0, len(self.membership), ROWS_PER_CALL):
+                piece = slice(start, start + ROWS_PER_CALL)
+                own, of_node = self.membership[piece], self.membership[self.rules.node[piece]]
+                parted = np.flatnonzero(own != of_node)
+                result += [own[parted], of_node[parted]]
+        return distinct(np.concatenate(result).astype(np.int64))
+
+    def read(self, links: Links, chosen: Int64) -> None:
+        """Keep the links of nodes that reach chosen communities.
+
+        Forbidden links elsewhere leave the flows.
+        """
+        source, target, weight = links
+        flag = np.zeros(len(self.membership), np.uint8)
+        is_chosen = np.zeros(self.count, bool)
+        is_chosen[chosen] = True
+        has_rule = np.zeros(len(flag), bool)
+        has_rule[self.rules.apart.node] = True
+        node = np.empty(0, np.int32) if self.rules.node is None else self.rules.node
+        _flag(self.membership, node, has_rule, is_chosen, flag)
+        del has_rule
+        at = np.empty(_count(source, target, flag), np.int64)
+        _fill(source, target, flag, at)
+        del flag
+        kept: list[Links] = []
+        for start in range(0, len(at), LINKS_PER_CALL):
+            some = at[start : start + LINKS_PER_CALL]
+            raw = source[some], target[some], weight[some]
+            near = _reaches(raw, self.membership, self.rules, is_chosen)
+            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules)
+            far = raw[0][~near], raw[1][~near], raw[2][~near]
+            add_links(*far, self.membership, -1.0, self.strength, self.exits)
+            for one, other, own in links_of_nodes(*far, self.rules):
+                add_links(one, other, own, self.membership, 1.0, self.strength, self.exits)
+        self.links = _joined([self.links, *kept])
+
+    def solve(self, chosen: Int64) -> int:
+        """Solve some communities again on the links that reach them; returns their nodes."""
+        membership, apart = self.membership, self.rules.apart
+        is_chosen = np.zeros(self.count, bool)
+        is_chosen[chosen] = True
+        inside = np.flatnonzero(is_chosen[membership]).astype(np.int32)
+        if self.rules.node is not None:
+            inside = inside[self.rules.node[inside] == inside]
+        near = is_chosen[membership[self.links[0]]] | is_chosen[membership[self.links[1]]]
+        one, other, own = self.links[0][near], self.links[1][near], self.links[2][near]
+        member, group = apart.shared(inside)
+        nodes = distinct(np.concatenate([inside, one, other, member]).astype(np.int64)).astype(np.int32)
+        names, inverse = np.unique(membership[nodes], return_inverse=True)
+        local: Int32 = inverse.astype(np.int32)
+        ends = np.searchsorted(nodes, one).astype(np.int32), np.searchsorted(nodes, other).astype(np.int32)
+        network = flows.undirected(*ends, own, np.arange(len(nodes), dtype=np.int32), 1)
+        numbers = np.unique(group, return_inverse=True)[1]
+        place, num_groups = np.searchsorted(nodes, member), int(numbers.max(initial=-1)) + 1
+        # All links of these communities are here, and those of the ones around only in their flows.
+        here = community_flows(network, local, len(names))
+        frozen = ~is_chosen[names]
+        here.flow[frozen], here.enter[frozen] = self.strength[names[frozen]], self.exits[names[frozen]]
+        here = flows.Flows(here.flow, here.enter, here.enter)
+        self.strength[chosen], self.exits[chosen] = 0, 0
+        # None of the nodes around is solved, and no component is whole.
+        solution = solve(
+            network,
+            local,
+            np.searchsorted(nodes, inside),
+            None,
+            flows=here,
+            apart=Apart.make(place, numbers, num_groups, apart.value[nodes], len(nodes)),
+            rounds=1,
+            largest_exact=0,
+            exits_elsewhere=max(float(self.exits.sum() - here.enter[frozen].sum()), 0.0),
+        )
+        self._take(nodes, solution, is_chosen)
+        return len(inside)
+
+    def _take(self, nodes: Int32, solution: LocalSolution, is_chosen: Bool) -> None:
+        """Write a solution.
+
+        A community with nodes around keeps its number; all others are new.
+        """
+        solved, before = solution.communities, self.membership[nodes]
+        around = ~is_chosen[before]
+        number = np.full(len(solution.flows.flow), -1, np.int32)
+        number[solved[around]] = before[around]
+        fresh = np.flatnonzero(number < 0)
+        number[fresh] = self.count + np.arange(len(fresh), dtype=np.int32)
+        self.strength = np.concatenate([self.strength, np.zeros(len(fresh))])
+        self.exits = np.concatenate([self.exits, np.zeros(len(fresh))])
+        self.strength[number], self.exits[number] = solution.flows.flow, solution.flows.enter
+        self.membership[nodes] = number[solved]
+
+
+def _joined(pieces: list[Links]) -> Links:
+    one, other, own = ([piece[column] for piece in pieces] for column in range(3))
+    return np.concatenate(one), np.concatenate(other), np.concatenate(own)
+
+
+def _reaches(links: Links, membership: Int32, rules: Rules, is_chosen: Bool) -> Bool:
+    """Which links of rows reach a chosen community once their ends are nodes."""
+    ends = links[:2] if rules.node is None else (rules.node[links[0]], rules.node[links[1]])
+    result: Bool = is_chosen[membership[ends[0]]] | is_chosen[membership[ends[1]]]
+    return result
+
+
+CHOSEN, HAS_RULE = 1, 2
+"""Bits of a row: its node is in a chosen community, or must be apart from another one."""
+
+
+@numba.njit(nogil=True, cache=True)
+def _flag(membership, node, has_rule, is_chosen, flag):  # type: ignore[no-untyped-def]
+    for row in range(membership.shape[0]):
+        own = node[row] if node.shape[0] else row
+        flag[row] = CHOSEN * is_chosen[membership[own]] + HAS_RULE * has_rule[own]
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_read(one, other):  # type: ignore[no-untyped-def]
+    return ((one | other) & CHOSEN) != 0 or (one & other & HAS_RULE) != 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(source, target, flag):  # type: ignore[no-untyped-def]
+    total = 0
+    for link in range(source.shape[0]):
+        total += _is_read(flag[source[link]], flag[target[link]])
+    return total
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(source, target, flag, at):  # type: ignore[no-untyped-def]
+    put = 0
+    for link in range(source.shape[0]):
+        if _is_read(flag[source[link]], flag[target[link]]):
+            at[put] = link
+            put += 1
