@@ -101,7 +101,7 @@ def works(table: Lists) -> dict[str, Work]:
     return {
         "rule threshold": lambda start, stop: edge_rules.threshold_edges(start, stop, neighbor, similarity, 0.5),
         "rule score": lambda start, stop: edge_rules.score_edges(
-            start, stop, neighbor, similarity, similarity, 0.5, "mean"
+            start, stop, neighbor, similarity[start:stop], similarity, 0.5, "mean"
         ),
         "rule gap": lambda start, stop: edge_rules.gap_edges(start, stop, neighbor, similarity),
         "rule early-stop": early_stop,

@@ -103,8 +103,9 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
         # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
         moved = 0.0
         for place in _places(stage, run, crew):
-            new = sum(size for column, size in cost.copies.items() if column not in on_disk[place])
-            on_disk[place] |= cost.copies
+            copies = {**cost.copies, **(cost.copies_once if place == "driver" else {})}
+            new = sum(size for column, size in copies.items() if column not in on_disk[place])
+            on_disk[place] |= copies
             seconds += new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
             moved += new * (crew.nodes if place == "workers" else 1)
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]

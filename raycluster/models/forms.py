@@ -17,6 +17,7 @@ from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.networks.relative import MOST, RelativePredictor
+from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.set_statistics import SetStatistics, lengths
 
 Background = tuple[float, float]
@@ -74,7 +75,7 @@ class RelativeForm:
     near
         Neighbors and vectors of the set.
     similarity
-        float32 (N, K).
+        float32 (N, K), or its columns at `ranks_read`.
     statistics
         Those of the set.
     block
@@ -85,7 +86,7 @@ class RelativeForm:
         self,
         network: RelativePredictor,
         near: Neighborhoods,
-        similarity: Float32,
+        similarity: Float32 | RankedColumns,
         statistics: SetStatistics,
         block: int,
     ) -> None:

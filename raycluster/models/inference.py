@@ -32,6 +32,7 @@ from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.opened import OpenedNetwork, open_network
+from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.set_statistics import SetStatistics
 
 
@@ -147,7 +148,7 @@ class Predictor:
         url: str,
         card: Card,
         neighbor: Int32,
-        similarity: Float32,
+        similarity: Float32 | RankedColumns,
         vectors: Vectors,
         facts: dict[str, Any],
         *,
@@ -166,7 +167,7 @@ class Predictor:
         neighbor
             int32 (N, K), -1 where a list is short.
         similarity
-            float32 (N, K), of the neighbors.
+            float32 (N, K), of the neighbors, or its columns at `ranks_read`. Only the form relative reads it.
         vectors
             float32 or float16 (N, D), of unit length.
         facts
@@ -268,7 +269,9 @@ class Predictor:
         return calibrated(self.card, self.logits_of_pairs(start, stop, chosen))
 
 
-def _form(opened: OpenedNetwork, similarity: Float32, facts: dict[str, Any], topk: Ints | None) -> RowForm | PairForm:
+def _form(
+    opened: OpenedNetwork, similarity: Float32 | RankedColumns, facts: dict[str, Any], topk: Ints | None
+) -> RowForm | PairForm:
     """What the network reads of the set."""
     network, near, block = opened.network, opened.near, opened.block
     assert not isinstance(network, AdaptiveFilter), "the filter predicts Top-K"

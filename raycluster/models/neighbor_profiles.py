@@ -6,6 +6,7 @@ Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, B 
 import numpy as np
 
 from raycluster.arrays import Float32, Int32, Ints
+from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.set_statistics import RANKS, ranks_within
 
 
@@ -17,10 +18,10 @@ class NeighborProfiles:
     neighbor
         int32 (N, K) of the whole set; a memory map serves as well.
     similarity
-        float32 (N, K) of the whole set; a memory map serves as well.
+        float32 (N, K) of the whole set, or its columns at `ranks_read`; a memory map serves as well.
     """
 
-    def __init__(self, neighbor: Int32, similarity: Float32) -> None:
+    def __init__(self, neighbor: Int32, similarity: Float32 | RankedColumns) -> None:
         self.neighbor, self.similarity = neighbor, similarity
         self.ranks = ranks_within(similarity, RANKS)
 

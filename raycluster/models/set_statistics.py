@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from raycluster.arrays import Array, Float32, Int32, Int64, Vectors
+from raycluster.arrays import Float32, Int32, Int64, Vectors
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold, sample_pairs
+from raycluster.models.ranked_columns import RankedColumns
 
 # The shipped model's weights were trained on these numbers: none can change without training it again.
 RANKS = (1, 2, 3, 5, 8, 12, 20, 32, 39)
@@ -164,7 +165,7 @@ def unshared(cosine: Any, shared: Any) -> Any:
     return (cosine - shared) / (1 - shared)
 
 
-def lengths(similarity: Float32, statistics: SetStatistics) -> Int64:
+def lengths(similarity: Float32 | RankedColumns, statistics: SetStatistics) -> Int64:
     """Return how many neighbors (B,) of rows are worth scoring.
 
     The least of `LENGTHS` beyond which no neighbor lies above `STRANGERS`, else all K.
@@ -189,9 +190,14 @@ def lengths(similarity: Float32, statistics: SetStatistics) -> Int64:
     return length
 
 
-def ranks_within(table: Array, ranks: tuple[int, ...]) -> list[int]:
+def ranks_within(table: Any, ranks: tuple[int, ...]) -> list[int]:
     """Return `ranks`, each at most the last column of a table (N, K)."""
     return [min(rank, table.shape[1] - 1) for rank in ranks]
+
+
+def ranks_read(k: int) -> list[int]:
+    """Return the ranks, of K, at which the form relative reads similarities."""
+    return sorted({min(rank, k - 1) for rank in RANKS} | {rank for rank in LENGTHS if rank < k})
 
 
 def _return_shares(neighbor: Int32, rows: Int64) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from raycluster.config.execution import Execution
 from raycluster.executors.sizing import joins_cluster, uses_ray
-from raycluster.pipeline.outlook import read_later
+from raycluster.pipeline.outlook import read_by_workers, read_later
 from raycluster.stages.stage import Stage
 from raycluster.storage import node_cache
 from raycluster.storage.run_folder import RunFolder
@@ -29,7 +29,9 @@ def free_read(tables: Tables, left: Sequence[Stage], execution: Execution) -> No
     if isinstance(tables, StoredTables) and uses_ray(tables.folder.plan.shards, execution):
         from raycluster.executors.node_copies import free_copies
 
-        free_copies(node_cache.name_of(tables.folder), node_cache.names_of(tables.folder, kept))
+        others = read_by_workers(tables, left)
+        name, names_of = node_cache.name_of(tables.folder), node_cache.names_of
+        free_copies(name, names_of(tables.folder, others), names_of(tables.folder, kept))
 
 
 def free_all(folder: RunFolder, execution: Execution) -> None:

@@ -4,7 +4,7 @@
 stages have taken so far corrects it (`raycluster.executors.position.Outlook`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from raycluster.pipeline.health import READS
 from raycluster.stages import STAGES
@@ -30,12 +30,28 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def read_later(tables: Tables, stages: Sequence[Stage]) -> set[str]:
-    """Return the stages of whose columns copies are needed by `stages` and at the end."""
+    """Return the stages whose columns later stages read on the driver's node.
+
+    The end of a run is among them.
+    """
+    if not tables.has_facts("embeddings"):
+        return {stage.name for stage in STAGES}
+    costs = [stage.cost(_size(tables), tables.config) for stage in stages]
+    return _stages_of(column for cost in costs for column in (*cost.copies, *cost.copies_once)) | READS
+
+
+def read_by_workers(tables: Tables, stages: Sequence[Stage]) -> set[str]:
+    """Return the stages whose columns later tasks read on other nodes."""
     if not tables.has_facts("embeddings"):
         return {stage.name for stage in STAGES}
     size = _size(tables)
-    columns = [column for stage in stages for column in stage.cost(size, tables.config).copies]
-    return {column.partition(".")[0] for column in columns} | READS
+    costs = [(stage, stage.cost(size, tables.config)) for stage in stages]
+    shared = [cost for stage, cost in costs if not stage.is_alone(tables.config, cost.tasks or size.shards)]
+    return _stages_of(column for cost in shared for column in cost.copies)
+
+
+def _stages_of(columns: Iterable[str]) -> set[str]:
+    return {column.partition(".")[0] for column in columns}
 
 
 def _size(tables: Tables) -> ProblemSize:

@@ -30,7 +30,7 @@ from raycluster.models.requirements import thresholds_of
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.density import peaks_of
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, neighbors_of
+from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, neighbors_of, similarity_of
 from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
 from raycluster.stages.relations import scores_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
@@ -59,7 +59,8 @@ def _score_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> C
     return edge_rules.score_edges(
         task.start,
         task.stop,
-        *neighbors_of(tables),
+        tables.column("knn", "neighbor"),
+        similarity_of(tables, task),
         score,
         at,
         config.combine,
@@ -69,15 +70,13 @@ def _score_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> C
 
 
 def _early_stop_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> Columns:
-    neighbor, similarity = neighbors_of(tables)
+    neighbor = tables.column("knn", "neighbor")[task.rows]
     assert limits.theta is not None, "a walk ends at theta"
     theta, eta = (at, np.inf) if limits.eta is None else (limits.theta, at)
     score = scores_of(tables)
     own_score = None if score is None else np.asarray(score[task.rows])
     nep = nep_of(tables, task)
-    return edge_rules.early_stop_edges(
-        task.start, neighbor[task.rows], similarity[task.rows], nep, theta, own_score, eta
-    )
+    return edge_rules.early_stop_edges(task.start, neighbor, similarity_of(tables, task), nep, theta, own_score, eta)
 
 
 def _gap_edges(tables: Tables, task: Task, limits: EdgeLimits, at: float) -> Columns:  # noqa: ARG001
@@ -193,6 +192,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
     table = 4.0 * size.rows * k
     walked = copies_of_probabilities(size, config) if rule == "early-stop" else {}
     roots = {"density.root": table} if rule == "density-peaks" and config.edges.distance == "tpdi" else {}
+    neighbors = (copy_of_neighbors if rule in ("score", "early-stop") else copies_of_neighbors)(size, config)
     scores = {"relations.score": table} if config.relations.score != "none" else {}
     return Cost(
         once=float(min(size.rows, MAX_ROWS) * k),
@@ -202,7 +202,8 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         driver_bytes=PICK_BYTES * k * min(size.rows, MAX_ROWS),
         worker_bytes=16.0 * size.rows + 8.0 * k * size.rows_per_shard + 4 * EDGE_BYTES * size.edges / size.shards,
         stored_rows=size.edges,
-        copies=copy_of_vectors(size, config) | copies_of_neighbors(size, config) | walked | roots | scores,
+        copies=neighbors | walked | roots | scores,
+        copies_once=copy_of_vectors(size, config) | copies_of_neighbors(size, config) | scores,
         compression=0.4,
         is_threaded=rule in ("early-stop", "density-peaks"),
     )

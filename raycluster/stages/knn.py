@@ -249,6 +249,18 @@ def sizes(tables: Tables) -> dict[str, float]:
     return {"share": chosen.get("share", chosen["nearest"] / tables.facts("coarse_lists")["lists"])}
 
 
+def similarity_of(tables: Tables, task: Task) -> Float32:
+    """Return similarities (R, K) of a shard's rows, without a copy of all rows."""
+    if tables.is_given("knn"):
+        return np.asarray(tables.column("knn", "similarity")[task.rows])
+    return np.asarray(tables.block("knn", task.number, ["similarity"])["similarity"])
+
+
+def copy_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copy of neighbors without their similarities."""
+    return {"knn.neighbor": 4.0 * size.rows * config.knn.k}
+
+
 def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
     """Return the bytes of a node's copies of the kNN table."""
     table = 4.0 * size.rows * config.knn.k

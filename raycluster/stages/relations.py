@@ -15,17 +15,18 @@ from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
 from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.models.card import load_card
+from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
-from raycluster.models.set_statistics import measure
+from raycluster.models.set_statistics import measure, ranks_read
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, is_uniform, neighbors_of
+from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, is_uniform, neighbors_of
 from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes
 from raycluster.storage import schemas
-from raycluster.storage.tables import Facts, Output, Tables, Task
+from raycluster.storage.tables import Conversion, Facts, Output, Tables, Task
 
 
 def scores_of(tables: Tables) -> Float32 | None:
@@ -71,13 +72,13 @@ def open_relations(tables: Tables) -> ShardFunction:
 
     config, facts = tables.config, tables.facts("relations")
     card, _ = load_card(str(config.model))
-    neighbor, similarity = neighbors_of(tables)
+    neighbor = tables.column("knn", "neighbor")
     contexts = tables.column("contexts", "context", config.knn.storage) if config.contexts.encode else None
     predictor = Predictor.open(
         str(config.model),
         card,
         neighbor,
-        similarity,
+        _similarity_at_ranks(tables),
         vectors_of(tables),
         facts,
         topk=counts_of(tables),
@@ -97,9 +98,17 @@ def open_relations(tables: Tables) -> ShardFunction:
     return score
 
 
+def _similarity_at_ranks(tables: Tables) -> RankedColumns:
+    """Return what networks read of the similarities of all rows."""
+    k = tables.config.knn.k
+    ranks = ranks_read(k)
+    at_ranks = Conversion(f"ranks-{k}", lambda similarity: np.ascontiguousarray(similarity[:, ranks]))
+    return RankedColumns(tables.column("knn", "similarity", "float32", at_ranks), ranks, k)
+
+
 def _all_same(tables: Tables) -> ShardFunction:
     """Return the function that scores equal rows: 1 for every neighbor."""
-    neighbor, _ = neighbors_of(tables)
+    neighbor = tables.column("knn", "neighbor")
 
     def score(task: Task) -> Output:
         scores = np.where(neighbor[task.rows] >= 0, np.float32(1), np.float32(np.nan))
@@ -118,13 +127,15 @@ def settings(config: Config) -> Any:
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
     nep = copies_of_probabilities(size, config) if config.relations.score == "recall" else {}
-    tables = copy_of_vectors(size, config) | copies_of_neighbors(size, config) | copy_of_counts(size, config)
+    tables = copy_of_vectors(size, config) | copy_of_neighbors(size, config) | copy_of_counts(size, config)
+    tables["knn.similarity-ranks"] = 4.0 * size.rows * len(ranks_read(config.knn.k))
     return Cost(
         work=float(size.rows * config.knn.k),
         rate=NETWORK_RATE,
         compression=0.33,
         worker_bytes=network_bytes(size, config),
         copies=tables | copy_of_contexts(size, config) | nep,
+        copies_once=copy_of_vectors(size, config) | copies_of_neighbors(size, config),
         is_threaded=True,
     )
 

@@ -1,12 +1,15 @@
 """The forecast that a line of progress shows."""
 
+from pathlib import Path
+
 import numpy as np
 
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
-from raycluster.pipeline.outlook import seconds_of
+from raycluster.pipeline.outlook import read_by_workers, read_later, seconds_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
-from raycluster.stages import wanted_stages
+from raycluster.stages import stage_named, wanted_stages
+from support import tiny
 
 
 def test_forecasts_grow_with_the_rows_and_end_with_the_stage() -> None:
@@ -21,3 +24,11 @@ def test_forecasts_grow_with_the_rows_and_end_with_the_stage() -> None:
     after = seconds_of(small, stages)
     assert after["knn"] == 0
     assert after["labels"] == before["labels"]
+
+
+def test_other_nodes_keep_what_tasks_read_and_the_driver_what_it_reads_itself(tmp_path: Path) -> None:
+    tables = tiny.run(tmp_path, "cosine", shards=2)
+    left = [stage_named(name) for name in ("edges", "communities", "rejoin", "labels")]
+    assert read_by_workers(tables, left) == {"knn"}, "limits are picked by the driver alone"
+    assert read_later(tables, left) >= {"ingest", "knn"}
+    assert read_by_workers(tables, left[1:]) == set()

@@ -39,8 +39,10 @@ def score_edges(
     ----------
     start, stop : int
         The rows of the shard.
-    neighbor, similarity : int32 and float32 (N, K)
-        The neighbors of all rows and their similarity; neighbor is -1 past the last one.
+    neighbor : int32 (N, K)
+        The neighbors of all rows, -1 past the last one.
+    similarity : float32 (R, K)
+        Similarities of the shard's rows to their neighbors.
     score : float32 (N, K)
         Learned scores in 0..1, NaN where there is none. A pair without a score, or of score 0, is no edge.
     floor : float
@@ -121,8 +123,9 @@ def _pairs(first, last, neighbor, similarity, score, floor, lowest_similarity, c
                 continue
             value = combined(score[i, rank], score[j, back] if back >= 0 else np.float32(np.nan), combine)
             # NaN fails both comparisons: a pair without a score is no edge. Infomap takes no weight of 0.
-            if value >= floor and value > 0 and not similarity[i, rank] < lowest_similarity:
+            own_similarity = similarity[i - first, rank]
+            if value >= floor and value > 0 and not own_similarity < lowest_similarity:
                 source[count], target[count] = min(i, j), max(i, j)
-                edge_score[count], edge_similarity[count] = value, similarity[i, rank]
+                edge_score[count], edge_similarity[count] = value, own_similarity
                 count += 1
     return source[:count], target[:count], edge_score[:count], edge_similarity[:count]

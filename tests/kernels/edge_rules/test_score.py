@@ -97,7 +97,7 @@ def test_scored_edges_of_row_shards_stack_to_the_whole(table, floor, seed, combi
     score = random_scores(neighbor, table[2], missing=0.2)
 
     def of(start, stop):
-        return score_edges(start, stop, neighbor, similarity, score, floor, combine)
+        return score_edges(start, stop, neighbor, similarity[start:stop], score, floor, combine)
 
     whole = of(0, len(neighbor))
     assert_equal_columns(whole, stacked([of(*shard) for shard in shards_of(len(neighbor), seed)]))
@@ -129,7 +129,8 @@ def test_a_shard_reads_no_row_but_its_own_and_its_neighbors(table, seed):
     score = random_scores(neighbor, table[2], 0.2)
     for start, stop in shards_of(len(neighbor), seed):
         away = elsewhere(neighbor, start, stop)
-        others = neighbor.copy(), similarity.copy(), score.copy()
-        others[0][away], others[1][away], others[2][away] = 0, np.nan, 1
-        expected = score_edges(start, stop, neighbor, similarity, score, 0.2, "mean")
-        assert_equal_columns(score_edges(start, stop, *others, 0.2, "mean"), expected)
+        others = neighbor.copy(), score.copy()
+        others[0][away], others[1][away] = 0, 1
+        own = similarity[start:stop]
+        expected = score_edges(start, stop, neighbor, own, score, 0.2, "mean")
+        assert_equal_columns(score_edges(start, stop, others[0], own, others[1], 0.2, "mean"), expected)
