@@ -46,6 +46,8 @@ class Args(Options):
     batches: list[int] = field(default_factory=lambda: [1, 2, 10, 100])
     orders: int = 3
     """Random orders in which rows arrive."""
+    hold_limit: bool = False
+    """Take the limit of the run of all rows in every run. Else each full run picks its own, and updates keep the last."""
     threads: int = 2
     folder: str | None = None
     """Folder that keeps finished feeds; none computes all of them."""
@@ -136,6 +138,9 @@ class Laboratory:
         self.vectors = normalize(to_matrix(table["embedding"]))[0]
         self.truth: Int64 = np.unique(table["label"].to_numpy(), return_inverse=True)[1]
         self.config = with_model(load_config(recipe))
+        if args.hold_limit:
+            edges = replace(self.config.edges, threshold=self.whole.limits.swept_value)
+            self.name, self.config = f"{self.name}, limit held", replace(self.config, edges=edges)
 
     @cached_property
     def whole(self) -> State:

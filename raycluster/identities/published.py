@@ -12,7 +12,7 @@ from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
 from raycluster.stages.label_columns import Labels, describe
-from raycluster.stages.labels import calibrated_strength
+from raycluster.stages.labels import calibrated_strength, nulls_for_nan
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
@@ -108,12 +108,12 @@ def _labels_table(updated: Updated, labels: Labels, rows: Int64) -> pa.Table:
         schemas.labels(state.ids.type),
         id=state.ids.take(pa.array(rows)),
         cluster_id=pa.array(own, mask=own == NO_ID),
-        strength=labels.strength[rows],
+        strength=nulls_for_nan(labels.strength[rows]),
         is_outlier=labels.is_outlier[rows],
         is_representative=labels.is_representative[rows],
         cluster_size=labels.cluster_size[rows],
         runner_up=pa.array(other, mask=other == NO_ID),
-        margin=labels.margin[rows],
+        margin=nulls_for_nan(labels.margin[rows]),
     )
 
 
@@ -126,7 +126,7 @@ def _clusters_table(updated: Updated, labels: Labels) -> pa.Table:
         cluster_id=ids[has],
         size=np.bincount(updated.cluster, minlength=len(ids))[has],
         representative=state.ids.take(pa.array(labels.representative[has])),
-        mean_strength=labels.mean_strength[has],
+        mean_strength=nulls_for_nan(labels.mean_strength[has]),
         inner_weight=labels.inner_weight[has],
         outer_weight=labels.outer_weight[has],
     )

@@ -18,6 +18,7 @@ from raycluster.identities.job import Order, in_words, update_run
 from raycluster.identities.layers import loaded
 from raycluster.pipeline.run import cluster
 from raycluster.storage import schemas
+from raycluster.storage.object_store import Store
 from raycluster.storage.records import decode_unchecked, encode
 from support.decided import decided
 from support.living import BASE, ROWS, config_of, rows, updated
@@ -119,14 +120,29 @@ def test_the_same_rows_again_change_nothing(runs, tmp_path):
     ).read_bytes()
 
 
-@pytest.mark.parametrize(
-    "stop", ["saved", "published", "state/edges.parquet", "labels/part-00000.parquet", "MANIFEST.json"]
-)
-def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes(runs, tmp_path, monkeypatch, stop):
-    from raycluster.identities import job
-    from raycluster.storage.object_store import Store
+STEPS = ["job.incoming", "neighbors._search", "neighbors._insert", "grown.rescored", "grown.changed_edges"]
+"""What an update calls in its steps: plan, search, lists of old rows, scores, touched rows, solve, ids."""
+STEPS += ["update.placed", "update.inherit", "job.saved", "job.published"]
+FILES = ["state/rows.parquet", "state/edges.parquet", "state.json", "labels/part-00000.parquet", "MANIFEST.json"]
+"""What the last step writes, in this order."""
 
-    folder, _ = runs
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """A finished run of 240 rows with scores of the shipped network, and its update by 60."""
+    folder = tmp_path_factory.mktemp("scored")
+    source = written(folder / "base.parquet", range(BASE))
+    cluster(source, str(folder / "run"), config_of("auto", edges={}), Execution("local"))
+    new = written(folder / "new.parquet", range(BASE, ROWS))
+    update_run(str(folder / "run"), str(folder / "run2"), Order((new,), threads=1))
+    return folder
+
+
+@pytest.mark.parametrize("stop", [*STEPS, *FILES])
+def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes(
+    runs, request, tmp_path, monkeypatch, stop
+):
+    folder = request.getfixturevalue("scored") if stop == "grown.rescored" else runs[0]
     before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
     order = Order((str(folder / "new.parquet"),), threads=1)
     with monkeypatch.context() as patch:
@@ -137,8 +153,8 @@ def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes
                 raise KeyboardInterrupt
             put(self, path, data)
 
-        if hasattr(job, stop):
-            patch.setattr(job, stop, Mock(side_effect=KeyboardInterrupt))
+        if stop in STEPS:
+            patch.setattr(f"raycluster.identities.{stop}", Mock(side_effect=KeyboardInterrupt))
         patch.setattr(Store, "put", put_or_die)
         with pytest.raises(KeyboardInterrupt):
             update_run(str(folder / "run"), str(tmp_path / "out"), order)
