@@ -16,6 +16,7 @@ from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.stages.label_columns import Labels
 from raycluster.stages.labels import nulls_for_nan
 from raycluster.storage import schemas
+from raycluster.storage.column_types import ids_as
 
 
 class GrowingMixin:
@@ -71,7 +72,7 @@ class GrowingMixin:
             if self._has_ids:
                 raise InputError("The rows of fit have ids; update needs ids, too.")
             names = pa.array(np.arange(len(unit)) + len(self.labels_), names.type)
-        names = names.cast(living.state.ids.type)
+        names = ids_as(names, living.state.ids.type, "ids").combine_chunks()
         there = pa.compute.is_in(names, value_set=living.state.ids)
         if pa.compute.any(there).as_py():
             raise InputError(f"The id {names.filter(there)[0]} is there already.")

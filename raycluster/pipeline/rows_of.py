@@ -4,7 +4,7 @@ X may be an array, a tensor, a data frame, an Arrow column or table, or a path.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,12 +85,51 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
         rows = _of_table(pa.table(X) if isinstance(X, pa.RecordBatch) else X, config, "X")
     elif isinstance(X, pa.Array | pa.ChunkedArray):
         rows = _of_table(pa.table({config.embedding_column: X}), config, "X")
+    elif config.embedding_column in (columns := getattr(X, "columns", ())) and hasattr(X, "to_numpy"):
+        cells = {
+            name: pa.array(X[name].to_list()) for name in (config.id_column, config.embedding_column) if name in columns
+        }
+        rows = replace(_of_table(pa.table(cells), config, "X"), index=getattr(X, "index", None))
     else:
         rows = _of_array(X)
     if ids is None:
         return rows
-    keys = ids if isinstance(ids, pa.Array) else pa.array(np.asarray(ids).tolist())
+    keys = _keys(ids)
     return Rows(rows.vectors, rows.missing, _unique(keys, len(rows.vectors)), rows.index, rows.feature_names)
+
+
+def _keys(ids: Any) -> pa.Array:
+    """Return ids of any kind as an Arrow array.
+
+    Raises InputError for what Arrow cannot hold or compare.
+    """
+    if isinstance(ids, pa.Array | pa.ChunkedArray):
+        keys = plain_ids(pa.chunked_array([ids]) if isinstance(ids, pa.Array) else ids).combine_chunks()
+    else:
+        array = np.asarray(ids)
+        try:
+            is_whole = array.dtype.kind in "iu" and array.ndim == 1
+            keys = pa.array(array.astype(array.dtype.newbyteorder("=")) if is_whole else array.tolist())
+        except (OverflowError, pa.ArrowException) as error:
+            raise InputError(f"ids cannot be compared: {' '.join(str(error).split())}.") from error
+        keys = keys.storage if isinstance(keys, pa.ExtensionArray) else keys
+    if pa.types.is_nested(keys.type):
+        raise InputError(f"ids are {keys.type}; an id is one integer, string or binary.")
+    if pa.types.is_floating(keys.type) and pc.any(pc.is_nan(keys)).as_py():
+        raise InputError(f"ids, row {pc.index(pc.is_nan(keys), True).as_py()}: the id is NaN.")
+    return keys
+
+
+def _of_tensor(X: Any) -> Array:
+    """Return the values of a tensor.
+
+    Its gradient is no part of the vectors, and numpy has no bfloat16.
+    """
+    if X.is_meta:
+        raise InputError("X must be a 2-d array of numbers, but its tensor is on the device meta, without values.")
+    X = X.detach()
+    X = (X if str(X.layout) == "torch.strided" else X.to_dense()).cpu()
+    return np.asarray((X.float() if X.is_floating_point() else X).numpy())
 
 
 def _of_array(X: Any) -> Rows:
@@ -99,9 +138,10 @@ def _of_array(X: Any) -> Rows:
     names = _feature_names(X)
     if hasattr(X, "to_numpy") and hasattr(X, "columns"):
         X = X.to_numpy()
-    if hasattr(X, "detach"):  # a tensor: its gradient is no part of the vectors, and numpy has no bfloat16
-        X = X.detach().cpu()
-        X = (X.float() if X.is_floating_point() else X).numpy()
+    if hasattr(X, "detach"):
+        X = _of_tensor(X)
+    if hasattr(X, "to_list") and not isinstance(X, np.ndarray):  # a series whose cells are vectors
+        X = X.to_list()
     if isinstance(X, np.ma.MaskedArray):
         if X.ndim == 2 and np.ma.getmaskarray(X).any():
             row = int(np.flatnonzero(np.ma.getmaskarray(X).any(axis=1))[0])

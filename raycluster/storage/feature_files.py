@@ -13,15 +13,12 @@ import numpy as np
 
 from raycluster.arrays import Array, Int64
 from raycluster.errors import InputError
+from raycluster.storage.bare_numbers import BARE, misread_as
 
-BARE = np.dtype("<f4")
-"""Numbers of a .bin file: float32, lowest byte first."""
 SAMPLE_ROWS = 1000
-"""Rows in which a file of another type shows."""
-ABSURD = 1e12
-"""Magnitude of a number, or of its inverse, that no feature has."""
-ABSURD_SHARE = 0.02
-"""Share of absurd numbers from which a file counts as one of another type: float64 read as float32 has a third."""
+"""Rows in which a file of another type or layout shows."""
+HEADER = np.dtype("<u4")
+"""Numbers before the rows of an .fbin file, rows and dimensions, and before each row of an .fvecs file, its dimensions."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,10 @@ def open_features(path: str, width: int | None) -> Array:
         features = _open_matrix(path, width)
     elif path.endswith(".bin"):
         features = _open_bare(path, width)
+    elif path.endswith((".fbin", ".fvecs")):
+        features = _open_headed(path, width)
     else:
-        raise InputError(f"{path} must end in .bin or .npy.")
+        raise InputError(f"{path} must end in .bin or .npy, or be an .fbin or .fvecs file.")
     if not features.size:
         raise InputError(f"{path} holds no features.")
     return features
@@ -90,7 +89,7 @@ def open_features(path: str, width: int | None) -> Array:
 def _open_matrix(path: str, width: int | None) -> Array:
     """Return the features in an .npy file."""
     features = open_array(Path(path), path)
-    if features.ndim != 2 or features.dtype.kind != "f":
+    if features.ndim != 2:
         raise InputError(f"{path} must hold a 2-d array of floats, not {features.ndim}-d {features.dtype}.")
     if width not in (None, features.shape[1]):
         raise InputError(f"{path} has width {features.shape[1]}, not the {width} of --width.")
@@ -107,23 +106,49 @@ def _open_bare(path: str, width: int | None) -> Array:
     if size == 0 or size % (BARE.itemsize * width):
         raise InputError(f"{path} has {size} bytes, which are no whole rows of --width {width} (4 bytes per number).")
     features = np.memmap(path, BARE, "r").reshape(-1, width)
-    if _looks_like_float64(path, features[:SAMPLE_ROWS], size, width):
+    if (ending := _headed_as(path, size)) is not None:
         raise InputError(
-            f"{path} holds what reads as float64 numbers, but .bin files are float32; write it with "
+            f"{path} has a header as {ending} files have, but .bin files have none; end its name in {ending}."
+        )
+    if (kind := misread_as(features[:SAMPLE_ROWS].tobytes())) is not None:
+        raise InputError(
+            f"{path} holds what reads as {kind} numbers, but .bin files are float32; write it with "
             "astype('float32').tofile, or save it as .npy."
         )
     return features
 
 
-def _looks_like_float64(path: str, sample: Array, size: int, width: int) -> bool:
-    """Whether numbers are absurd as float32 and plain as float64."""
-    if size % (8 * width):
-        return False
-    wide = np.memmap(path, "<f8", "r")[: sample.size // 2]
-    with np.errstate(invalid="ignore", over="ignore"):
-        absurd = ~((np.abs(sample) < ABSURD) & ((np.abs(sample) > 1 / ABSURD) | (sample == 0)))
-        plain = (np.abs(wide) < ABSURD) & ((np.abs(wide) > 1 / ABSURD) | (wide == 0))
-    return bool(absurd.mean() > ABSURD_SHARE and plain.mean() > 1 - ABSURD_SHARE)
+def _headed_as(path: str, size: int) -> str | None:
+    """Return the ending of files with such headers.
+
+    None where the file has no header.
+    """
+    if size < 2 * HEADER.itemsize or size % HEADER.itemsize:
+        return None
+    numbers = np.memmap(path, HEADER, "r")
+    rows, width = int(numbers[0]), int(numbers[1])
+    if size == HEADER.itemsize * (2 + rows * width):
+        return ".fbin"
+    step = rows + 1
+    return ".fvecs" if len(numbers) % step == 0 and (numbers[: SAMPLE_ROWS * step : step] == rows).all() else None
+
+
+def _open_headed(path: str, width: int | None) -> Array:
+    """Return the features in an .fbin or .fvecs file."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist.")
+    ending = Path(path).suffix
+    if _headed_as(path, Path(path).stat().st_size) != ending:
+        raise InputError(f"{path} is no {ending} file: its size does not follow from its header.")
+    if ending == ".fbin":
+        rows, found = (int(number) for number in np.memmap(path, HEADER, "r", shape=(2,)))
+        features: Array = np.memmap(path, BARE, "r", offset=2 * HEADER.itemsize, shape=(rows, found))
+    else:
+        found = int(np.memmap(path, HEADER, "r", shape=(1,))[0])
+        features = np.memmap(path, BARE, "r").reshape(-1, found + 1)[:, 1:]
+    if width not in (None, found):
+        raise InputError(f"{path} has width {found}, not the {width} of --width.")
+    return features
 
 
 def read_labels(path: str) -> Int64:

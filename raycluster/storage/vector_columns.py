@@ -18,9 +18,18 @@ import pyarrow.compute as pc
 from raycluster.arrays import Array, Bool
 from raycluster.errors import InputError
 from raycluster.storage.column_types import is_bytes, is_text, require_columns, storage_type
+from raycluster.storage.vector_forms import (
+    first_of,
+    from_bytes,
+    from_sparse,
+    from_text,
+    is_list,
+    is_number,
+    plain_lists,
+    stacked,
+)
 
-LARGEST_COORDINATE = 1e30
-"""Coordinates beyond this are no embedding: bytes of another type than float32 read as such numbers."""
+Form = Literal["list", "nested", "sparse", "bytes", "text", "columns", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class VectorSource:
 
     columns: list[str]
     """Columns to read, as Parquet names them: `a.b` is field b of struct a."""
-    kind: Literal["list", "bytes", "text", "columns", "nothing"]
+    kind: Form
     where: str
     """File and column, for messages."""
 
@@ -56,10 +65,10 @@ class VectorSource:
             return cls(_numeric_columns(schema, column, where), "columns", where)
         outer, _, inner = column.partition(".")
         if column not in schema.names and inner and outer in schema.names:
-            kind = storage_type(schema.field(outer).type)
-            if not (pa.types.is_struct(kind) and kind.get_field_index(inner) >= 0):
-                raise InputError(f"{name}, column '{outer}' is {kind}; it has no field '{inner}'.")
-            return cls([column], _stored_as(storage_type(kind.field(inner).type), where), where)
+            kind = _field_of(schema.field(outer).type, inner.split("."), f"{name}, column '{outer}'")
+            if is_sparse(storage_type(schema.field(outer).type)):
+                return cls([outer], "sparse", where)
+            return cls([column], _stored_as(kind, where), where)
         if column not in schema.names and (pattern := _likely_pattern(schema)):
             raise InputError(
                 f"{name} has no column '{column}'; --embedding-column '{pattern}' reads its numbered columns as one vector."
@@ -70,28 +79,38 @@ class VectorSource:
     def lists(self, batch: pa.RecordBatch) -> pa.Array:
         """Return a batch's vectors as a list column."""
         if self.kind == "columns":
-            return _stacked([batch.column(name) for name in self.columns])
-        column = batch.column(
-            self.columns[0].partition(".")[0] if self.columns[0] not in batch.schema.names else self.columns[0]
-        )
-        if self.columns[0] not in batch.schema.names:
-            column = pc.struct_field(column, self.columns[0].partition(".")[2])
-        column = _plain(column)
-        if self.kind == "bytes":
-            return _from_bytes(column, self.where)
-        if self.kind == "text":
-            return _from_text(column, self.where)
-        return column
+            return stacked([batch.column(name) for name in self.columns])
+        name = self.columns[0]
+        outer, *inner = [name] if name in batch.schema.names else name.split(".")
+        column = batch.column(outer)
+        column = plain_lists(pc.struct_field(column, inner) if inner else column)
+        decode = {"bytes": from_bytes, "text": from_text, "nested": first_of, "sparse": from_sparse}.get(self.kind)
+        return column if decode is None else decode(column, self.where)
+
+
+def is_sparse(kind: pa.DataType) -> bool:
+    """Whether a type is that of Spark's vectors, which may be sparse."""
+    return pa.types.is_struct(kind) and {"size", "indices", "values"} <= {
+        kind.field(n).name for n in range(kind.num_fields)
+    }
+
+
+def _field_of(kind: pa.DataType, names: list[str], where: str) -> pa.DataType:
+    """Return the type of a field inside of structs.
+
+    Raises InputError where there is no such field.
+    """
+    kind = storage_type(kind)
+    for place, name in enumerate(names):
+        if not (pa.types.is_struct(kind) and kind.get_field_index(name) >= 0):
+            raise InputError(f"{where} is {kind}; it has no field '{'.'.join(names[place:])}'.")
+        kind = storage_type(kind.field(name).type)
+    return kind
 
 
 def _numeric_columns(schema: pa.Schema, pattern: str, where: str) -> list[str]:
     """Return the numeric columns that a pattern names, e2 before e10."""
-    names = [
-        field.name
-        for field in schema
-        if fnmatch.fnmatchcase(field.name, pattern)
-        and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
-    ]
+    names = [field.name for field in schema if fnmatch.fnmatchcase(field.name, pattern) and is_number(field.type)]
     if not names:
         raise InputError(f"{where} names no numeric column; there are {', '.join(schema.names)}.")
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
@@ -111,7 +130,7 @@ def _likely_pattern(schema: pa.Schema) -> str | None:
     return f"{stem}*" if count > 1 and stem else None
 
 
-def _stored_as(kind: pa.DataType, where: str) -> Literal["list", "bytes", "text", "nothing"]:
+def _stored_as(kind: pa.DataType, where: str) -> Form:
     """Return how a column stores vectors. Raises InputError where it holds none."""
     if pa.types.is_null(kind):
         return "nothing"
@@ -119,78 +138,19 @@ def _stored_as(kind: pa.DataType, where: str) -> Literal["list", "bytes", "text"
         return "bytes"
     if is_text(kind):
         return "text"
-    if is_list(kind) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+    if is_list(kind) and is_number(kind.value_type):
         return "list"
+    if is_list(kind) and is_list(kind.value_type) and is_number(kind.value_type.value_type):
+        return "nested"
+    if is_sparse(kind):
+        return "sparse"
+    if pa.types.is_struct(kind):
+        fields = " or ".join(f"'{kind.field(number).name}'" for number in range(kind.num_fields))
+        raise InputError(f"{where} is {kind}; name its field with the vectors after a point: {fields}.")
     raise InputError(
         f"{where} is {kind}; embeddings are lists of floats, bytes of float32, text, or many columns named by a pattern "
         "such as --embedding-column 'dim_*'."
     )
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether values are lists."""
-    checks = (pa.types.is_fixed_size_list, pa.types.is_list, pa.types.is_large_list)
-    return any(check(kind) for check in checks)
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """Return a column without extension and dictionary encoding."""
-    if isinstance(column.type, pa.BaseExtensionType):
-        return _plain(column.storage)
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def _stacked(columns: list[pa.Array]) -> pa.Array:
-    """Return many numeric columns as one list column.
-
-    A row with a null in any is null.
-    """
-    matrix = np.stack([np.asarray(column.cast(pa.float64()).fill_null(np.nan)) for column in columns], axis=1)
-    null = np.any([np.asarray(column.is_null()) for column in columns], axis=0)
-    offsets = pa.array(np.arange(len(matrix) + 1, dtype=np.int64) * len(columns))
-    return pa.LargeListArray.from_arrays(offsets, pa.array(matrix.ravel()), mask=pa.array(null))
-
-
-def _lists(rows: list[Any]) -> pa.Array:
-    return pa.array(rows, pa.large_list(pa.float64()))
-
-
-def _from_bytes(column: pa.Array, where: str) -> pa.Array:
-    """Return vectors stored as little-endian float32 bytes.
-
-    Raises InputError for bytes that hold something else.
-    """
-    rows = column.to_pylist()
-    vectors = []
-    for row in rows:
-        if row is not None and len(row) % 4:
-            raise InputError(f"{where} holds {len(row)} bytes, which are no float32 numbers; write vectors as lists.")
-        vectors.append(None if row is None else np.frombuffer(row, "<f4"))
-    present = [vector for vector in vectors if vector is not None and len(vector)]
-    values = np.concatenate(present) if present else np.empty(0, np.float32)
-    with np.errstate(invalid="ignore"):
-        if np.count_nonzero(np.abs(values) > LARGEST_COORDINATE) > len(values) // 100:
-            raise InputError(
-                f"{where} holds bytes that are no float32 numbers, but maybe float64; write vectors as lists."
-            )
-    return _lists(vectors)
-
-
-def _from_text(column: pa.Array, where: str) -> pa.Array:
-    """Return vectors stored as text, such as [0.1, 0.2] or 0.1 0.2.
-
-    Raises InputError for text that is none.
-    """
-    vectors: list[Any] = []
-    for row in column.to_pylist():
-        if row is None:
-            vectors.append(None)
-            continue
-        try:
-            vectors.append([float(word) for word in row.strip().strip("[](){}").replace(",", " ").split()])
-        except ValueError:
-            raise InputError(f"{where} holds the text {row[:40]!r}, which is no vector of numbers.") from None
-    return _lists(vectors)
 
 
 def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tuple[Array, Any]:
@@ -223,7 +183,8 @@ def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tu
     values = np.zeros((len(column), width), np.float32 if small else np.float64)
     flat = pc.list_flatten(column)
     missing = np.asarray(pc.is_null(flat)).reshape(-1, width) if flat.null_count else None
-    values[~null] = np.asarray(flat.fill_null(0).cast(pa.from_numpy_dtype(values.dtype), safe=False)).reshape(-1, width)
+    flat = flat.cast(pa.from_numpy_dtype(values.dtype), safe=False).fill_null(0)
+    values[~null] = np.asarray(flat).reshape(-1, width)
     if missing is not None:
         null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
     return values, null

@@ -1,7 +1,7 @@
 """The label-free threshold lands near the best one, from all singletons to 500 rows an identity, and does not wobble."""
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from raycluster.limits.far_ranks import (
     FAR_RANKS,
     GRID_STEP,
     HIGHEST,
+    RANDOM_PAIRS,
     RandomPairs,
     identities_fill_neighborhoods,
     pick_threshold,
@@ -135,3 +136,31 @@ def test_planted_background_is_counted():
     assert facts["risk"] < 0.1
     nearest_stranger = np.quantile(1 - distance.min(axis=1), 0.95)
     assert nearest_stranger - 0.05 < threshold < 0.82
+
+
+class Counted:
+    """Rows that count how many of them are read."""
+
+    def __init__(self, rows: Float32) -> None:
+        self._rows, self.shape, self.count = rows, rows.shape, 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Any) -> Float32:
+        self.count += len(rows)
+        return self._rows[rows]
+
+
+def test_each_pair_of_few_wide_rows_is_computed_once() -> None:
+    rows = np.random.default_rng(0).standard_normal((20, 4000)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    read = Counted(rows)
+    drawn = sample_pairs(cast(Any, read))
+    first, second = np.random.default_rng(0).integers(0, 20, (2, RANDOM_PAIRS))
+    kept = first != second
+    products = np.einsum("nd,md->nm", rows, rows, dtype=np.float64)
+    expected = RandomPairs.of(products[first[kept], second[kept]])
+    assert drawn.median == pytest.approx(expected.median, abs=1e-6)
+    assert drawn.spread == pytest.approx(expected.spread, abs=1e-6)
+    assert read.count <= 2 * 20 * 19

@@ -96,3 +96,35 @@ def test_float64_in_a_bin_file_is_noticed(tmp_path: Path) -> None:
 def test_labels_with_a_mark_a_blank_line_or_by_savetxt_are_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.meta").write_text(text, "utf-8")
     assert read_labels(str(tmp_path / "x.meta")).tolist() == [3, 1, 2]
+
+
+def test_files_with_headers_are_read_and_not_taken_for_bare_ones(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((6, 4)).astype("<f4")
+    count = np.array([6, 4], "<u4").tobytes()
+    each = np.hstack([np.full((6, 1), 4, "<u4").view("<f4"), rows])
+    for name, data in (("a.fbin", count + rows.tobytes()), ("a.fvecs", each.tobytes())):
+        (tmp_path / name).write_bytes(data)
+        np.testing.assert_array_equal(open_features(str(tmp_path / name), 4), rows)
+        with pytest.raises(InputError, match="has width 4, not the 5 of --width"):
+            open_features(str(tmp_path / name), 5)
+        bare = tmp_path / "a.bin"
+        bare.write_bytes(data)
+        with pytest.raises(InputError, match=rf"has a header as {Path(name).suffix} files have"):
+            open_features(str(bare), 2 if name == "a.fbin" else 5)
+        (tmp_path / name).write_bytes(data[:-4])
+        with pytest.raises(InputError, match="its size does not follow from its header"):
+            open_features(str(tmp_path / name), None)
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", ">f4", "<f2", "<i8"])
+def test_matrices_of_any_number_are_features(tmp_path: Path, kind: str) -> None:
+    rows = np.arange(12).reshape(4, 3).astype(kind)
+    np.save(tmp_path / "a.npy", np.asfortranarray(rows))
+    np.testing.assert_array_equal(open_features(str(tmp_path / "a.npy"), 3), rows)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("<f2", "float16"), (">f4", "big-endian float32"), ("<i4", "int32")])
+def test_bare_files_of_another_type_are_noticed(tmp_path: Path, kind: str, name: str) -> None:
+    (100 * np.random.default_rng(0).standard_normal((40, 16))).astype(kind).tofile(tmp_path / "a.bin")
+    with pytest.raises(InputError, match=f"reads as {name} numbers"):
+        open_features(str(tmp_path / "a.bin"), 16)

@@ -1,0 +1,50 @@
+"""Bytes without a type: whether they are float32, and what else they may be."""
+
+import numpy as np
+
+from raycluster.arrays import Array, Bool
+
+BARE = np.dtype("<f4")
+"""Numbers of files and columns of bytes: float32, lowest byte first."""
+ABSURD = 1e12
+"""Magnitude of a number, or of its inverse, that no feature has."""
+ABSURD_SHARE = 0.02
+"""Share of absurd numbers from which bytes count as those of another type: float64 read as float32 has a third."""
+OTHERS = {
+    "float64": ("<f8", ABSURD),
+    "float16": ("<f2", 1e4),
+    "big-endian float32": (">f4", ABSURD),
+    "int32": ("<i4", 1e7),
+}
+"""Other types, and the magnitude of a number, or of its inverse, that is plain in them."""
+FEWEST = 12
+"""Numbers of which every other one is zero in float64 of few digits; fewer may be so by chance."""
+MOST_ZEROS = 0.4
+"""Share of zeros in bytes that may be float16: more are the low halves of float32 numbers that were rounded."""
+
+
+def misread_as(raw: bytes) -> str | None:
+    """Return the type of bytes that are no little-endian float32 numbers.
+
+    None where they may be. Numbers that are not finite do not count.
+    """
+    numbers = np.frombuffer(raw[: len(raw) // 4 * 4], BARE)
+    if len(numbers) >= FEWEST and not numbers[::2].any() and numbers[1::2].any():
+        return "float64"  # the low halves of few digits are zero
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers) == 0 or 1 - _plain(numbers, ABSURD).mean() <= ABSURD_SHARE:
+        return None
+    for name, (kind, limit) in OTHERS.items():
+        size = np.dtype(kind).itemsize
+        values = np.frombuffer(raw[: len(raw) // size * size], kind)
+        is_rounded = name == "float16" and (values == 0).mean() > MOST_ZEROS
+        if len(values) and not is_rounded and _plain(values, limit).mean() > 1 - ABSURD_SHARE:
+            return name
+    return "8-bit integer" if (np.abs(numbers) > ABSURD).mean() > ABSURD_SHARE else None
+
+
+def _plain(numbers: Array, limit: float) -> Bool:
+    """Return which numbers are zero, or neither huge nor tiny."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.abs(numbers.astype(np.float64))
+        return np.asarray((size == 0) | ((size < limit) & (size > 1 / limit)))

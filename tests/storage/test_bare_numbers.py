@@ -1,0 +1,46 @@
+"""Bytes of other types are noticed, and float32 of any kind is left alone."""
+
+import numpy as np
+import pytest
+
+from raycluster.storage.bare_numbers import misread_as
+
+ROWS = np.random.default_rng(0).standard_normal((40, 16)) / 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "name"),
+    [
+        ("<f8", 1, "float64"),
+        ("<f2", 1, "float16"),
+        (">f4", 1, "big-endian float32"),
+        ("<i4", 1000, "int32"),
+        ("i1", 100, "8-bit integer"),
+    ],
+)
+def test_another_type_is_named(kind: str, scale: int, name: str) -> None:
+    assert misread_as((scale * ROWS).astype(kind).tobytes()) == name
+
+
+def test_float64_that_was_float32_is_named() -> None:
+    assert misread_as(ROWS.astype("<f4").astype("<f8").tobytes()) == "float64"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ROWS,
+        1e6 * ROWS,
+        1e-6 * ROWS,
+        np.exp(100 * ROWS) / np.exp(100 * ROWS).sum(axis=1, keepdims=True),
+        np.eye(16),
+        np.zeros((4, 4)),
+        np.full((3, 4), np.nan),
+        np.where(np.arange(40)[:, None] < 5, np.nan, ROWS),
+        ROWS[:0],
+    ],
+)
+def test_float32_is_float32(rows: np.ndarray) -> None:
+    assert misread_as(rows.astype("<f4").tobytes()) is None
+    rounded = rows.astype("<f4").view("<u4") & 0xFFFF0000  # bfloat16
+    assert misread_as(rounded.tobytes()) is None
