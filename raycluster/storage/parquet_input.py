@@ -38,7 +38,7 @@ def input_files(url: str) -> tuple[Store, list[str]]:
 
     Raises InputError where there is none.
     """
-    store, names, _, _ = _listed(url)
+    store, names, _, _ = _listed([url])
     return store, names
 
 
@@ -49,11 +49,7 @@ def describe_input(urls: str | Sequence[str]) -> InputDescription:
 
     Several inputs are one input of all their files.
     """
-    if isinstance(urls, str) or len(urls) == 1:
-        store, names, left_out, hidden = _listed(urls if isinstance(urls, str) else urls[0])
-    else:
-        places = [place for url in urls for place in _places(url)]
-        store, names, left_out, hidden = _listed_places(places, " ".join(urls))
+    store, names, left_out, hidden = _listed([urls] if isinstance(urls, str) else urls)
     return InputDescription(store.url, [InputFile(**store.identity(name)) for name in names], left_out, hidden)
 
 
@@ -70,63 +66,49 @@ def left_out_line(described: InputDescription) -> str | None:
     return f"left out of {described.url}: {names}{more}{hidden}"
 
 
-def _listed(url: str) -> tuple[Store, list[str], list[list[str]], int]:
-    """Return the store, its Parquet files, and those left out.
+def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int]:
+    """Return the store of an input, its Parquet files, and those left out.
 
-    Files are left out with a reason; hidden ones are counted.
+    Files are relative to the store. Those left out have a reason; hidden ones are counted.
     """
-    store = Store(url)
-    if store.is_file():
-        return store, [""], [], 0
-    paths = store.files()
-    if not paths:
-        return _listed_places(_places(url), url)
-    names, left_out = [], []
+    places = [place for url in urls for place in _places(url)]
+    if len(places) == 1 and places[0][1] == [""]:
+        return places[0][0], [""], [], 0  # the file that was named, whatever its ending
+    root = places[0][0] if len(places) == 1 else _shared_folder([store.url for store, _ in places], " ".join(urls))
+    below = [(posixpath.relpath(store.url, root.url), files) for store, files in places]
+    paths = [posixpath.normpath(posixpath.join(folder, name)) for folder, files in below for name in files]
     visible = [path for path in paths if not _hidden(path)]
-    for path in visible:
-        if path.lower().endswith(ENDINGS) or store.starts_with(path, MARKS):
-            names.append(path)
-        else:
-            left_out.append([path, "no Parquet file"])
+    names = [path for path in visible if path.lower().endswith(ENDINGS) or root.starts_with(path, MARKS)]
     if not names:
-        raise InputError(f"The input {url} holds no Parquet file.")
-    return store, names, left_out, len(paths) - len(visible)
+        raise InputError(f"The input {' '.join(urls)} holds no Parquet file.")
+    left_out = [[path, "no Parquet file"] for path in sorted(set(visible) - set(names))]
+    return root, sorted(names), left_out, len(paths) - len(visible)
 
 
-def _places(url: str) -> list[str]:
-    """Return the places that an input names.
+def _places(url: str) -> list[tuple[Store, list[str]]]:
+    """Return the places that an input names, with the files below each.
 
-    It names itself, or what matches it as a pattern such as part-*.parquet.
+    It names itself, or what matches it as a pattern such as part-*.parquet. A place that is a file has one, with an empty name.
     """
     store = Store(url)
-    places = [store.url] if store.exists() and (store.is_file() or store.files()) else store.matching()
+    here = [(store, _files(store))]
+    places = here if here[0][1] else [(place, _files(place)) for place in map(Store, store.matching())]
     if not places:
         raise InputError(f"The input {url} does not exist or is an empty folder.")
     return places
 
 
-def _listed_places(places: Sequence[str], url: str) -> tuple[Store, list[str], list[list[str]], int]:
-    """Return the files of several places, relative to the folder that they share."""
+def _files(store: Store) -> list[str]:
+    """Return the files of a place: itself, with an empty name, or those below it."""
+    return [""] if store.is_file() else store.files()
+
+
+def _shared_folder(places: Sequence[str], inputs: str) -> Store:
+    """Return the folder that several places share."""
     if len({"://" in place for place in places}) > 1:
-        raise InputError(f"The inputs {url} lie on disk and in an object store; give inputs of one kind.")
-    root = posixpath.commonpath(places) if len(places) > 1 else posixpath.dirname(places[0])
-    root = root.replace(":/", "://", 1) if "://" in places[0] and "://" not in root else root
-    parent = Store(root)
-    names, left_out, hidden = [], [], 0
-    for place in places:
-        one = Store(place)
-        below = [""] if one.is_file() else one.files()
-        base = posixpath.relpath(one.url, parent.url)
-        for path in (posixpath.join(base, name) if name else base for name in below):
-            if _hidden(path):
-                hidden += 1
-            elif path.lower().endswith(ENDINGS) or parent.starts_with(path, MARKS):
-                names.append(path)
-            else:
-                left_out.append([path, "no Parquet file"])
-    if not names:
-        raise InputError(f"The input {url} holds no Parquet file.")
-    return parent, sorted(names), left_out, hidden
+        raise InputError(f"The inputs {inputs} lie on disk and in an object store; give inputs of one kind.")
+    root = posixpath.commonpath(places)
+    return Store(root.replace(":/", "://", 1) if "://" in places[0] and "://" not in root else root)
 
 
 def _hidden(name: str) -> bool:
