@@ -1,4 +1,6 @@
-"""Random folders through `raycluster cluster`: the right partition or one sentence, and nothing else is touched.
+"""Random folders through `raycluster cluster` and the verbs that follow it.
+
+The outcome is the right partition or one sentence, and nothing else is touched.
 
     python -m benchmarks fuzz --minutes 10
 
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Rows, Tables
 from benchmarks.systems._fuzz_folders import Folder, make
+from benchmarks.systems._fuzz_verbs import VERBS
 from raycluster.command_line import run
 from raycluster.commands import load
 from raycluster.config.load import load_config
@@ -118,8 +121,8 @@ def output_of(base: Path, draw: random.Random) -> Path:
     return base / "run"
 
 
-def ended(words: list[str]) -> Outcome:
-    """Run the command in this process."""
+def ended(words: list[str], verb: str = "cluster") -> Outcome:
+    """Run a command in this process."""
     out, err = io.StringIO(), io.StringIO()
 
     def stuck(*_: Any) -> None:
@@ -130,7 +133,7 @@ def ended(words: list[str]) -> Outcome:
     signal.alarm(MOST_SECONDS)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            run(load("cluster"), words, "raycluster cluster")
+            run(load(verb), words, f"raycluster {verb}")
     except SystemExit as end:
         return Outcome(int(end.code or 0), out.getvalue(), err.getvalue())
     except _Stuck:
@@ -143,16 +146,37 @@ def ended(words: list[str]) -> Outcome:
 
 def defect_of(folder: Folder, output: Path, outcome: Outcome, inputs: list[str]) -> str | None:
     """Return what is wrong with an outcome; none where it is right."""
+    if (defect := _no_sentence(outcome)) is not None or outcome.code:
+        return defect
+    return _wrong_labels(folder, output, inputs)
+
+
+def _no_sentence(outcome: Outcome) -> str | None:
+    """Return what is wrong with how a command ended, whatever it did; none where it is right."""
     if outcome.code == -1:
         return "it does not end"
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    if outcome.code:
-        if len(errors) != 1 or "unexpected" in errors[0] or not outcome.err.rstrip().endswith(errors[0]):
-            return f"no single sentence: {outcome.err.strip()[-300:]}"
-        return None
-    if "Traceback" in outcome.err:
-        return "a traceback"
-    return _wrong_labels(folder, output, inputs)
+    if outcome.code and (len(errors) != 1 or "unexpected" in errors[0] or not outcome.err.rstrip().endswith(errors[0])):
+        return f"no single sentence: {outcome.err.strip()[-300:]}"
+    return "a traceback" if not outcome.code and "Traceback" in outcome.err else None
+
+
+def followed(base: Path, run_folder: Path, folder: Folder, draw: random.Random) -> tuple[str, str | None]:
+    """Run a verb on a finished run; returns how it ended, and its defect."""
+    ends: list[Outcome] = []
+
+    def call(verb: str, words: list[str]) -> Outcome:
+        folder.notes.append(f"{verb} {' '.join(words)}")
+        ends.append(ended(words, verb))
+        return ends[-1]
+
+    verb = draw.choice(VERBS)
+    before = digest(run_folder, run_folder / "review")
+    _, defect = verb(base, run_folder, folder, draw, call)
+    defect = _no_sentence(ends[-1]) or defect
+    if digest(run_folder, run_folder / "review") != before:
+        defect = defect or "the run changed"
+    return f"{verb.__name__}: {ends[-1].sentence or 'right'}", defect
 
 
 def _wrong_labels(folder: Folder, output: Path, inputs: list[str]) -> str | None:
@@ -199,9 +223,12 @@ def one_case(seed: int) -> tuple[str, str | None]:
         defect = defect_of(folder, real, outcome, inputs)
         if before != after:
             defect = defect or "files outside the run folder changed"
+        kind = "right partition" if outcome.code == 0 else outcome.sentence
+        if outcome.code == 0 and defect is None and not real.is_relative_to(base / "input"):
+            kind, defect = followed(base, real, folder, draw)
         if defect:
             defect = f"{defect} ({'; '.join([*folder.notes, ' '.join(words)])})"
-        return ("right partition" if outcome.code == 0 else outcome.sentence), defect
+        return kind, defect
 
 
 def cases(args: Args) -> Iterator[int]:

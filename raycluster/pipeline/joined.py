@@ -38,8 +38,8 @@ def joined(labels: pa.Table, url: str, id_column: str, *, is_numbered: bool) -> 
         Ids are missing or of another type, a column is there twice, or columns of two files do not fit.
     """
     store, names = input_files(url)
-    schema = _schema(store, names, id_column, is_numbered)
     keys = labels["id"].combine_chunks()
+    schema = _schema(store, names, id_column, is_numbered, keys.type)
     shown = label_names(labels, schema.names)
     first = 0
     for name in names:
@@ -53,6 +53,8 @@ def joined(labels: pa.Table, url: str, id_column: str, *, is_numbered: bool) -> 
             ids = ids_as(table[id_column], keys.type, f"{store.name(name)}, column '{id_column}'")
         else:
             ids = pa.chunked_array([pa.array(range(first, first + table.num_rows), keys.type)])
+        if id_column in table.column_names and schema.field(id_column).type == keys.type:
+            table = table.set_column(table.column_names.index(id_column), id_column, ids)
         first += table.num_rows
         row = pc.index_in(ids, value_set=keys)
         missing = [field.name for field in schema if field.name not in table.column_names]
@@ -76,7 +78,7 @@ def label_names(labels: pa.Table, taken: list[str]) -> dict[str, str]:
     return names
 
 
-def _schema(store: Store, names: list[str], id_column: str, is_numbered: bool) -> pa.Schema:
+def _schema(store: Store, names: list[str], id_column: str, is_numbered: bool, id_type: pa.DataType) -> pa.Schema:
     """Return the columns of all files together."""
     schemas = []
     for name in names:
@@ -94,7 +96,17 @@ def _schema(store: Store, names: list[str], id_column: str, is_numbered: bool) -
         schemas.append(schema)
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # ids that the run compares may have types that Arrow does not widen
+        schemas = [_with_type(schema, id_column, id_type) for schema in schemas]
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"The files of {store.url} do not fit into one table: {' '.join(str(error).split())}."
         ) from error
+
+
+def _with_type(schema: pa.Schema, column: str, kind: pa.DataType) -> pa.Schema:
+    """Return a schema whose column, if it has it, is of another type."""
+    place = schema.get_field_index(column)
+    return schema if place < 0 else schema.set(place, pa.field(column, kind))

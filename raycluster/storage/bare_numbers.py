@@ -10,6 +10,8 @@ ABSURD = 1e12
 """Magnitude of a number, or of its inverse, that no feature has."""
 ABSURD_SHARE = 0.02
 """Share of absurd numbers from which bytes count as those of another type: float64 read as float32 has a third."""
+HUGE = 1e30
+"""Magnitude that float32 vectors of any scale stay below, and that a tenth of random bytes exceed."""
 OTHERS = {
     "float64": ("<f8", ABSURD),
     "float16": ("<f2", 1e4),
@@ -40,7 +42,7 @@ def misread_as(raw: bytes) -> str | None:
         is_rounded = name == "float16" and (values == 0).mean() > MOST_ZEROS
         if len(values) and not is_rounded and _plain(values, limit).mean() > 1 - ABSURD_SHARE:
             return name
-    return "8-bit integer" if (np.abs(numbers) > ABSURD).mean() > ABSURD_SHARE else None
+    return "8-bit integer" if (np.abs(numbers) > HUGE).mean() > ABSURD_SHARE else None
 
 
 def _plain(numbers: Array, limit: float) -> Bool:

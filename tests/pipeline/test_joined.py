@@ -65,3 +65,9 @@ def test_what_does_not_fit_is_a_sentence(tmp_path: Path, tables: list[pa.Table],
         pq.write_table(table, tmp_path / f"{number}.parquet")
     with pytest.raises(InputError, match=sentence):
         all_rows(tmp_path)
+
+
+def test_ids_of_types_that_arrow_does_not_widen_meet_in_that_of_the_run(tmp_path: Path) -> None:
+    put(tmp_path / "a.parquet", id=pa.array(["1"]))
+    put(tmp_path / "b.parquet", id=pa.array([2]))
+    assert [row["id"] for row in all_rows(tmp_path)] == [1, 2]

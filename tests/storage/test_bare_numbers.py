@@ -32,6 +32,8 @@ def test_float64_that_was_float32_is_named() -> None:
         ROWS,
         1e6 * ROWS,
         1e-6 * ROWS,
+        1e-20 * ROWS,
+        1e20 * ROWS,
         np.exp(100 * ROWS) / np.exp(100 * ROWS).sum(axis=1, keepdims=True),
         np.eye(16),
         np.zeros((4, 4)),
