@@ -43,6 +43,7 @@ def rescored(
     from raycluster.models.card import load_card
     from raycluster.models.forms import PairForm
     from raycluster.models.inference import Predictor, calibrated
+    from raycluster.models.second_opinion import pooled
 
     result = np.full(neighbor.shape, np.nan, np.float32)
     result[: len(score)] = score
@@ -62,7 +63,7 @@ def rescored(
         logits[:, : form.scored] = form.logits(some)
         logits[neighbor[some] < 0] = np.nan
         logits[:, 0] = np.nan
-        result[some] = calibrated(card, logits)
+        result[some] = pooled(card, calibrated(card, logits), similarity[some], set_facts)
 
     firsts = list(range(0, len(rows), form.block))
     predictor.runner.run(fill, firsts, [*firsts[1:], len(rows)])

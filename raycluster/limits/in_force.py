@@ -34,7 +34,7 @@ from raycluster.limits.far_ranks import (
     pick_threshold,
     sample_pairs,
 )
-from raycluster.limits.without_valley import FULL_ETA, Picked, fills_lists, floor_of
+from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_beside_floor, fills_lists, floor_of
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -86,7 +86,7 @@ class EdgeLimits:
         if not (self.valley or self.is_full):
             return MOST_ODDS
         assert self.eta is not None, "both are values of eta"
-        return ODDS_OVER_VALLEY * self.eta / (1 - self.eta)
+        return (ODDS_OVER_FULL if self.is_full else ODDS_OVER_VALLEY) * self.eta / (1 - self.eta)
 
     def moved_to(self, value: float) -> "EdgeLimits":
         """Return these limits with the swept one at another value."""
@@ -166,7 +166,8 @@ def decide_limits(
     if eta_of_set is None:
         if fills_lists(similarity, picked):
             return replace(limits, eta=FULL_ETA, valley=False, is_full=True)
-        return replace(limits, valley=False, similarity=floor_of(picked))
+        eta = eta_beside_floor(picked, eta, calibrated)
+        return replace(limits, eta=eta, valley=False, similarity=floor_of(picked))
     return replace(limits, eta=eta_of_set, valley=True)
 
 

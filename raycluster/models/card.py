@@ -35,8 +35,9 @@ CARD = "card.json"
 SHIPPED = "pretrained"
 """Folder of the package with the models that come with it. Each goes by its name: `auto`."""
 NETWORKS = ("filter", "predictor")
-THRESHOLDS = ("theta", "floor", "eta", "closeness", "slope", "intercept")
-"""What a model may be calibrated to: limits of edges, the NEP floor of edge recall, and logits to probabilities."""
+THRESHOLDS = ("theta", "floor", "eta", "closeness", "slope", "intercept", "similarity")
+"""What a model may be calibrated to: limits of edges, the NEP floor of edge recall, logits to probabilities, and the slope of a
+second opinion (`raycluster.models.second_opinion`)."""
 PACKAGES = ("torch", "numpy", "ray", "infomap")
 """Packages that decide a trained model."""
 

@@ -29,6 +29,8 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantiles over rows of the similarity at each of `RANKS`: small and large identities differ in them."""
 SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 5
 """Length of `SetStatistics.setting`: those quantiles, the return shares, and five numbers of the scale itself."""
+RISK = len(QUANTILES) * len(RANKS) + 4
+"""Place of the threshold's risk in `SetStatistics.setting`."""
 LENGTHS = (20, 40)
 """Neighbors of a row that are scored where all that follow are strangers. Shorter lists are scored faster."""
 STRANGERS = 0.6
@@ -108,6 +110,11 @@ class SetStatistics:
         return asdict(self)
 
     @property
+    def risk(self) -> float:
+        """Share of rows that the threshold gets wrong (`limits.far_ranks`)."""
+        return self.setting[RISK]
+
+    @property
     def stranger(self) -> float:
         """Cosine below which a neighbor is a stranger (`STRANGERS`).
 
@@ -115,6 +122,13 @@ class SetStatistics:
         """
         lowest = self.background + STRANGERS * (self.threshold - self.background)
         return lowest * (1 - self.shared) + self.shared
+
+    def on_scale(self, cosine: Any) -> Any:
+        """Return cosines of any shape on the scale of the set.
+
+        Random pairs have 0 and the threshold has 1.
+        """
+        return (self.without_shared(cosine) - self.background) / (self.threshold - self.background)
 
     def without_shared(self, cosine: Any) -> Any:
         """Return cosines of any shape without the shared component."""

@@ -17,11 +17,12 @@ from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.models.card import load_card
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
+from raycluster.models.second_opinion import pooled
 from raycluster.models.set_statistics import measure, ranks_read
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, is_uniform, neighbors_of
+from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, is_uniform, neighbors_of, similarity_of
 from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes
@@ -88,7 +89,7 @@ def open_relations(tables: Tables) -> ShardFunction:
 
     def score(task: Task) -> Output:
         if config.relations.score == "all":
-            scores = predictor.score_rows(task.start, task.stop)
+            scores = pooled(card, predictor.score_rows(task.start, task.stop), similarity_of(tables, task), facts)
         else:
             pairs = recallable(neighbor[task.rows], nep_of(tables, task), facts["theta"], facts["floor"])
             scores = predictor.score_pairs(task.start, task.stop, pairs)
@@ -147,7 +148,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 RELATIONS = Stage(
     name="relations",
     reads=("knn", "topk", "contexts"),
-    revision=2,
+    revision=3,
     writes=_schema,
     settings=settings,
     is_wanted=lambda config: config.relations.score != "none",

@@ -25,7 +25,7 @@ def test_lost_and_added_neighbors_count_by_the_square_of_their_share() -> None:
 
 @pytest.mark.parametrize(
     ("share", "risk", "expected"),
-    [(0.6, 0.0, True), (0.04, 0.0, False), (0.15, 0.06, True), (0.11, 0.06, False), (0.9, CLEAR_RISK + 0.01, False)],
+    [(0.6, 0.0, True), (0.02, 0.0, False), (0.15, 0.06, True), (0.11, 0.06, False), (0.9, CLEAR_RISK + 0.01, False)],
 )
 def test_a_clear_threshold_overrules_what_is_wrong_on_more_rows(share: float, risk: float, expected: bool) -> None:
     assert is_contradicted(share, risk) is expected

@@ -17,7 +17,7 @@ from raycluster.limits import in_force, valley
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, TOO_FEW_ROWS, pick_threshold, sample_pairs
 from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits
-from raycluster.limits.without_valley import FULL_ETA
+from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL
 from support.data import identities, neighbor_table
 from support.edge_tables import COLUMNS, random_scores
 
@@ -127,7 +127,7 @@ def test_full_lists_have_a_low_limit_and_odds_relative_to_it():
         config = configured("score", "all", valley=True)
         limits = decide_limits(config, neighbor, similarity, vectors, {"eta": 0.6}, np.full_like(similarity, 0.2))
     assert limits == EdgeLimits(eta=FULL_ETA, valley=False, is_full=True)
-    assert limits.highest_odds == pytest.approx(10 * FULL_ETA / (1 - FULL_ETA))
+    assert limits.highest_odds == pytest.approx(ODDS_OVER_FULL * FULL_ETA / (1 - FULL_ETA))
     assert EdgeLimits.from_json(limits.to_json()) == limits
 
 

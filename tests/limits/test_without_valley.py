@@ -9,7 +9,7 @@ from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import without_valley
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold, sample_pairs
-from raycluster.limits.without_valley import fills_lists, floor_of, similarity_floor
+from raycluster.limits.without_valley import EVEN_ETA, POOLED, eta_beside_floor, fills_lists, floor_of, similarity_floor
 from support.data import identities
 
 
@@ -41,3 +41,19 @@ def test_lists_are_full_where_a_third_of_them_is_near_and_hardly_a_stranger_is_l
     similarity = np.full((50, 11), 0.3, np.float32)
     similarity[:, : near + 1] = 0.8
     assert fills_lists(similarity, (0.5, {"basis": basis, "risk": risk})) is expected
+
+
+@pytest.mark.parametrize(
+    ("basis", "risk", "eta", "calibrated", "expected"),
+    [
+        (FAR_RANKS, 0.5, 0.6, {POOLED: 6.0}, EVEN_ETA),
+        (FAR_RANKS, 0.5, 0.3, {POOLED: 6.0}, 0.3),
+        (FAR_RANKS, 0.9, 0.6, {POOLED: 6.0}, 0.6),
+        (FAR_RANKS, 0.5, 0.6, {"eta": 0.6}, 0.6),
+        (FULL_NEIGHBORHOODS, 0.5, 0.6, {POOLED: 6.0}, 0.6),
+    ],
+)
+def test_even_odds_are_enough_beside_a_floor_where_scores_hold_the_opinion_of_similarity(
+    basis: str, risk: float, eta: float, calibrated: dict[str, float], expected: float
+) -> None:
+    assert eta_beside_floor((0.7, {"basis": basis, "risk": risk}), eta, calibrated) == expected
