@@ -223,11 +223,6 @@ class Store:
         with clear_errors(self.name(path)):
             return bytes(self._fs.cat_file(self._path(path), 0, len(marks[0]))) in marks
 
-    def exists(self) -> bool:
-        """Whether there is anything at the store's own URL."""
-        with clear_errors(self.url):
-            return bool(self._fs.exists(self._root))
-
     def is_file(self) -> bool:
         """Whether the store's own URL is one object rather than a folder."""
         with clear_errors(self.url):
