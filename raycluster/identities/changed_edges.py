@@ -27,6 +27,8 @@ class EdgeChange:
     """Rows at the ends of edges between old rows that appeared, vanished or changed by more than `NOTICED`, ascending."""
     reached: Int32
     """Rows at the ends of new rows' edges, ascending; new rows without an edge are not among them."""
+    lost: Int32
+    """Rows that stay and had edges to removed ones, ascending."""
     gone: Edges
     """Edges that were there and are not, or have another weight."""
     came: Edges
@@ -93,6 +95,12 @@ def changed_edges(
     vanished = removed.only(~np.isin(old_key, new_key))
     # The higher row of a pair is its target: edges of new rows lead there.
     noticed, of_new = fresh.only((moved | ~known) & (fresh.target < num_old)), fresh.only(fresh.target >= num_old)
+    # A removed row has no list.
+    stays = lists.neighbor[:, 0] >= 0
+    of_removed = ~(stays[vanished.source] & stays[vanished.target])
+    ends = np.concatenate([vanished.source[of_removed], vanished.target[of_removed]])
+    lost = np.unique(ends[stays[ends]])
+    vanished = vanished.only(~of_removed)
     touched = np.unique(np.concatenate([vanished.source, vanished.target, noticed.source, noticed.target]))
     reached = np.unique(np.concatenate([of_new.source, of_new.target]))
     other = ~known | (fresh.weight != weight_before)
@@ -101,6 +109,7 @@ def changed_edges(
         before.only(~old).with_others(fresh),
         touched,
         reached,
+        lost,
         removed.only(~np.isin(old_key, same_key)),
         fresh.only(other),
     )

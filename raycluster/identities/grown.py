@@ -68,7 +68,7 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
     if num_new == 0 and len(change.removed) == 0:
         none = Edges(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
         rows = np.empty(0, np.int32)
-        return Grown(state, np.zeros(num_old, bool), EdgeChange(state.edges, rows, rows, none, none), 0)
+        return Grown(state, np.zeros(num_old, bool), EdgeChange(state.edges, rows, rows, rows, none, none), 0)
     vectors = np.concatenate([state.vectors, change.vectors.astype(state.vectors.dtype, copy=False)])
     reading = state.reading
     if reading is not None:

@@ -17,7 +17,7 @@ from raycluster.kernels.map_equation.region import condense
 
 
 def placed(
-    grown: State, touched: Ints, reached: Ints, rules: Rules, mode: Mode, num_old: int
+    grown: State, touched: Ints, reached: Ints, lost: Ints, rules: Rules, mode: Mode, num_old: int
 ) -> tuple[Int32, local.LocalSolution]:
     """Return communities (N,), numbered by their lowest row, and the solve.
 
@@ -29,6 +29,8 @@ def placed(
         Rows whose communities are solved again.
     reached : integers
         New rows, and rows that have edges to them. Their communities are solved again where that gains.
+    lost : integers
+        Rows that had edges to removed ones. Their communities are solved again where that gains, or where they fall apart.
     rules : Rules
         What must hold.
     mode : "local" or "attach"
@@ -41,7 +43,7 @@ def placed(
     network = flows.undirected(*graph, np.arange(rows, dtype=np.int32), 1)
     start = grown.piece
     if rules.node is not None:
-        touched, reached = (np.union1d(rows, rules.node[rows]) for rows in (touched, reached))
+        touched, reached, lost = (np.union1d(rows, rules.node[rows]) for rows in (touched, reached, lost))
     # Removed rows left their community: it is solved again where an edge vanished, and loses a lonely row otherwise.
     _, start_numbers = np.unique(start[start >= 0], return_inverse=True)
     start = start.copy()
@@ -49,8 +51,8 @@ def placed(
     if mode == "attach":
         solution = _attached(network, start, num_old, grown.base.mu, rules)
     else:
-        touched, reached = (rows[grown.is_alive[rows]] for rows in (touched, reached))
-        solution = local.solve(network, start, touched, None, reached=reached, apart=rules.apart)
+        touched, reached, lost = (rows[grown.is_alive[rows]] for rows in (touched, reached, lost))
+        solution = local.solve(network, start, touched, None, reached=reached, lost=lost, apart=rules.apart)
     piece = solution.communities if rules.node is None else solution.communities[rules.node]
     numbered(piece)
     return piece, solution

@@ -136,7 +136,7 @@ def update(
     touched = np.union1d(edges.touched, decided)
     reached = np.union1d(edges.reached, np.arange(state.num_rows, grown.num_rows))
     if past is None or rules.apart.value.shape[1]:
-        piece, solution = placed(grown, touched, reached, rules, mode, state.num_rows)
+        piece, solution = placed(grown, touched, reached, edges.lost, rules, mode, state.num_rows)
     else:
         # A full run: nothing but rules is new, and few communities break them.
         solution = obeyed(*grown.edges.columns(), grown.piece.copy(), rules, grown.own)
@@ -155,7 +155,7 @@ def update(
         searched=rows.num_searched,
         dirty=int((rows.is_changed[: state.num_rows] & grown.is_alive[: state.num_rows]).sum()),
         scored=int((rows.is_changed & grown.is_alive).sum()) if state.lists.score is not None else 0,
-        touched=len(np.union1d(touched, reached)),
+        touched=len(np.union1d(np.union1d(touched, reached), edges.lost)),
         solved=solution.solved,
         moved=int((grown.is_alive & (after.of_rows(cluster) != before.row_id)).sum()),
         rounds=solution.rounds,

@@ -52,6 +52,23 @@ def test_only_pairs_with_a_changed_row_are_built_again(seed, with_score, num_cha
     assert set(found.came.key().tolist()) == {key for key in now if now[key] != was.get(key)}
 
 
+def test_rows_that_lost_a_removed_neighbor_are_apart_from_those_between_which_edges_changed():
+    config, limits = THRESHOLD
+    neighbor, similarity = neighbor_table(60, 8, 0)
+    before = edges_of(config, limits, Lists(neighbor, similarity, None))
+    removed = int(before.source[0])
+    neighbor[neighbor == removed] = -1
+    neighbor[removed], is_changed = -1, np.arange(60) == removed
+    found = changed_edges(config, limits, before, Lists(neighbor, similarity, None), is_changed, 60)
+    ends = [
+        *before.target[before.source == removed].tolist(),
+        *before.source[before.target == removed].tolist(),
+    ]
+    assert sorted(ends) == found.lost.tolist()
+    assert (len(found.touched), len(found.reached)) == (0, 0)
+    assert len(found.gone.key()) == len(ends) > 0
+
+
 def test_nothing_changed():
     config, limits = THRESHOLD
     lists = Lists(*neighbor_table(60, 8, 0), None)

@@ -20,14 +20,14 @@ def rules_of(pairs, rows):
 
 
 def test_untouched_communities_stay():
-    piece, solution = placed(base(), np.array([3]), NONE, rules_of([], BASE), "local", BASE)
+    piece, solution = placed(base(), np.array([3]), NONE, NONE, rules_of([], BASE), "local", BASE)
     np.testing.assert_array_equal(piece, base().piece)
     assert solution.solved <= np.bincount(base().piece)[base().piece[3]]
 
 
 def test_tied_rows_are_in_one_community():
     rules = rules_of([(0, 239, True, 0)], BASE)
-    piece, _ = placed(base(), np.array([0, 239]), NONE, rules, "local", BASE)
+    piece, _ = placed(base(), np.array([0, 239]), NONE, NONE, rules, "local", BASE)
     assert piece[0] == piece[239]
     assert (np.diff(np.unique(piece, return_index=True)[1]) > 0).all()
 
@@ -39,7 +39,7 @@ def test_new_rows_are_attached_where_they_gain():
     start = full.piece.copy()
     start[BASE:] = -1
     grown = replace(full, piece=start)
-    piece, _ = placed(grown, NONE, np.arange(BASE, ROWS), rules_of([], ROWS), "attach", BASE)
+    piece, _ = placed(grown, NONE, np.arange(BASE, ROWS), NONE, rules_of([], ROWS), "attach", BASE)
     old = full.piece[:BASE]
     np.testing.assert_array_equal(piece[:BASE][:, None] == piece[:BASE], old[:, None] == old)
     assert (np.bincount(piece)[piece[BASE:]] > 1).mean() > 0.8

@@ -7,7 +7,7 @@
 
 Nodes that are new are first placed among communities as they are. Communities that only gained links to them are solved
 again where that opens a gain: one of their nodes would move, or two of them would merge. Most of them just take the new
-node in, and their other nodes are not placed again.
+node in, and their other nodes are not placed again. So are communities that only lost nodes, unless they fall apart.
 
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
@@ -29,7 +29,7 @@ from raycluster.kernels.map_equation.apart import Apart
 from raycluster.kernels.map_equation.cut import cut_violations
 from raycluster.kernels.map_equation.flow import Flows, Network
 from raycluster.kernels.map_equation.local_exact import LARGEST, small_components, solve_small
-from raycluster.kernels.map_equation.local_gains import members_near, merging, moving
+from raycluster.kernels.map_equation.local_gains import members_near, merging, moving, parted
 from raycluster.kernels.map_equation.local_moves import Problem, climb
 from raycluster.kernels.map_equation.local_splits import split, whole_components
 from raycluster.kernels.map_equation.local_state import State
@@ -40,6 +40,7 @@ from raycluster.kernels.threads import at_most
 ROUNDS = 5
 """Regions solved one after the other, each reached by the one before. Batches of 3 to 17 % of two real sets needed one or
 two. Raising it follows longer chains of changes."""
+NO_NODES = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def solve(
     touched: Ints,
     mu: float | None,
     *,
-    reached: Ints | None = None,
+    reached: Ints = NO_NODES,
+    lost: Ints = NO_NODES,
     flows: Flows | None = None,
     apart: Apart | None = None,
     rounds: int | None = ROUNDS,
@@ -86,6 +88,9 @@ def solve(
         exits of all communities are carried along, so that every change costs what it costs in the whole map equation.
     reached : integers
         Nodes at the ends of links of new nodes, these included. Their communities are solved again only where that gains.
+    lost : integers
+        Nodes that had links to nodes that are gone. Their communities are solved again only where that gains, or where they
+        fall apart.
     flows : (C,) each
         Flows of the communities before; those of untouched communities must hold. None computes them from all links.
     apart : Apart
@@ -107,7 +112,7 @@ def solve(
     Work grows with the touched communities and their links, but for a few passes over the N numbers of `membership`.
     """
     state = State(network, membership, flows, apart if apart is not None else Apart.nothing(network.nodes))
-    near = np.empty(0, np.int32) if reached is None else np.unique(reached).astype(np.int32)
+    near = np.union1d(reached, lost).astype(np.int32)
     region = state.members(np.unique(state.membership[np.union1d(touched, near)]))
     state.exits_elsewhere = exits_elsewhere
     exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum()) + exits_elsewhere
@@ -119,7 +124,8 @@ def solve(
             near = np.intersect1d(near, region)
             is_new = (membership[near] < 0) & ~np.isin(near, touched)
             solved, done = solved + int(is_new.sum()), int(is_new.any())
-            region = _opened(state, np.intersect1d(touched, region), near, near[is_new], mu)
+            lost = np.intersect1d(lost, region)
+            region = _opened(state, np.intersect1d(touched, region), near, near[is_new], lost, mu)
         begun = done
         while len(region) and (rounds is None or done < rounds):
             solved, done = solved + len(region), done + 1
@@ -129,21 +135,25 @@ def solve(
     return LocalSolution(state.membership, after, done, len(region) == 0, solved)
 
 
-def _opened(state: State, touched: Ints, near: Int32, new: Int32, mu: float | None) -> Int32:
+def _opened(state: State, touched: Ints, near: Int32, new: Int32, lost: Ints, mu: float | None) -> Int32:
     """Place new nodes; returns the nodes of the communities to be solved.
 
     Parameters
     ----------
     touched : integers
         Nodes whose communities are solved in any case.
-    near, new : int32
-        Nodes that have links to new ones, and these themselves.
+    near : int32
+        Nodes at the ends of links that came with new nodes or went with old ones.
+    new : int32
+        Nodes to be placed.
+    lost : integers
+        Nodes that lost links.
     """
-    if len(new) == 0:
-        return state.members(np.unique(state.membership[touched]))
-    _solve_region(state, new, mu, is_first=False)
+    if len(new):
+        _solve_region(state, new, mu, is_first=False)
     gaining = np.concatenate([touched, near[moving(state, near, mu)]])
-    return state.members(np.union1d(state.membership[gaining], merging(state, new, mu)))
+    chosen = np.union1d(state.membership[gaining], merging(state, new, mu))
+    return state.members(np.union1d(chosen, parted(state, state.membership[lost])))
 
 
 def _solve_small(state: State, region: Int32, mu: float | None, exits: float, largest: int) -> tuple[Int32, int]:

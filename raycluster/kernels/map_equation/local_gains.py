@@ -94,6 +94,42 @@ def _joint(one, other, head, following, start, neighbor, weight, membership, joi
         joint[pair] = total
 
 
+def parted(state: State, communities: Ints) -> Int64:
+    """Return the communities that are not connected, ascending.
+
+    Parameters
+    ----------
+    state : State
+        Communities now.
+    communities : integers
+        Those to be compared.
+    """
+    some = np.unique(communities).astype(np.int64)
+    rows, result = state.network.rows, np.zeros(len(some), bool)
+    seen = np.zeros(state.network.nodes, bool)
+    queue = np.empty(int(state.size[some].max(initial=0)), np.int32)
+    _parted(some, state.head, state.size, rows.start, rows.neighbor, state.membership, seen, queue, result)
+    return some[result]
+
+
+@numba.njit(nogil=True, cache=True)
+def _parted(communities, head, size, start, neighbor, membership, seen, queue, result):  # type: ignore[no-untyped-def]
+    """Whether a walk along links inside a community leaves some of its nodes out."""
+    for place in range(communities.shape[0]):
+        own = communities[place]
+        queue[0], count, at = head[own], 1, 0
+        seen[queue[0]] = True
+        while at < count:
+            for link in range(start[queue[at]], start[queue[at] + 1]):
+                other = neighbor[link]
+                if membership[other] == own and not seen[other]:
+                    seen[other] = True
+                    queue[count] = other
+                    count += 1
+            at += 1
+        result[place] = count < size[own]
+
+
 def members_near(state: State, communities: Ints, left_out: Int32) -> Int32:
     """Return the nodes next to members of some communities, ascending.
 

@@ -151,6 +151,21 @@ def test_communities_that_take_new_nodes_in_are_opened_where_that_gains(planted)
     assert (found.communities[new][:, None] == found.communities[new]).sum() == len(new)
 
 
+def test_communities_that_lose_nodes_are_opened_where_they_fall_apart():
+    """Three cliques of 12; the only nodes that hold two of them together go, and the third loses one of its nodes."""
+    pairs = [(a, b) for a, b in pairs_of(39) if a // 12 == b // 12 < 3]
+    bridge = [(36 + a, b) for a in range(2) for b in (0, 1, 12, 13)]
+    links = {tuple(sorted(pair)): 1.0 for pair in [*pairs, *bridge, (38, 24), (38, 25)]}
+    of = np.repeat([0, 0, 1, 0, 1], [12, 12, 12, 2, 1]).astype(np.int32)
+    left = {pair: weight for pair, weight in links.items() if pair[1] < 36}
+    start = of.copy()
+    start[36:] = -1
+    lost = np.array([0, 1, 12, 13, 24, 25])
+    found = local.solve(network_of(left, 39), start, np.empty(0, np.int64), 10.0, lost=lost)
+    np.testing.assert_array_equal(found.communities[:36], np.repeat([0, 1, 2], 12))
+    assert found.solved == 24
+
+
 def test_nothing_touched_changes_nothing(planted):
     _, network, of, own, mu = planted
     found = local.solve(network, of, np.empty(0, np.int64), mu, flows=own)

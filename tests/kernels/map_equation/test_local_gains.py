@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from raycluster.kernels.map_equation.local_gains import members_near, merging, moving
+from raycluster.kernels.map_equation.local_gains import members_near, merging, moving, parted
 from raycluster.kernels.map_equation.local_state import State
 from support.living_graphs import apart_of, cost, network_of, planted_links
 
@@ -76,6 +76,19 @@ def test_nodes_that_must_be_apart_do_not_move_together(network):
     held = state_of(network, 0, groups)
     alone = State(network, np.where(np.arange(60) == node, 12, state.membership).astype(np.int32), None, held.apart)
     assert not moving(alone, np.array([node], np.int32), MU)[0]
+
+
+def test_communities_without_links_between_their_pieces_are_parted(network):
+    state = state_of(network, 3)
+    expected = []
+    for community in range(12):
+        own = np.flatnonzero(state.membership == community).tolist()
+        reached = [own[0]]
+        for node in reached:
+            reached += [int(to) for to in neighbors_of(network, node) if to in own and to not in reached]
+        expected += [community] * (len(set(reached)) < len(own))
+    assert parted(state, np.arange(12)).tolist() == expected
+    assert 0 < len(expected) < 12
 
 
 def test_members_near_a_community_are_the_ends_of_its_links(network):
