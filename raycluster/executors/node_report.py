@@ -53,6 +53,8 @@ class NodeReport:
     missing: str = ""
     """A folder that it does not see."""
     processor: Processor = field(default_factory=Processor)
+    is_worker: bool = True
+    """Whether tasks may run there: not on a head without CPUs."""
 
 
 def versions() -> dict[str, str]:

@@ -15,6 +15,12 @@ PROBE_SECONDS = 120.0
 does not answer is left to the stages, which compare the versions of every worker again."""
 
 
+def driver_is_worker() -> bool:
+    """Whether the driver's own node can run a worker."""
+    connect()
+    return ray.get_runtime_context().get_node_id() in [node["NodeID"] for node in live_nodes()]
+
+
 def probe_nodes(sight: Sight | None) -> Sequence[NodeReport]:
     """Return the reports of all other nodes that can run a worker.
 

@@ -121,5 +121,5 @@ def choice(execution: Execution, own: NodeReport, nodes: Sequence[NodeReport]) -
         return Arithmetic(precision, device)
     if execution.processors == "any":
         return Arithmetic(precision, device, common("avx2", False, False))
-    there = nodes if joins_cluster(execution) else workers
-    return Arithmetic(precision, device, shared_by([node.processor for node in there], precision))
+    there = [node.processor for node in (own, *nodes) if node.is_worker]
+    return Arithmetic(precision, device, shared_by(there, precision))

@@ -7,6 +7,7 @@ differ only in where tables lie. No stage is named here but the two ends of a pu
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -142,13 +143,13 @@ def _reports(
     own = report("of the driver")
     if not joins_cluster(execution):
         return own, []
-    from raycluster.executors.probe import probe_nodes
+    from raycluster.executors.probe import driver_is_worker, probe_nodes
 
     model_url = config.model if config.model is not None and place(config.model) == config.model else None
     with Sighted(described, output_url, model_url) as sight:
         nodes = probe_nodes(sight)
     require_alike(own, nodes)
-    return own, nodes
+    return replace(own, is_worker=driver_is_worker()), nodes
 
 
 def open_run(url: str, threads: int | None = None) -> StoredTables:

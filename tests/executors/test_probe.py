@@ -7,7 +7,8 @@ def test_a_cluster_of_this_machine_alone_has_no_other_node_to_ask() -> None:
     import ray
 
     from raycluster.executors.fleet import live_nodes
-    from raycluster.executors.probe import probe_nodes
+    from raycluster.executors.probe import driver_is_worker, probe_nodes
 
     assert probe_nodes(None) == []
+    assert driver_is_worker()
     assert [node["NodeID"] for node in live_nodes()] == [ray.get_runtime_context().get_node_id()]

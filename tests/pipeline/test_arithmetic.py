@@ -91,13 +91,15 @@ def test_nodes_of_two_kinds_share_instructions_and_one_kind_sets_none(
     monkeypatch.setenv(ADDRESS, "10.0.0.1:6379")
     monkeypatch.setattr(module, "take", lambda variables: True)
     alike, other = replace(SLOW, processor=ZEN), replace(SLOW, processor=ICE)
-    assert choice(Execution(), SLOW, [alike, alike]).shared == Shared(str(ZEN))
-    assert choice(Execution(), other, []).shared == Shared(), "from no node, the first worker decides"
-    mixed = decided(Store(str(tmp_path)), Execution(), SLOW, [alike, other], [].append)
+    head = replace(other, is_worker=False)
+    assert choice(Execution(), head, [alike, alike]).shared == Shared(str(ZEN))
+    assert choice(Execution(), replace(head, is_worker=True), [alike]).shared.variables, "a head with CPUs works, too"
+    assert choice(Execution(), head, []).shared == Shared(), "from no node, the first worker decides"
+    mixed = decided(Store(str(tmp_path)), Execution(), head, [alike, other], [].append)
     assert mixed.shared.variables == {
         "ATEN_CPU_CAPABILITY": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_CBWR": "COMPATIBLE",
     }  # fmt: skip
-    assert decided(Store(str(tmp_path)), Execution(), SLOW, [alike], [].append) == mixed, "a later start keeps it"
+    assert decided(Store(str(tmp_path)), Execution(), head, [alike], [].append) == mixed, "a later start keeps it"
 
 
 def test_a_run_that_takes_any_processor_from_now_on_computes_its_scores_again(
