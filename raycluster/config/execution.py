@@ -28,7 +28,8 @@ class Execution(Section):
     """Whether an existing run folder may take another configuration. Stages that it changes run again, others are kept."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of networks' matrix products on every node of the run. `auto` is bfloat16 where all nodes that are there at
-    the start compute with it. It decides the last digits of scores, so a run folder keeps what it started with."""
+    the start compute with it. It decides the last digits of scores, so a run folder keeps what it started with. The network of
+    `auto` computes in float32 on processors, whatever the precision."""
     cpus_per_worker: Count | None = None
     """CPUs and threads of one worker process; None shares the machines of the cluster out among the workers."""
     processors: Literal["auto", "any"] = "auto"

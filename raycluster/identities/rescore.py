@@ -41,8 +41,8 @@ def rescored(
         Blocks computed at once.
     """
     from raycluster.models.card import load_card
-    from raycluster.models.forms import PairForm
-    from raycluster.models.inference import Predictor, calibrated
+    from raycluster.models.row_scorer import calibrated
+    from raycluster.models.scoring import open_scorer
     from raycluster.models.second_opinion import pooled
 
     result = np.full(neighbor.shape, np.nan, np.float32)
@@ -53,9 +53,9 @@ def rescored(
     if len(rows) == 0:
         return result
     card, _ = load_card(str(config.model))
-    predictor = Predictor.open(str(config.model), card, neighbor, similarity, vectors, set_facts, threads=threads)
+    predictor = open_scorer(str(config.model), card, neighbor, similarity, vectors, set_facts, threads=threads)
     form = predictor.form
-    assert not isinstance(form, PairForm), "recipes that score chosen pairs are updated in full"
+    assert hasattr(form, "scored"), "recipes that score chosen pairs are updated in full"
 
     def fill(first: int, last: int) -> None:
         some = rows[first:last]

@@ -1,33 +1,21 @@
-"""Blocks of rows or pairs that a network computes at once, and their threads.
+"""Blocks of rows or pairs that a network in torch computes at once.
 
-Blocks of rows start at fixed row numbers, batches of pairs hold pairs of one row, and one thread computes each. So on a CPU a
-score depends neither on the shards nor on the threads, and a block's activations stay in a core's cache.
+Batches of pairs hold pairs of one row. So on a CPU a score depends neither on the shards nor on the threads
+(`raycluster.models.row_blocks`).
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 
-from raycluster.arrays import Array, Int64
-from raycluster.kernels.advance import rows_done
 from raycluster.models.arithmetic import uses_bfloat16
 from raycluster.models.build import Network
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.row_blocks import CPU_BLOCK, RowBlocks
 
-CPU_BLOCK = {"row": 16, "relative": 48, "pair": 8, "context": 128, "lists": 256}
-"""Samples per block on a CPU, by the form of the network.
-
-`context` counts rows that a Relation Encoder encodes. `lists` counts rows that the form relative sorts by the length of their
-lists, so that it computes equal lengths together.
-
-Small enough that a block's activations stay in a core's cache, large enough that a matrix product is worth its call. Twice
-as many or half are a little slower; results then differ in their last bits, so these numbers belong to the labels."""
 GPU_BLOCK = 4096
 """Most samples per block on a GPU. It bounds the rows computed again at the borders of a shard."""
 GPU_THREADS = 2
@@ -74,8 +62,8 @@ def block_size(network: Network, device_type: str, free: int, embedding_width: i
     return min(GPU_BLOCK, 1 << max(fit.bit_length() - 1, 0))
 
 
-class BlockRunner:
-    """Computes blocks of rows on some threads, in the precision of the device.
+class BlockRunner(RowBlocks):
+    """Computes blocks of rows by torch, in the precision of the device.
 
     Parameters
     ----------
@@ -86,52 +74,24 @@ class BlockRunner:
     """
 
     def __init__(self, device: torch.device, threads: int) -> None:
+        super().__init__(threads if device.type == "cpu" else GPU_THREADS)
         self.device = device
-        self.threads = threads if device.type == "cpu" else GPU_THREADS
         self.is_bfloat16 = uses_bfloat16(device)
 
-    def fill(self, out: Array, start: int, rows: int, block: int, compute: Callable[[Int64], Any]) -> Array:
-        """Fill the results of rows start.. from the blocks that overlap them.
+    def around_one(self) -> contextlib.AbstractContextManager[object]:
+        """Return inference in the precision of the device."""
+        return _inference(self.device, self.is_bfloat16)
 
-        Parameters
-        ----------
-        out
-            (stop - start, ...), filled and returned.
-        start
-            Number of the row that `out` begins with.
-        rows
-            Rows of the whole set, N.
-        block
-            Rows per block. Block b holds rows b * block up to (b + 1) * block, whatever range is wanted. So a row is always
-            computed beside the same others, and its result is the same to the bit.
-        compute
-            Returns the results (B, ...) of rows (B,).
+    def around_all(self) -> contextlib.AbstractContextManager[object]:
+        """Return a limit of one core per thread."""
+        return _one_core_per_thread(self.device)
 
-        Returns
-        -------
-        (stop - start, ...)
-            `out`.
-        """
-        stop = start + len(out)
 
-        def fill_one(first: int) -> None:
-            together = np.arange(first, min(first + block, rows))
-            inside = (together >= start) & (together < stop)
-            out[together[inside] - start] = compute(together)[inside]
-            rows_done(int(inside.sum()))
-
-        self.run(fill_one, range(start - start % block, stop, block))
-        return out
-
-    def run(self, compute: Callable[..., None], *arguments: Any) -> None:
-        """Call `compute` with each of the arguments, as `map` does, several calls at once."""
-
-        def one(*values: int) -> None:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_bfloat16):
-                compute(*values)
-
-        with _one_core_per_thread(self.device), ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(one, *arguments))
+@contextlib.contextmanager
+def _inference(device: torch.device, is_bfloat16: bool) -> Iterator[None]:
+    """Compute without gradients, with matrix products in bfloat16 or in float32."""
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16):
+        yield
 
 
 @contextlib.contextmanager

@@ -134,7 +134,9 @@ def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
         for name, state in tensors.items()
     }
     networks = {
-        name: NetworkFile(f"{name}.safetensors", _digest(weights[name]), sum(value.numel() for value in state.values()))
+        name: NetworkFile(
+            f"{name}.safetensors", digest_of(weights[name]), sum(value.numel() for value in state.values())
+        )
         for name, state in tensors.items()
     }
     try:
@@ -155,7 +157,7 @@ def save(url: str, card: Card, tensors: "dict[str, dict[str, Tensor]]") -> Card:
     return written
 
 
-def _digest(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
@@ -174,7 +176,7 @@ def load_card(url: str) -> tuple[Card, str]:
     data = store.get(CARD)
     if data is None:
         raise InputError(f"{url} holds no trained model: there is no {CARD}.")
-    return _card(data, store.name(CARD)), _digest(data)
+    return _card(data, store.name(CARD)), digest_of(data)
 
 
 def _card(data: bytes, name: str) -> Card:
@@ -240,45 +242,6 @@ def _training(values: Any, name: str) -> TrainingConfig:
     if json.loads(json.dumps(asdict(training))) != values:
         raise InputError(f"{name} lacks keys of its training configuration.")
     return training
-
-
-def load_network(url: str, card: Card, name: str) -> "dict[str, Tensor]":
-    """Return the state of a network of a model, on the CPU.
-
-    Bytes are parsed only if their SHA-256 is the card's.
-
-    Parameters
-    ----------
-    url
-        Folder or storage URL of the model, or the name of a shipped one.
-    card
-        Its card.
-    name
-        `filter` or `predictor`.
-
-    Returns
-    -------
-    dict
-        Tensors by name, as `save` received them.
-
-    Raises
-    ------
-    InputError
-        Where the file is missing, was changed, or is no safetensors file.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as decode
-
-    store, entry = Store(place(url)), card.networks[name]
-    data = store.get(entry.file)
-    if data is None:
-        raise InputError(f"The model {url} is incomplete: there is no {entry.file}.")
-    if _digest(data) != entry.sha256:
-        raise InputError(f"{store.name(entry.file)} was changed or damaged; its SHA-256 is not the card's.")
-    try:
-        return decode(data)
-    except SafetensorError as error:
-        raise InputError(f"{store.name(entry.file)} is no safetensors file: {error}.") from error
 
 
 def versions() -> dict[str, str]:

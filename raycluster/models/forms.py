@@ -4,37 +4,23 @@ Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, B 
 P is the number of pairs of a batch, S of neighbors per row that the form scores, at most K.
 """
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from raycluster.arrays import Float32, Int32, Int64, Ints
-from raycluster.models.blocks import CPU_BLOCK
 from raycluster.models.neighbor_profiles import NeighborProfiles
 from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
-from raycluster.models.networks.relative import MOST, RelativePredictor
+from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.ranked_columns import RankedColumns
+from raycluster.models.relative_terms import MOST
+from raycluster.models.row_blocks import CPU_BLOCK
 from raycluster.models.set_statistics import SetStatistics, lengths
 
 Background = tuple[float, float]
 """Median and spread of the cosines of the set's random pairs."""
-
-
-class RowForm(Protocol):
-    """A predictor that scores all neighbors of a row at once."""
-
-    block: int
-    """Rows per block."""
-    scored: int
-    """S, the neighbors of a row that get a logit, the row itself included."""
-
-    def logits(self, rows: Int64) -> Float32:
-        """Return logits (B, S) of the first neighbors of `rows` (B,)."""
-        ...
 
 
 class VectorForm:

@@ -23,16 +23,17 @@ import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
 from raycluster.kernels.advance import rows_done
-from raycluster.models.blocks import CPU_BLOCK
-from raycluster.models.calibration import probability
+from raycluster.models.blocks import BlockRunner
 from raycluster.models.card import Card
-from raycluster.models.forms import Background, ContextForm, PairForm, RelativeForm, RowForm, VectorForm, to_float32
+from raycluster.models.forms import Background, ContextForm, PairForm, RelativeForm, VectorForm, to_float32
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.opened import OpenedNetwork, open_network
 from raycluster.models.ranked_columns import RankedColumns
+from raycluster.models.row_blocks import CPU_BLOCK
+from raycluster.models.row_scorer import RowForm, RowScorer
 from raycluster.models.set_statistics import SetStatistics
 
 
@@ -135,12 +136,13 @@ class ContextEncoder:
         return self.runner.fill(out, start, len(self.near.neighbor), self.block, encode)
 
 
-class Predictor:
-    """The relation predictor of a model, on one set; made by `open`."""
+class Predictor(RowScorer):
+    """The relation predictor of a model in torch, on one set; made by `open`."""
 
     def __init__(self, card: Card, opened: OpenedNetwork, form: RowForm | PairForm) -> None:
-        self.card, self.network, self.form = card, opened.network, form
-        self.near, self.runner = opened.near, opened.runner
+        super().__init__(card, opened.near.neighbor, form, opened.runner)
+        self.near, self.network = opened.near, opened.network
+        self.runner: BlockRunner = opened.runner
 
     @classmethod
     def open(
@@ -193,22 +195,6 @@ class Predictor:
         opened = open_network(url, card, "predictor", neighbor, vectors, gathered, threads)
         return cls(card, opened, _form(opened, similarity, facts, topk))
 
-    def logits(self, start: int, stop: int) -> Float32:
-        """Return logits (stop - start, K) of all neighbors of rows start..stop.
-
-        NaN for the row itself, for missing neighbors, and for those that the form leaves out: `relative` scores no more
-        than the first `MOST` neighbors, and of those none beyond the row's `lengths`.
-        """
-        form = self.form
-        assert not isinstance(form, PairForm), "the form pair scores chosen pairs"
-        neighbor = self.near.neighbor[start:stop]
-        logits = np.full(neighbor.shape, np.nan, np.float32)
-        scored = np.empty(neighbor[:, : form.scored].shape, np.float32)
-        logits[:, : form.scored] = self.runner.fill(scored, start, len(self.near.neighbor), form.block, form.logits)
-        logits[neighbor < 0] = np.nan
-        logits[:, 0] = np.nan
-        return logits
-
     def logits_of_pairs(self, start: int, stop: int, chosen: Bool) -> Float32:
         """Return logits (stop - start, K) of chosen pairs; NaN elsewhere.
 
@@ -227,8 +213,8 @@ class Predictor:
             NaN where no pair was chosen.
         """
         form = self.form
-        if not isinstance(form, PairForm):  # one pass scores all neighbors of a row
-            return np.where(chosen, self.logits(start, stop), np.float32(np.nan))
+        if not isinstance(form, PairForm):
+            return super().logits_of_pairs(start, stop, chosen)
         neighbor = self.near.neighbor[start:stop]
         assert (neighbor[chosen] >= 0).all(), "a pair needs a neighbor"
         row, rank = np.nonzero(chosen)
@@ -245,29 +231,6 @@ class Predictor:
         self.runner.run(fill, firsts, [*firsts[1:], len(row)])
         return logits
 
-    def score_rows(self, start: int, stop: int) -> Float32:
-        """Return scores (stop - start, K), the probabilities of `logits`, in 0..1."""
-        return calibrated(self.card, self.logits(start, stop))
-
-    def score_pairs(self, start: int, stop: int, chosen: Bool) -> Float32:
-        """Return scores (stop - start, K), the probabilities of `logits_of_pairs`.
-
-        Parameters
-        ----------
-        start
-            First row.
-        stop
-            Row after the last.
-        chosen
-            bool (stop - start, K), the pairs of a row and a neighbor; none may be of a missing neighbor.
-
-        Returns
-        -------
-        float32 (stop - start, K)
-            NaN where no pair was chosen.
-        """
-        return calibrated(self.card, self.logits_of_pairs(start, stop, chosen))
-
 
 def _form(
     opened: OpenedNetwork, similarity: Float32 | RankedColumns, facts: dict[str, Any], topk: Ints | None
@@ -282,12 +245,3 @@ def _form(
     if isinstance(network, FaceTransformer):
         return ContextForm(network, near, block)
     return VectorForm(network, near, tuple(facts["background"]), topk, block)
-
-
-def calibrated(card: Card, logit: Float32) -> Float32:
-    """Return probabilities by the model's calibration; NaN stays.
-
-    A model without a calibration, one that is still in training, has the sigmoid of its logits.
-    """
-    slope, intercept = card.thresholds.get("slope", 1.0), card.thresholds.get("intercept", 0.0)
-    return np.asarray(probability(logit, slope, intercept), np.float32)

@@ -11,13 +11,11 @@ from raycluster.arrays import Int32, Vectors
 from raycluster.models.arithmetic import network_device
 from raycluster.models.blocks import BlockRunner, block_size
 from raycluster.models.build import Network, NetworkName, build_network
-from raycluster.models.card import Card, load_network
+from raycluster.models.card import Card
 from raycluster.models.neighborhoods import Neighborhoods, free_bytes
 from raycluster.models.requirements import require_width
+from raycluster.models.weights import MOST_LOADED, load_network
 
-MOST_LOADED = 4
-"""Networks that a process keeps: filter and predictor of a run's model, and of the model before it. Every step of a training
-opens a new model. Raising it keeps more weights in memory."""
 _loaded_networks: dict[object, Network] = {}
 
 

@@ -42,3 +42,7 @@ class RankedColumns:
         if isinstance(ranks, int):
             return self.values[rows, self._position[ranks]]
         return self.values[rows, [self._position[rank] for rank in ranks]]
+
+    def position(self, rank: int) -> int:
+        """Return the column of `values` that holds a rank."""
+        return self._position[rank]

@@ -17,6 +17,7 @@ from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.models.card import load_card
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
+from raycluster.models.scoring import open_scorer
 from raycluster.models.second_opinion import pooled
 from raycluster.models.set_statistics import measure, ranks_read
 from raycluster.stages.coarse_lists import copy_of_vectors
@@ -69,13 +70,11 @@ def open_relations(tables: Tables) -> ShardFunction:
     """Return the function that scores one shard's pairs; the model is opened once."""
     if is_uniform(tables):
         return _all_same(tables)
-    from raycluster.models.inference import Predictor
-
     config, facts = tables.config, tables.facts("relations")
     card, _ = load_card(str(config.model))
     neighbor = tables.column("knn", "neighbor")
     contexts = tables.column("contexts", "context", config.knn.storage) if config.contexts.encode else None
-    predictor = Predictor.open(
+    predictor = open_scorer(
         str(config.model),
         card,
         neighbor,
@@ -148,7 +147,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 RELATIONS = Stage(
     name="relations",
     reads=("knn", "topk", "contexts"),
-    revision=3,
+    revision=4,
     writes=_schema,
     settings=settings,
     is_wanted=lambda config: config.relations.score != "none",

@@ -9,7 +9,8 @@ from raycluster.config.load import differences
 from raycluster.config.networks import FilterConfig, FitConfig, PredictorConfig, TrainingConfig
 from raycluster.errors import ConfigError
 from raycluster.models.build import NetworkName
-from raycluster.models.card import Card, load_card, load_network
+from raycluster.models.card import Card, load_card
+from raycluster.models.weights import load_network
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from raycluster.models.neighbor_profiles import NeighborProfiles
-from raycluster.models.networks.relative import MOST, UNITS, RelativePredictor
+from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.relative_terms import MOST, UNITS
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.objectives import RowObjective
 from raycluster.training.sampler import MultiSetSampler, RowsOfSets

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from raycluster.errors import InputError
 from raycluster.models.build import Network, NetworkName, build_network
-from raycluster.models.card import Card, load_card, load_network
+from raycluster.models.card import Card, load_card
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.weights import load_network
 from raycluster.pipeline.run import open_run
 from raycluster.storage.object_store import Store
 from raycluster.training import checkpoint

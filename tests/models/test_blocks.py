@@ -1,4 +1,4 @@
-"""Sizes of blocks against memory, and a runner whose results depend on nothing but the row."""
+"""Sizes of blocks against memory."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from raycluster.config.networks import EncoderConfig, FilterConfig, PredictorConfig
 from raycluster.models import blocks
-from raycluster.models.blocks import BlockRunner, activation_bytes, block_size
+from raycluster.models.blocks import activation_bytes, block_size
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
@@ -62,23 +62,3 @@ def test_activations_of_a_sample_are_what_a_pass_takes(name):
     changes = [event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
     held, foreseen = np.cumsum(changes).max(), batch * activation_bytes(network, 512)
     assert foreseen / 2 < held < foreseen
-
-
-@given(
-    rows=st.integers(1, 50), block=st.integers(1, 20), threads=st.integers(1, 3),
-    cut=st.tuples(st.integers(0, 50), st.integers(0, 50)).map(sorted),
-)  # fmt: skip
-@settings(max_examples=40, deadline=None)
-def test_a_row_is_computed_beside_the_same_others_whatever_range_is_asked_for(rows, block, threads, cut):
-    start, stop = (min(end, rows) for end in cut)
-    company = []
-
-    def compute(together):
-        company.append(tuple(together.tolist()))
-        return 10 * together
-
-    found = BlockRunner(torch.device("cpu"), threads).fill(np.empty(stop - start), start, rows, block, compute)
-    np.testing.assert_array_equal(found, 10 * np.arange(start, stop))
-    whole = {tuple(range(first, min(first + block, rows))) for first in range(0, rows, block)}
-    assert set(company) <= whole
-    assert len(set(company)) == len(company)

@@ -3,11 +3,12 @@
 import pytest
 
 from raycluster.models.build import build_network
-from raycluster.models.card import load_card, load_network
+from raycluster.models.card import load_card
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.weights import load_network
 from support import tiny
 
 KINDS = {

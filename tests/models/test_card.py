@@ -20,6 +20,7 @@ from raycluster.models import card as folder
 from raycluster.models.card import Card, NetworkFile, TrainingSet
 from raycluster.models.earlier_cards import fill_earlier
 from raycluster.models.strength import WEIGHTS
+from raycluster.models.weights import load_network
 from raycluster.storage.object_store import Store
 
 TRAINING = TrainingConfig(
@@ -71,7 +72,7 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert text.startswith(b'{\n  "format": 1,\n  "recipe": "s1",\n')
     assert {name: entry.parameters for name, entry in card.networks.items()} == {"filter": 13, "predictor": 7}
     for name, state in tensors().items():
-        read = folder.load_network(url, card, name)
+        read = load_network(url, card, name)
         assert read.keys() == state.keys()
         for key, value in state.items():
             assert read[key].dtype == value.dtype
@@ -121,7 +122,7 @@ def test_an_object_store_holds_models_too() -> None:
     url = "memory://models/one"
     card = folder.save(url, CARD, tensors())
     assert folder.load_card(url)[0] == card
-    assert torch.equal(folder.load_network(url, card, "filter")["steps"], torch.tensor(7))
+    assert torch.equal(load_network(url, card, "filter")["steps"], torch.tensor(7))
 
 
 def test_no_model_at_all(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_weights_that_are_missing(tmp_path: Path) -> None:
     card = folder.save(str(tmp_path), CARD, tensors())
     (tmp_path / "filter.safetensors").unlink()
     with pytest.raises(InputError) as error:
-        folder.load_network(str(tmp_path), card, "filter")
+        load_network(str(tmp_path), card, "filter")
     assert str(error.value) == f"The model {tmp_path} is incomplete: there is no filter.safetensors."
 
 
@@ -221,7 +222,7 @@ def test_weights_with_one_byte_changed_are_refused(
     data[int(at * len(data))] ^= flip
     file.write_bytes(data)
     with pytest.raises(InputError) as error:
-        folder.load_network(str(model), card, "predictor")
+        load_network(str(model), card, "predictor")
     assert str(error.value) == f"{file} was changed or damaged; its SHA-256 is not the card's."
 
 
@@ -231,7 +232,7 @@ def test_weights_that_are_no_safetensors_though_the_card_says_so(tmp_path: Path,
     (tmp_path / "filter.safetensors").write_bytes(data)
     edited(tmp_path, lambda card: card["networks"]["filter"].update(sha256=sha256(data).hexdigest()))
     with pytest.raises(InputError, match=r"filter\.safetensors is no safetensors file: "):
-        folder.load_network(str(tmp_path), folder.load_card(str(tmp_path))[0], "filter")
+        load_network(str(tmp_path), folder.load_card(str(tmp_path))[0], "filter")
 
 
 def test_versions_name_what_decides_a_model() -> None:

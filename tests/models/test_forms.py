@@ -8,12 +8,12 @@ from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.models import forms
 from raycluster.models.blocks import CPU_BLOCK
 from raycluster.models.build import build_network
-from raycluster.models.card import load_network
 from raycluster.models.forms import RelativeForm, VectorForm, topk_of
 from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.set_statistics import SetStatistics
+from raycluster.models.weights import load_network
 from support import tiny
 from support.data import identities, neighbor_table, rows_of, unit_rows
 

@@ -12,9 +12,9 @@ from raycluster.errors import InputError
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.models import blocks, forms, opened
 from raycluster.models.build import build_network
-from raycluster.models.card import load_network
 from raycluster.models.inference import ContextEncoder, Predictor, TopkFilter
 from raycluster.models.set_statistics import measure
+from raycluster.models.weights import load_network
 from support import tiny
 from support.data import identities, rows_of, unit_rows
 

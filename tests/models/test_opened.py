@@ -9,8 +9,8 @@ import torch
 from raycluster.errors import InputError
 from raycluster.models import opened as module
 from raycluster.models.blocks import CPU_BLOCK
-from raycluster.models.card import load_network
-from raycluster.models.opened import MOST_LOADED, open_network
+from raycluster.models.opened import open_network
+from raycluster.models.weights import MOST_LOADED, load_network
 from support import tiny
 from support.data import neighbor_table, unit_rows
 

@@ -11,7 +11,7 @@ from raycluster.config.load import load_config, recipe_names
 from raycluster.executors.progress import Silence
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.models import opened
-from raycluster.models.networks import relative
+from raycluster.models.compiled import relative
 from raycluster.models.requirements import with_model
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import STAGES, edges

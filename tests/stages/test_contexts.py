@@ -18,8 +18,9 @@ from raycluster.config.stages import Config, ContextsConfig, EdgesConfig, KnnCon
 from raycluster.errors import InputError
 from raycluster.executors.worker import StageWorker, TaskResult
 from raycluster.models.build import build_network
-from raycluster.models.card import load_card, load_network
+from raycluster.models.card import load_card
 from raycluster.models.networks.face_transformer import FaceTransformer
+from raycluster.models.weights import load_network
 from raycluster.pipeline import run as pipeline
 from raycluster.stages.contexts import CONTEXTS
 from raycluster.storage import schemas

@@ -14,9 +14,10 @@ from raycluster.errors import ConfigError, InputError
 from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
 from raycluster.limits.far_ranks import sample_pairs
 from raycluster.models.build import build_network
-from raycluster.models.card import load_card, load_network
-from raycluster.models.networks import relative
+from raycluster.models.card import load_card
+from raycluster.models.compiled import relative
 from raycluster.models.networks.relation_predictor import RowPredictor
+from raycluster.models.weights import load_network
 from raycluster.stages.nep import transform
 from raycluster.stages.relations import RELATIONS
 from raycluster.storage import schemas

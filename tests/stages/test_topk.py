@@ -15,8 +15,9 @@ from raycluster.errors import ConfigError, InputError
 from raycluster.limits.far_ranks import sample_pairs
 from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.models.build import build_network
-from raycluster.models.card import load_card, load_network
+from raycluster.models.card import load_card
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
+from raycluster.models.weights import load_network
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import edges
 from raycluster.stages.topk import TOPK

@@ -8,7 +8,7 @@ import torch
 
 from raycluster.config.networks import EncoderConfig, FitConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.models.card import load_network
+from raycluster.models.weights import load_network
 from raycluster.training.base_model import BaseModel
 from support import tiny
 

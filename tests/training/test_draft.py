@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from raycluster.config.load import load_config, load_training
-from raycluster.models.card import load_card, load_network
+from raycluster.models.card import load_card
+from raycluster.models.weights import load_network
 from raycluster.training.draft import Draft
 
 

@@ -14,8 +14,9 @@ import torch
 from raycluster.config.load import load_config, load_training
 from raycluster.errors import ConfigError
 from raycluster.evaluation.evaluate import evaluate
-from raycluster.models.card import Card, load_card, load_network
+from raycluster.models.card import Card, load_card
 from raycluster.models.requirements import recipe_of
+from raycluster.models.weights import load_network
 from raycluster.pipeline.run import Execution, cluster
 from raycluster.synthetic import varied as generated
 from raycluster.training import job

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from raycluster.config.networks import EncoderConfig, PredictorConfig
-from raycluster.models.networks.relative import SET_WIDTH, UNITS, RelativePredictor
+from raycluster.models.networks.relative import RelativePredictor
+from raycluster.models.relative_terms import SET_WIDTH, UNITS
 from raycluster.training import relative_objective
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.relative_objective import BLUR, WITHOUT_SETTING, RelativeObjective, blurred

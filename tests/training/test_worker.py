@@ -11,7 +11,7 @@ from raycluster.config.networks import FitConfig
 from raycluster.errors import InputError
 from raycluster.models import card as folder
 from raycluster.models.build import build_network
-from raycluster.models.card import load_network
+from raycluster.models.weights import load_network
 from raycluster.training import worker
 from raycluster.training.labelled_set import LabelledSet
 from raycluster.training.objectives import FilterObjective, LinkageObjective, RowObjective

@@ -11,8 +11,9 @@ from raycluster.config.networks import EncoderConfig, PredictorConfig
 from raycluster.errors import ConfigError
 from raycluster.evaluation.reliability import average_precision
 from raycluster.models.networks import relative
-from raycluster.models.networks.relative import BINS_PER_UNIT, UNITS, RelativePredictor, cosines, curve
+from raycluster.models.networks.relative import RelativePredictor, cosines, curve
 from raycluster.models.networks.tokens import gram
+from raycluster.models.relative_terms import BINS_PER_UNIT, UNITS
 from raycluster.models.set_statistics import RANKS, SETTING, SetStatistics
 
 K, D = 12, 20

@@ -1,0 +1,108 @@
+"""The form relative on a processor: which neighbors are scored, in which batches.
+
+Shapes: N rows of the set, K neighbors per row with the row itself at rank 0. B rows of a block, D width of the vectors.
+S is the number of neighbors per row that get a logit.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.models.card import Card
+from raycluster.models.compiled.relative import CompiledRelative, SetTables
+from raycluster.models.ranked_columns import RankedColumns
+from raycluster.models.relative_terms import MOST
+from raycluster.models.requirements import require_width
+from raycluster.models.row_blocks import CPU_BLOCK
+from raycluster.models.set_statistics import RANKS, SetStatistics, lengths, ranks_within
+from raycluster.models.weights import load_arrays
+
+TOKENS = 320
+"""Tokens computed at once: 4 rows of 80 neighbors. Their widest activations take 0.4 MB, which stays in a core's cache.
+Twice as many are a tenth slower. Results differ in their last bits with it, so it belongs to the labels."""
+
+
+class CompiledForm:
+    """Scores neighbors by a compiled predictor.
+
+    Rows with lists of one length are computed together.
+
+    Parameters
+    ----------
+    network
+        The predictor, on the scale of the set.
+    neighbor
+        int32 (N, K), -1 where a list is short.
+    similarity
+        float32 (N, K), of the neighbors, or its columns at `ranks_read`.
+    vectors
+        float32 or float16 (N, D), of unit length.
+    statistics
+        Those of the set.
+    """
+
+    def __init__(
+        self,
+        network: CompiledRelative,
+        neighbor: Int32,
+        similarity: Float32 | RankedColumns,
+        vectors: Vectors,
+        statistics: SetStatistics,
+    ) -> None:
+        self.network, self.statistics = network, statistics
+        self.similarity = similarity
+        values, columns = similarity, ranks_within(similarity, RANKS)
+        if isinstance(similarity, RankedColumns):
+            values, columns = similarity.values, [similarity.position(rank) for rank in columns]
+        # plain views: compiled loops take no memory map
+        self.tables = SetTables(np.asarray(neighbor), np.asarray(values), np.array(columns), np.asarray(vectors))
+        self.block = CPU_BLOCK["lists"]
+        self.scored = min(MOST, similarity.shape[1])
+
+    def logits(self, rows: Int64) -> Float32:
+        """Return logits (B, S), NaN beyond the `lengths` worth scoring."""
+        logits = np.full((len(rows), self.scored), np.nan, np.float32)
+        length = lengths(self.similarity[rows, : self.scored], self.statistics)
+        for k in np.unique(length).tolist():
+            equal, at_once = np.flatnonzero(length == k), max(1, TOKENS // k)
+            for first in range(0, len(equal), at_once):
+                some = equal[first : first + at_once]
+                logits[some, :k] = self.network.logits(self.tables, rows[some], k)
+        return logits
+
+
+def open_compiled(
+    url: str, card: Card, neighbor: Int32, similarity: Float32 | RankedColumns, vectors: Vectors, facts: dict[str, Any]
+) -> CompiledForm:
+    """Load the predictor of a model for a set.
+
+    Parameters
+    ----------
+    url
+        The model's folder.
+    card
+        The card in that folder.
+    neighbor
+        int32 (N, K), -1 where a list is short.
+    similarity
+        float32 (N, K), of the neighbors, or its columns at `ranks_read`.
+    vectors
+        float32 or float16 (N, D), of unit length.
+    facts
+        `set_statistics.measure` of the whole set.
+
+    Returns
+    -------
+    CompiledForm
+        Ready for any rows of the set.
+
+    Raises
+    ------
+    InputError
+        Where the set does not fit the model, or the weights are missing or damaged.
+    """
+    require_width(card, vectors.shape[1], neighbor.shape[1], url)
+    statistics = SetStatistics.from_json(facts["statistics"])
+    network = CompiledRelative(card.training.predictor, load_arrays(url, card.networks["predictor"]), statistics)
+    return CompiledForm(network, neighbor, similarity, vectors, statistics)
