@@ -43,7 +43,9 @@ def swept_tables(tables: Tables, limit: float) -> ArrayTables:
     if not np.float32(limit) >= np.float32(lowest):
         raise InputError(f"The run cannot be swept at {limit}: edges are stored from {lowest:.4f} up.")
     limit_key: dict[str, Any] = {limits.swept_name: limit}
-    moved = replace(config, edges=replace(config.edges, **limit_key))
+    # A threshold that overrules scores is no setting of their rule: it moves in the facts alone.
+    is_overruling = limits.threshold is not None and config.edges.rule != "threshold"
+    moved = config if is_overruling else replace(config, edges=replace(config.edges, **limit_key))
     blocks = list(tables.blocks("edges", schemas.EDGES.names))
     edges = {name: np.concatenate([block[name] for block in blocks]) for name in schemas.EDGES.names}
     neighbor = tables.column("knn", "neighbor")

@@ -6,8 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.systems.sizes import made
+from raycluster.config.load import load_config
 from raycluster.errors import InputError
+from raycluster.executors.progress import Silence
+from raycluster.models.requirements import with_model
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.pipeline.sweep import communities_at
+from raycluster.stages.edges import limits_of
 from raycluster.stages.rejoin import identities_of
 from support import tiny
 
@@ -44,3 +50,19 @@ def test_limits_below_the_stored_edges_and_rules_without_a_limit_are_refused(tmp
     gap = tiny.run(tmp_path, "facemap", name="gap")
     with pytest.raises(InputError, match="the gap rule has no threshold"):
         communities_at(gap, 0.5)
+
+
+def test_a_threshold_that_overrules_scores_is_swept_as_that_of_cosine() -> None:
+    vectors, _ = made("faces", 3, 120)
+    runs = {}
+    for recipe in ("auto", "cosine"):
+        config = load_config(recipe, {"edges": {"reserve": 0.1}}, "X")
+        runs[recipe] = in_memory(vectors, with_model(config), 1)
+        run_stages(runs[recipe], LOCAL, Silence())
+    limits = [limits_of(run) for run in runs.values()]
+    assert limits[0].facts["disagreement"] > 0
+    assert limits[0].threshold == limits[1].threshold
+    at = limits[0].swept_value + 0.15
+    (first, num_first), (second, num_second) = (communities_at(run, at) for run in runs.values())
+    np.testing.assert_array_equal(first, second)
+    assert num_first == num_second
