@@ -88,7 +88,7 @@ def cluster_again(
         manifest["files"] = put_row_lists(tables)
         fresh = from_tables(tables)
         result = taken_over(fresh, former, inputs, legacy, store.url, tables.threads)
-        saved(store, None, fresh.num_rows, result)
+        saved(store, None, fresh, result)
         facts = facts_of(result)
         if former is not None:
             facts |= _rows_of(fresh, former)

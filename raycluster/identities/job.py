@@ -107,7 +107,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     except RayclusterError:
         give_back(store)
         raise
-    num_bytes = saved(store, old.url, state.num_rows, result)
+    num_bytes = saved(store, old.url, state, result)
     summary = {
         "run": store.url,
         "previous": old.url,

@@ -3,7 +3,7 @@
     RUN/state/rows.parquet: new rows: id, vector, inverted list
     RUN/state/lists.parquet: rows whose neighbors or scores changed
     RUN/state/edges.parquet: edges that came, and edges that went (weight null)
-    RUN/state/members.parquet: all rows: whether they are alive, community, id
+    RUN/state/members.parquet: rows that stand elsewhere: whether they are alive, community, id
     RUN/state/*.parquet: decisions, aliases, lineage, rows of retired ids, pieces of identities, columns that decide
     RUN/state.json: the run before, and the digest of each file; written after them
 
@@ -21,7 +21,8 @@ import pyarrow as pa
 from raycluster.arrays import Array, Float32, Int32
 from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import StorageError
-from raycluster.identities.inheritance import NO_ID, Former
+from raycluster.identities import members
+from raycluster.identities.inheritance import Former
 from raycluster.identities.state import Base, Edges, Lists, Reading, Records, State, from_tables
 from raycluster.identities.update import Updated
 from raycluster.pipeline.stages_of import stages_of
@@ -33,7 +34,7 @@ from raycluster.storage.run_folder import read_plan
 STATE = "state.json"
 
 
-def saved(store: Store, previous: str | None, num_old: int, updated: Updated) -> int:
+def saved(store: Store, previous: str | None, before: State, updated: Updated) -> int:
     """Write an update's layer; returns its bytes.
 
     Parameters
@@ -42,24 +43,17 @@ def saved(store: Store, previous: str | None, num_old: int, updated: Updated) ->
         The new run folder.
     previous : str
         URL of the run that was updated; none for a full run.
-    num_old : int
-        Rows before.
+    before : State
+        The state before; of a full run, that of its stages.
     updated : Updated
         The state now, and what changed.
     """
-    state = updated.state
+    state, num_old = updated.state, before.num_rows
     tables = {
         "rows": _new_rows(state, num_old),
         "lists": _lists(state, np.flatnonzero(updated.is_relisted).astype(np.int32)),
         "edges": _edges(updated),
-        "members": pa.table(
-            {
-                "is_alive": state.is_alive,
-                "original": state.original,
-                "piece": state.piece,
-                "id": pa.array(state.row_id, mask=state.row_id == NO_ID),
-            }
-        ),
+        "members": members.difference(before, state),
         "pieces": pa.table({"whole": state.whole}),
         "decisions": state.records.decisions,
         "aliases": state.records.aliases,
@@ -143,8 +137,8 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
     def read(name: str) -> pa.Table:
         return store.get_table(f"state/{name}.parquet", record["digests"][name])
 
-    rows, members, former, deciding = read("rows"), read("members"), read("former"), read("deciding")
-    num_new, num_rows = rows.num_rows, members.num_rows
+    rows, former, deciding = read("rows"), read("former"), read("deciding")
+    num_new, num_rows = rows.num_rows, before.num_rows + rows.num_rows
     vectors, reading = before.vectors, before.reading
     if num_new:
         vectors = np.concatenate([vectors, schemas.to_array(rows["embedding"]).astype(vectors.dtype)])
@@ -153,17 +147,13 @@ def _applied(before: State, store: Store, record: dict[str, Any]) -> State:
         reading = Reading(reading.centroids, lists, reading.facts)
     ids = pa.concat_arrays([before.ids, rows["id"].combine_chunks()]) if num_new else before.ids
     return replace(
-        before,
+        members.applied(before, read("members"), num_rows),
         ids=ids,
-        is_alive=members["is_alive"].to_numpy(),
-        original=members["original"].to_numpy(),
         vectors=vectors,
         lists=_patched(before.lists, read("lists"), num_rows),
         reading=reading,
         edges=_changed(before.edges, read("edges")),
-        piece=members["piece"].to_numpy(),
         whole=read("pieces")["whole"].to_numpy(),
-        row_id=members["id"].fill_null(NO_ID).to_numpy(),
         own=None,
         next_id=record["next_id"],
         confirmed=np.array(record["confirmed"], np.int64),

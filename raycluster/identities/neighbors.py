@@ -1,9 +1,9 @@
 """Neighbor lists after rows came and went.
 
 New rows are searched. A new row enters an old row's list where its similarity is above the last one there, and high enough
-to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. A list that is full of
-neighbors that matter stays as it is: the new row's own list has the pair, and a row of an identity larger than K would
-change with every batch. Rows that lost a neighbor
+to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. Where few rows are new, a
+list that is full of neighbors that matter stays as it is: the new row's own list has the pair, and rows of identities larger
+than K would change with every batch. Rows that lost a neighbor
 that mattered are searched again. Strangers at the end of a list do not matter: to follow them, nearly all lists would
 change with every batch.
 
@@ -24,6 +24,11 @@ from raycluster.kernels.search.nearest import exact_top_k
 HITS = 2
 """Hits of a new row, in multiples of K. A row beyond them may still list the new one, where rows are sparser than there.
 Raising it finds more of these, and takes longer per new row."""
+
+
+FEW = 0.05
+"""New rows, as a share of the old ones, up to which full lists stay. Raising it leaves more old neighbors in lists where new
+rows are nearer: communities have more links to strangers."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ def after_change(
     if not is_mutual:
         return Neighborhood(neighbor, similarity, is_changed, len(queries))
     new = queries >= num_old
-    entered = _insert(neighbor, similarity, queries[new], hits[new], hit_similarity[new], num_old, np.float32(floor))
+    kept_from = np.float32(floor if rows - num_old <= FEW * num_old else np.inf)
+    entered = _insert(
+        neighbor, similarity, queries[new], hits[new], hit_similarity[new], num_old, np.float32(floor), kept_from
+    )
     is_changed |= entered
     return Neighborhood(neighbor, similarity, is_changed, len(queries))
 
@@ -135,7 +143,7 @@ def _without(neighbor, similarity, is_alive, floor, is_changed):  # type: ignore
 
 
 @numba.njit(nogil=True, cache=True)
-def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor):  # type: ignore[no-untyped-def]
+def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor, kept_from):  # type: ignore[no-untyped-def]
     """Put each new row into the lists of the old rows whose last neighbor it beats."""
     entered = np.zeros(neighbor.shape[0], np.bool_)
     k = neighbor.shape[1]
@@ -145,7 +153,7 @@ def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor):  #
             if row < 0 or row >= num_old or own < floor:
                 continue
             last = k - 1
-            if neighbor[row, last] >= 0 and similarity[row, last] >= floor:
+            if neighbor[row, last] >= 0 and similarity[row, last] >= kept_from:
                 continue
             # Of equal similarities the lower row stays first: a new row has a higher number than all that are there.
             if neighbor[row, last] >= 0 and similarity[row, last] >= own:

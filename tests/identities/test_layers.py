@@ -15,7 +15,7 @@ from support.living import BASE, base, updated
 def stored(tmp_path, monkeypatch):
     """A layer over the base state, which stands for a run folder of its own."""
     found = updated(base(), range(BASE, BASE + 10), removed=[3])
-    num_bytes = saved(Store(str(tmp_path)), "base", BASE, found)
+    num_bytes = saved(Store(str(tmp_path)), "base", base(), found)
     whole = layers.loaded
     monkeypatch.setattr(layers, "previous_of", lambda url: "base")
     monkeypatch.setattr(layers, "loaded", lambda url: base() if url == "base" else whole(url))

@@ -6,8 +6,9 @@
                            nothing gains; communities that this reached are the next round's region
 
 Nodes that are new are first placed among communities as they are. Communities that only gained links to them are solved
-again where that opens a gain: one of their nodes would move, or two of them would merge. Most of them just take the new
-node in, and their other nodes are not placed again. So are communities that only lost nodes, unless they fall apart.
+again where that opens a gain: one of their nodes would move, or two of them would merge. So are those of which new nodes
+are more than a tenth. Most others just take the new node in, and their other nodes are not placed again. Communities that
+only lost nodes are solved again where a node would move, or where they fall apart.
 
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
@@ -40,6 +41,9 @@ from raycluster.kernels.threads import at_most
 ROUNDS = 5
 """Regions solved one after the other, each reached by the one before. Batches of 3 to 17 % of two real sets needed one or
 two. Raising it follows longer chains of changes."""
+GROWN = 0.1
+"""New nodes, as a share of a community's, above which it is solved again whether a node gains or not. 10,000 rows of close
+strangers that come in two halves end at a BCubed F of 0.84 without this. Raising it solves fewer again."""
 NO_NODES = np.empty(0, np.int32)
 
 
@@ -152,7 +156,9 @@ def _opened(state: State, touched: Ints, near: Int32, new: Int32, lost: Ints, mu
     if len(new):
         _solve_region(state, new, mu, is_first=False)
     gaining = np.concatenate([touched, near[moving(state, near, mu)]])
-    chosen = np.union1d(state.membership[gaining], merging(state, new, mu))
+    into, count = np.unique(state.membership[new], return_counts=True)
+    grown = into[count > GROWN * state.size[into]]
+    chosen = np.unique(np.concatenate([state.membership[gaining], merging(state, new, mu), grown]))
     return state.members(np.union1d(chosen, parted(state, state.membership[lost])))
 
 
