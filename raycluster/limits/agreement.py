@@ -11,12 +11,19 @@ import numpy as np
 
 from raycluster.arrays import Float32
 from raycluster.limits.far_ranks import MAX_ROWS
+from raycluster.limits.without_valley import FULL_SHARE
 
 CLEAR_RISK = 0.1
 """Risk of a threshold, a share of rows, up to which it can overrule scores. It is 0.16 or more on faces and product titles, and
 below 0.01 on the bursts and sparse sets where scores fail."""
 FACTOR = 2.0
 """Disagreement over risk from which scores are wrong on more rows than the threshold: the rest is theirs alone."""
+LEAST_KEPT = 0.5
+"""Share of pairs above the threshold that a valley between identities keeps at least. It keeps 0.9 and more where it is one, and
+0.02 where 600 of 900 rows are one identity."""
+LEAST_KEPT_BY_MODEL = 0.05
+"""Share that the model's own limit keeps at least: less joins nothing. It is 0.002 with two identities of 400 rows and 0 with
+one of 500 among 40 of five."""
 LEAST = 0.02
 """Disagreement, a share of rows, that is never held against scores. It is 0.03 or more on sets where scores fail: at 0.05
 identities of 10 rows in two modes lose 12 points of BCubed F. Where both are right, either limit does."""
@@ -56,3 +63,24 @@ def is_contradicted(share: float, risk: float) -> bool:
         Of the threshold, as `far_ranks.pick_threshold` returns it.
     """
     return risk <= CLEAR_RISK and share > max(FACTOR * risk, LEAST)
+
+
+def parts_most(similarity: Float32, score: Float32, threshold: float, eta: float, has_valley: bool) -> bool:
+    """Whether a limit of scores parts the pairs of identities that fill many lists.
+
+    Where one identity holds most rows, its pairs are nearly all that is listed. They make a peak of their own, low because the
+    network reads a full list as a crowd of relatives. A limit above it would part them all.
+
+    Parameters
+    ----------
+    similarity, score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and passes no limit.
+    threshold, eta : float
+        The limits of similarity and of score.
+    has_valley : bool
+        Whether the limit of score was read from the set; one of the model parts more where it is right.
+    """
+    step = max(1, -(-len(similarity) // MAX_ROWS))
+    near, alike = similarity[::step, 1:] >= threshold, score[::step, 1:] >= eta
+    least = LEAST_KEPT if has_valley else LEAST_KEPT_BY_MODEL
+    return bool(near.mean() >= FULL_SHARE and (near & alike).sum() < least * near.sum())

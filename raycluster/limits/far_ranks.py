@@ -18,6 +18,7 @@ through one identity.
 Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, T thresholds of the grid, M pairs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ SINGLETONS = "cohesion: neighbors have nothing in common"
 FULL_NEIGHBORHOODS = "random pairs: identities fill the lists"
 """Basis of a threshold of identities larger than K."""
 WHOLE_LISTS = "random pairs: lists hold the whole set"
-"""Basis of a threshold where lists have no far ranks: all other rows stand in them."""
+"""Basis of a threshold where lists have no far ranks: all other rows, or half of them and only random pairs, stand in them."""
 TOO_FEW_ROWS = "default: too few rows to pick one"
 """Basis of a threshold that the data had no influence on."""
 FEW_ROWS_THRESHOLD = 0.5
@@ -157,6 +158,27 @@ def above_all_pairs(pairs: RandomPairs, rows: int) -> float:
     return min(pairs.above_all_but_one(round(rows * (rows - 1) / 2 / ONE_IN_SETS)), FEW_ROWS_THRESHOLD)
 
 
+def are_all_strangers(similarity: Float32, picked: tuple[float, Mapping[str, Any]]) -> bool:
+    """Whether no row's nearest neighbor is nearer than random pairs.
+
+    So it is with one-hot vectors once their copies are one row.
+
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of the neighbors, the row itself first.
+    picked : threshold and facts
+        As `pick_threshold` returns them.
+    """
+    median = float(picked[1]["random_pair_median"])
+    return median < FEW_ROWS_THRESHOLD and float(similarity[:, 1].max()) <= median + SMALLEST_SPREAD
+
+
+def above_all_neighbors(similarity: Float32) -> float:
+    """Return a threshold that no similarity (N, K) of two rows reaches."""
+    return float(similarity[:, 1].max()) + SMALLEST_SPREAD
+
+
 def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tuple[float, dict[str, Any]]:
     """Return a similarity threshold for a set, and how it was picked.
 
@@ -199,7 +221,9 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tup
         threshold, basis = float(np.quantile(sample[:, 1], MOST_SINGLETONS)), SINGLETONS
     elif least >= MOST_ROWS and identities_fill_neighborhoods(sample, pairs, rows):
         threshold, basis = min(threshold, pairs.above_all_but_one(rows)), FULL_NEIGHBORHOODS
-    if k >= rows - 1 and threshold < (lowest := above_all_pairs(pairs, rows)):
+    lowest = above_all_pairs(pairs, rows)
+    is_among_strangers = k >= rows / 2 and threshold < pairs.median + pairs.spread
+    if threshold < lowest and (k >= rows - 1 or is_among_strangers):
         threshold, basis = lowest, WHOLE_LISTS
     facts = {"risk": least, "random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
     return threshold, {"basis": basis, **{name: round(value, 6) for name, value in facts.items()}}

@@ -30,7 +30,9 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
+    above_all_neighbors,
     above_all_pairs,
+    are_all_strangers,
     pick_threshold,
     sample_pairs,
 )
@@ -160,7 +162,9 @@ def decide_limits(
     picked = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
-    overruling = _overruling_threshold(similarity, picked, score, eta if eta_of_set is None else eta_of_set)
+    if not is_few and are_all_strangers(similarity, picked):
+        return EdgeLimits(threshold=above_all_neighbors(similarity), picked=True, facts=dict(picked[1]))
+    overruling = _overruling_threshold(similarity, picked, score, eta, eta_of_set)
     if overruling is not None:
         return overruling
     if eta_of_set is None:
@@ -192,13 +196,20 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
 
 
-def _overruling_threshold(similarity: Float32, picked: Picked, score: Float32, eta: float) -> EdgeLimits | None:
-    """Return the far ranks' threshold if it is clear and scores contradict it."""
+def _overruling_threshold(
+    similarity: Float32, picked: Picked, score: Float32, eta: float, eta_of_set: float | None
+) -> EdgeLimits | None:
+    """Return the far ranks' threshold if scores contradict it.
+
+    It must be clear, or the limit of scores must part most of the pairs that it joins.
+    """
     threshold, facts = picked
     if facts["basis"] != FAR_RANKS:
         return None
-    share = agreement.disagreement(similarity, score, threshold, eta)
-    if not agreement.is_contradicted(share, facts["risk"]):
+    limit = eta if eta_of_set is None else eta_of_set
+    share = agreement.disagreement(similarity, score, threshold, limit)
+    parts_identities = agreement.parts_most(similarity, score, threshold, limit, eta_of_set is not None)
+    if not (agreement.is_contradicted(share, facts["risk"]) or parts_identities):
         return None
     return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(share, 6)})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raycluster import Clusterer
-from raycluster.limits.agreement import CLEAR_RISK, disagreement, is_contradicted
+from raycluster.limits.agreement import CLEAR_RISK, disagreement, is_contradicted, parts_most
 from support.partitions import same_partition
 
 LISTS = np.array([[1, 0.9, 0.8, 0.1], [1, 0.9, 0.2, 0.1]], np.float32)
@@ -67,3 +67,54 @@ def test_auto_finds_the_identities_of_rows_that_are_there_several_times(copies: 
     vectors, truth = bursts(50, 8, 1, 64)
     fitted = Clusterer("auto").fit(np.concatenate([vectors] * copies))
     assert same_partition(fitted.labels_, np.concatenate([truth] * copies))
+
+
+@pytest.mark.parametrize(
+    ("near", "alike", "has_valley", "expected"),
+    [
+        (6, 2, True, True),
+        (6, 3, True, False),
+        (6, 2, False, False),
+        (6, 0, False, True),
+        (1, 0, True, False),
+    ],
+)
+def test_a_limit_that_parts_the_pairs_of_full_lists_is_wrong(
+    near: int, alike: int, has_valley: bool, expected: bool
+) -> None:
+    similarity = np.full((1, 10), 0.1, np.float32)
+    similarity[0, : near + 1] = 0.9
+    score = np.where(np.arange(10) <= alike, 0.9, 0.1).astype(np.float32)[None]
+    assert parts_most(similarity, score, 0.5, 0.5, has_valley) is expected
+
+
+def with_one_large(rows: int, others: int) -> tuple[Any, Any]:
+    """One identity of many rows among identities of five."""
+    rng = np.random.default_rng(7)
+    truth = np.concatenate([np.zeros(rows, int), np.repeat(np.arange(1, others + 1), 5)])
+    centers = rng.standard_normal((others + 1, 64))
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    return centers[truth] + 0.5 / 8 * rng.standard_normal((len(truth), 64)), truth
+
+
+@pytest.mark.parametrize(("rows", "others"), [(600, 60), (700, 40)])
+def test_one_identity_of_most_rows_stays_whole(rows: int, others: int) -> None:
+    vectors, truth = with_one_large(rows, others)
+    assert same_partition(Clusterer().fit(vectors).labels_, truth)
+
+
+@pytest.mark.parametrize("recipe", ["auto", "cosine"])
+@pytest.mark.parametrize(
+    ("rows", "copies"),
+    [
+        (np.eye(100), 6),
+        (np.eye(300), 1),
+        (np.random.default_rng(0).standard_normal((150, 64)), 5),
+        (np.eye(200)[::2] + np.eye(200)[1::2], 6),
+    ],
+    ids=["one-hot, 6 copies", "one-hot", "strangers, 5 copies", "two-hot, 6 copies"],
+)
+def test_rows_with_nothing_in_common_are_joined_with_their_copies_alone(recipe: str, rows: Any, copies: int) -> None:
+    labels = Clusterer(recipe).fit(np.repeat(rows, copies, axis=0)).labels_.reshape(len(rows), copies)
+    assert (labels == labels[:, :1]).all()
+    assert len(set(labels[:, 0])) >= 0.97 * len(rows)
