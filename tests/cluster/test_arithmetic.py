@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from raycluster.executors.same_bits import FIRST
 from support.cluster_jobs import slow_job
 from support.paths import ROOT
-from support.raylets import raylets
+from support.raylets import raylets, until
 from support.runs import labels, run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -58,3 +59,17 @@ def test_a_node_of_another_kind_that_joins_later_is_refused_until_any_may_join(i
             assert job.finished(300) == 0, job.text()
             assert "--processors any: scores are computed again" in job.text()
     assert labels(tmp_path / "run").equals(alone(identities, tmp_path / "expected", *words, "--processors", "any"))
+
+
+def test_a_run_that_begins_without_nodes_takes_the_kind_of_the_first(identities: str, tmp_path: Path) -> None:
+    words = (*WORDS, "--precision", "float32")
+    with (
+        raylets(tmp_path / "cluster", nodes=0) as cluster,
+        slow_job(cluster, identities, tmp_path / "run", *words, "--workers", "1") as job,
+    ):
+        until(lambda: (tmp_path / "run" / "arithmetic.json").exists(), "the decision of the driver")
+        cluster.add("first", env=OTHERS["float32"])
+        assert job.finished(300) == 0, job.text()
+    kind = json.loads((tmp_path / "run" / FIRST).read_bytes())["kind"]
+    assert kind.endswith("with avx2")
+    assert labels(tmp_path / "run").equals(alone(identities, tmp_path / "expected", *words, env=OTHERS["float32"]))

@@ -47,7 +47,7 @@ def peaks(folders: list[Path]) -> Iterator[dict[str, int]]:
 def test_no_worker_node_holds_more_than_two_thirds_of_all_copies(tmp_path: Path) -> None:
     source = tmp_path / "rows"
     write_parquet(SyntheticConfig(rows=ROWS, width=WIDTH, mean_size=10, max_size=60), str(source), rows_per_file=1000)
-    words = ("--recipe", "auto", "--shards", "6", "--knn.k", str(K), "--duplicates", "keep")
+    words = ("--recipe", "auto", "--shards", "6", "--knn.k", str(K), "--embeddings.duplicates", "keep")
     with raylets(tmp_path / "cluster", nodes=2) as cluster:
         folders = [node.scratch for node in cluster.nodes]
         head = tmp_path / "cluster" / "scratch-head"
