@@ -1,6 +1,6 @@
 """Some columns of a table (N, K), read as the whole table is.
 
-A network reads similarities at eleven ranks. These take an eighth of the bytes of 80.
+A network reads similarities at fourteen ranks. These take a sixth of the bytes of 80.
 """
 
 from collections.abc import Sequence

@@ -31,8 +31,9 @@ SETTING = len(QUANTILES) * len(RANKS) + len(RETURN_RANKS) + 5
 """Length of `SetStatistics.setting`: those quantiles, the return shares, and five numbers of the scale itself."""
 RISK = len(QUANTILES) * len(RANKS) + 4
 """Place of the threshold's risk in `SetStatistics.setting`."""
-LENGTHS = (20, 40)
-"""Neighbors of a row that are scored where all that follow are strangers. Shorter lists are scored faster."""
+LENGTHS = (10, 14, 20, 28, 40, 56)
+"""Neighbors of a row that are scored where all that follow are strangers. Shorter lists are scored faster: with these a row of
+LFW has 23 neighbors on the mean, with 20 and 40 alone 31. BCubed F of five sets moves by 0.05 at most."""
 STRANGERS = 0.6
 """Similarity below which a neighbor is a stranger, as a share of the way from random pairs to the threshold. Raising it leaves
 out more neighbors, and scores faster. A neighbor that is left out becomes no edge of its row."""

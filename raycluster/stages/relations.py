@@ -147,7 +147,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 RELATIONS = Stage(
     name="relations",
     reads=("knn", "topk", "contexts"),
-    revision=4,
+    revision=5,
     writes=_schema,
     settings=settings,
     is_wanted=lambda config: config.relations.score != "none",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raycluster.errors import InputError
 from raycluster.kernels.search.nearest import exact_top_k
-from raycluster.models import blocks, forms, opened
+from raycluster.models import blocks, forms, opened, set_statistics
 from raycluster.models.build import build_network
 from raycluster.models.inference import ContextEncoder, Predictor, TopkFilter
 from raycluster.models.set_statistics import measure
@@ -78,6 +78,12 @@ def models(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def on_a_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def whole_lists(monkeypatch):
+    """Lists are scored to their end, but where a test has lengths of its own."""
+    monkeypatch.setattr(set_statistics, "LENGTHS", ())
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from raycluster.models.build import build_network
 from raycluster.models.card import load_card
 from raycluster.models.compiled import relative
 from raycluster.models.networks.relation_predictor import RowPredictor
+from raycluster.models.set_statistics import LENGTHS, SetStatistics
 from raycluster.models.weights import load_network
 from raycluster.stages.nep import transform
 from raycluster.stages.relations import RELATIONS
@@ -71,6 +72,11 @@ def expected_pairs(run: StoredTables) -> Any:
     if run.config.relations.score == "all":
         wanted = neighbor >= 0
         wanted[:, 0] = False
+        if run.config.recipe == "auto":  # no further than the last neighbor that may be the row's identity
+            similarity, statistics = tiny.column(run, "knn", "similarity"), run.facts("relations")["statistics"]
+            for row, similar in zip(wanted, similarity, strict=True):
+                near = np.flatnonzero(similar >= SetStatistics.from_json(statistics).stranger)
+                row[next((length for length in LENGTHS if length > near.max(initial=-1)), tiny.K) :] = False
         return wanted
     theta = CALIBRATED["theta"] if run.config.edges.theta is None else run.config.edges.theta
     floor = CALIBRATED["floor"]
