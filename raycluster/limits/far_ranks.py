@@ -18,7 +18,6 @@ through one identity.
 Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, T thresholds of the grid, M pairs.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,7 +157,7 @@ def above_all_pairs(pairs: RandomPairs, rows: int) -> float:
     return min(pairs.above_all_but_one(round(rows * (rows - 1) / 2 / ONE_IN_SETS)), FEW_ROWS_THRESHOLD)
 
 
-def are_all_strangers(similarity: Float32, picked: tuple[float, Mapping[str, Any]]) -> bool:
+def are_all_strangers(similarity: Float32, pairs: RandomPairs) -> bool:
     """Whether no row's nearest neighbor is nearer than random pairs.
 
     So it is with one-hot vectors once their copies are one row.
@@ -167,11 +166,11 @@ def are_all_strangers(similarity: Float32, picked: tuple[float, Mapping[str, Any
     ----------
     similarity : float32 (N, K)
         Similarities of the neighbors, the row itself first.
-    picked : threshold and facts
-        As `pick_threshold` returns them.
+    pairs : RandomPairs
+        Cosines of random pairs of the set.
     """
-    median = float(picked[1]["random_pair_median"])
-    return median < FEW_ROWS_THRESHOLD and float(similarity[:, 1].max()) <= median + SMALLEST_SPREAD
+    is_low = pairs.median < FEW_ROWS_THRESHOLD
+    return is_low and float(similarity[:, 1].max()) <= pairs.median + SMALLEST_SPREAD
 
 
 def above_all_neighbors(similarity: Float32) -> float:

@@ -30,6 +30,7 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
+    SINGLETONS,
     above_all_neighbors,
     above_all_pairs,
     are_all_strangers,
@@ -159,10 +160,11 @@ def decide_limits(
     if eta is None or edges.eta is not None or not edges.valley:
         return limits
     assert score is not None, "a valley needs the scores of all neighbors"
-    picked = pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))
+    pairs = sample_pairs(vectors)
+    picked = pick_threshold(similarity, pairs, Lists(neighbor, vectors))
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
-    if not is_few and are_all_strangers(similarity, picked):
+    if picked[1]["basis"] == SINGLETONS and are_all_strangers(similarity, pairs):
         return EdgeLimits(threshold=above_all_neighbors(similarity), picked=True, facts=dict(picked[1]))
     overruling = _overruling_threshold(similarity, picked, score, eta, eta_of_set)
     if overruling is not None:
