@@ -31,6 +31,7 @@ from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
     SINGLETONS,
+    WHOLE_LISTS,
     above_all_neighbors,
     above_all_pairs,
     are_all_strangers,
@@ -164,7 +165,7 @@ def decide_limits(
     picked = pick_threshold(similarity, pairs, Lists(neighbor, vectors))
     is_few = len(neighbor) <= FEWEST_NEIGHBORS
     eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
-    if picked[1]["basis"] == SINGLETONS and are_all_strangers(similarity, pairs):
+    if picked[1]["basis"] in (SINGLETONS, WHOLE_LISTS) and are_all_strangers(similarity, pairs):
         return EdgeLimits(threshold=above_all_neighbors(similarity), picked=True, facts=dict(picked[1]))
     overruling = _overruling_threshold(similarity, picked, score, eta, eta_of_set)
     if overruling is not None:
