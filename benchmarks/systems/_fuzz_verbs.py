@@ -48,7 +48,7 @@ def shrunk(base: Path, run: Path, folder: Folder, draw: random.Random, call: Run
     """Remove some rows, and some that are not there."""
     before = labels_of(run)
     gone = [key for key in before if draw.random() < 0.3]
-    pq.write_table(pa.table({"id": gone}), base / "gone.parquet")
+    pq.write_table(pa.table({"id": _as_ids(gone)}), base / "gone.parquet")
     folder.notes.append(f"then {len(gone)} rows are deleted")
     end = call("update", [str(run), "--delete", str(base / "gone.parquet"), "-o", str(base / "run2")])
     if end.code:
@@ -79,7 +79,7 @@ def evaluated(base: Path, run: Path, folder: Folder, draw: random.Random, call: 
     """Evaluate against the labels of the run itself, with rows that are unknown, unlabeled or missing."""
     labels = labels_of(run)
     keys = [key for key in labels if draw.random() < 0.9]
-    truth = pa.table({"id": keys, "label": [labels[key] if draw.random() < 0.9 else None for key in keys]})
+    truth = pa.table({"id": _as_ids(keys), "label": [labels[key] if draw.random() < 0.9 else None for key in keys]})
     pq.write_table(truth, base / "truth.parquet")
     folder.notes.append("then an evaluation")
     verb = draw.choice(("evaluate", "audit"))
@@ -100,6 +100,12 @@ MODES = ("local", "local", "attach", "full")
 """Modes of an update, the likelier the more often they stand here."""
 VERBS = (grown, grown, shrunk, exported, exported, evaluated, compared)
 """What may follow, the likelier the more often it stands here."""
+
+
+def _as_ids(keys: list[Any]) -> pa.Array:
+    """Return ids as a column; those above 2^63 are unsigned."""
+    is_large = any(isinstance(key, int) and key >= 2**63 for key in keys)
+    return pa.array(keys, pa.uint64() if is_large else None)
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
