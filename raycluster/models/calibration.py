@@ -6,7 +6,6 @@ Shapes: M pairs, R rows, K neighbors per row with the row itself at rank 0.
 """
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from raycluster.arrays import Bool, Float32, Float64, Floats, Ints
@@ -54,6 +53,8 @@ def platt(logit: Floats, same: Bool) -> tuple[float, float]:
         z = at[0] * value + at[1]
         excess = expit(z) - target
         return float((np.logaddexp(0, z) - target * z).mean()), np.array([(excess * value).mean(), excess.mean()])
+
+    from scipy.optimize import minimize  # scoring needs none of it, and its import is slow
 
     optimum = minimize(
         loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(FLATTEST, None), (None, None)],
