@@ -9,8 +9,7 @@
     density-peaks:  1 - distance > closeness;                         the model's.
     gap:            always.
 
-Edges are stored down to `edges.reserve` below one of these limits, the swept one. So a finished run can be read at
-several limits without building its edges again.
+Edges are stored down to `edges.reserve` below the swept one of these limits. So a finished run can be read at several.
 
 Shapes: N rows, K neighbors per row with the row itself at rank 0, D dimensions, E edges.
 """
@@ -30,6 +29,7 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
     FEWEST_NEIGHBORS,
+    FULL_NEIGHBORHOODS,
     SINGLETONS,
     WHOLE_LISTS,
     above_all_neighbors,
@@ -163,15 +163,15 @@ def decide_limits(
     assert score is not None, "a valley needs the scores of all neighbors"
     pairs = sample_pairs(vectors)
     picked = pick_threshold(similarity, pairs, Lists(neighbor, vectors))
-    is_few = len(neighbor) <= FEWEST_NEIGHBORS
-    eta_of_set = None if is_few else valley.eta_of(neighbor, score, edges.combine, eta)
+    is_full = fills_lists(similarity, picked)
+    has_strangers = len(neighbor) > FEWEST_NEIGHBORS and not (is_full and picked[1]["basis"] == FULL_NEIGHBORHOODS)
+    eta_of_set = valley.eta_of(neighbor, score, edges.combine, eta) if has_strangers else None
     if picked[1]["basis"] in (SINGLETONS, WHOLE_LISTS) and are_all_strangers(similarity, pairs):
         return EdgeLimits(threshold=above_all_neighbors(similarity), picked=True, facts=dict(picked[1]))
-    overruling = _overruling_threshold(similarity, picked, score, eta, eta_of_set)
-    if overruling is not None:
+    if (overruling := _overruling_threshold(similarity, picked, score, eta, eta_of_set)) is not None:
         return overruling
     if eta_of_set is None:
-        if fills_lists(similarity, picked):
+        if is_full:
             return replace(limits, eta=FULL_ETA, valley=False, is_full=True)
         eta = eta_beside_floor(picked, eta, calibrated)
         return replace(limits, eta=eta, valley=False, similarity=floor_of(picked))
@@ -211,8 +211,8 @@ def _overruling_threshold(
         return None
     limit = eta if eta_of_set is None else eta_of_set
     share = agreement.disagreement(similarity, score, threshold, limit)
-    parts_identities = agreement.parts_most(similarity, score, threshold, limit, eta_of_set is not None)
-    if not (agreement.is_contradicted(share, facts["risk"]) or parts_identities):
+    parts_most = agreement.parts_most(similarity, score, threshold, limit, eta_of_set is not None)
+    if not agreement.is_contradicted(share, facts["risk"]) and not parts_most:
         return None
     return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(share, 6)})
 
