@@ -60,7 +60,12 @@ def joined(labels: pa.Table, url: str, id_column: str, *, is_numbered: bool) -> 
         missing = [field.name for field in schema if field.name not in table.column_names]
         for column in missing:
             table = table.append_column(column, pa.nulls(table.num_rows, schema.field(column).type))
-        table = table.select(schema.names).cast(schema)
+        try:
+            table = table.select(schema.names).cast(schema)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{store.name(name)} does not fit into one table: {' '.join(str(error).split())}."
+            ) from error
         for column, label in shown.items():
             table = table.append_column(label, labels[column].take(row))
         yield table
@@ -94,9 +99,8 @@ def _schema(store: Store, names: list[str], id_column: str, is_numbered: bool, i
             if column not in schema.names:
                 schema = schema.append(pa.field(column, pa.string()))
         schemas.append(schema)
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # ids that the run compares may have types that Arrow does not widen
+    if len({schema.field(id_column).type for schema in schemas if id_column in schema.names}) > 1:
+        # Ids that the run compares may have types that Arrow does not widen, or not to one that holds them.
         schemas = [_with_type(schema, id_column, id_type) for schema in schemas]
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")

@@ -21,6 +21,8 @@ OTHERS = {
 """Other types, and the magnitude of a number, or of its inverse, that is plain in them."""
 FEWEST = 12
 """Numbers of which every other one is zero in float64 of few digits; fewer may be so by chance."""
+LOW_BITS = 0x3FF
+"""Bits of the high half of a float64 that are zero where it has at most the ten digits of a float16. Those of float32 are not."""
 MOST_ZEROS = 0.4
 """Share of zeros in bytes that may be float16: more are the low halves of float32 numbers that were rounded."""
 
@@ -31,8 +33,8 @@ def misread_as(raw: bytes) -> str | None:
     None where they may be. Numbers that are not finite do not count.
     """
     numbers = np.frombuffer(raw[: len(raw) // 4 * 4], BARE)
-    if len(numbers) >= FEWEST and not numbers[::2].any() and numbers[1::2].any():
-        return "float64"  # the low halves of few digits are zero
+    if len(numbers) >= FEWEST and not numbers[::2].any() and _has_few_digits(numbers[1::2]):
+        return "float64"
     numbers = numbers[np.isfinite(numbers)]
     if len(numbers) == 0 or 1 - _plain(numbers, ABSURD).mean() <= ABSURD_SHARE:
         return None
@@ -43,6 +45,12 @@ def misread_as(raw: bytes) -> str | None:
         if len(values) and not is_rounded and _plain(values, limit).mean() > 1 - ABSURD_SHARE:
             return name
     return "8-bit integer" if (np.abs(numbers) > HUGE).mean() > ABSURD_SHARE else None
+
+
+def _has_few_digits(high: Array) -> bool:
+    """Whether numbers are the high halves of float64 numbers of few digits."""
+    bits = np.ascontiguousarray(high).view("<u4")
+    return bool(bits.any() and (bits & LOW_BITS == 0).all())
 
 
 def _plain(numbers: Array, limit: float) -> Bool:

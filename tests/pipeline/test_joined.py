@@ -71,3 +71,11 @@ def test_ids_of_types_that_arrow_does_not_widen_meet_in_that_of_the_run(tmp_path
     put(tmp_path / "a.parquet", id=pa.array(["1"]))
     put(tmp_path / "b.parquet", id=pa.array([2]))
     assert [row["id"] for row in all_rows(tmp_path)] == [1, 2]
+
+
+def test_large_ids_stay_beside_an_empty_file_of_small_ones(tmp_path: Path) -> None:
+    put(tmp_path / "a.parquet", id=pa.array([], pa.int64()))
+    put(tmp_path / "b.parquet", id=pa.array([2**63 + 1], pa.uint64()))
+    labels = LABELS.slice(0, 1).set_column(0, "id", pa.array([2**63 + 1], pa.uint64()))
+    tables = list(joined(labels, str(tmp_path), "id", is_numbered=False))
+    assert pa.concat_tables(tables).to_pylist() == [{"id": 2**63 + 1, "cluster_id": 7, "strength": 0.5}]

@@ -46,3 +46,11 @@ def test_float32_is_float32(rows: np.ndarray) -> None:
     assert misread_as(rows.astype("<f4").tobytes()) is None
     rounded = rows.astype("<f4").view("<u4") & 0xFFFF0000  # bfloat16
     assert misread_as(rounded.tobytes()) is None
+
+
+def test_float32_on_every_other_axis_is_float32_and_float64_of_few_digits_is_not() -> None:
+    rows = np.zeros((8, 16))
+    rows[np.arange(8), 1 + 2 * (np.arange(8) % 3)] = ROWS[:8, 0]
+    assert misread_as(rows.astype("<f4").tobytes()) is None
+    assert misread_as(ROWS.astype("<f2").astype("<f8").tobytes()) == "float64"
+    assert misread_as(np.arange(12.0).reshape(3, 4).astype("<f8").tobytes()) == "float64"
