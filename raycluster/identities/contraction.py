@@ -35,7 +35,7 @@ def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> t
     if rules.node is None and rules.apart.is_empty:
         return source, target, weight
     put = 0
-    for one, other, own in links_of_nodes(source, target, weight, rules):
+    for one, other, own in links_of_nodes(source, target, weight, rules, nodes_with_rules(rules.apart)):
         # What is written lies before what is still to be read.
         piece = slice(put, put + len(one))
         source[piece], target[piece], weight[piece] = one, other, own
@@ -43,8 +43,17 @@ def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> t
     return source[:put], target[:put], weight[:put]
 
 
+def nodes_with_rules(apart: Apart) -> Bool:
+    """Return which nodes (N,) must be apart from others."""
+    result = np.zeros(len(apart.value), bool)
+    result[apart.node] = True
+    if apart.value.shape[1]:
+        result |= (apart.value >= 0).any(axis=1)
+    return result
+
+
 def links_of_nodes(
-    source: Int32, target: Int32, weight: Float32, rules: Rules
+    source: Int32, target: Int32, weight: Float32, rules: Rules, has_rule: Bool
 ) -> Iterator[tuple[Int32, Int32, Float32]]:
     """Yield the links of the nodes that the rules make, piece by piece.
 
@@ -56,11 +65,9 @@ def links_of_nodes(
         Links of rows.
     rules : Rules
         Tied rows, and what must be apart: links between such nodes are left out.
+    has_rule : (N,) bool
+        As `nodes_with_rules` returns it.
     """
-    has_rule = np.zeros(len(rules.apart.value), bool)
-    has_rule[rules.apart.node] = True
-    if rules.apart.value.shape[1]:
-        has_rule |= (rules.apart.value >= 0).any(axis=1)
     for start in range(0, len(source), LINKS_PER_CALL):
         piece = slice(start, start + LINKS_PER_CALL)
         one, other, own = source[piece], target[piece], weight[piece]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from raycluster.arrays import Bool, Float32, Int32, Int64
-from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes
+from raycluster.arrays import Array, Bool, Float32, Int32, Int64
+from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes, nodes_with_rules
 from raycluster.identities.rules import Rules
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
@@ -109,27 +109,19 @@ class _State:
 
         Forbidden links elsewhere leave the flows.
         """
-        source, target, weight = links
         flag = np.zeros(len(self.membership), np.uint8)
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
-        has_rule = np.zeros(len(flag), bool)
-        has_rule[self.rules.apart.node] = True
+        has_rule = nodes_with_rules(self.rules.apart)
         node = np.empty(0, np.int32) if self.rules.node is None else self.rules.node
         _flag(self.membership, node, has_rule, is_chosen, flag)
-        del has_rule
-        at = np.empty(_count(source, target, flag), np.int64)
-        _fill(source, target, flag, at)
-        del flag
         kept: list[Links] = []
-        for start in range(0, len(at), LINKS_PER_CALL):
-            some = at[start : start + LINKS_PER_CALL]
-            raw = source[some], target[some], weight[some]
+        for raw in _read(links, flag):
             near = _reaches(raw, self.membership, self.rules, is_chosen)
-            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules)
+            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules, has_rule)
             far = raw[0][~near], raw[1][~near], raw[2][~near]
             add_links(*far, self.membership, -1.0, self.strength, self.exits)
-            for one, other, own in links_of_nodes(*far, self.rules):
+            for one, other, own in links_of_nodes(*far, self.rules, has_rule):
                 add_links(one, other, own, self.membership, 1.0, self.strength, self.exits)
         self.links = _joined([self.links, *kept])
 
@@ -189,6 +181,17 @@ class _State:
         self.membership[nodes] = number[solved]
 
 
+def _read(links: Links, flag: Array) -> Iterator[Links]:
+    """Yield the links with a chosen end or two ends with rules, some at a time."""
+    source, target, weight = links
+    for start in range(0, len(source), LINKS_PER_CALL):
+        piece = slice(start, start + LINKS_PER_CALL)
+        one, other = source[piece], target[piece]
+        at = np.empty(len(one), np.int32)
+        at = at[: _flagged(one, other, flag, at)]
+        yield one[at], other[at], weight[piece][at]
+
+
 def _joined(pieces: list[Links]) -> Links:
     one, other, own = ([piece[column] for piece in pieces] for column in range(3))
     return np.concatenate(one), np.concatenate(other), np.concatenate(own)
@@ -209,7 +212,7 @@ CHOSEN, HAS_RULE = 1, 2
 def _flag(membership, node, has_rule, is_chosen, flag):  # type: ignore[no-untyped-def]
     for row in range(membership.shape[0]):
         own = node[row] if node.shape[0] else row
-        flag[row] = CHOSEN * is_chosen[membership[own]] + HAS_RULE * has_rule[own]
+        flag[row] = HAS_RULE * has_rule[own] + CHOSEN * is_chosen[membership[own]]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -218,17 +221,11 @@ def _is_read(one, other):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _count(source, target, flag):  # type: ignore[no-untyped-def]
-    total = 0
-    for link in range(source.shape[0]):
-        total += _is_read(flag[source[link]], flag[target[link]])
-    return total
-
-
-@numba.njit(nogil=True, cache=True)
-def _fill(source, target, flag, at):  # type: ignore[no-untyped-def]
+def _flagged(source, target, flag, at):  # type: ignore[no-untyped-def]
+    """Write the links to be read; returns their number."""
     put = 0
     for link in range(source.shape[0]):
         if _is_read(flag[source[link]], flag[target[link]]):
             at[put] = link
             put += 1
+    return put

@@ -19,7 +19,7 @@ from raycluster.errors import InputError
 from raycluster.identities.conflicts import conflicts, message
 from raycluster.identities.decisions import RowDecisions, in_rows
 from raycluster.identities.newest import newest
-from raycluster.identities.ties import Columns, MustLinks, must_links, shared_values, united
+from raycluster.identities.ties import Columns, must_links, shared_values, united
 from raycluster.kernels.map_equation.apart import Apart
 
 ON_CONFLICT = ("stop", "newest", "drop")
@@ -91,26 +91,32 @@ def compiled(
             kept[inside], apart[between] = newest(links, inside, decisions, between, columns)
         else:
             kept[inside], apart[between] = False, False
-    require_limits(united(links, kept)[1], columns, yes)
+        rows, lowest = united(links, kept)
+    require_limits(lowest, columns, yes)
     in_force = apart.copy()
     in_force[links.decision[kept & (links.decision >= 0)]] = True
     left_out = np.ones(table.num_rows, bool)
     left_out[decisions.place[in_force]] = False
-    return _rules(len(ids), links, kept, decisions, apart, columns), np.flatnonzero(left_out)
-
-
-def _rules(
-    num_rows: int, links: MustLinks, kept: Bool, decisions: RowDecisions, apart: Bool, columns: Columns
-) -> Rules:
-    """Rules of the `kept` (L,) must-links and the cannot-links in force, `apart` (M,)."""
-    rows, lowest = united(links, kept)
+    apart_from = _apart(len(ids), rows, lowest, decisions, apart, columns)
+    del decisions, links  # before the next array of all rows
     node = None
     if len(rows):
-        node = np.arange(num_rows, dtype=np.int32)
+        node = np.arange(len(ids), dtype=np.int32)
         node[rows] = lowest
+    return Rules(node, apart_from), np.flatnonzero(left_out)
 
-    def named(rows: Int32) -> Int32:
-        return rows if node is None else node[rows]
+
+def _apart(num_rows: int, rows: Int32, lowest: Int32, decisions: RowDecisions, apart: Bool, columns: Columns) -> Apart:
+    """What the cannot-links in force, `apart` (M,), and the columns keep apart.
+
+    `rows` and `lowest` (R,) are the tied rows, ascending, and their nodes.
+    """
+
+    def named(some: Int32) -> Int32:
+        if len(rows) == 0:
+            return some
+        at = np.minimum(np.searchsorted(rows, some), len(rows) - 1)
+        return np.where(rows[at] == some, lowest[at], some).astype(np.int32)
 
     chosen = np.flatnonzero(apart & ~decisions.same)
     member = [named(decisions.one[chosen]), named(decisions.other[chosen])]
@@ -122,7 +128,7 @@ def _rules(
         group.append(number + count)
         count += int(number.max(initial=-1)) + 1
     value = _node_values(list(columns.differ.values()), rows, lowest, num_rows)
-    return Rules(node, Apart.make(np.concatenate(member), np.concatenate(group), count, value, num_rows))
+    return Apart.make(np.concatenate(member), np.concatenate(group), count, value, num_rows)
 
 
 def _node_values(differ: Sequence[Int32], rows: Int32, lowest: Int32, num_rows: int) -> Int32:
