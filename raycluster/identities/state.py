@@ -73,10 +73,12 @@ class Edges:
         return Edges(self.source[kept], self.target[kept], self.weight[kept])
 
     def with_others(self, others: "Edges") -> "Edges":
-        """Return both, sorted."""
-        both = [np.concatenate(pair) for pair in zip(self.columns(), others.columns(), strict=True)]
-        order = np.lexsort((both[1], both[0]))
-        return Edges(*(column[order] for column in both))
+        """Return both, sorted; none of the others is there already."""
+        own, order = others.key(), np.argsort(others.key())
+        # Few come: each goes to its place, and nothing that is there is sorted again.
+        place = np.searchsorted(self.key(), own[order])
+        columns = zip(self.columns(), others.columns(), strict=True)
+        return Edges(*(np.insert(mine, place, theirs[order]) for mine, theirs in columns))
 
     def columns(self) -> tuple[Int32, Int32, Float32]:
         """Return source, target and weight."""
@@ -210,7 +212,7 @@ def undirected_edges(source: Int32, target: Int32, weight: Float32) -> Edges:
         Weights.
     """
     low, high = np.minimum(source, target), np.maximum(source, target)
-    order = np.lexsort((high, low))
+    order = np.argsort(low.astype(np.int64) << 32 | high, kind="stable")
     return Edges(low[order], high[order], weight[order])
 
 
