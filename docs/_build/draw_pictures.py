@@ -36,6 +36,15 @@ SCORES, LIMIT = (
 ), 0.69  # fmt: skip
 """Pairs of neighbors by their score, and the limit that was read from the valley, of the same run."""
 
+STATES = {
+    "unchanged": (464, 833, 1145, 1471, 1774, 2052, 2288, 2536, 2760),
+    "merged": (8, 6, 12, 6, 6, 7, 14, 9, 14),
+    "in parts": (0, 0, 0, 9, 0, 1, 11, 2, 0),
+}
+"""Clusters and rows alone of the batch before, by what the next batch made of them: the table of docs/benchmarks.md."""
+FULL_RUNS = (3, 5, 8, 10)
+"""Batches after which all rows were clustered again, in the same table."""
+
 
 def text(x: float, y: float, words: str, anchor: str = "middle", size: int = 13, color: str = "#111827") -> str:
     """Return a line of text."""
@@ -150,6 +159,26 @@ def sizes() -> None:
     picture("sizes", "Identities by their number of rows", 460, 310, shapes)
 
 
+def batches() -> None:
+    """Draw what became of clusters with every batch: nearly all are unchanged, and the others have an inset of their own."""
+    shapes = axes(380, 240, "batch", "clusters and rows alone")
+    for tick in (0, 1000, 2000, 3000):
+        shapes.append(text(54, 264 - 240 * tick / 3300, f"{tick:,}", "end", 11))
+    for at in range(9):
+        x, top = 60 + 380 * (at + 0.5) / 9, 260.0
+        for color, counts in zip((COLORS[0], COLORS[1], COLORS[2]), STATES.values(), strict=True):
+            height = 240 * counts[at] / 3300
+            top -= height
+            shapes.append(f'<rect x="{x - 15:.1f}" y="{top:.1f}" width="30" height="{height:.1f}" fill="{color}"/>')
+        changed = [f"{counts[at]}" for counts in (STATES["merged"], STATES["in parts"])]
+        shapes.append(text(x, top - 18, changed[0], size=10, color=COLORS[1]))
+        shapes.append(text(x, top - 6, changed[1], size=10, color=COLORS[2]))
+        shapes.append(text(x, 276, f"{at + 2}{' full' if at + 2 in FULL_RUNS else ''}", size=10))
+    for at, (name, color) in enumerate(zip(STATES, COLORS, strict=False)):
+        shapes.append(text(80, 44 + 18 * at, name, "start", 12, color))
+    picture("batches", "What became of clusters with every batch", 460, 310, shapes)
+
+
 def valley() -> None:
     """Draw the histogram of scores, whose valley is the limit; counts on a logarithmic scale."""
     heights = [math.log10(count) - 2 for count in SCORES]
@@ -172,6 +201,7 @@ def main() -> None:
     data_flow()
     reliability()
     growth()
+    batches()
 
 
 if __name__ == "__main__":
