@@ -10,8 +10,8 @@ Shapes: N rows, K neighbors per row with the row itself at rank 0.
 import numpy as np
 
 from raycluster.arrays import Float32
-from raycluster.limits.far_ranks import MAX_ROWS
-from raycluster.limits.without_valley import FULL_SHARE
+from raycluster.limits.far_ranks import FAR_RANKS, MAX_ROWS, UNRESOLVED_RISK
+from raycluster.limits.without_valley import FULL_SHARE, Picked
 
 CLEAR_RISK = 0.1
 """Risk of a threshold, a share of rows, up to which it can overrule scores. It is 0.16 or more on faces and product titles, and
@@ -50,6 +50,31 @@ def disagreement(similarity: Float32, score: Float32, threshold: float, eta: flo
     lost = (near & ~alike).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
     added = (alike & ~near).sum(axis=1) / np.maximum(alike.sum(axis=1), 1)
     return float((lost**2 + added**2).mean())
+
+
+def contradiction(similarity: Float32, score: Float32, picked: Picked, eta: float, has_valley: bool) -> float | None:
+    """Return the disagreement where a threshold overrules scores, else None.
+
+    It is a threshold of the far ranks. It must be clear, or the limit of scores must part most of the pairs that it joins. One
+    without a background, of risk `UNRESOLVED_RISK` and more, overrules nothing.
+
+    Parameters
+    ----------
+    similarity, score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and passes no limit.
+    picked : Picked
+        The threshold and its facts.
+    eta : float
+        The limit of scores.
+    has_valley : bool
+        Whether that limit was read from the set; else it is the model's.
+    """
+    threshold, facts = picked
+    if facts["basis"] != FAR_RANKS or facts["risk"] >= UNRESOLVED_RISK:
+        return None
+    share = disagreement(similarity, score, threshold, eta)
+    is_overruled = is_contradicted(share, facts["risk"]) or parts_most(similarity, score, threshold, eta, has_valley)
+    return share if is_overruled else None
 
 
 def is_contradicted(share: float, risk: float) -> bool:

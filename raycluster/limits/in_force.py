@@ -27,7 +27,6 @@ from raycluster.kernels.edge_rules import MOST_ODDS, Columns
 from raycluster.limits import agreement, valley
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
-    FAR_RANKS,
     FEWEST_NEIGHBORS,
     FULL_NEIGHBORHOODS,
     SINGLETONS,
@@ -38,7 +37,15 @@ from raycluster.limits.far_ranks import (
     pick_threshold,
     sample_pairs,
 )
-from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_beside_floor, fills_lists, floor_of
+from raycluster.limits.without_valley import (
+    FULL_ETA,
+    ODDS_OVER_FULL,
+    Picked,
+    are_too_low,
+    eta_beside_floor,
+    fills_lists,
+    floor_of,
+)
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -171,10 +178,10 @@ def decide_limits(
     if (overruling := _overruling_threshold(similarity, picked, score, eta, eta_of_set)) is not None:
         return overruling
     if eta_of_set is None:
-        if is_full:
+        if is_full and are_too_low(similarity, score, picked[0], eta):
             return replace(limits, eta=FULL_ETA, valley=False, is_full=True)
         eta = eta_beside_floor(picked, eta, calibrated)
-        return replace(limits, eta=eta, valley=False, similarity=floor_of(picked))
+        return replace(limits, eta=eta, valley=False, similarity=None if is_full else floor_of(picked))
     return replace(limits, eta=eta_of_set, valley=True)
 
 
@@ -202,19 +209,12 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
 def _overruling_threshold(
     similarity: Float32, picked: Picked, score: Float32, eta: float, eta_of_set: float | None
 ) -> EdgeLimits | None:
-    """Return the far ranks' threshold if scores contradict it.
-
-    It must be clear, or the limit of scores must part most of the pairs that it joins.
-    """
-    threshold, facts = picked
-    if facts["basis"] != FAR_RANKS:
+    """Return the far ranks' threshold if scores contradict it."""
+    has_valley = eta_of_set is not None
+    share = agreement.contradiction(similarity, score, picked, eta if eta_of_set is None else eta_of_set, has_valley)
+    if share is None:
         return None
-    limit = eta if eta_of_set is None else eta_of_set
-    share = agreement.disagreement(similarity, score, threshold, limit)
-    parts_most = agreement.parts_most(similarity, score, threshold, limit, eta_of_set is not None)
-    if not agreement.is_contradicted(share, facts["risk"]) and not parts_most:
-        return None
-    return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(share, 6)})
+    return EdgeLimits(threshold=picked[0], picked=True, facts={**picked[1], "disagreement": round(share, 6)})
 
 
 def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists) -> EdgeLimits:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from raycluster import Clusterer
-from raycluster.limits.agreement import CLEAR_RISK, disagreement, is_contradicted, parts_most
+from raycluster.limits.agreement import CLEAR_RISK, contradiction, disagreement, is_contradicted, parts_most
+from raycluster.limits.far_ranks import FAR_RANKS, SINGLETONS, UNRESOLVED_RISK
 from support.partitions import same_partition
 
 LISTS = np.array([[1, 0.9, 0.8, 0.1], [1, 0.9, 0.2, 0.1]], np.float32)
@@ -118,3 +119,18 @@ def test_rows_with_nothing_in_common_are_joined_with_their_copies_alone(recipe: 
     labels = Clusterer(recipe).fit(np.repeat(rows, copies, axis=0)).labels_.reshape(len(rows), copies)
     assert (labels == labels[:, :1]).all()
     assert len(set(labels[:, 0])) >= 0.97 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("basis", "risk", "expected"),
+    [
+        (FAR_RANKS, 0.0, 1.0),
+        (FAR_RANKS, 0.7, 1.0),
+        (FAR_RANKS, UNRESOLVED_RISK, None),
+        (SINGLETONS, 0.0, None),
+    ],
+)
+def test_a_threshold_without_a_background_overrules_nothing(basis: str, risk: float, expected: float | None) -> None:
+    similarity = np.full((4, 10), 0.9, np.float32)
+    score = np.full((4, 10), 0.1, np.float32)
+    assert contradiction(similarity, score, (0.5, {"basis": basis, "risk": risk}), 0.6, True) == expected

@@ -9,7 +9,15 @@ from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import without_valley
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold, sample_pairs
-from raycluster.limits.without_valley import EVEN_ETA, POOLED, eta_beside_floor, fills_lists, floor_of, similarity_floor
+from raycluster.limits.without_valley import (
+    EVEN_ETA,
+    POOLED,
+    are_too_low,
+    eta_beside_floor,
+    fills_lists,
+    floor_of,
+    similarity_floor,
+)
 from support.data import identities
 
 
@@ -57,3 +65,15 @@ def test_even_odds_are_enough_beside_a_floor_where_scores_hold_the_opinion_of_si
     basis: str, risk: float, eta: float, calibrated: dict[str, float], expected: float
 ) -> None:
     assert eta_beside_floor((0.7, {"basis": basis, "risk": risk}), eta, calibrated) == expected
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(10, False), (9, False), (8, True), (0, True)])
+def test_scores_are_too_low_where_the_limit_of_the_model_keeps_fewer_than_nine_of_ten_near_pairs(
+    kept: int, expected: bool
+) -> None:
+    similarity = np.full((40, 16), 0.3, np.float32)
+    similarity[:, :11] = 0.8
+    score = np.full((40, 16), 0.7, np.float32)
+    score[:, 1 + kept : 11] = np.nan
+    assert are_too_low(similarity, score, 0.5, 0.6) is expected
+    assert not are_too_low(similarity, score, 0.9, 0.6), "no pair is near"
