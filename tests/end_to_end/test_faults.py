@@ -292,6 +292,7 @@ IDS: dict[str, tuple[Any, list[Any]]] = {
     "uuid": (pa.array(UUIDS, pa.uuid()), UUIDS),
     "bytes of fixed size": (pa.array(UUIDS, pa.binary(16)), UUIDS),
     "int8": (pa.array(range(ROWS), pa.int8()), list(range(ROWS))),
+    "decimal": (pa.array(range(ROWS)).cast(pa.decimal128(20, 0)), list(range(ROWS))),
     "none": (None, list(range(ROWS))),
 }
 
@@ -304,7 +305,7 @@ def test_ids_are_read_by_what_they_hold(tmp_path: Path, kind: str) -> None:
 
 
 REFUSED_IDS = {
-    "decimal": pa.array(range(ROWS)).cast(pa.decimal128(20, 0)),
+    "decimal": pa.array(np.arange(ROWS) / 2).cast(pa.decimal128(20, 1)),
     "double": pa.array(np.arange(ROWS) / 2),
     "timestamp": pa.array(range(ROWS), pa.timestamp("us")),
     "list": pa.array([[n] for n in range(ROWS)]),
@@ -329,7 +330,14 @@ def test_files_of_unlike_types_are_widened(tmp_path: Path) -> None:
     assert_right(clustered(tmp_path / "run", tmp_path / "in"), tmp_path / "run")
 
 
-@pytest.mark.parametrize("folder", ["day=2024-01-31", "label=3", "a=1/b=x%2Fy", "country=__HIVE_DEFAULT_PARTITION__"])
+def test_the_null_partition_of_hive_holds_no_label(tmp_path: Path) -> None:
+    written(tmp_path / "in" / "country=__HIVE_DEFAULT_PARTITION__" / "part.parquet")
+    assert_right(clustered(tmp_path / "run", tmp_path / "in"), tmp_path / "run")
+    scores = call("evaluate", str(tmp_path / "run"), str(tmp_path / "in"), "--label-column", "country")
+    assert (scores.code, "column 'country' holds no label" in scores.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("folder", ["day=2024-01-31", "label=3", "a=1/b=x%2Fy"])
 def test_partitions_of_hive_are_columns(tmp_path: Path, folder: str) -> None:
     source = written(tmp_path / "in" / folder / "part.parquet")
     assert_right(clustered(tmp_path / "run", tmp_path / "in"), tmp_path / "run")
