@@ -36,7 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
         drop_stale()
 
 
-@pytest.hookimpl(tryfirst=True)
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that start a process, let one worker of xdist have all tests on Ray, and begin with what takes longest."""

@@ -67,7 +67,6 @@ VERB = Verb(
     run=_run,
     examples=(
         "raycluster evaluate run labelled.parquet",
-        "raycluster evaluate run labelled.parquet --label-column person --json scores.json",
         "raycluster evaluate run labelled.parquet --sweep 0.5 0.6 0.7",
         "raycluster evaluate run --draw sample.csv",
     ),

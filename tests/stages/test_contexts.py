@@ -20,6 +20,7 @@ from raycluster.executors.worker import StageWorker, TaskResult
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card
 from raycluster.models.networks.face_transformer import FaceTransformer
+from raycluster.models.set_statistics import ranks_read
 from raycluster.models.weights import load_network
 from raycluster.pipeline import run as pipeline
 from raycluster.stages.contexts import CONTEXTS
@@ -175,7 +176,8 @@ def test_a_dry_run_counts_the_copy_of_the_contexts(
 
         told = dry_run(where, "unused", config, Execution("local"), EstimateOptions(probe_seconds=0)).to_json()
         assert ("contexts" in [stage["stage"] for stage in told["stages"]]) == (width > 0)
-        copies = rows * (tiny.WIDTH + width + 3 * tiny.K) * 4  # vectors, contexts; neighbor, similarity and score
+        # vectors, contexts; neighbor, similarity and score; the ranks of similarities that networks read
+        copies = rows * (tiny.WIDTH + width + 3 * tiny.K + len(ranks_read(tiny.K))) * 4
         assert told["stages"][-1]["node_disk_gib"] == round(copies / 2**30, 3) > 0
 
 

@@ -97,12 +97,17 @@ def test_ids_of_an_unusable_type_are_refused_by_name(folder: Path, kind: pa.Data
 
 @pytest.mark.parametrize(
     "column",
-    [pa.array([1.0]), pa.array([["a"]]), pa.array([[[1.0]]]), pa.array([[True]]), pa.array([{"x": 1.0}])],
+    [pa.array([1.0]), pa.array([["a"]]), pa.array([[[[1.0]]]]), pa.array([0], pa.timestamp("us"))],
 )
 def test_embeddings_of_an_unusable_type_are_refused_by_name(folder: Path, column: pa.Array) -> None:
     pq.write_table(pa.table({"id": [1], "embedding": column}), folder / "a.parquet")
     assert refusal(folder).startswith(f"{folder}/a.parquet, column 'embedding' is ")
     assert refusal(folder).endswith("or many columns named by a pattern such as --embedding-column 'dim_*'.")
+
+
+def test_the_field_of_a_struct_must_be_named(folder: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "embedding": [{"x": 1.0}]}), folder / "a.parquet")
+    assert refusal(folder).endswith("name its field with the vectors after a point: 'x'.")
 
 
 def test_text_that_is_no_vector_is_refused_by_name(folder: Path) -> None:
