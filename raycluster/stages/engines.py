@@ -35,7 +35,7 @@ _BYTES = {  # peak bytes per link and per node, measured on 1 to 20 million link
 
 @dataclass(frozen=True)
 class Partition:
-    """Return communities int32 (N,), dense from 0, and flow float64 (N,) of all rows.
+    """Communities int32 (N,), dense from 0, and flow float64 (N,) of all rows.
 
     Flow sums to at most 1.
     """
