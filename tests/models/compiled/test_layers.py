@@ -32,7 +32,7 @@ def test_gelu_adds_the_bias_and_is_torchs(shape, seed):
     x, bias = drawn(shape, seed), drawn(shape[1], seed + 1)
     expected = torch.nn.functional.gelu(torch.from_numpy(x + bias)).numpy()
     layers.gelu(x, bias)
-    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=4e-6)  # half of x times the error of the error function
 
 
 @given(SHAPES.filter(lambda shape: shape[1] > 1), st.integers(0, 99))
