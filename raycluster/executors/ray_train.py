@@ -142,9 +142,9 @@ def _require(kind: str, count: int) -> None:
 
 
 def _sentence(error: Exception, name: str) -> RayclusterError:
-    """What Ray reports at length, in a sentence.
+    """Return one sentence for what Ray reports at length.
 
-    A RayclusterError that could not be noted in storage, as it is.
+    A RayclusterError of a worker is returned unchanged. It comes this way where storage could not take its note.
     """
     failures = getattr(error, "worker_failures", None) or {0: getattr(error, "controller_failure", error)}
     reasons = []

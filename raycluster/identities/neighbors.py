@@ -1,11 +1,12 @@
 """Neighbor lists after rows came and went.
 
 New rows are searched. A new row enters an old row's list where its similarity is above the last one there, and high enough
-to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. Where few rows are new, a
-list that is full of neighbors that matter stays as it is: the new row's own list has the pair, and rows of identities larger
-than K would change with every batch. Rows that lost a neighbor
-that mattered are searched again. Strangers at the end of a list do not matter: to follow them, nearly all lists would
-change with every batch.
+to matter for an edge. That is found from the new rows' own hits and never by a scan of all rows. Rows that lost a neighbor
+that mattered are searched again.
+
+Where few rows are new, a list that is full of neighbors that matter does not change. The new row's own list has the pair, and
+rows of identities larger than K would change with every batch. Strangers at the end of a list do not matter: to follow them,
+nearly all lists would change with every batch.
 
 Shapes: N rows, Q queries, K neighbors, H hits per query.
 """

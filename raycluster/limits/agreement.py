@@ -10,8 +10,8 @@ Shapes: N rows, K neighbors per row with the row itself at rank 0.
 import numpy as np
 
 from raycluster.arrays import Float32
-from raycluster.limits.far_ranks import FAR_RANKS, MAX_ROWS, UNRESOLVED_RISK
-from raycluster.limits.without_valley import FULL_SHARE, Picked
+from raycluster.limits.far_ranks import FAR_RANKS, UNRESOLVED_RISK
+from raycluster.limits.without_valley import FULL_SHARE, Picked, passing
 
 CLEAR_RISK = 0.1
 """Risk of a threshold, a share of rows, up to which it can overrule scores. It is 0.16 or more on faces and product titles, and
@@ -45,8 +45,7 @@ def disagreement(similarity: Float32, score: Float32, threshold: float, eta: flo
         The mean over rows of (lost / n)^2 + (added / m)^2. Of the n neighbors that pass the threshold, some are lost by scores;
         of the m that scores pass, some are added. It is of the form of a threshold's risk (`background.risk`).
     """
-    step = max(1, -(-len(similarity) // MAX_ROWS))
-    near, alike = similarity[::step, 1:] >= threshold, score[::step, 1:] >= eta
+    near, alike = passing(similarity, score, threshold, eta)
     lost = (near & ~alike).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
     added = (alike & ~near).sum(axis=1) / np.maximum(alike.sum(axis=1), 1)
     return float((lost**2 + added**2).mean())
@@ -105,7 +104,6 @@ def parts_most(similarity: Float32, score: Float32, threshold: float, eta: float
     has_valley : bool
         Whether the limit of score was read from the set; one of the model parts more where it is right.
     """
-    step = max(1, -(-len(similarity) // MAX_ROWS))
-    near, alike = similarity[::step, 1:] >= threshold, score[::step, 1:] >= eta
+    near, alike = passing(similarity, score, threshold, eta)
     least = LEAST_KEPT if has_valley else LEAST_KEPT_BY_MODEL
     return bool(near.mean() >= FULL_SHARE and (near & alike).sum() < least * near.sum())

@@ -13,7 +13,7 @@ Shapes: N rows, K neighbors per row with the row itself at rank 0.
 from collections.abc import Mapping
 from typing import Any
 
-from raycluster.arrays import Float32
+from raycluster.arrays import Bool, Float32
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     FAR_RANKS,
@@ -67,6 +67,25 @@ def fills_lists(similarity: Float32, picked: Picked) -> bool:
     return float(near.mean()) >= FULL_SHARE
 
 
+def passing(similarity: Float32, score: Float32, threshold: float, eta: float) -> tuple[Bool, Bool]:
+    """Return which neighbors pass a limit of similarity, and which one of score.
+
+    Parameters
+    ----------
+    similarity, score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and passes no limit.
+    threshold, eta : float
+        The limits of similarity and of score.
+
+    Returns
+    -------
+    bool (R, K - 1), bool (R, K - 1)
+        Of the R rows that are read, without the row itself.
+    """
+    step = -(-len(similarity) // MAX_ROWS)
+    return similarity[::step, 1:] >= threshold, score[::step, 1:] >= eta
+
+
 def are_too_low(similarity: Float32, score: Float32, threshold: float, eta: float) -> bool:
     """Whether scores are far too low on full lists.
 
@@ -81,9 +100,8 @@ def are_too_low(similarity: Float32, score: Float32, threshold: float, eta: floa
     eta : float
         The limit of the model.
     """
-    step = -(-len(similarity) // MAX_ROWS)
-    near = similarity[::step, 1:] >= threshold
-    return bool((score[::step, 1:][near] >= eta).mean() < KEPT_SHARE) if near.any() else False
+    near, alike = passing(similarity, score, threshold, eta)
+    return bool(alike[near].mean() < KEPT_SHARE) if near.any() else False
 
 
 def floor_of(picked: Picked) -> float | None:

@@ -171,9 +171,9 @@ class Store:
                 os.rmdir(folder)
 
     def copy(self, source: str, target: str) -> None:
-        """Give an object a second name, by a hard link where the disk has them.
+        """Give an object a second name.
 
-        Objects are copied within their store.
+        On a disk that is a hard link, or a copy where the disk has no links. An object store copies the object.
         """
         with clear_errors(self.name(source)):
             if self.is_local:
