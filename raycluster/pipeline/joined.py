@@ -62,7 +62,7 @@ def joined(labels: pa.Table, url: str, id_column: str, *, is_numbered: bool) -> 
             table = table.append_column(column, pa.nulls(table.num_rows, schema.field(column).type))
         try:
             table = table.select(schema.names).cast(schema)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(
                 f"{store.name(name)} does not fit into one table: {' '.join(str(error).split())}."
             ) from error

@@ -58,6 +58,13 @@ def test_names_that_clash_are_lengthened_until_they_do_not() -> None:
         ([pa.table([[1], [2], [3]], ["id", "x", "x"])], "has 2 columns named 'x'"),
         ([pa.table({"id": ["a"]})], "column 'id' is string, but the run's ids are int64"),
         ([pa.table({"id": [1], "x": [1]}), pa.table({"id": [2], "x": [[1]]})], "do not fit into one table"),
+        (
+            [
+                pa.table({"id": [1], "x": pa.array([[1]], pa.list_(pa.float16()))}),
+                pa.table({"id": [2], "x": pa.array([[1]], pa.list_(pa.decimal128(18, 9)))}),
+            ],
+            "does not fit into one table: Unsupported cast",
+        ),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(tmp_path: Path, tables: list[pa.Table], sentence: str) -> None:
