@@ -49,7 +49,8 @@ def make(path: Path, draw: random.Random) -> Folder:
     centers = np.eye(max(width, count))[:count, :width] if width >= count else _on_a_circle(count, width)
     name_ids = draw.choice(list(IDS) if draw.random() < 0.2 else USUAL_IDS)
     name_form = draw.choice(list(FORMS) if draw.random() < 0.2 else [name for name in FORMS if "columns" not in name])
-    folder.is_numbered = name_ids == "none"
+    identities: dict[str, list[int]] = {}
+    keys: dict[str, list[Any] | None] = {}
     folder.notes += [f"ids {name_ids}", f"vectors {name_form}"]
     first = 0
     for name in draw.sample(NAMES, draw.randint(1, 3)):
@@ -65,11 +66,12 @@ def make(path: Path, draw: random.Random) -> Folder:
         fault = draw.choice(list(FAULTS)) if draw.random() < 0.15 else "none"
         folder.notes.append(f"{name}: {rows} rows, {kind} ids, {form}, fault {fault}")
         columns = FAULTS[fault](columns, draw)
-        keys = [None] * rows if "id" not in columns else _plain(columns["id"], rows)
+        identities[name], keys[name] = identity.tolist(), _plain(columns["id"], rows) if "id" in columns else None
         _write(path / name, columns, draw, folder)
-        folder.rows[name] = dict(zip(keys, identity.tolist(), strict=False)) if not folder.is_numbered else {}
-        if folder.is_numbered:
-            folder.rows[name] = {(name, row): int(value) for row, value in enumerate(identity)}
+    folder.is_numbered = not any(own is not None for own in keys.values())
+    for name, own in keys.items():
+        places = [(name, row) for row in range(len(identities[name]))] if folder.is_numbered else own
+        folder.rows[name] = dict(zip(places or [None] * len(identities[name]), identities[name], strict=False))
     for _ in range(draw.choice((0, 0, 0, 1, 1, 2))):
         extra = draw.choice(list(EXTRAS))
         EXTRAS[extra](path, draw)
