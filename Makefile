@@ -5,9 +5,10 @@ DEMO := runs/demo
 # A GPU machine may want another build of torch; where an index has only CUDA builds, they are gigabytes.
 TORCH ?= torch==2.13.0
 
-# Processes that share the tests out, and how: tests of one file stay together, those on Ray too; the long ones come first.
+# Processes that share the tests out. Tests of one file stay together, those on Ray too, and what takes long comes first:
+# tests/conftest.py has the scheduler.
 WORKERS ?= 2
-SHARED := -rs -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SHARED := -rs -n $(WORKERS)
 
 # What pydoclint must not find: sections that it cannot read, or that describe what a function has not. The other codes take
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.

@@ -14,6 +14,7 @@ from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support.numba_cache import drop_stale
 from support.paths import ROOT, ROWS
 from support.processes import process_starters
+from support.sharing import RAY, Sharing, group_of
 
 # Read when torch and faiss are loaded, here and in jobs that tests start: what is small is slower on many threads, and
 # threads that spin while they wait slow a busy machine down.
@@ -36,16 +37,25 @@ def pytest_configure(config: pytest.Config) -> None:
         drop_stale()
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that start a process, let one worker of xdist have all tests on Ray, and begin with what takes longest."""
+    """Mark tests that start a process, and begin with the groups that take longest: Ray, other processes, whole models."""
     for item in items:
         used = {item.originalname, *item.fixturenames} if isinstance(item, pytest.Function) else set()
         if used & process_starters(item.path, "subprocess", "ray"):
             item.add_marker("process")
-        on_ray = used & process_starters(item.path, "ray")
-        item.add_marker(pytest.mark.xdist_group("ray" if on_ray else str(item.path.relative_to(ROOT))))
-    items.sort(key=lambda item: item.get_closest_marker("process") is None)
+    weights: dict[str, list[int]] = {}
+    for item in items:
+        marks = [item.get_closest_marker(name) is not None for name in ("process", "slow")]
+        own = [int(is_marked) for is_marked in (group_of(item.nodeid) == RAY, *marks)]
+        before = weights.get(group_of(item.nodeid), [0, 0, 0, 0])
+        weights[group_of(item.nodeid)] = [*map(max, own, before), before[-1] + 1]
+    items.sort(key=lambda item: weights[group_of(item.nodeid)], reverse=True)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process of xdist, and the order of collection, whatever its options."""
+    config.option.loadscopereorder = False
+    return Sharing(config, log)
 
 
 def pytest_sessionfinish() -> None:
