@@ -32,6 +32,7 @@ from raycluster.models import card as folder
 from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.models.build import build_network
 from raycluster.models.inference import Predictor
+from raycluster.models.scored_set import ScoredSet
 from raycluster.synthetic.generator import SyntheticConfig
 
 BACKGROUND = (0.0, 0.06)
@@ -97,7 +98,8 @@ class Data:
             card = folder.save(url, card, {"predictor": build_network("predictor", card).state_dict()})
             facts = {"background": BACKGROUND}
             similarity = np.empty(self.neighbor.shape, np.float32)  # neither form reads it
-            return Predictor.open(url, card, self.neighbor, similarity, self.vectors, facts, topk=topk, threads=threads)
+            scored_set = ScoredSet(self.neighbor, similarity, self.vectors, facts, topk)
+            return Predictor.open(url, card, scored_set, threads=threads)
 
 
 def flop(scorer: Predictor, work: Callable[[], Any]) -> int:

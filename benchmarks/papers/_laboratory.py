@@ -28,6 +28,7 @@ from raycluster.evaluation.truth import labelled_rows
 from raycluster.kernels import edge_rules
 from raycluster.models.card import load_card
 from raycluster.models.inference import Predictor
+from raycluster.models.scored_set import ScoredSet
 from raycluster.models.set_statistics import measure
 from raycluster.pipeline import run as pipeline
 from raycluster.stages.engines import infomap_result, written_partition
@@ -231,7 +232,8 @@ def scored(model: str, at: Ready, limits: dict[str, float]) -> Float32:
     """Return a model's scores (N, K) of a set's recalled pairs; NaN elsewhere."""
     (card, _), vectors = load_card(model), vectors_of(at.tables)
     facts = measure(card.training.predictor.form, at.neighbor, at.similarity, vectors)
-    predictor = Predictor.open(model, card, at.neighbor, at.similarity, vectors, facts, topk=at.counts, threads=1)
+    scored_set = ScoredSet(at.neighbor, at.similarity, vectors, facts, at.counts)
+    predictor = Predictor.open(model, card, scored_set, threads=1)
     pairs = at.pairs(limits["theta"], limits["floor"])
     tasks = row_shards(at.tables)
     return np.concatenate([predictor.score_pairs(task.start, task.stop, pairs[task.rows]) for task in tasks])

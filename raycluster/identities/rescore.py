@@ -42,6 +42,7 @@ def rescored(
     """
     from raycluster.models.card import load_card
     from raycluster.models.row_scorer import calibrated
+    from raycluster.models.scored_set import ScoredSet
     from raycluster.models.scoring import open_scorer
     from raycluster.models.second_opinion import pooled
 
@@ -53,7 +54,8 @@ def rescored(
     if len(rows) == 0:
         return result
     card, _ = load_card(str(config.model))
-    predictor = open_scorer(str(config.model), card, neighbor, similarity, vectors, set_facts, threads=threads)
+    scored_set = ScoredSet(neighbor, similarity, vectors, set_facts)
+    predictor = open_scorer(str(config.model), card, scored_set, threads=threads)
     form = predictor.form
     assert hasattr(form, "scored"), "recipes that score chosen pairs are updated in full"
 

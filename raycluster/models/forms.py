@@ -14,22 +14,18 @@ from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor, RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
-from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.relative_terms import MOST
 from raycluster.models.row_blocks import CPU_BLOCK
-from raycluster.models.set_statistics import SetStatistics, lengths
-
-Background = tuple[float, float]
-"""Median and spread of the cosines of the set's random pairs."""
+from raycluster.models.scored_set import ScoredSet
+from raycluster.models.set_statistics import lengths
 
 
 class VectorForm:
     """Form `row`: the neighbors' vectors, and the row's Top-K for a mask."""
 
-    def __init__(
-        self, network: RowPredictor, near: Neighborhoods, background: Background, topk: Ints | None, block: int
-    ) -> None:
-        self.network, self.near, self.background, self.topk, self.block = network, near, background, topk, block
+    def __init__(self, network: RowPredictor, near: Neighborhoods, scored_set: ScoredSet, block: int) -> None:
+        self.network, self.near, self.block = network, near, block
+        self.background, self.topk = scored_set.background, scored_set.topk
         self.scored = near.neighbor.shape[1]
 
     def logits(self, rows: Int64) -> Float32:
@@ -60,29 +56,21 @@ class RelativeForm:
         The predictor.
     near
         Neighbors and vectors of the set.
-    similarity
-        float32 (N, K), or its columns at `ranks_read`.
-    statistics
-        Those of the set.
+    scored_set
+        Its similarities and statistics are read.
     block
         Rows with `MOST` neighbors that are computed at once; of shorter lists as many rows as have so many neighbors.
     """
 
-    def __init__(
-        self,
-        network: RelativePredictor,
-        near: Neighborhoods,
-        similarity: Float32 | RankedColumns,
-        statistics: SetStatistics,
-        block: int,
-    ) -> None:
-        self.network, self.near, self.similarity, self.statistics = network, near, similarity, statistics
-        self.scored = min(MOST, similarity.shape[1])
+    def __init__(self, network: RelativePredictor, near: Neighborhoods, scored_set: ScoredSet, block: int) -> None:
+        self.network, self.near = network, near
+        self.similarity, self.statistics = scored_set.similarity, scored_set.statistics
+        self.scored = min(MOST, self.similarity.shape[1])
         self.neighbors_at_once = block * self.scored
         # a block of rows is sorted by the length of their lists; on a GPU the block itself is long enough for that
         self.block = CPU_BLOCK["lists"] if near.device.type == "cpu" else block
-        self.profiles = NeighborProfiles(near.neighbor, similarity)
-        self.statistics_tensor = network.statistics_tensor([statistics], near.device)
+        self.profiles = NeighborProfiles(near.neighbor, self.similarity)
+        self.statistics_tensor = network.statistics_tensor([self.statistics], near.device)
 
     def logits(self, rows: Int64) -> Float32:
         """Return logits (B, S), NaN beyond the `lengths` worth scoring."""

@@ -1,6 +1,6 @@
 """Apply a trained model: open it once per process, then compute any range of rows.
 
-    predictor = Predictor.open(url, card, neighbor, similarity, vectors, facts, topk=..., contexts=..., threads=...)
+    predictor = Predictor.open(url, card, ScoredSet(neighbor, similarity, vectors, facts, ...), threads=...)
 
     predictor.score_rows(start, stop)                  scores (stop - start, K) of all neighbors
 
@@ -21,20 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
+from raycluster.arrays import Bool, Float32, Int32, Int64, Vectors
 from raycluster.kernels.advance import rows_done
 from raycluster.models.blocks import BlockRunner
 from raycluster.models.card import Card
-from raycluster.models.forms import Background, ContextForm, PairForm, RelativeForm, VectorForm, to_float32
+from raycluster.models.forms import ContextForm, PairForm, RelativeForm, VectorForm, to_float32
 from raycluster.models.networks.adaptive_filter import AdaptiveFilter
 from raycluster.models.networks.face_transformer import FaceTransformer
 from raycluster.models.networks.relation_predictor import PairPredictor
 from raycluster.models.networks.relative import RelativePredictor
 from raycluster.models.opened import OpenedNetwork, open_network
-from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.row_blocks import CPU_BLOCK
 from raycluster.models.row_scorer import RowForm, RowScorer
-from raycluster.models.set_statistics import SetStatistics
+from raycluster.models.scored_set import Background, ScoredSet
 
 
 class TopkFilter:
@@ -145,19 +144,7 @@ class Predictor(RowScorer):
         self.runner: BlockRunner = opened.runner
 
     @classmethod
-    def open(
-        cls,
-        url: str,
-        card: Card,
-        neighbor: Int32,
-        similarity: Float32 | RankedColumns,
-        vectors: Vectors,
-        facts: dict[str, Any],
-        *,
-        topk: Ints | None = None,
-        contexts: Vectors | None = None,
-        threads: int = 1,
-    ) -> "Predictor":
+    def open(cls, url: str, card: Card, scored_set: ScoredSet, *, threads: int = 1) -> "Predictor":
         """Load the predictor of the model at `url` for a set.
 
         Parameters
@@ -166,18 +153,8 @@ class Predictor(RowScorer):
             The model's folder.
         card
             The card in that folder.
-        neighbor
-            int32 (N, K), -1 where a list is short.
-        similarity
-            float32 (N, K), of the neighbors, or its columns at `ranks_read`. Only the form relative reads it.
-        vectors
-            float32 or float16 (N, D), of unit length.
-        facts
-            `set_statistics.measure` of the whole set.
-        topk
-            (N,) in 1..K, for networks with a mask.
-        contexts
-            (N, width) of a `ContextEncoder`, for the forms `linkage` and `distance` where they encode.
+        scored_set
+            The set.
         threads
             Blocks computed at once on a CPU. Raising it changes no result.
 
@@ -191,9 +168,10 @@ class Predictor(RowScorer):
         InputError
             Where the set does not fit the model, or the weights are missing or damaged.
         """
+        vectors, contexts = scored_set.vectors, scored_set.contexts
         gathered = vectors if contexts is None else contexts
-        opened = open_network(url, card, "predictor", neighbor, vectors, gathered, threads)
-        return cls(card, opened, _form(opened, similarity, facts, topk))
+        opened = open_network(url, card, "predictor", scored_set.neighbor, vectors, gathered, threads)
+        return cls(card, opened, _form(opened, scored_set))
 
     def logits_of_pairs(self, start: int, stop: int, chosen: Bool) -> Float32:
         """Return logits (stop - start, K) of chosen pairs; NaN elsewhere.
@@ -232,16 +210,14 @@ class Predictor(RowScorer):
         return logits
 
 
-def _form(
-    opened: OpenedNetwork, similarity: Float32 | RankedColumns, facts: dict[str, Any], topk: Ints | None
-) -> RowForm | PairForm:
+def _form(opened: OpenedNetwork, scored_set: ScoredSet) -> RowForm | PairForm:
     """What the network reads of the set."""
     network, near, block = opened.network, opened.near, opened.block
     assert not isinstance(network, AdaptiveFilter), "the filter predicts Top-K"
     if isinstance(network, RelativePredictor):
-        return RelativeForm(network, near, similarity, SetStatistics.from_json(facts["statistics"]), block)
+        return RelativeForm(network, near, scored_set, block)
     if isinstance(network, PairPredictor):
-        return PairForm(network, near, topk, block)
+        return PairForm(network, near, scored_set.topk, block)
     if isinstance(network, FaceTransformer):
         return ContextForm(network, near, block)
-    return VectorForm(network, near, tuple(facts["background"]), topk, block)
+    return VectorForm(network, near, scored_set, block)

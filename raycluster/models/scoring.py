@@ -1,6 +1,6 @@
 """Scores of a set's neighbors by a model, compiled or in torch.
 
-    scorer = open_scorer(url, card, neighbor, similarity, vectors, facts, topk=..., contexts=..., threads=...)
+    scorer = open_scorer(url, card, ScoredSet(neighbor, similarity, vectors, facts, ...), threads=...)
 
     scorer.score_rows(start, stop)                  scores (stop - start, K) of all neighbors
 
@@ -9,32 +9,18 @@
 On processors the form relative is computed by `raycluster.models.compiled`, which needs no torch. All else is computed by
 `raycluster.models.inference`. A result depends neither on the range of rows nor on `threads`.
 
-Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, D width of the vectors.
+Shapes: K neighbors per row with the row itself at rank 0.
 """
 
-from typing import Any
-
-from raycluster.arrays import Float32, Int32, Ints, Vectors
 from raycluster.models.arithmetic import current
 from raycluster.models.bfloat16 import fast_on_gpu
 from raycluster.models.card import Card
-from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.row_blocks import RowBlocks
 from raycluster.models.row_scorer import RowScorer
+from raycluster.models.scored_set import ScoredSet
 
 
-def open_scorer(
-    url: str,
-    card: Card,
-    neighbor: Int32,
-    similarity: Float32 | RankedColumns,
-    vectors: Vectors,
-    facts: dict[str, Any],
-    *,
-    topk: Ints | None = None,
-    contexts: Vectors | None = None,
-    threads: int = 1,
-) -> RowScorer:
+def open_scorer(url: str, card: Card, scored_set: ScoredSet, *, threads: int = 1) -> RowScorer:
     """Load the predictor of the model at `url` for a set.
 
     Parameters
@@ -43,18 +29,8 @@ def open_scorer(
         The model's folder.
     card
         The card in that folder.
-    neighbor
-        int32 (N, K), -1 where a list is short.
-    similarity
-        float32 (N, K), of the neighbors, or its columns at `ranks_read`. Only the form relative reads it.
-    vectors
-        float32 or float16 (N, D), of unit length.
-    facts
-        `set_statistics.measure` of the whole set.
-    topk
-        (N,) in 1..K, for networks with a mask.
-    contexts
-        (N, width) of a `ContextEncoder`, for the forms `linkage` and `distance` where they encode.
+    scored_set
+        The set.
     threads
         Blocks computed at once on a CPU. Raising it changes no result.
 
@@ -71,14 +47,10 @@ def open_scorer(
     if is_compiled(card):
         from raycluster.models.compiled.form import open_compiled
 
-        return RowScorer(
-            card, neighbor, open_compiled(url, card, neighbor, similarity, vectors, facts), RowBlocks(threads)
-        )
+        return RowScorer(card, scored_set.neighbor, open_compiled(url, card, scored_set), RowBlocks(threads))
     from raycluster.models.inference import Predictor
 
-    return Predictor.open(
-        url, card, neighbor, similarity, vectors, facts, topk=topk, contexts=contexts, threads=threads
-    )  # fmt: skip
+    return Predictor.open(url, card, scored_set, threads=threads)
 
 
 def is_compiled(card: Card) -> bool:

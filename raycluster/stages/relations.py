@@ -17,6 +17,7 @@ from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.models.card import load_card
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
+from raycluster.models.scored_set import ScoredSet
 from raycluster.models.scoring import open_scorer
 from raycluster.models.second_opinion import pooled
 from raycluster.models.set_statistics import measure, ranks_read
@@ -74,17 +75,9 @@ def open_relations(tables: Tables) -> ShardFunction:
     card, _ = load_card(str(config.model))
     neighbor = tables.column("knn", "neighbor")
     contexts = tables.column("contexts", "context", config.knn.storage) if config.contexts.encode else None
-    predictor = open_scorer(
-        str(config.model),
-        card,
-        neighbor,
-        _similarity_at_ranks(tables),
-        vectors_of(tables),
-        facts,
-        topk=counts_of(tables),
-        contexts=contexts,
-        threads=tables.threads,
-    )
+    similarity, vectors = _similarity_at_ranks(tables), vectors_of(tables)
+    scored_set = ScoredSet(neighbor, similarity, vectors, facts, counts_of(tables), contexts)
+    predictor = open_scorer(str(config.model), card, scored_set, threads=tables.threads)
 
     def score(task: Task) -> Output:
         if config.relations.score == "all":

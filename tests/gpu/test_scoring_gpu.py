@@ -6,6 +6,7 @@ import torch
 
 from raycluster.models import blocks, neighborhoods, opened
 from raycluster.models.inference import Predictor, TopkFilter
+from raycluster.models.scored_set import ScoredSet
 from support import tiny
 from support.data import unit_rows
 
@@ -31,7 +32,7 @@ def scores(url, form, name="predictor", vectors=VECTORS):
         topk_filter = TopkFilter.open(str(url), card, NEIGHBOR, vectors, BACKGROUND, threads=2)
         return topk_filter.near.device, topk_filter.topk(0, ROWS)
     facts, similarity = {"background": BACKGROUND}, np.empty((ROWS, K), np.float32)
-    predictor = Predictor.open(str(url), card, NEIGHBOR, similarity, vectors, facts, topk=TOPK, threads=2)
+    predictor = Predictor.open(str(url), card, ScoredSet(NEIGHBOR, similarity, vectors, facts, TOPK), threads=2)
     logits = predictor.logits(0, ROWS) if form == "row" else predictor.logits_of_pairs(0, ROWS, CHOSEN)
     return predictor.near.device, logits
 

@@ -13,6 +13,7 @@ from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.models import blocks, forms, opened, set_statistics
 from raycluster.models.build import build_network
 from raycluster.models.inference import ContextEncoder, Predictor, TopkFilter
+from raycluster.models.scored_set import ScoredSet
 from raycluster.models.set_statistics import measure
 from raycluster.models.weights import load_network
 from support import tiny
@@ -44,13 +45,13 @@ class Set:
         similarity = np.where(self.neighbor < 0, -1, (self.vectors[self.neighbor] @ self.vectors[:, :, None])[..., 0])
         return -np.sort(-similarity.astype(np.float32), axis=1)
 
-    def predictor(self, url, card, **changes) -> Predictor:
-        arguments = {"topk": self.topk} | changes
+    def predictor(self, url, card, threads=1, **changes) -> Predictor:
         similarity = self.similarity()
         facts = {"background": list(BACKGROUND)}
         if card.training.predictor.form == "relative":
             facts = measure(card.training.predictor.form, self.neighbor, similarity, self.vectors)
-        return Predictor.open(url, card, self.neighbor, similarity, self.vectors, facts, **arguments)
+        scored_set = ScoredSet(self.neighbor, similarity, self.vectors, facts, self.topk)
+        return Predictor.open(url, card, replace(scored_set, **changes), threads=threads)
 
     def topk_filter(self, url, card) -> TopkFilter:
         return TopkFilter.open(url, card, self.neighbor, self.vectors, BACKGROUND)
@@ -121,7 +122,7 @@ def test_the_form_relative_judges_lists_of_any_length_and_at_most_80_neighbors_o
         neighbor, similarity = exact_top_k(vectors, rows_of(vectors), vectors, k)
         url, card = models["relative", "none"]
         facts = measure(card.training.predictor.form, neighbor, similarity, vectors)
-        found[k] = Predictor.open(url, card, neighbor, similarity, vectors, facts).logits(0, len(vectors))
+        found[k] = Predictor.open(url, card, ScoredSet(neighbor, similarity, vectors, facts)).logits(0, len(vectors))
         assert found[k].shape == (len(vectors), k)
     assert np.isnan(found[24][:, 16:]).all()
     assert not np.isnan(found[24][:, 1:16]).any()
@@ -331,11 +332,12 @@ def test_threads_of_torch_are_as_before_also_after_an_error(models, rows, monkey
 
 def test_a_set_that_does_not_fit_the_model_is_refused(models, rows):
     url, card = models["row", "none"]
-    similarity, facts = rows.similarity(), {"background": BACKGROUND}
+    scored_set = ScoredSet(rows.neighbor, rows.similarity(), rows.vectors, {"background": BACKGROUND})
+    short = replace(scored_set, neighbor=rows.neighbor[:, :10], similarity=rows.similarity()[:, :10])
     with pytest.raises(InputError, match="trained on 12 neighbors per row"):
-        Predictor.open(url, card, rows.neighbor[:, :10], similarity[:, :10], rows.vectors, facts)
+        Predictor.open(url, card, short)
     with pytest.raises(InputError, match="embeddings of width 99"):
-        Predictor.open(url, replace(card, embedding_width=99), rows.neighbor, similarity, rows.vectors, facts)
+        Predictor.open(url, replace(card, embedding_width=99), scored_set)
 
 
 @pytest.mark.parametrize(

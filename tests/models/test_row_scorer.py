@@ -19,8 +19,8 @@ FLOAT32 = Arithmetic("float32", "cpu")
 def test_scores_depend_neither_on_cuts_nor_on_threads(cuts, threads):
     rows, (card, _) = Rows(40), load_card("auto")
     with in_force(FLOAT32):
-        whole = open_scorer("auto", card, *rows.arguments()).score_rows(0, 360)
-        scorer = open_scorer("auto", card, *rows.arguments(), threads=threads)
+        whole = open_scorer("auto", card, rows.scored_set()).score_rows(0, 360)
+        scorer = open_scorer("auto", card, rows.scored_set(), threads=threads)
         for start, stop in itertools.pairwise(cuts):
             np.testing.assert_array_equal(scorer.score_rows(start, stop), whole[start:stop])
     chosen = np.random.default_rng(0).random(whole.shape) < 0.5

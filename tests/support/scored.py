@@ -1,10 +1,12 @@
 """Rows for predictors of the form relative, with neighbors and statistics."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.models.scored_set import ScoredSet
 from raycluster.models.set_statistics import SetStatistics
 from support.data import identities, rows_of
 
@@ -25,6 +27,6 @@ class Rows:
         behind = np.arange(self.neighbor.shape[1]) >= count[:, None]
         self.neighbor[behind], self.similarity[behind] = -1, -1
 
-    def arguments(self) -> Any:
-        """What `open_scorer` takes of a set."""
-        return self.neighbor, self.similarity, self.vectors, self.facts
+    def scored_set(self, **changes: Any) -> ScoredSet:
+        """The rows as a set to score, some of its tables replaced by others."""
+        return replace(ScoredSet(self.neighbor, self.similarity, self.vectors, self.facts), **changes)

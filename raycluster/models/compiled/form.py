@@ -1,21 +1,19 @@
 """The form relative on a processor: which neighbors are scored, in which batches.
 
-Shapes: N rows of the set, K neighbors per row with the row itself at rank 0. B rows of a block, D width of the vectors.
-S is the number of neighbors per row that get a logit.
+Shapes: B rows of a block, S neighbors per row that get a logit, the row itself included.
 """
-
-from typing import Any
 
 import numpy as np
 
-from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.arrays import Float32, Int64
 from raycluster.models.card import Card
 from raycluster.models.compiled.relative import CompiledRelative, SetTables
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.relative_terms import MOST
 from raycluster.models.requirements import require_width
 from raycluster.models.row_blocks import CPU_BLOCK
-from raycluster.models.set_statistics import RANKS, SetStatistics, lengths, ranks_within
+from raycluster.models.scored_set import ScoredSet
+from raycluster.models.set_statistics import RANKS, lengths, ranks_within
 from raycluster.models.weights import load_arrays
 
 TOKENS = 320
@@ -32,31 +30,19 @@ class CompiledForm:
     ----------
     network
         The predictor, on the scale of the set.
-    neighbor
-        int32 (N, K), -1 where a list is short.
-    similarity
-        float32 (N, K), of the neighbors, or its columns at `ranks_read`.
-    vectors
-        float32 or float16 (N, D), of unit length.
-    statistics
-        Those of the set.
+    scored_set
+        The set.
     """
 
-    def __init__(
-        self,
-        network: CompiledRelative,
-        neighbor: Int32,
-        similarity: Float32 | RankedColumns,
-        vectors: Vectors,
-        statistics: SetStatistics,
-    ) -> None:
-        self.network, self.statistics = network, statistics
-        self.similarity = similarity
+    def __init__(self, network: CompiledRelative, scored_set: ScoredSet) -> None:
+        self.network, self.statistics = network, scored_set.statistics
+        self.similarity = similarity = scored_set.similarity
         values, columns = similarity, ranks_within(similarity, RANKS)
         if isinstance(similarity, RankedColumns):
             values, columns = similarity.values, [similarity.position(rank) for rank in columns]
         # plain views: compiled loops take no memory map
-        self.tables = SetTables(np.asarray(neighbor), np.asarray(values), np.array(columns), np.asarray(vectors))
+        neighbor, vectors = np.asarray(scored_set.neighbor), np.asarray(scored_set.vectors)
+        self.tables = SetTables(neighbor, np.asarray(values), np.array(columns), vectors)
         self.block = CPU_BLOCK["lists"]
         self.scored = min(MOST, similarity.shape[1])
 
@@ -72,9 +58,7 @@ class CompiledForm:
         return logits
 
 
-def open_compiled(
-    url: str, card: Card, neighbor: Int32, similarity: Float32 | RankedColumns, vectors: Vectors, facts: dict[str, Any]
-) -> CompiledForm:
+def open_compiled(url: str, card: Card, scored_set: ScoredSet) -> CompiledForm:
     """Load the predictor of a model for a set.
 
     Parameters
@@ -83,14 +67,8 @@ def open_compiled(
         The model's folder.
     card
         The card in that folder.
-    neighbor
-        int32 (N, K), -1 where a list is short.
-    similarity
-        float32 (N, K), of the neighbors, or its columns at `ranks_read`.
-    vectors
-        float32 or float16 (N, D), of unit length.
-    facts
-        `set_statistics.measure` of the whole set.
+    scored_set
+        The set.
 
     Returns
     -------
@@ -102,7 +80,6 @@ def open_compiled(
     InputError
         Where the set does not fit the model, or the weights are missing or damaged.
     """
-    require_width(card, vectors.shape[1], neighbor.shape[1], url)
-    statistics = SetStatistics.from_json(facts["statistics"])
-    network = CompiledRelative(card.training.predictor, load_arrays(url, card.networks["predictor"]), statistics)
-    return CompiledForm(network, neighbor, similarity, vectors, statistics)
+    require_width(card, scored_set.vectors.shape[1], scored_set.neighbor.shape[1], url)
+    weights = load_arrays(url, card.networks["predictor"])
+    return CompiledForm(CompiledRelative(card.training.predictor, weights, scored_set.statistics), scored_set)

@@ -24,9 +24,9 @@ def test_logits_are_those_of_the_network_in_torch(tmp_path, model, rows, is_cut)
         rows.cut(5)
     with in_force(FLOAT32):
         assert is_compiled(card)
-        found = open_scorer(url, card, *rows.arguments()).logits(0, len(rows.vectors))
-        expected = Predictor.open(url, card, *rows.arguments()).logits(0, len(rows.vectors))
-    assert isinstance(open_scorer(url, card, *rows.arguments()).form, CompiledForm)
+        found = open_scorer(url, card, rows.scored_set()).logits(0, len(rows.vectors))
+        expected = Predictor.open(url, card, rows.scored_set()).logits(0, len(rows.vectors))
+    assert isinstance(open_scorer(url, card, rows.scored_set()).form, CompiledForm)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     # a cosine beside a border of the bias table, or a logit beside that of doubt, may fall on either side of it
     error = np.nan_to_num(np.abs(found - expected))
