@@ -12,7 +12,8 @@ from raycluster.models.forms import RelativeForm, VectorForm, topk_of
 from raycluster.models.neighborhoods import Neighborhoods
 from raycluster.models.networks.relation_predictor import RowPredictor
 from raycluster.models.networks.relative import RelativePredictor
-from raycluster.models.set_statistics import SetStatistics
+from raycluster.models.scored_set import ScoredSet
+from raycluster.models.set_statistics import measure
 from raycluster.models.weights import load_network
 from support import tiny
 from support.data import identities, neighbor_table, rows_of, unit_rows
@@ -32,12 +33,14 @@ def test_a_masked_network_reads_the_topk_of_its_rows(tmp_path):
     network = build_network("predictor", card).eval()
     assert isinstance(network, RowPredictor)
     network.load_state_dict(load_network(str(tmp_path), card, "predictor"))
-    near = Neighborhoods(neighbor_table(ROWS, K, 0)[0], unit_rows(ROWS, tiny.WIDTH, 0), CPU)
     rows, topk = np.array([3, 8]), np.full(ROWS, K)
+    facts = {"background": [0.0, 0.25]}
+    scored_set = ScoredSet(*neighbor_table(ROWS, K, 0), unit_rows(ROWS, tiny.WIDTH, 0), facts, topk)
+    near = Neighborhoods(scored_set.neighbor, scored_set.vectors, CPU)
     with torch.inference_mode():
-        all_seen = VectorForm(network, near, (0.0, 0.25), topk, 16).logits(rows)
+        all_seen = VectorForm(network, near, scored_set, 16).logits(rows)
         topk[8] = 2
-        few_seen = VectorForm(network, near, (0.0, 0.25), topk, 16).logits(rows)
+        few_seen = VectorForm(network, near, scored_set, 16).logits(rows)
     assert all_seen.shape == (2, K)
     np.testing.assert_allclose(few_seen[0], all_seen[0], rtol=1e-5, atol=1e-6)
     assert np.abs(few_seen[1] - all_seen[1]).max() > 1e-3
@@ -51,8 +54,8 @@ def test_the_form_relative_computes_a_row_alike_beside_rows_with_shorter_lists(t
     network.load_state_dict(load_network(str(tmp_path), card, "predictor"))
     vectors, _ = identities(10, 6, width=tiny.WIDTH)
     neighbor, similarity = exact_top_k(vectors, rows_of(vectors), vectors, K)
-    statistics = SetStatistics.measure(neighbor, similarity, vectors)
-    form = RelativeForm(network, Neighborhoods(neighbor, vectors, CPU), similarity, statistics, block)
+    scored_set = ScoredSet(neighbor, similarity, vectors, measure("relative", neighbor, similarity, vectors))
+    form = RelativeForm(network, Neighborhoods(neighbor, vectors, CPU), scored_set, block)
     assert (form.block, form.scored, form.neighbors_at_once) == (CPU_BLOCK["lists"], K, block * K)
     rows = np.arange(12)
     with torch.inference_mode():
