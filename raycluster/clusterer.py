@@ -21,15 +21,14 @@ from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.executors.progress import Progress, Silence
 from raycluster.executors.sizing import own_threads
-from raycluster.identities.growing import GrowingMixin, rows_table
-from raycluster.identities.living import Kept
+from raycluster.identities.growing import GrowingMixin
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.rows_of import rows_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of
 from raycluster.stages.label_columns import Labels
-from raycluster.stages.labels import clusters_table, labels_of
+from raycluster.stages.labels import labels_of
 
 
 class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
@@ -152,24 +151,19 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
         """
         config = self._configuration()
         rows = rows_of(X, ids, config)
-        unit = rows.unit()
-        order = rows.order(unit)
-        tables = in_memory(unit[order], config, self._threads(), ids=rows.arrow_ids.take(pa.array(order)))
+        tables = in_memory(rows.unit[rows.order], config, self._threads(), ids=rows.ids.take(pa.array(rows.order)))
         run_stages(tables, LOCAL, Progress() if self.verbose else Silence())
-        labels = labels_of(tables)
-        self._kept, self._order = Kept(tables, labels.cluster_id.astype(np.int64)), order
-        self.result_: Labels = labels.in_rows(order)
-        self._set_labels(config)
-        self._has_ids = rows.ids is not None
-        self.rows_ = rows_table(self.result_, rows.arrow_ids)
-        self.clusters_ = clusters_table(
-            tables, pa.chunked_array([rows.arrow_ids.take(pa.array(order[labels.representative]))])
-        )
+        self._tables, self._order, self._has_ids = tables, rows.order, rows.has_ids
         recall = recall_of(tables)
         self.knn_recall_ = 1.0 if recall is None else recall.mean
+        self.result_: Labels = labels_of(tables).in_rows(rows.order)
+        self._set_labels(config)
+        self.rows_ = self.result_.table(rows.ids)
+        representatives = rows.ids.take(pa.array(self.result_.representative))
+        self.clusters_ = self.result_.clusters_table(representatives, rows.ids.type)
         self.threshold_ = limits_of(tables).threshold
         self.index_ = rows.index
-        self.n_features_in_ = unit.shape[1]
+        self.n_features_in_ = rows.unit.shape[1]
         if rows.feature_names is not None:
             self.feature_names_in_ = rows.feature_names
         return self

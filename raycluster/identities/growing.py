@@ -10,13 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 from raycluster.arrays import Float32, Int64
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.identities.living import Kept, Living
+from raycluster.identities.living import Living
 from raycluster.identities.published import labels_and_clusters
 from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.stages.label_columns import Labels
-from raycluster.stages.labels import nulls_for_nan
-from raycluster.storage import schemas
 from raycluster.storage.column_types import ids_as
+from raycluster.storage.tables import Tables
 
 
 class GrowingMixin:
@@ -30,7 +29,10 @@ class GrowingMixin:
     index_: Any
     n_features_in_: int
     outliers_as_noise: bool
-    _kept: Kept
+    _tables: Tables | None
+    """Finished tables of a fit; none once new rows have come."""
+    _living: Living
+    """The clustering with the new rows."""
     _order: Int64
     _has_ids: bool
 
@@ -66,26 +68,26 @@ class GrowingMixin:
         InputError
             As in `fit`, and for ids that are there already.
         """
-        living, rows, unit = self._living(X, ids)
-        names = rows.arrow_ids
-        if ids is None:
+        living, rows = self._with_rows_of(X, ids)
+        names = rows.ids
+        if not rows.has_ids:
             if self._has_ids:
                 raise InputError("The rows of fit have ids; update needs ids, too.")
-            names = pa.array(np.arange(len(unit)) + len(self.labels_), names.type)
+            names = pa.array(np.arange(len(names)) + len(self.labels_), names.type)
         names = ids_as(names, living.state.ids.type, "ids").combine_chunks()
         there = pa.compute.is_in(names, value_set=living.state.ids)
         if pa.compute.any(there).as_py():
             raise InputError(f"The id {names.filter(there)[0]} is there already.")
-        order = rows.order(unit)
-        living, result = living.with_rows(names.take(pa.array(order)), unit[order], self._threads())
-        self._kept.replace(living)
+        order = rows.order
+        living, result = living.with_rows(names.take(pa.array(order)), rows.unit[order], self._threads())
+        self._tables, self._living = None, living
         self._order = np.concatenate([self._order, len(self._order) + order])
         labels, self.clusters_ = labels_and_clusters(result, living.label)
         self.result_ = labels.in_rows(self._order)
         self._set_labels(living.state.config)
         place = np.empty_like(self._order)
         place[self._order] = np.arange(len(place))
-        self.rows_ = rows_table(self.result_, living.state.ids.take(pa.array(place)))
+        self.rows_ = self.result_.table(living.state.ids.take(pa.array(place)))
         self.index_ = None
         return self
 
@@ -111,22 +113,31 @@ class GrowingMixin:
         InputError
             As in `fit`.
         """
-        living, rows, unit = self._living(X, None)
-        order = rows.order(unit)
-        labels = np.empty(len(unit), np.int64)
-        labels[order] = living.labels_for(unit[order], self._threads())
+        living, rows = self._with_rows_of(X, None)
+        labels = np.empty(len(rows.unit), np.int64)
+        labels[rows.order] = living.labels_for(rows.unit[rows.order], self._threads())
         return labels
 
-    def _living(self, X: Any, ids: Any) -> tuple[Living, Rows, Float32]:
-        """The clustering, and new rows as given and of unit length."""
+    def _with_rows_of(self, X: Any, ids: Any) -> tuple[Living, Rows]:
+        """The clustering, and new rows."""
         check_is_fitted(self)
         rows = rows_of(X, ids, self._configuration())
-        unit = rows.unit()
-        if unit.shape[1] != self.n_features_in_:
+        width = rows.unit.shape[1]
+        if width != self.n_features_in_:
             raise InputError(
-                f"X has {unit.shape[1]} features, but Clusterer is expecting {self.n_features_in_} features as input."
+                f"X has {width} features, but Clusterer is expecting {self.n_features_in_} features as input."
             )
-        return self._kept.living(), rows, unit
+        return self._clustering(), rows
+
+    def _clustering(self) -> Living:
+        """The clustering, made from the tables of a fit once."""
+        tables = self._tables
+        return self._living if tables is None else tables.shared("clustering", lambda: Living.of(tables))
+
+    def __getstate__(self) -> Any:
+        """A stored estimator holds the clustering in place of tables."""
+        state = dict(self.__dict__)
+        return state | {"_tables": None, "_living": self._clustering()} if "_tables" in state else state
 
     def _set_labels(self, config: Config) -> None:
         """Set `labels_` and `probabilities_` from `result_`."""
@@ -135,11 +146,3 @@ class GrowingMixin:
             is_small = self.result_.cluster_size < config.labels.min_cluster_size
             self.labels_[is_small | self.result_.is_outlier] = -1
         self.probabilities_: Float32 = np.nan_to_num(self.result_.strength.astype(np.float32), nan=1.0)
-
-
-def rows_table(labels: Labels, ids: pa.Array) -> pa.Table:
-    """Return the labels table in the order of X."""
-    names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
-    columns = {name: nulls_for_nan(getattr(labels, name)) for name in names}
-    runner_up = pa.array(labels.runner_up, mask=labels.runner_up < 0)
-    return schemas.from_columns(schemas.labels(ids.type), id=ids, runner_up=runner_up, **columns)

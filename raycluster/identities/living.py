@@ -6,7 +6,6 @@ Shapes: N rows, M new ones, D width.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from raycluster.identities.state import State, from_tables, why_not_local
 from raycluster.identities.update import Updated, update
 from raycluster.kernels.map_equation.flow import Flows
 from raycluster.kernels.map_equation.local_terms import community_flows, exits_change, merge_gain
+from raycluster.stages.labels import labels_of
 from raycluster.storage.tables import Tables
 
 
@@ -29,6 +29,11 @@ class Living:
     state: State
     label: Int64
     """(N,)"""
+
+    @classmethod
+    def of(cls, tables: Tables) -> "Living":
+        """Return the clustering of finished tables."""
+        return cls(from_tables(tables), labels_of(tables).cluster_id.astype(np.int64))
 
     def with_rows(self, ids: pa.Array, vectors: Float32, threads: int) -> tuple["Living", Updated]:
         """Return the clustering with new rows, and what changed.
@@ -93,26 +98,3 @@ class Living:
         result = np.full(len(vectors), -1, np.int64)
         result[row[best]] = label_of[community[best]]
         return result
-
-
-class Kept:
-    """Finished tables of a fit, or the clustering made from them at its first use."""
-
-    def __init__(self, tables: Tables, label: Int64) -> None:
-        self._tables: Tables | None = tables
-        self._label = label
-        self._living: Living | None = None
-
-    def living(self) -> Living:
-        """Return the clustering."""
-        if self._living is None:
-            assert self._tables is not None, "tables or a clustering are there"
-            self._living, self._tables = Living(from_tables(self._tables), self._label), None
-        return self._living
-
-    def replace(self, living: Living) -> None:
-        """Go on with another clustering."""
-        self._living, self._tables = living, None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_tables": None, "_label": self._label, "_living": self.living()}

@@ -11,8 +11,9 @@ from raycluster._version import __version__
 from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
-from raycluster.stages.label_columns import Labels, describe
-from raycluster.stages.labels import calibrated_strength, nulls_for_nan
+from raycluster.models.strength import Evidence
+from raycluster.stages.label_columns import Labels, describe, nulls_for_nan
+from raycluster.stages.labels import strength_weights
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
@@ -92,7 +93,8 @@ def _described(updated: Updated) -> Labels:
     strength = None
     if state.lists.score is not None:
         block = (0, state.lists.neighbor, state.lists.score)
-        strength = calibrated_strength(state.config, updated.cluster, [block])
+        weights = strength_weights(state.config)
+        strength = Evidence.of(updated.cluster, [block]).strength(weights) if weights else None
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")
@@ -104,17 +106,9 @@ def _labels_table(updated: Updated, labels: Labels, rows: Int64) -> pa.Table:
     runner_up = labels.runner_up[rows]
     other = np.where(runner_up >= 0, ids[np.maximum(runner_up, 0)], NO_ID)
     own = state.row_id[rows]
-    return schemas.from_columns(
-        schemas.labels(state.ids.type),
-        id=state.ids.take(pa.array(rows)),
-        cluster_id=pa.array(own, mask=own == NO_ID),
-        strength=nulls_for_nan(labels.strength[rows]),
-        is_outlier=labels.is_outlier[rows],
-        is_representative=labels.is_representative[rows],
-        cluster_size=labels.cluster_size[rows],
-        runner_up=pa.array(other, mask=other == NO_ID),
-        margin=nulls_for_nan(labels.margin[rows]),
-    )
+    named = {"cluster_id": pa.array(own, mask=own == NO_ID), "runner_up": pa.array(other, mask=other == NO_ID)}
+    columns = labels.columns(rows) | named
+    return schemas.from_columns(schemas.labels(state.ids.type), id=state.ids.take(pa.array(rows)), **columns)
 
 
 def _clusters_table(updated: Updated, labels: Labels) -> pa.Table:

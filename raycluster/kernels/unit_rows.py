@@ -5,7 +5,7 @@ Shapes: R rows, D dimensions.
 
 import numpy as np
 
-from raycluster.arrays import Array, Float32, Int8
+from raycluster.arrays import Array, Float32, Int8, Int64
 
 GOOD, NULL, NOT_FINITE, ZERO = 0, 1, 2, 3
 """Why a row has no unit vector; `GOOD` where it has one."""
@@ -34,3 +34,9 @@ def normalize(vectors: Array) -> tuple[Float32, Int8]:
     reason = np.where(np.isfinite(norm), np.where(norm > 0, GOOD, ZERO), NOT_FINITE).astype(np.int8)
     wide = np.where(reason[:, None] == GOOD, wide, 0.0)
     return (wide / np.where(reason == GOOD, norm, 1.0)[:, None]).astype(np.float32), reason
+
+
+def content_order(unit: Float32) -> Int64:
+    """Return the order (R,) of the content of rows (R, D)."""
+    unit = np.ascontiguousarray(unit)
+    return np.argsort(unit.view(np.dtype((np.void, unit.strides[0]))).ravel(), kind="stable")

@@ -172,7 +172,8 @@ def load_card(url: str) -> tuple[Card, str]:
 
     Raises InputError where there is none, or where this version cannot read it.
     """
-    store = Store(place(url))
+    folder = place(url)
+    store = Store(folder)
     data = store.get(CARD)
     if data is None:
         raise InputError(f"{url} holds no trained model: there is no {CARD}.")

@@ -21,7 +21,7 @@ from raycluster.pipeline.bill import usd_of_run
 from raycluster.pipeline.health import check
 from raycluster.pipeline.workers import workers
 from raycluster.stages import wanted_stages
-from raycluster.stages.labels import clusters_table, labels_of
+from raycluster.stages.labels import labels_of
 from raycluster.stages.stage import shards_of_all
 from raycluster.storage import schemas
 from raycluster.storage.copies import Copies
@@ -51,8 +51,9 @@ def publish(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         folder.require_file("labels", shard.number)
         store.copy(marker.key, part.path)
     files = put_row_lists(tables)
-    representatives = ids_at(tables, labels_of(tables).representative)
-    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters_table(tables, representatives)])
+    labels = labels_of(tables)
+    clusters = labels.clusters_table(ids_at(tables, labels.representative), tables.id_type)
+    files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters])
     store.put("MANIFEST.json", encode({**manifest, "files": files}))
     return dict(manifest["summary"])
 

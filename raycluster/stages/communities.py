@@ -82,7 +82,8 @@ def best_trial(tables: Tables) -> int:
 
 def communities_of(tables: Tables) -> tuple[Int32, Float64]:
     """Return community int32 and flow float64 (N,) of the best trial."""
-    columns = tables.block("communities", best_trial(tables), ["community", "flow"])
+    trial = best_trial(tables)
+    columns = tables.block("communities", trial, ["community", "flow"])
     return columns["community"], columns["flow"]
 
 

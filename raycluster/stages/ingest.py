@@ -23,7 +23,8 @@ from raycluster.storage.records import Piece, Plan
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Output, Tables, Task
-from raycluster.storage.vector_columns import VectorSource, read_vectors
+from raycluster.storage.vector_columns import VectorSource
+from raycluster.storage.vector_forms import read_vectors
 
 
 def vectors_of(tables: Tables) -> Vectors:

@@ -6,13 +6,18 @@ Shapes: N rows, E edges in force, C clusters. What the columns mean stands in `r
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
-from raycluster.arrays import Bool, Float32, Float64, Int32, Int64
+from raycluster.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from raycluster.config.stages import LabelsConfig
+from raycluster.storage import schemas
 from raycluster.storage.copies import Copies
 
 DEFAULT_SIZE = LabelsConfig().min_cluster_size
 """Up to here no row is an outlier for the size of its cluster: rows alone are counted and need no second mark."""
+
+ROW_COLUMNS = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")
+"""Columns of rows in the labels table, beside the id."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,7 @@ class Labels:
         """The same labels for rows numbered otherwise: this row i is row `order[i]` there."""
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        rows = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "runner_up", "margin")
-        moved = {name: getattr(self, name)[back] for name in rows}
+        moved = {name: getattr(self, name)[back] for name in ROW_COLUMNS}
         return replace(self, **moved, representative=order[self.representative])
 
     def for_all(self, copies: Copies) -> "Labels":
@@ -57,6 +61,34 @@ class Labels:
     def singletons(self) -> int:
         """Clusters of one row."""
         return int((self.cluster_size == 1).sum())
+
+    def columns(self, rows: slice | Int64) -> dict[str, pa.Array]:
+        """Return `ROW_COLUMNS` of some rows, with nulls as the labels table has them."""
+        columns = {name: nulls_for_nan(getattr(self, name)[rows]) for name in ROW_COLUMNS}
+        return columns | {"runner_up": pa.array(self.runner_up[rows], mask=self.runner_up[rows] < 0)}
+
+    def table(self, ids: pa.Array) -> pa.Table:
+        """Return the labels table from the ids (N,) of all rows."""
+        columns = self.columns(slice(None))
+        return schemas.from_columns(schemas.labels(ids.type), id=ids, **columns)
+
+    def clusters_table(self, representatives: pa.Array | pa.ChunkedArray, id_type: pa.DataType) -> pa.Table:
+        """Return one row per cluster from the ids (C,) of the rows that represent them."""
+        count, mean_strength = len(self.representative), nulls_for_nan(self.mean_strength)
+        return schemas.from_columns(
+            schemas.clusters(id_type),
+            cluster_id=np.arange(count),
+            size=np.bincount(self.cluster_id, minlength=count),
+            representative=representatives,
+            mean_strength=mean_strength,
+            inner_weight=self.inner_weight,
+            outer_weight=self.outer_weight,
+        )
+
+
+def nulls_for_nan(values: Array) -> pa.Array:
+    """Return an Arrow column with nulls for NaN, which rows alone have."""
+    return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else None)
 
 
 def describe(

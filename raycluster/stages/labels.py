@@ -15,12 +15,12 @@
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Array, Float64, Int32
+from raycluster.arrays import Float64, Int32
 from raycluster.config.stages import Config
 from raycluster.kernels.neighborhoods.margins import best_others
 from raycluster.models.card import load_card
@@ -30,37 +30,27 @@ from raycluster.stages.label_columns import Labels, describe
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
-from raycluster.storage.tables import Facts, Output, Tables, Task
+from raycluster.storage.tables import Facts, Output, Tables
 
 LINK_BYTES, ROW_BYTES = 46.0, 100.0
 """Peak bytes per link and per row of describing clusters, measured with a tenth of the links between them; the gathered
 edges are 12 of the 46."""
 
 
-def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
-    """Return strengths (N,) by the model, from clusters (N,), neighbors and scores.
+def strength_weights(config: Config) -> dict[str, float]:
+    """Return the weights by which the model was calibrated for strength.
 
-    None where no model scores all neighbors, or the model was not calibrated for strength.
-
-    Parameters
-    ----------
-    config
-        Names the model.
-    cluster : int32 (N,)
-        Cluster of every row.
-    blocks
-        First row, neighbors and scores, block by block, of all rows.
+    Empty where no model scores all neighbors, or the model was not calibrated for it.
     """
     if config.relations.score != "all":
-        return None
+        return {}
     card, _ = load_card(str(config.model))
-    return Evidence.of(cluster, blocks).strength(card.strength) if card.strength else None
+    return card.strength
 
 
-def _blocks(tables: Tables) -> Iterator[Block]:
-    neighbors = tables.blocks("knn", ["neighbor"])
-    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
-        yield start, knn["neighbor"], relations["score"]
+def has_scores(tables: Tables) -> bool:
+    """Return whether scores make the edges, and were not set aside for similarities."""
+    return tables.config.relations.score == "all" and limits_of(tables).threshold is None
 
 
 def valued(tables: Tables) -> Iterator[Block]:
@@ -68,11 +58,13 @@ def valued(tables: Tables) -> Iterator[Block]:
 
     Values are scores where these make the edges, else similarities.
     """
-    if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
-        yield from _blocks(tables)
+    if not has_scores(tables):
+        for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
+            yield start, knn["neighbor"], knn["similarity"]
         return
-    for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
-        yield start, knn["neighbor"], knn["similarity"]
+    neighbors = tables.blocks("knn", ["neighbor"])
+    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
+        yield start, knn["neighbor"], relations["score"]
 
 
 def margins(tables: Tables, cluster: Int32) -> Float64:
@@ -94,49 +86,23 @@ def labels_of(tables: Tables) -> Labels:
     """Return the labels of all rows, copies included; described once per process."""
 
     def described() -> Labels:
-        cluster = identities_of(tables)
+        calibration, config, copies = strength_weights(tables.config), tables.config.labels, tables.copies
+        edges, cluster = edges_in_force(tables), identities_of(tables)
+        margin = margins(tables, cluster)
         # Scores that were set aside do not measure strength.
-        has_scores = limits_of(tables).threshold is None
-        strength = calibrated_strength(tables.config, cluster, _blocks(tables)) if has_scores else None
-        copies, config = tables.copies, tables.config.labels
+        is_calibrated = bool(calibration) and has_scores(tables)
+        strength = Evidence.of(cluster, valued(tables)).strength(calibration) if is_calibrated else None
         weights = None if copies is None else copies.weights
-        edges, margin = edges_in_force(tables), margins(tables, cluster)
         labels = describe(cluster, **edges, config=config, strength=strength, weights=weights, margin=margin)
         return labels if copies is None else labels.for_all(copies)
 
     return tables.shared("labels", described)
 
 
-def nulls_for_nan(values: Array) -> pa.Array:
-    """Return an Arrow column with nulls for NaN, which rows alone have."""
-    return pa.array(values, mask=np.isnan(values) if values.dtype.kind == "f" else None)
-
-
 def open_labels(tables: Tables) -> ShardFunction:
     """Return the function of one row shard's labels."""
     labels = labels_of(tables)
-    names = ("cluster_id", "strength", "is_outlier", "is_representative", "cluster_size", "margin")
-
-    def shard_labels(task: Task) -> Output:
-        runner_up = labels.runner_up[task.rows]
-        columns = {name: nulls_for_nan(getattr(labels, name)[task.rows]) for name in names}
-        return Output([{"id": tables.ids(task), "runner_up": pa.array(runner_up, mask=runner_up < 0), **columns}])
-
-    return shard_labels
-
-
-def clusters_table(tables: Tables, representatives: pa.ChunkedArray) -> pa.Table:
-    """Return one row per cluster from the ids (C,) of the rows that represent them."""
-    labels = labels_of(tables)
-    return schemas.from_columns(
-        schemas.clusters(tables.id_type),
-        cluster_id=np.arange(len(labels.representative)),
-        size=np.bincount(labels.cluster_id, minlength=len(labels.representative)),
-        representative=representatives,
-        mean_strength=nulls_for_nan(labels.mean_strength),
-        inner_weight=labels.inner_weight,
-        outer_weight=labels.outer_weight,
-    )
+    return lambda task: Output([{"id": tables.ids(task), **labels.columns(task.rows)}])
 
 
 def headline(tables: Tables) -> Facts:

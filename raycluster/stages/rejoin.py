@@ -55,9 +55,9 @@ def open_rejoin(tables: Tables) -> ShardFunction:
 
 def identities_of(tables: Tables) -> Int32:
     """Return the community (N,) of every row after all steps of the recipe."""
-    if REJOIN.is_wanted(tables.config):
-        return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
-    return communities_of(tables)[0]
+    if not REJOIN.is_wanted(tables.config):
+        return communities_of(tables)[0]
+    return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
 
 
 def rejoined(

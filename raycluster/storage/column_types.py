@@ -5,10 +5,13 @@ that no option names are never decoded.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raycluster.arrays import Int64
 from raycluster.errors import InputError
 
 CANONICAL = ("arrow.json", "arrow.uuid", "arrow.fixed_shape_tensor", "arrow.bool8", "ray.data.arrow_tensor")
@@ -175,3 +178,47 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pc.all(pc.equal(pc.floor(filled), filled)).as_py() is False:
         return column
     return filled.cast(pa.int64())
+
+
+def unique_ids(ids: Any, rows: int) -> pa.Array:
+    """Return ids of any kind as an Arrow array, one per row.
+
+    Raises InputError where they are not unique ids of so many rows.
+    """
+    ids = _arrow_ids(ids)
+    if len(ids) != rows:
+        raise InputError(f"ids has {len(ids)} entries, but X has {rows} rows.")
+    if ids.null_count:
+        raise InputError(f"ids, row {pc.index(pc.is_null(ids), True).as_py()}: the id is null.")
+    counts = pc.value_counts(ids)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise InputError(f"ids holds {twice[0]['values'].as_py()!r} twice.")
+    return ids
+
+
+def id_order(ids: pa.Array) -> Int64:
+    """Return the order (N,) that sorts ids (N,)."""
+    return np.asarray(pc.sort_indices(ids).to_numpy(), np.int64)
+
+
+def _arrow_ids(ids: Any) -> pa.Array:
+    """Return ids of any kind as an Arrow array.
+
+    Raises InputError for what Arrow cannot hold or compare.
+    """
+    if isinstance(ids, pa.Array | pa.ChunkedArray):
+        keys = plain_ids(pa.chunked_array([ids]) if isinstance(ids, pa.Array) else ids).combine_chunks()
+    else:
+        array = np.asarray(ids)
+        try:
+            is_whole = array.dtype.kind in "iu" and array.ndim == 1
+            keys = pa.array(array.astype(array.dtype.newbyteorder("=")) if is_whole else array.tolist())
+        except (OverflowError, pa.ArrowException) as error:
+            raise InputError(f"ids cannot be compared: {' '.join(str(error).split())}.") from error
+        keys = keys.storage if isinstance(keys, pa.ExtensionArray) else keys
+    if pa.types.is_nested(keys.type):
+        raise InputError(f"ids are {keys.type}; an id is one integer, string or binary.")
+    if pa.types.is_floating(keys.type) and pc.any(pc.is_nan(keys)).as_py():
+        raise InputError(f"ids, row {pc.index(pc.is_nan(keys), True).as_py()}: the id is NaN.")
+    return keys

@@ -42,6 +42,32 @@ def input_files(url: str) -> tuple[Store, list[str]]:
     return store, names
 
 
+def read_table(url: str, id_column: str, embedding_column: str) -> pa.Table:
+    """Return the vectors, and the ids if there are any, of an input as one table.
+
+    Parameters
+    ----------
+    url
+        A Parquet file, folder or pattern.
+    id_column, embedding_column
+        Their columns; the second may be a pattern or a field of a struct.
+
+    Raises
+    ------
+    InputError
+        Where there is no Parquet file, or one without vectors.
+    """
+    store, names = input_files(url)
+    tables = []
+    for name in names:
+        with store.parquet(name) as file:
+            source = VectorSource.of(file.schema_arrow, embedding_column, store.name(name))
+            vector_width(file, source)
+            columns = source.columns + ([id_column] if id_column in file.schema_arrow.names else [])
+            tables.append(file.read(columns=columns))
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
 def describe_input(urls: str | Sequence[str]) -> InputDescription:
     """Return which files an input has, and which are left out and why.
 

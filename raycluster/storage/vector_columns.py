@@ -9,7 +9,7 @@ import fnmatch
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,14 @@ from raycluster.errors import InputError
 from raycluster.storage.column_types import is_bytes, is_text, require_columns, storage_type
 from raycluster.storage.vector_forms import (
     first_of,
+    first_width,
     from_bytes,
     from_sparse,
     from_text,
     is_list,
     is_number,
     plain_lists,
+    read_vectors,
     stacked,
 )
 
@@ -153,43 +155,6 @@ def _stored_as(kind: pa.DataType, where: str) -> Form:
     )
 
 
-def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tuple[Array, Any]:
-    """Return a batch's list column as (R, width) floats, and which rows are null.
-
-    Raises InputError, naming the row, for a vector of another length.
-
-    Parameters
-    ----------
-    column
-        Lists of numbers, R of them.
-    width
-        Numbers that every list must have.
-    where
-        File and column, for messages.
-    first_row
-        Number of the batch's first row in its file, for messages.
-    """
-    null = np.asarray(pc.is_null(column))
-    if pa.types.is_null(column.type):
-        return np.zeros((len(column), width), np.float32), null
-    length = column.type.list_size if pa.types.is_fixed_size_list(column.type) else None
-    lengths = np.full(len(column), length) if length else pc.fill_null(pc.list_value_length(column), width).to_numpy()
-    wrong = np.flatnonzero((lengths != width) & ~null)
-    if len(wrong):
-        found = int(lengths[wrong[0]])
-        size = "zero length" if found == 0 else f"length {found}"
-        raise InputError(f"{where}, row {first_row + wrong[0]}: the vector has {size}, the first one has {width}.")
-    small = column.type.value_type in (pa.float32(), pa.float16())
-    values = np.zeros((len(column), width), np.float32 if small else np.float64)
-    flat = pc.list_flatten(column)
-    missing = np.asarray(pc.is_null(flat)).reshape(-1, width) if flat.null_count else None
-    flat = flat.cast(pa.from_numpy_dtype(values.dtype), safe=False).fill_null(0)
-    values[~null] = np.asarray(flat).reshape(-1, width)
-    if missing is not None:
-        null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
-    return values, null
-
-
 def vectors_of_table(table: pa.Table, column: str, name: str) -> tuple[Array, Bool]:
     """Return the vectors (N, D) of a table, and which are missing or hold a null.
 
@@ -209,21 +174,10 @@ def vectors_of_table(table: pa.Table, column: str, name: str) -> tuple[Array, Bo
     """
     vectors = VectorSource.of(table.schema, column, name)
     lists = [vectors.lists(batch) for batch in table.combine_chunks().to_batches()]
-    width = _first_width(lists)
+    width = first_width(lists)
     if width is None:
         raise InputError(f"{name}, column '{vectors.columns[0]}' holds no vector.")
     parts = [read_vectors(values, width, vectors.where, 0) for values in lists]
     return np.concatenate([values for values, _ in parts]), np.concatenate(
         [np.asarray(null, bool) for _, null in parts]
     )
-
-
-def _first_width(lists: list[pa.Array]) -> int | None:
-    """Return the length of the first vector; None where there is none."""
-    for values in lists:
-        if pa.types.is_fixed_size_list(values.type):
-            return int(values.type.list_size)
-        valid = pc.drop_null(pc.list_value_length(values))
-        if len(valid):
-            return int(valid[0].as_py())
-    return None

@@ -1,4 +1,4 @@
-"""Vectors as they are stored, decoded to lists of numbers.
+"""Vectors as they are stored, decoded to lists of numbers and to arrays.
 
 They are lists, lists of one list, bytes of float32, text, many columns, or the sparse and dense vectors of Spark.
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raycluster.arrays import Array
 from raycluster.errors import InputError
 from raycluster.storage.bare_numbers import BARE, misread_as
 
@@ -130,3 +131,51 @@ def from_text(column: pa.Array, where: str) -> pa.Array:
                 raise
             raise InputError(f"{where} holds the text {row[:40]!r}, which is no vector of numbers.") from None
     return _lists(vectors)
+
+
+def first_width(lists: list[pa.Array]) -> int | None:
+    """Return the length of the first vector; None where there is none."""
+    for values in lists:
+        if pa.types.is_fixed_size_list(values.type):
+            return int(values.type.list_size)
+        valid = pc.drop_null(pc.list_value_length(values))
+        if len(valid):
+            return int(valid[0].as_py())
+    return None
+
+
+def read_vectors(column: pa.Array, width: int, where: str, first_row: int) -> tuple[Array, Any]:
+    """Return a batch's list column as (R, width) floats, and which rows are null.
+
+    Raises InputError, naming the row, for a vector of another length.
+
+    Parameters
+    ----------
+    column
+        Lists of numbers, R of them.
+    width
+        Numbers that every list must have.
+    where
+        File and column, for messages.
+    first_row
+        Number of the batch's first row in its file, for messages.
+    """
+    null = np.asarray(pc.is_null(column))
+    if pa.types.is_null(column.type):
+        return np.zeros((len(column), width), np.float32), null
+    length = column.type.list_size if pa.types.is_fixed_size_list(column.type) else None
+    lengths = np.full(len(column), length) if length else pc.fill_null(pc.list_value_length(column), width).to_numpy()
+    wrong = np.flatnonzero((lengths != width) & ~null)
+    if len(wrong):
+        found = int(lengths[wrong[0]])
+        size = "zero length" if found == 0 else f"length {found}"
+        raise InputError(f"{where}, row {first_row + wrong[0]}: the vector has {size}, the first one has {width}.")
+    small = column.type.value_type in (pa.float32(), pa.float16())
+    values = np.zeros((len(column), width), np.float32 if small else np.float64)
+    flat = pc.list_flatten(column)
+    missing = np.asarray(pc.is_null(flat)).reshape(-1, width) if flat.null_count else None
+    flat = flat.cast(pa.from_numpy_dtype(values.dtype), safe=False).fill_null(0)
+    values[~null] = np.asarray(flat).reshape(-1, width)
+    if missing is not None:
+        null[np.flatnonzero(~null)[missing.any(axis=1)]] = True
+    return values, null

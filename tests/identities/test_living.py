@@ -1,26 +1,21 @@
 """A clustering in memory and new rows."""
 
-import pickle
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.identities.living import Kept, Living
-from raycluster.stages.labels import labels_of
+from raycluster.identities.living import Living
 from support.living import BASE, ROWS, rows, tables_of
 
 
 @pytest.fixture(scope="module")
-def kept():
-    tables = tables_of(rows()[0][:BASE])
-    return Kept(tables, labels_of(tables).cluster_id.astype(np.int64))
+def living():
+    return Living.of(tables_of(rows()[0][:BASE]))
 
 
-def test_a_label_does_not_depend_on_the_rows_that_come_with_it(kept):
-    living = kept.living()
+def test_a_label_does_not_depend_on_the_rows_that_come_with_it(living):
     new = rows()[0][BASE:]
     together = living.labels_for(new, 1)
 
@@ -32,8 +27,8 @@ def test_a_label_does_not_depend_on_the_rows_that_come_with_it(kept):
     alone()
 
 
-def test_a_row_joins_the_cluster_that_brute_force_over_all_clusters_finds(kept):
-    living, limit = kept.living(), 0.55
+def test_a_row_joins_the_cluster_that_brute_force_over_all_clusters_finds(living):
+    limit = 0.55
     state, new = living.state, rows()[0][BASE:]
     found = living.labels_for(new, 1)
     for vector, name in zip(new, found, strict=True):
@@ -45,8 +40,7 @@ def test_a_row_joins_the_cluster_that_brute_force_over_all_clusters_finds(kept):
             assert name == -1
 
 
-def test_labels_stay_and_none_is_used_twice(kept):
-    living = kept.living()
+def test_labels_stay_and_none_is_used_twice(living):
     ids = pa.array(np.arange(BASE, ROWS))
     grown, result = living.with_rows(ids, rows()[0][BASE:], 1)
     assert len(grown.label) == result.state.num_rows == ROWS
@@ -55,13 +49,3 @@ def test_labels_stay_and_none_is_used_twice(kept):
     alone = np.unique(grown.label, return_counts=True)
     assert alone[1].sum() == ROWS
     assert grown.state.next_id > grown.label.max()
-
-
-def test_what_is_kept_goes_through_a_pickle():
-    tables = tables_of(rows()[0][:BASE])
-    kept = Kept(tables, labels_of(tables).cluster_id.astype(np.int64))
-    again = pickle.loads(pickle.dumps(kept)).living()
-    np.testing.assert_array_equal(again.labels_for(rows()[0][BASE:], 1), kept.living().labels_for(rows()[0][BASE:], 1))
-    other = Living(again.state, again.label + 1)
-    kept.replace(other)
-    assert kept.living() is other

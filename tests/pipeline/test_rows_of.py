@@ -7,27 +7,44 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
 
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
+from raycluster.kernels.unit_rows import normalize
 from raycluster.pipeline.rows_of import rows_of
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)
 
 
-def test_a_table_brings_ids_and_marks_missing_vectors() -> None:
-    rows: list[Any] = [*MATRIX[:3].tolist(), None]
-    table = pa.table({"id": ["d", "a", "c", "b"], "embedding": pa.array(rows, pa.list_(pa.float32()))})
+UNIT, _ = normalize(MATRIX)
+
+
+def test_a_table_brings_ids_in_whose_order_rows_are_taken() -> None:
+    table = pa.table({"id": ["d", "a", "c", "b"], "embedding": pa.array(MATRIX.tolist(), pa.list_(pa.float32()))})
     result = rows_of(table, None, Config())
-    np.testing.assert_array_equal(result.vectors[:3], MATRIX[:3])
-    assert result.missing.tolist() == [False, False, False, True]
-    assert result.arrow_ids.to_pylist() == ["d", "a", "c", "b"]
+    np.testing.assert_array_equal(result.unit, UNIT)
+    assert (result.ids.to_pylist(), result.has_ids) == (["d", "a", "c", "b"], True)
+    assert result.order.tolist() == [1, 3, 2, 0]
+
+
+def test_a_missing_vector_is_named() -> None:
+    rows: list[Any] = [*MATRIX[:3].tolist(), None]
+    with pytest.raises(InputError, match=r"^X, row 3: the vector holds a null\.$"):
+        rows_of(pa.table({"embedding": pa.array(rows, pa.list_(pa.float32()))}), None, Config())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_without_ids_the_order_is_that_of_content(seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(4)
+    moved = rows_of(MATRIX[order], None, Config())
+    assert not moved.has_ids
+    straight = rows_of(MATRIX, None, Config())
+    np.testing.assert_array_equal(moved.unit[moved.order], straight.unit[straight.order])
 
 
 def test_arrays_have_row_numbers_for_ids() -> None:
-    assert rows_of(MATRIX, None, Config()).arrow_ids.to_pylist() == [0, 1, 2, 3]
-    assert rows_of(MATRIX, [7, 5, 6, 4], Config()).arrow_ids.to_pylist() == [7, 5, 6, 4]
+    assert rows_of(MATRIX, None, Config()).ids.to_pylist() == [0, 1, 2, 3]
+    assert rows_of(MATRIX, [7, 5, 6, 4], Config()).ids.to_pylist() == [7, 5, 6, 4]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +73,7 @@ def test_ids_that_do_not_fit_are_refused(ids: Any, words: str) -> None:
     ids=lambda ids: str(type(ids)),
 )
 def test_ids_of_any_kind_are_kept(ids: Any) -> None:
-    assert len(rows_of(MATRIX, ids, Config()).arrow_ids.unique()) == 4
+    assert len(rows_of(MATRIX, ids, Config()).ids.unique()) == 4
 
 
 @pytest.mark.parametrize(
@@ -71,14 +88,6 @@ def test_ids_of_any_kind_are_kept(ids: Any) -> None:
 def test_what_is_no_id_is_refused(ids: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         rows_of(MATRIX, ids, Config())
-
-
-def test_tensors_of_any_layout_are_rows_if_they_have_values() -> None:
-    tensor = torch.tensor(MATRIX)
-    for X in (tensor, tensor.to_sparse(), tensor.to_sparse_csr(), tensor.T.contiguous().T):
-        np.testing.assert_array_equal(rows_of(X, None, Config()).vectors, MATRIX)
-    with pytest.raises(InputError, match="on the device meta, without values"):
-        rows_of(tensor.to("meta"), None, Config())
 
 
 class Frame:
@@ -98,6 +107,6 @@ def test_frames_with_a_column_of_vectors_are_tables() -> None:
     cells = {"id": ["d", "a", "c", "b"], "embedding": list(MATRIX), "note": [None] * 4}
     for X in (pd.DataFrame(cells), Frame(**cells)):
         found = rows_of(X, None, Config())
-        np.testing.assert_array_equal(found.vectors, MATRIX)
-        assert found.arrow_ids.to_pylist() == ["d", "a", "c", "b"]
-    np.testing.assert_array_equal(rows_of(pd.Series(list(MATRIX)), None, Config()).vectors, MATRIX)
+        np.testing.assert_array_equal(found.unit, UNIT)
+        assert found.ids.to_pylist() == ["d", "a", "c", "b"]
+    np.testing.assert_array_equal(rows_of(pd.Series(list(MATRIX)), None, Config()).unit, UNIT)

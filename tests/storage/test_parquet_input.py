@@ -15,7 +15,7 @@ from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.storage.column_types import plain_ids
 from raycluster.storage.parquet_input import describe_input, input_files
-from raycluster.storage.vector_columns import read_vectors
+from raycluster.storage.vector_forms import read_vectors
 from support.inputs import VECTOR, plan_of, refusal, rows
 
 Write = Callable[..., None]

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from raycluster.errors import InputError
-from raycluster.storage.vector_columns import VectorSource, read_vectors, vectors_of_table
+from raycluster.storage.vector_columns import VectorSource, vectors_of_table
+from raycluster.storage.vector_forms import read_vectors
 
 MATRIX = np.array([[1.5, -2.0, 0.25], [4.0, 5.0, 6.0]], np.float32)
 SHAPES: dict[str, Any] = {
