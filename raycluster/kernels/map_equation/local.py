@@ -5,10 +5,10 @@
                            each other and with their frozen neighbors (`local_moves`), then split (`local_splits`), until
                            nothing gains; communities that this reached are the next round's region
 
-Nodes that are new are first placed among communities as they are. Communities that only gained links to them are solved
-again where that opens a gain: one of their nodes would move, or two of them would merge. So are those of which new nodes
-are more than a tenth. Most others just take the new node in, and their other nodes are not placed again. Communities that
-only lost nodes are solved again where a node would move, or where they fall apart.
+Nodes that are new are first placed among communities as they are. Then single nodes move: those at the ends of links that
+came with new nodes or went with old ones, and after every move the nodes next to it (`local_single`). All other nodes stay.
+A community is solved again as a whole where two would merge, where it falls apart, where new nodes are more than a tenth of
+it, and where it is touched: links between old nodes changed, or rules did.
 
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
@@ -27,20 +27,18 @@ import numpy as np
 from raycluster.arrays import Float64, Int32, Int64, Ints
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart
-from raycluster.kernels.map_equation.cut import cut_violations
 from raycluster.kernels.map_equation.flow import Flows, Network
 from raycluster.kernels.map_equation.local_exact import LARGEST, small_components, solve_small
 from raycluster.kernels.map_equation.local_gains import members_near, merging, moving, parted
-from raycluster.kernels.map_equation.local_moves import Problem, climb
-from raycluster.kernels.map_equation.local_splits import split, whole_components
+from raycluster.kernels.map_equation.local_regions import solve_region, splitting
+from raycluster.kernels.map_equation.local_single import move_singly
 from raycluster.kernels.map_equation.local_state import State
-from raycluster.kernels.map_equation.local_terms import community_flows, coupling
-from raycluster.kernels.map_equation.region import condense
+from raycluster.kernels.map_equation.local_terms import coupling
 from raycluster.kernels.threads import at_most
 
 ROUNDS = 5
-"""Regions solved one after the other, each reached by the one before. Batches of 3 to 17 % of two real sets needed one or
-two. Raising it follows longer chains of changes."""
+"""Rounds, each with what the one before reached. Batches of 3 to 17 % of two real sets needed one or two. Raising it follows
+longer chains of changes."""
 GROWN = 0.1
 """New nodes, as a share of a community's, above which it is solved again whether a node gains or not. 10,000 rows of close
 strangers that come in two halves end at a BCubed F of 0.84 without this. Raising it solves fewer again."""
@@ -56,11 +54,11 @@ class LocalSolution:
     flows: Flows
     """(C,) of each community: strength, exit and enter, in the network's unit."""
     rounds: int
-    """Regions that were solved; 0 where all touched components were small."""
+    """Rounds that changed something; 0 where all touched components were small."""
     is_complete: bool
-    """Whether no node outside the last region gains by a move."""
+    """Whether nothing next to what changed gains any more."""
     solved: int
-    """Nodes that were placed again, in all rounds together."""
+    """Nodes that were placed again, in all rounds together: new ones, those that moved, and those of communities solved whole."""
 
 
 def solve(
@@ -86,21 +84,21 @@ def solve(
     membership : (N,) int32
         Communities before, 0..C-1; below 0 for a new node, which starts alone.
     touched : integers
-        Nodes at the ends of links that appeared, vanished or changed, and nodes whose rules changed.
+        Nodes at the ends of links that appeared, vanished or changed, and nodes whose rules changed. Their communities are
+        solved whole.
     mu : float, optional
         `frozen_mu` of the base solve. One more makes every exit a bit dearer, which makes communities larger. None: the
         exits of all communities are carried along, so that every change costs what it costs in the whole map equation.
     reached : integers
-        Nodes at the ends of links of new nodes, these included. Their communities are solved again only where that gains.
+        Nodes at the ends of links of new nodes, these included. They move where that gains.
     lost : integers
-        Nodes that had links to nodes that are gone. Their communities are solved again only where that gains, or where they
-        fall apart.
+        Nodes that had links to nodes that are gone. They move where that gains; communities that fall apart are solved whole.
     flows : (C,) each
         Flows of the communities before; those of untouched communities must hold. None computes them from all links.
     apart : Apart
         Nodes that no community may hold together. Only touched communities may break it at the start.
     rounds : int
-        Regions to be solved at most; None goes on until no node outside gains.
+        Rounds at most; None goes on until nothing gains.
     largest_exact : int, 0..12
         Components up to this size get the best of all partitions.
     exits_elsewhere : float
@@ -121,45 +119,62 @@ def solve(
     state.exits_elsewhere = exits_elsewhere
     exits = float(state.flows.enter[: int(membership.max(initial=-1)) + 1].sum()) + exits_elsewhere
     region, solved = _solve_small(state, region, mu, exits, largest_exact)
-    done = 0
     # Regions are small: a second thread costs more than it gains.
     with at_most(1):
-        if len(near):
-            near = np.intersect1d(near, region)
-            is_new = (membership[near] < 0) & ~np.isin(near, touched)
-            solved, done = solved + int(is_new.sum()), int(is_new.any())
-            lost = np.intersect1d(lost, region)
-            region = _opened(state, np.intersect1d(touched, region), near, near[is_new], lost, mu)
+        near = np.intersect1d(near, region).astype(np.int32)
+        new = near[(membership[near] < 0) & ~np.isin(near, touched)]
+        if len(new):
+            solve_region(state, new, mu, is_first=False)
+        done, solved = int(len(new) > 0), solved + len(new)
+        front = Front(near, new, _begun(state, np.intersect1d(touched, region), np.intersect1d(lost, region), new))
         begun = done
-        while len(region) and (rounds is None or done < rounds):
-            solved, done = solved + len(region), done + 1
-            region = _reached(state, *_solve_region(state, region, mu, is_first=done == begun + 1), mu)
+        while (is_open := front.is_open(state, mu)) and (rounds is None or done < rounds):
+            moved, region = _opened(state, front, mu)
+            done, solved = done + 1, solved + len(moved) + len(region)
+            front = _reached(state, *solve_region(state, region, mu, is_first=done == begun + 1), mu)
     kept = numbered(state.membership)
     after = Flows(*(column[kept] for column in state.flows))
-    return LocalSolution(state.membership, after, done, len(region) == 0, solved)
+    return LocalSolution(state.membership, after, done, not is_open, solved)
 
 
-def _opened(state: State, touched: Ints, near: Int32, new: Int32, lost: Ints, mu: float | None) -> Int32:
-    """Place new nodes; returns the nodes of the communities to be solved.
+@dataclass(frozen=True)
+class Front:
+    """What the next round looks at."""
+
+    near: Int32
+    """Nodes that may gain by a move, ascending."""
+    linking: Int32
+    """Nodes whose links may join two communities that gain by a merge, ascending."""
+    whole: Int64
+    """Communities whose nodes are all placed again."""
+
+    def is_open(self, state: State, mu: float | None) -> bool:
+        """Return whether a round would change something, or place communities again."""
+        return bool(len(self.whole) or moving(state, self.near, mu).any() or len(merging(state, self.linking, mu)))
+
+
+def _begun(state: State, touched: Ints, lost: Ints, new: Int32) -> Int64:
+    """Return the communities that are solved whole in the first round.
 
     Parameters
     ----------
-    touched : integers
-        Nodes whose communities are solved in any case.
-    near : int32
-        Nodes at the ends of links that came with new nodes or went with old ones.
+    touched, lost : integers
+        Nodes whose communities are solved in any case, and where they fall apart.
     new : int32
-        Nodes to be placed.
-    lost : integers
-        Nodes that lost links.
+        Nodes that have been placed.
     """
-    if len(new):
-        _solve_region(state, new, mu, is_first=False)
-    gaining = np.concatenate([touched, near[moving(state, near, mu)]])
     into, count = np.unique(state.membership[new], return_counts=True)
     grown = into[count > GROWN * state.size[into]]
-    chosen = np.unique(np.concatenate([state.membership[gaining], merging(state, new, mu), grown]))
-    return state.members(np.union1d(chosen, parted(state, state.membership[lost])))
+    apart = parted(state, state.membership[lost])
+    return np.unique(np.concatenate([state.membership[touched], grown, apart])).astype(np.int64)
+
+
+def _opened(state: State, front: Front, mu: float | None) -> tuple[Int32, Int32]:
+    """Move single nodes; returns them, and the nodes of the communities to be solved whole."""
+    moved, left = move_singly(state, front.near, mu)
+    merges = merging(state, np.union1d(front.linking, moved).astype(np.int32), mu)
+    changed = np.union1d(left[state.size[left] > 0], state.membership[moved])
+    return moved, state.members(np.unique(np.concatenate([front.whole, merges, splitting(state, changed, mu)])))
 
 
 def _solve_small(state: State, region: Int32, mu: float | None, exits: float, largest: int) -> tuple[Int32, int]:
@@ -186,46 +201,15 @@ def _slopes(state: State, first: Int64, small: Int32, exits: float) -> Float64:
     return np.array([coupling(exits, one, 0.0) / one if one > 0 else 0.0 for one in half], np.float64)
 
 
-def _solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> tuple[Ints, Ints]:
-    """Solve one region.
+def _reached(state: State, changed: Ints, joined: Ints, mu: float | None) -> Front:
+    """Return the front after a round.
 
-    Returns the communities that changed, and those of them that were frozen and took something in.
+    Parameters
+    ----------
+    changed : integers
+        Communities that changed, those that were solved whole.
+    joined : integers
+        Those of them that were frozen and took something in.
     """
-    exits = np.nan
-    if mu is None:
-        own = np.unique(state.membership[nodes])
-        exits = max(state.exits - float(state.flows.enter[own].sum()), 0.0)
-    region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values(), exits)
-    problem, num = region.problem, len(nodes)
-    _, start = np.unique(state.membership[nodes], return_inverse=True)
-    membership = np.concatenate([start, start.max() + 1 + np.arange(len(region.around))]).astype(np.int32)
-    if is_first and not problem.apart.is_empty:
-        membership = cut_violations(problem.network, membership, problem.apart)
-    membership = _improve(problem, membership, 0.0 if mu is None else mu)
-    into = np.full(int(membership.max()) + 1, -1, np.int32)
-    into[membership[num:]] = region.around
-    before = state.count
-    number = state.place(nodes, membership[:num], into)
-    state.set_flows(number, community_flows(problem.network, membership, len(into)))
-    joined = np.unique(number[membership[:num]][into[membership[:num]] >= 0])
-    return np.union1d(joined, number[number >= before]), joined
-
-
-def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
-    """Move, merge and split in turn until nothing gains; each opens ways."""
-    while True:
-        better = whole_components(problem, split(problem, climb(problem, membership, mu), mu), mu)
-        if np.array_equal(better, membership):
-            return membership
-        membership = better
-
-
-def _reached(state: State, changed: Ints, joined: Ints, mu: float | None) -> Int32:
-    """Return the nodes of the communities to be solved next.
-
-    These are the frozen ones that took something in, and those with a node that gains by a move, next to a community
-    that changed.
-    """
-    near = members_near(state, changed, state.members(joined))
-    gaining = near[moving(state, near, mu)]
-    return state.members(np.union1d(joined, state.membership[gaining]))
+    near = members_near(state, changed, NO_NODES)
+    return Front(near, state.members(joined), splitting(state, joined, mu))

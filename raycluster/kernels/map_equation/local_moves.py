@@ -130,6 +130,38 @@ def best_move(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
+def change_flows(  # type: ignore[no-untyped-def]
+    own, to, to_own, to_best, flow, leaving, entering, alone, m_flow, m_exit, m_enter, total
+):
+    """Change the flows of two communities by the move of a node; returns the exits of all.
+
+    Parameters
+    ----------
+    own, to : int
+        The community that the node leaves, and the one that it joins.
+    to_own, to_best : float
+        Weight between the node and the others of both (`best_move`).
+    flow, leaving, entering : float
+        Of the node.
+    alone : bool
+        Whether nothing is left of the community that it leaves.
+    m_flow, m_exit, m_enter : (C,) float64
+        Flows of communities, changed in place.
+    total : float
+        Exits of all communities before, or below 0 where mu is frozen.
+    """
+    m_flow[own] -= flow
+    m_exit[own] -= leaving - 2 * to_own
+    m_enter[own] -= entering - 2 * to_own
+    if alone:
+        m_flow[own], m_exit[own], m_enter[own] = 0.0, 0.0, 0.0
+    m_flow[to] += flow
+    m_exit[to] += leaving - 2 * to_best
+    m_enter[to] += entering - 2 * to_best
+    return max(total + 2 * to_own - 2 * to_best, 0.0) if total >= 0.0 else total
+
+
+@numba.njit(nogil=True, cache=True)
 def _move(  # type: ignore[no-untyped-def]
     start, neighbor, weight, n_flow, n_exit, n_enter, frozen, rank_start, group, first, member, value,
     membership, m_flow, m_exit, m_enter, mu, total,
@@ -168,17 +200,11 @@ def _move(  # type: ignore[no-untyped-def]
                 to = free[unused]
             size[own] -= 1
             size[to] += 1
-            flow, leaving, entering = n_flow[node], n_exit[node], n_enter[node]
-            m_flow[own] -= flow
-            m_exit[own] -= leaving - 2 * to_own
-            m_enter[own] -= entering - 2 * to_own
-            m_flow[to] += flow
-            m_exit[to] += leaving - 2 * to_best
-            m_enter[to] += entering - 2 * to_best
-            if total >= 0.0:
-                total = max(total + 2 * to_own - 2 * to_best, 0.0)
+            total = change_flows(
+                own, to, to_own, to_best, n_flow[node], n_exit[node], n_enter[node], size[own] == 0,
+                m_flow, m_exit, m_enter, total,
+            )  # fmt: skip
             if size[own] == 0:
-                m_flow[own], m_exit[own], m_enter[own] = 0.0, 0.0, 0.0
                 free[unused] = own
                 unused += 1
             for column in range(value.shape[1]):

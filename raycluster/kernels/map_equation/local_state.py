@@ -53,6 +53,18 @@ class State:
         nodes.sort()
         return nodes
 
+    def with_empty(self, count: int) -> None:
+        """Add communities without members, with the numbers that follow."""
+        self.flows = Flows(*(np.concatenate([column, np.zeros(count)]) for column in self.flows))
+        self.size = np.concatenate([self.size, np.zeros(count, np.int64)])
+        self.head = np.concatenate([self.head, np.full(count, -1, np.int32)])
+
+    def without_last(self, count: int) -> None:
+        """Take back the last communities, which are empty."""
+        last = self.count - count
+        self.flows = Flows(*(column[:last] for column in self.flows))
+        self.size, self.head = self.size[:last], self.head[:last]
+
     def values(self) -> Int32:
         """Value of each community in each column of `apart` (C, D)."""
         held = np.full((self.count, self.apart.value.shape[1]), -1, np.int32)
@@ -76,9 +88,7 @@ class State:
         number = np.where(into >= 0, into, _same_sets(before, local, len(into)))
         fresh = np.flatnonzero(number < 0)
         number[fresh] = self.count + np.arange(len(fresh))
-        self.flows = Flows(*(np.concatenate([column, np.zeros(len(fresh))]) for column in self.flows))
-        self.size = np.concatenate([self.size, np.zeros(len(fresh), np.int64)])
-        self.head = np.concatenate([self.head, np.full(len(fresh), -1, np.int32)])
+        self.with_empty(len(fresh))
         left = np.unique(before)
         self.size[left], self.head[left] = 0, -1
         for column in self.flows:

@@ -1,0 +1,86 @@
+"""Whole communities of a large graph solved again, or tested for splits, with all others frozen.
+
+Shapes: N nodes of the graph, R of the region, C communities.
+"""
+
+import numpy as np
+
+from raycluster.arrays import Int32, Int64, Ints
+from raycluster.kernels.map_equation.cut import cut_violations
+from raycluster.kernels.map_equation.local_moves import Problem, climb
+from raycluster.kernels.map_equation.local_splits import split, whole_components
+from raycluster.kernels.map_equation.local_state import State
+from raycluster.kernels.map_equation.local_terms import community_flows
+from raycluster.kernels.map_equation.region import Region, condense
+
+
+def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> tuple[Ints, Ints]:
+    """Solve one region; returns the communities that changed, and those of them that were frozen and took something in.
+
+    Parameters
+    ----------
+    state : State
+        Communities now; changed in place.
+    nodes : (R,) int32
+        All members of some communities, ascending.
+    mu : float, optional
+        Bits per unit of exit; none carries the exits of all communities.
+    is_first : bool
+        Whether communities may break rules.
+    """
+    if len(nodes) == 0:
+        return np.empty(0, np.int32), np.empty(0, np.int32)
+    region, membership = _as_problem(state, nodes, mu)
+    problem, num = region.problem, len(nodes)
+    if is_first and not problem.apart.is_empty:
+        membership = cut_violations(problem.network, membership, problem.apart)
+    membership = _improve(problem, membership, 0.0 if mu is None else mu)
+    into = np.full(int(membership.max()) + 1, -1, np.int32)
+    into[membership[num:]] = region.around
+    before = state.count
+    number = state.place(nodes, membership[:num], into)
+    state.set_flows(number, community_flows(problem.network, membership, len(into)))
+    joined = np.unique(number[membership[:num]][into[membership[:num]] >= 0])
+    return np.union1d(joined, number[number >= before]), joined
+
+
+def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
+    """Move, merge and split in turn until nothing gains; each opens ways."""
+    while True:
+        better = whole_components(problem, split(problem, climb(problem, membership, mu), mu), mu)
+        if np.array_equal(better, membership):
+            return membership
+        membership = better
+
+
+def splitting(state: State, communities: Ints, mu: float | None) -> Int64:
+    """Return the communities that gain by a split, ascending; nothing is changed.
+
+    Parameters
+    ----------
+    state : State
+        Communities now.
+    communities : integers
+        Those to be tested.
+    mu : float, optional
+        Bits per unit of exit; none carries the exits of all communities.
+    """
+    nodes = state.members(np.unique(communities))
+    if len(nodes) == 0:
+        return np.empty(0, np.int64)
+    region, membership = _as_problem(state, nodes, mu)
+    num = len(nodes)
+    parts = split(region.problem, membership, 0.0 if mu is None else mu)[:num]
+    pairs = np.unique(state.membership[nodes].astype(np.int64) << 32 | parts) >> 32
+    return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
+
+
+def _as_problem(state: State, nodes: Int32, mu: float | None) -> tuple[Region, Int32]:
+    """Return a region as a problem, and its communities: those of the nodes, then the frozen ones."""
+    exits = np.nan
+    if mu is None:
+        own = np.unique(state.membership[nodes])
+        exits = max(state.exits - float(state.flows.enter[own].sum()), 0.0)
+    region = condense(state.network, nodes, state.membership, state.flows, state.apart, state.values(), exits)
+    names, start = np.unique(state.membership[nodes], return_inverse=True)
+    return region, np.concatenate([start, len(names) + np.arange(len(region.around))]).astype(np.int32)
