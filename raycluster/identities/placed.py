@@ -28,9 +28,9 @@ def placed(
     touched : integers
         Rows whose communities are solved again.
     reached : integers
-        New rows, and rows that have edges to them. Their communities are solved again where that gains.
+        New rows, and rows that have edges to them. They move where that gains.
     lost : integers
-        Rows that had edges to removed ones. Their communities are solved again where that gains, or where they fall apart.
+        Rows that had edges to removed ones. They move where that gains; communities that fall apart are solved again.
     rules : Rules
         What must hold.
     mode : "local" or "attach"

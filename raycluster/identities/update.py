@@ -50,7 +50,7 @@ class Counts:
     touched: int
     """Rows at ends of edges that changed, or under new or withdrawn decisions."""
     solved: int
-    """Rows whose community was solved again, in all rounds."""
+    """Rows placed again, in all rounds: new ones, those that moved, and those of communities solved whole."""
     moved: int
     """Rows with another id than before, new ones in clusters included."""
     rounds: int

@@ -5,10 +5,12 @@
                            each other and with their frozen neighbors (`local_moves`), then split (`local_splits`), until
                            nothing gains; communities that this reached are the next round's region
 
-Nodes that are new are first placed among communities as they are. Then single nodes move: those at the ends of links that
-came with new nodes or went with old ones, and after every move the nodes next to it (`local_single`). All other nodes stay.
-A community is solved again as a whole where two would merge, where it falls apart, where new nodes are more than a tenth of
-it, and where it is touched: links between old nodes changed, or rules did.
+Nodes that are new are first placed among communities as they are. Then single nodes move (`local_single`). These are the
+ends of links that came with new nodes or went with old ones, and the nodes next to every move. All other nodes stay.
+
+    a community is solved whole    where two would merge, or one would split or falls apart
+                                   where new nodes are more than a tenth of it
+                                   where links between old nodes changed, or rules
 
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
@@ -139,7 +141,7 @@ def solve(
 
 @dataclass(frozen=True)
 class Front:
-    """What the next round looks at."""
+    """What the next round starts from."""
 
     near: Int32
     """Nodes that may gain by a move, ascending."""
@@ -170,7 +172,10 @@ def _begun(state: State, touched: Ints, lost: Ints, new: Int32) -> Int64:
 
 
 def _opened(state: State, front: Front, mu: float | None) -> tuple[Int32, Int32]:
-    """Move single nodes; returns them, and the nodes of the communities to be solved whole."""
+    """Move single nodes; returns them, and the nodes to be solved whole.
+
+    The latter are all members of some communities.
+    """
     moved, left = move_singly(state, front.near, mu)
     merges = merging(state, np.union1d(front.linking, moved).astype(np.int32), mu)
     changed = np.union1d(left[state.size[left] > 0], state.membership[moved])

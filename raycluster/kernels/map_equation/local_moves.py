@@ -133,7 +133,7 @@ def best_move(  # type: ignore[no-untyped-def]
 def change_flows(  # type: ignore[no-untyped-def]
     own, to, to_own, to_best, flow, leaving, entering, alone, m_flow, m_exit, m_enter, total
 ):
-    """Change the flows of two communities by the move of a node; returns the exits of all.
+    """Change the flows of two communities by a move; returns all exits.
 
     Parameters
     ----------

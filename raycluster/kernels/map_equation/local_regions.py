@@ -1,4 +1,6 @@
-"""Whole communities of a large graph solved again, or tested for splits, with all others frozen.
+"""Whole communities solved again, or tested for splits.
+
+All others are frozen.
 
 Shapes: N nodes of the graph, R of the region, C communities.
 """
@@ -15,7 +17,9 @@ from raycluster.kernels.map_equation.region import Region, condense
 
 
 def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> tuple[Ints, Ints]:
-    """Solve one region; returns the communities that changed, and those of them that were frozen and took something in.
+    """Solve one region; returns the communities that changed.
+
+    Those of them that were frozen and took something in come apart as well.
 
     Parameters
     ----------
@@ -54,7 +58,9 @@ def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
 
 
 def splitting(state: State, communities: Ints, mu: float | None) -> Int64:
-    """Return the communities that gain by a split, ascending; nothing is changed.
+    """Return the communities that gain by a split, ascending.
+
+    Nothing is changed.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ def splitting(state: State, communities: Ints, mu: float | None) -> Int64:
 
 
 def _as_problem(state: State, nodes: Int32, mu: float | None) -> tuple[Region, Int32]:
-    """Return a region as a problem, and its communities: those of the nodes, then the frozen ones."""
+    """Return a region and its communities: those of the nodes, then frozen ones."""
     exits = np.nan
     if mu is None:
         own = np.unique(state.membership[nodes])

@@ -1,4 +1,4 @@
-"""Single nodes of a large graph moved until none of them gains, and those that this reaches.
+"""Single nodes of a large graph moved until none of them gains.
 
 No other node is placed again: communities lose and gain the nodes that move. Each pass compares the nodes of the pass before
 that moved, by their neighbors; moves are made at once, in ascending order of nodes.
@@ -16,7 +16,7 @@ from raycluster.kernels.map_equation.local_state import State
 
 
 def move_singly(state: State, nodes: Int32, mu: float | None) -> tuple[Int32, Int64]:
-    """Move nodes that gain; returns those that moved, and the communities that they left.
+    """Move nodes that gain; returns them, and the communities that they left.
 
     Both are ascending.
 
@@ -44,7 +44,7 @@ def move_singly(state: State, nodes: Int32, mu: float | None) -> tuple[Int32, In
 
 
 def _fellows(apart: Apart, nodes: Int32) -> Int32:
-    """Nodes that must be apart from some others: where one of these leaves, they may go."""
+    """Nodes that must be apart from some others; these may go where one leaves."""
     return apart.shared(nodes)[0] if len(apart.node) else np.empty(0, np.int32)
 
 
@@ -73,7 +73,7 @@ def _pass(  # type: ignore[no-untyped-def]
     nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
     membership, size, head, following, m_flow, m_exit, m_enter, mu, total, free, sums, stamp,
 ):  # fmt: skip
-    """Move each node to the best community; returns the first number that none has had."""
+    """Move nodes to their best communities; returns the first unused number."""
     widest = 0
     for node in nodes:
         widest = max(widest, start[node + 1] - start[node])
