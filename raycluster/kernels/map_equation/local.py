@@ -8,9 +8,8 @@
 Nodes that are new are first placed among communities as they are. Then single nodes move (`local_single`). These are the
 ends of links that came with new nodes or went with old ones, and the nodes next to every move. All other nodes stay.
 
-    a community is solved whole    where two would merge, or one would split or falls apart
-                                   where new nodes are more than a tenth of it
-                                   where links between old nodes changed, or rules
+A community is solved whole where two would merge, or where one would split or falls apart. So is one that is touched, and
+one of which new nodes are more than a tenth.
 
 One number couples communities, the exits of all of them. With mu frozen it is left out: the result then does not depend on
 what else is solved. In graphs whose components have at most 8 nodes it does not even depend on the start. Without mu the
