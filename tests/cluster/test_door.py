@@ -24,7 +24,8 @@ def job(cluster: Raylets, source: str, output: Path, **env: str) -> subprocess.C
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("token", [TOKEN, pytest.param(None, marks=pytest.mark.long)], ids=["token", "no token"])
+@pytest.mark.long  # tests/end_to_end/test_submit.py has a token on every run
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["token", "no token"])
 def test_a_cluster_with_and_without_a_token_gives_the_same_labels(
     identities: str, tmp_path: Path, token: str | None
 ) -> None:

@@ -36,9 +36,9 @@ def _labels(server: S3Server, folder: str) -> pa.Table:
     return pa.concat_tables(parts).sort_by("id")
 
 
-def _arguments(server: S3Server, folder: str, *options: str) -> list[str]:
+def _arguments(server: S3Server, folder: str, shards: int = 4) -> list[str]:
     source, output = f"s3://{server.bucket}/input", f"s3://{server.bucket}/{folder}"
-    return command(source, output, "--executor", "local", "--shards", "4", *options)
+    return command(source, output, "--executor", "local", "--shards", str(shards))
 
 
 def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
@@ -62,7 +62,9 @@ def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
 def test_a_store_that_throttles_drops_and_loses_replies_changes_nothing(server: S3Server, expected: pa.Table) -> None:
     with flaky_proxy(server.endpoint_url, seed=1, slow_down=0.05, reset=0.03, lost_reply=0.03) as proxy:
         through = dataclasses.replace(server, endpoint_url=proxy.endpoint_url)
-        finished = run(_arguments(through, "flaky"), through.env)
+        finished = run(
+            _arguments(through, "flaky", shards=2), through.env
+        )  # every lost reply costs seconds of patience
         assert finished.returncode == 0, finished.stderr
         assert proxy.counts["slow_down"] + proxy.counts["reset"] + proxy.counts["lost_reply"] > 3
     assert _labels(server, "flaky").equals(expected)

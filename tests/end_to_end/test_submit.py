@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.paths import ROOT
-from support.runs import SETTINGS, here, labels
+from support.runs import SETTINGS, command, here, labels
 from support.servers import RayHead, S3Server, ray_head, seaweed_s3
 
 
@@ -63,6 +63,17 @@ def test_a_wrong_token_is_refused(head: RayHead, identities: str, tmp_path: Path
     refused = _submit(head, wrong, {}, "--input", identities, "--output", str(tmp_path / "run"))
     assert refused.returncode != 0
     assert "token" in (refused.stdout + refused.stderr).lower()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_driver_with_a_wrong_token_learns_where_to_set_it(head: RayHead, identities: str, tmp_path: Path) -> None:
+    wrong = {"RAY_ADDRESS": head.gcs_address, "RAY_AUTH_TOKEN": "b" * 64}
+    refused = subprocess.run(
+        command(identities, str(tmp_path / "run"), "--shards", "2"),
+        env=head.env | wrong, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr.strip().splitlines()[-1].endswith("~/.ray/auth_token, as on the cluster."), refused.stderr
     assert not (tmp_path / "run").exists()
 
 
