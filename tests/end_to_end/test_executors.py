@@ -13,8 +13,9 @@ import pytest
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
+from raycluster.executors.progress import Silence
 from raycluster.pipeline import run as pipeline
-from support.dying import TASK, attempts, open_dying, sent_by_value
+from support.dying import STAGE, TASK, attempts, open_dying, sent_by_value
 from support.runs import labels
 
 CONFIG = load_config("cosine", {"knn": {"k": 20}, "edges": {"threshold": 0.6}}, "test")
@@ -42,9 +43,11 @@ def test_ray_its_workers_and_their_deaths_change_no_label(
     identities: str, expected: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "open_run", open_dying)
-    with sent_by_value():
-        found = _labels(identities, tmp_path / "run", executor="ray", shards=4, workers=2)
-    assert found.equals(expected)
+    execution, url = Execution("ray", shards=4, workers=2), str(tmp_path / "run")
+    with sent_by_value(), pipeline.opened(identities, url, CONFIG, execution, Silence()) as tables:
+        pipeline.run_stages(tables, execution, Silence(), until=STAGE)  # test_submit.py has the later stages on Ray
+    monkeypatch.undo()
+    assert _labels(identities, tmp_path / "run", executor="local", shards=4).equals(expected)
     assert attempts(tmp_path / "run")[TASK] == 2
 
 
