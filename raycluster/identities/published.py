@@ -11,9 +11,8 @@ from raycluster._version import __version__
 from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
-from raycluster.models.strength import Evidence
 from raycluster.stages.label_columns import Labels, describe, nulls_for_nan
-from raycluster.stages.labels import strength_weights
+from raycluster.stages.labels import calibrated_strength
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
@@ -93,8 +92,7 @@ def _described(updated: Updated) -> Labels:
     strength = None
     if state.lists.score is not None:
         block = (0, state.lists.neighbor, state.lists.score)
-        weights = strength_weights(state.config)
-        strength = Evidence.of(updated.cluster, [block]).strength(weights) if weights else None
+        strength = calibrated_strength(state.config, updated.cluster, [block])
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")

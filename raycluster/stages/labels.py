@@ -15,7 +15,7 @@
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -37,20 +37,30 @@ LINK_BYTES, ROW_BYTES = 46.0, 100.0
 edges are 12 of the 46."""
 
 
-def strength_weights(config: Config) -> dict[str, float]:
-    """Return the weights by which the model was calibrated for strength.
+def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
+    """Return strengths (N,) by the model, from clusters (N,), neighbors and scores.
 
-    Empty where no model scores all neighbors, or the model was not calibrated for it.
+    None where no model scores all neighbors, or the model was not calibrated for strength.
+
+    Parameters
+    ----------
+    config
+        Names the model.
+    cluster : int32 (N,)
+        Cluster of every row.
+    blocks
+        First row, neighbors and scores, block by block, of all rows.
     """
     if config.relations.score != "all":
-        return {}
+        return None
     card, _ = load_card(str(config.model))
-    return card.strength
+    return Evidence.of(cluster, blocks).strength(card.strength) if card.strength else None
 
 
-def has_scores(tables: Tables) -> bool:
-    """Return whether scores make the edges, and were not set aside for similarities."""
-    return tables.config.relations.score == "all" and limits_of(tables).threshold is None
+def _blocks(tables: Tables) -> Iterator[Block]:
+    neighbors = tables.blocks("knn", ["neighbor"])
+    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
+        yield start, knn["neighbor"], relations["score"]
 
 
 def valued(tables: Tables) -> Iterator[Block]:
@@ -58,13 +68,11 @@ def valued(tables: Tables) -> Iterator[Block]:
 
     Values are scores where these make the edges, else similarities.
     """
-    if not has_scores(tables):
-        for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
-            yield start, knn["neighbor"], knn["similarity"]
+    if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
+        yield from _blocks(tables)
         return
-    neighbors = tables.blocks("knn", ["neighbor"])
-    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
-        yield start, knn["neighbor"], relations["score"]
+    for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
+        yield start, knn["neighbor"], knn["similarity"]
 
 
 def margins(tables: Tables, cluster: Int32) -> Float64:
@@ -86,13 +94,13 @@ def labels_of(tables: Tables) -> Labels:
     """Return the labels of all rows, copies included; described once per process."""
 
     def described() -> Labels:
-        calibration, config, copies = strength_weights(tables.config), tables.config.labels, tables.copies
-        edges, cluster = edges_in_force(tables), identities_of(tables)
-        margin = margins(tables, cluster)
+        cluster = identities_of(tables)
         # Scores that were set aside do not measure strength.
-        is_calibrated = bool(calibration) and has_scores(tables)
-        strength = Evidence.of(cluster, valued(tables)).strength(calibration) if is_calibrated else None
+        has_scores = limits_of(tables).threshold is None
+        strength = calibrated_strength(tables.config, cluster, _blocks(tables)) if has_scores else None
+        copies, config = tables.copies, tables.config.labels
         weights = None if copies is None else copies.weights
+        edges, margin = edges_in_force(tables), margins(tables, cluster)
         labels = describe(cluster, **edges, config=config, strength=strength, weights=weights, margin=margin)
         return labels if copies is None else labels.for_all(copies)
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 from raycluster import Clusterer
 from raycluster.config.stages import LabelsConfig
 from raycluster.models.strength import Evidence
-from raycluster.stages import edges
+from raycluster.stages import edges, labels
 from raycluster.stages.label_columns import describe
 from support import tiny
 
@@ -39,8 +39,8 @@ def test_an_array_takes_strengths_from_its_model_row_by_row(tmp_path, monkeypatc
     tiny.model(url, "row", "none", thresholds={"eta": 0.95}, strength=WEIGHTS)
     vectors = tiny.unit_rows(40, 16, 0).repeat(3, axis=0) + 0.6 * tiny.unit_rows(120, 16, 1)
     seen = []
-    plain = Evidence.strength
-    monkeypatch.setattr(Evidence, "strength", lambda *given: seen.append(plain(*given)) or seen[-1])
+    plain = labels.calibrated_strength
+    monkeypatch.setattr(labels, "calibrated_strength", lambda *given: seen.append(plain(*given)) or seen[-1])
     overrides = {"model": url, "topk": {"predict": False}, "knn": {"k": tiny.K}}
     found = Clusterer("sdt-row", overrides=overrides).fit(vectors)
     np.testing.assert_array_equal(np.sort(found.strengths_), np.sort(seen[0].astype(np.float32)))
