@@ -79,7 +79,7 @@ def by_lists(vectors: Vectors, config: KnnConfig, threads: int) -> Rows:
 
     def build() -> InvertedFile:
         centroids = coarse_lists.train(vectors, config, threads)
-        return InvertedFile.group(centroids, assign_lists(vectors, centroids, threads))
+        return InvertedFile.group(centroids, assign_lists(vectors, centroids, threads)).coded(vectors, threads)
 
     def search() -> tuple[Int32, Float32]:
         return list_top_k(vectors, own, vectors, index, Probing(chosen["nearest"], chosen["margin"]), config.k, threads)

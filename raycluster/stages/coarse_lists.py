@@ -61,10 +61,14 @@ def centroids_of(tables: Tables) -> Float32:
 
 
 def inverted_file_of(tables: Tables) -> InvertedFile:
-    """Return all rows grouped by inverted list; grouped once per process."""
+    """Return all rows grouped by inverted list, and their codes.
+
+    Made once per process.
+    """
 
     def group() -> InvertedFile:
-        return InvertedFile.group(centroids_of(tables), np.asarray(tables.column("coarse_lists", "list")))
+        grouped = InvertedFile.group(centroids_of(tables), np.asarray(tables.column("coarse_lists", "list")))
+        return grouped.coded(vectors_of(tables), tables.threads)
 
     return tables.shared("inverted_file", group)
 

@@ -1,7 +1,9 @@
 """What a search for neighbors takes, by the way in which it reads the rows."""
 
 from raycluster.config.stages import Config
-from raycluster.kernels.search.nearest import DATABASE_TILE, QUERY_BLOCK
+from raycluster.kernels.search import list_search
+from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR
+from raycluster.kernels.search.nearest import CODED_SLOTS, DATABASE_TILE, QUERY_BLOCK
 from raycluster.kernels.search.self_join import bytes_needed
 from raycluster.stages.coarse_lists import copy_of_vectors, number_of_lists, uses_lists
 from raycluster.stages.stage import Cost, ProblemSize
@@ -52,8 +54,11 @@ def cost_of_search(size: ProblemSize, config: Config) -> Cost:
     if joins_itself(size, config):
         worker = table + bytes_needed(rows, k)
     else:
-        block = QUERY_BLOCK * (4.0 * DATABASE_TILE + 8 * (4 * k + 64) + 4 * size.width)
-        worker = table + size.threads * block + (28.0 if uses_lists(config) else 4.0) * size.rows
+        candidates = 8.0 * (SLOTS_PER_NEIGHBOR * k + MORE_SLOTS)
+        block = QUERY_BLOCK * (4.0 * DATABASE_TILE + CODED_SLOTS * candidates + 4 * size.width)
+        if uses_lists(config):
+            block = min(list_search.QUERY_BLOCK, rows) * (4.0 * list_search.CENTROID_TILE + candidates + 5 * size.width)
+        worker = table + size.threads * block + (28.0 + size.width if uses_lists(config) else 4.0) * size.rows
     if config.knn.source is not None:
         return Cost(
             work=float(size.rows * k),

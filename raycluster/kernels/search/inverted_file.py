@@ -6,11 +6,14 @@ Rows are assigned by the exact top-K of `nearest`, whose result no tile or threa
 Shapes: N rows, S rows of the training sample, D dimensions, L lists.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numba
 import numpy as np
 
-from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.arrays import Float32, Int8, Int32, Int64, Vectors
+from raycluster.kernels.search.codes import Codes, encode
 from raycluster.kernels.search.nearest import exact_top_k
 
 ITERATIONS = 5
@@ -30,6 +33,10 @@ class InvertedFile:
     """(N,): the rows of list c are members[offsets[c]:offsets[c + 1]], ascending."""
     offsets: Int64
     """(L + 1,)."""
+    codes: Codes | None = None
+    """Codes of the rows in the order of `members`; without them a search reads the rows themselves."""
+    centroid_codes: Codes | None = None
+    """(L, D): codes of the centroids, where the rows have some."""
 
     @classmethod
     def group(cls, centroids: Float32, lists: Int32) -> "InvertedFile":
@@ -37,6 +44,14 @@ class InvertedFile:
         sizes = np.bincount(lists, minlength=len(centroids))
         members = np.argsort(lists, kind="stable").astype(np.int32)
         return cls(centroids, members, np.concatenate([[0], np.cumsum(sizes)]))
+
+    def coded(self, vectors: Vectors, threads: int = 1) -> "InvertedFile":
+        """Return this with codes of the rows (N, D), which a search reads in their place.
+
+        They take D bytes per row.
+        """
+        codes = encode(vectors, self.members, threads)
+        return replace(self, codes=codes, centroid_codes=encode(self.centroids))
 
     @property
     def sizes(self) -> Int64:
@@ -46,6 +61,17 @@ class InvertedFile:
     def rows_of(self, number: int) -> Int32:
         """Return the rows of one list, ascending."""
         return self.members[self.offsets[number] : self.offsets[number + 1]]
+
+    @cached_property
+    def usual_error(self) -> float:
+        """The error that all codes but one in a thousand keep to."""
+        assert self.codes is not None
+        return self.codes.usual_error
+
+    def codes_of(self, number: int) -> Int8:
+        """Return the codes of one list's rows, in the order of `rows_of`."""
+        assert self.codes is not None
+        return self.codes.rows[self.offsets[number] : self.offsets[number + 1]]
 
     def list_of_rows(self) -> Int32:
         """Return the list (N,) of each row."""
@@ -72,16 +98,25 @@ def train_centroids(sample: Float32, lists: int, seed: int, threads: int = 1) ->
     centroids = np.array(sample[start], np.float32)
     for _ in range(ITERATIONS):
         nearest, similarity = _nearest_list(sample, centroids, threads)
-        order = np.argsort(nearest, kind="stable")
         sizes = np.bincount(nearest, minlength=lists)
         filled = np.flatnonzero(sizes)
-        starts = np.concatenate([[0], np.cumsum(sizes[filled])[:-1]])
-        sums = np.add.reduceat(sample[order].astype(np.float64), starts, axis=0)
+        sums = _sums_of_lists(sample, nearest, lists)[filled]
         centroids[filled] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _SMALLEST_NORM)
         # A list that has emptied starts again at a row far from its centroid; of equally far rows, the lowest.
         farthest = np.argsort(similarity, kind="stable")[: lists - len(filled)]
         centroids[np.flatnonzero(sizes == 0)] = sample[farthest]
     return centroids
+
+
+@numba.njit(nogil=True, cache=True)
+def _sums_of_lists(sample, nearest, lists):  # type: ignore[no-untyped-def]
+    """Return the float64 sums (L, D) of the lists, added in the order of the rows."""
+    sums = np.zeros((lists, sample.shape[1]), np.float64)
+    for row in range(sample.shape[0]):
+        line = sums[nearest[row]]
+        for i in range(sample.shape[1]):
+            line[i] += sample[row, i]
+    return sums
 
 
 def assign_lists(embeddings: Vectors, centroids: Float32, threads: int = 1) -> Int32:

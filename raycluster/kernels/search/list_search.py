@@ -9,28 +9,32 @@ Shapes: Q queries, R queries of a block, N database rows, D dimensions, L lists,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
 
 from raycluster.arrays import Float32, Int32, Int64, Ints, Vectors
 from raycluster.kernels.advance import unheard
-from raycluster.kernels.search.candidates import Candidates
+from raycluster.kernels.search.candidates import Candidates, Scores
+from raycluster.kernels.search.codes import Codes, encode, load, products
+from raycluster.kernels.search.dot import dot_float64
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.nearest import exact_top_k, map_blocks
 from raycluster.kernels.search.ordering import (
     canonical_order,
-    dot_float64,
     exact_similarities,
     rank_crowded,
     rounding_band,
 )
 
-QUERY_BLOCK = 16384
-"""Queries of a block at most. Raising it lets more of them meet a list at once and takes memory. Results do not depend on
-it."""
-CENTROID_TILE = 256
+QUERY_BLOCK = 65536
+"""Queries of a block at most. Raising it lets more of them meet a list at once and takes memory, 3 KB per query for K = 80.
+Results do not depend on it."""
+CENTROID_TILE = 64
 """Centroids compared with a block at once: 16 MiB of scores. Results do not depend on it."""
+_CHUNK = 64
+"""Queries that are tested at once for any that reads a list: four 512-bit registers. Results do not depend on it."""
 
 Visits = Iterator[tuple[int, Int64]]
 """Lists, each with those queries of a block that read it."""
@@ -84,7 +88,10 @@ def list_top_k(
     """
     none = np.full(len(queries), -1, np.int32)
     with unheard():
-        nearest, _ = exact_top_k(queries, none, index.centroids, min(probing.nearest, len(index.centroids)), threads)
+        first = min(probing.nearest, len(index.centroids))
+        nearest, _ = exact_top_k(queries, none, index.centroids, first, threads, index.centroid_codes)
+    if index.codes is not None:
+        load()
     # Queries of one list share neighbors, which stay in the cache.
     order = np.argsort(nearest[:, 0], kind="stable")
 
@@ -121,6 +128,11 @@ class _Block:
     index: InvertedFile
     k: int
 
+    @cached_property
+    def coded(self) -> Codes:
+        """The codes of the queries."""
+        return encode(self.queries)
+
     def first_pass(self) -> tuple[Int32, Float32]:
         """Return the best of the nearest lists; the query's own row takes rank 0."""
         visits = _visits_of(self.nearest, len(self.index.centroids))
@@ -133,19 +145,18 @@ class _Block:
         """
         limits = second_limits(kth, margin)
         none = np.full(len(self.queries), -1, np.int32)
-        visits = _visits_within(self.queries, limits, self.nearest, self.index.centroids)
+        visits = self._visits_within(limits)
         return self._scan(none, visits, lambda row: self._lists_within(row, limits[row]), kth)
 
     def _scan(
         self, own: Int32, visits: Visits, lists_of: Callable[[int], Ints], floor: Float32 | None = None
     ) -> tuple[Int32, Float32]:
         """Return the top-k (R, k) of the visited lists; `lists_of` are a crowded query's."""
-        candidates = Candidates(len(self.queries), self.queries.shape[1], self.k, floor)
+        candidates = Candidates(self._scores(), self.k, floor)
         for number, rows in visits:
             members = self.index.rows_of(number)
             if len(members):
-                vectors = np.asarray(self.database[members], np.float32)
-                candidates.push(self.queries[rows] @ vectors.T, members, rows)
+                candidates.push(self._products(number, rows), members, rows)
         neighbor, similarity, crowded = candidates.finish(self.queries, own, self.database)
 
         def candidates_of(row: int) -> Int32:
@@ -153,6 +164,42 @@ class _Block:
 
         rank_crowded(self.queries, own, self.database, crowded, candidates_of, neighbor, similarity)
         return neighbor, similarity
+
+    def _scores(self) -> Scores:
+        """What the products of this block and a list mean."""
+        if self.index.codes is None:
+            return Scores.rounded(*self.queries.shape)
+        return Scores.of_codes(self.coded.likely_slack(self.index.usual_error), self.coded.unit)
+
+    def _products(self, number: int, rows: Int64) -> Float32 | Int32:
+        """Return the products of some queries and a list's rows."""
+        if self.index.codes is None:
+            vectors = np.asarray(self.database[self.index.rows_of(number)], np.float32)
+            return self.queries[rows] @ vectors.T
+        return products(self.coded.rows[rows], self.index.codes_of(number))
+
+    def _visits_within(self, limits: Float32) -> Visits:
+        """Yield the lists whose centroid reaches the limit (R,) of queries, with these.
+
+        Lists that a query has among the nearest are left out.
+        """
+        centroids, codes = self.index.centroids, self.index.centroid_codes
+        if codes is None:
+            band = np.float32(rounding_band(self.queries.shape[1]))
+            low, high = limits - band, limits + band
+        else:
+            slack = self.coded.certain_slack(codes.largest_error)
+            middle, dtype = limits.astype(np.float64) * self.coded.unit, Scores.of_codes(slack, self.coded.unit).dtype
+            low, high = np.floor(middle - slack / 2).astype(dtype), np.ceil(middle + slack / 2).astype(dtype)
+        rows = np.empty(len(self.queries), np.int64)
+        for start in range(0, len(centroids), CENTROID_TILE):
+            tile = slice(start, start + CENTROID_TILE)
+            scores = centroids[tile] @ self.queries.T if codes is None else products(codes.rows[tile], self.coded.rows)
+            for line in range(len(scores)):
+                bounds, number = (low, high, limits), start + line
+                count = _reached(scores[line], *bounds, self.queries, centroids[number], self.nearest, number, rows)
+                if count:
+                    yield number, rows[:count]
 
     def _lists_within(self, row: int, limit: float) -> Ints:
         """Return the lists of the second pass of one query, ascending."""
@@ -169,35 +216,29 @@ def _visits_of(nearest: Int32, num_lists: int) -> Visits:
         yield int(number), by_list[bounds[number] : bounds[number + 1]] // nearest.shape[1]
 
 
-def _visits_within(queries: Float32, limits: Float32, nearest: Int32, centroids: Float32) -> Visits:
-    """Yield the lists whose centroid reaches the limit (R,) of queries, with these.
-
-    Lists that a query has among `nearest` (R, P) are left out.
-    """
-    band = np.float32(rounding_band(queries.shape[1]))
-    rows = np.empty(len(queries), np.int64)
-    for start in range(0, len(centroids), CENTROID_TILE):
-        tile = centroids[start : start + CENTROID_TILE]
-        for line, scores in enumerate(tile @ queries.T):
-            count = _reached(scores, limits, band, queries, tile[line], nearest, start + line, rows)
-            if count:
-                yield start + line, rows[:count]
+@numba.njit(nogil=True, cache=True)
+def _any_reaches(scores, low):  # type: ignore[no-untyped-def]
+    """Whether one of `_CHUNK` scores reaches its bound; its fixed length vectorizes."""
+    reached = np.int32(0)
+    for i in range(_CHUNK):
+        reached |= np.int32(scores[i] >= low[i])
+    return reached > 0
 
 
 @numba.njit(nogil=True, cache=True)
-def _reached(scores, limits, band, queries, centroid, nearest, number, out):  # type: ignore[no-untyped-def]
+def _reached(scores, low, high, limits, queries, centroid, nearest, number, out):  # type: ignore[no-untyped-def]
     """Write the queries that read a list in the second pass; return how many.
 
     Parameters
     ----------
-    scores : float32 (R,)
-        Inner products of the queries and the centroid, each off by at most `band`.
+    scores : float32 or int32 (R,)
+        Inner products of the queries and the centroid, or of their codes.
+    low, high : as the scores (R,)
+        Scores below which no list is read, and from which each is.
     limits : float32 (R,)
         Similarity to a centroid from which each query reads its list.
-    band : float32
-        Rounding band of the scores.
     queries, centroid : float32 (R, D) and (D,)
-        For scores within the band of a limit, which are computed again.
+        For scores between the bounds, which are computed again.
     nearest : int32 (R, P)
         Lists that each query has read.
     number : int
@@ -206,19 +247,24 @@ def _reached(scores, limits, band, queries, centroid, nearest, number, out):  # 
         Written.
     """
     count = 0
-    for row in range(scores.shape[0]):
-        limit = limits[row]
-        if scores[row] < limit - band:
+    for first in range(0, scores.shape[0], _CHUNK):
+        last = min(first + _CHUNK, scores.shape[0])
+        if last - first == _CHUNK and not _any_reaches(scores[first:last], low[first:last]):
             continue
-        # Near the limit the fixed float64 sum decides, so that no tile layout does.
-        if scores[row] < limit + band and min(np.float32(dot_float64(queries[row], centroid)), np.float32(1)) < limit:
-            continue
-        is_new = True
-        for already in nearest[row]:
-            is_new = is_new and already != number
-        if is_new:
-            out[count] = row
-            count += 1
+        for row in range(first, last):
+            if scores[row] < low[row]:
+                continue
+            # Near the limit the fixed float64 sum decides, so that no tile layout does.
+            if scores[row] < high[row]:
+                exact = min(np.float32(dot_float64(queries[row], centroid)), np.float32(1))
+                if exact < limits[row]:
+                    continue
+            is_new = True
+            for already in nearest[row]:
+                is_new = is_new and already != number
+            if is_new:
+                out[count] = row
+                count += 1
     return count
 
 

@@ -7,11 +7,14 @@ Shapes: Q queries, N database rows, D dimensions, C candidates of a query, K nei
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 from raycluster.arrays import Float32, Int32, Int64, Vectors
+from raycluster.kernels.search.dot import dot_float64
 
 GATHERED_ROWS = 512
 """Database rows that are copied at once while candidates are scored: 1 MiB for 512 dimensions. Results do not depend on it."""
@@ -25,26 +28,6 @@ def rounding_band(width: int) -> float:
     Whatever the order of summation: `width` products, as many additions less one, and second-order terms.
     """
     return (width + 2) * _UNIT_ROUNDOFF
-
-
-@numba.njit(nogil=True, cache=True)
-def dot_float64(a: Float32, b: Float32) -> float:
-    """Return the inner product in float64, summed in eight lanes on every processor."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    width = a.shape[0]
-    whole = width - width % 8
-    for i in range(0, whole, 8):
-        s0 += np.float64(a[i]) * np.float64(b[i])
-        s1 += np.float64(a[i + 1]) * np.float64(b[i + 1])
-        s2 += np.float64(a[i + 2]) * np.float64(b[i + 2])
-        s3 += np.float64(a[i + 3]) * np.float64(b[i + 3])
-        s4 += np.float64(a[i + 4]) * np.float64(b[i + 4])
-        s5 += np.float64(a[i + 5]) * np.float64(b[i + 5])
-        s6 += np.float64(a[i + 6]) * np.float64(b[i + 6])
-        s7 += np.float64(a[i + 7]) * np.float64(b[i + 7])
-    for i in range(whole, width):
-        s0 += np.float64(a[i]) * np.float64(b[i])
-    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -67,6 +50,96 @@ def exact_similarities(query, database, slots, out):  # type: ignore[no-untyped-
 
 
 @numba.njit(nogil=True, cache=True)
+def _widened(halves, wide):  # type: ignore[no-untyped-def]
+    """Write float16 bits (D,), uint16, as float32 (D,), exactly, infinities aside."""
+    bits = wide.view(np.uint32)
+    for i in range(halves.shape[0]):
+        half = np.uint32(halves[i])
+        # Exponent and fraction move to their places in a float32, whose exponent is 112 too low then.
+        bits[i] = ((half & np.uint32(0x8000)) << np.uint32(16)) | ((half & np.uint32(0x7FFF)) << np.uint32(13))
+    for i in range(halves.shape[0]):
+        wide[i] *= np.float32(2.0**112)
+
+
+def similarities_of_stored(query: Any, database: Any, slots: Any, out: Any) -> None:
+    """Write what `exact_similarities` does, of float16 rows, too.
+
+    Parameters
+    ----------
+    query : float32 (D,)
+        A unit row.
+    database : float32 or uint16 (N, D)
+        Unit rows; those of float16 as their bits.
+    slots : integers (C,)
+        The rows to score.
+    out : float32 (C,)
+        Written.
+    """
+    raise NotImplementedError("For numba kernels only.")
+
+
+@overload(similarities_of_stored, jit_options={"nogil": True})
+def _similarities_of_stored(query, database, slots, out):  # type: ignore[no-untyped-def] # noqa: ARG001
+    def _of_halves(query, database, slots, out):  # type: ignore[no-untyped-def]
+        wide = np.empty((1, query.shape[0]), np.float32)
+        first = np.zeros(1, np.int64)
+        for i in range(slots.shape[0]):
+            _widened(database[slots[i]], wide[0])
+            exact_similarities(query, wide, first, out[i : i + 1])
+
+    def _of_floats(query, database, slots, out):  # type: ignore[no-untyped-def]
+        exact_similarities(query, database, slots, out)
+
+    return _of_halves if database.dtype == numba.types.uint16 else _of_floats
+
+
+@numba.njit(nogil=True, cache=True)
+def ascending_integers(values):  # type: ignore[no-untyped-def]
+    """Return int32 (C,) in the order of float32 values (C,); the same steps lead back."""
+    ordered = values.view(np.int32).copy()
+    for i in range(ordered.shape[0]):
+        # The bits of negative floats ascend as the floats descend.
+        ordered[i] ^= (ordered[i] >> np.int32(31)) & np.int32(0x7FFFFFFF)
+    return ordered
+
+
+@numba.njit(nogil=True, cache=True)
+def kth_largest(ordered, k):  # type: ignore[no-untyped-def]
+    """Return the k-th largest of int32 (C,), by halving the range.
+
+    Every count vectorizes.
+    """
+    low, high = np.int64(ordered.min()), np.int64(ordered.max())
+    while low < high:
+        middle = (low + high + 1) >> 1
+        count, limit = 0, np.int32(middle)
+        for i in range(ordered.shape[0]):
+            count += ordered[i] >= limit
+        if count >= k:
+            low = middle
+        else:
+            high = middle - 1
+    return np.int32(low)
+
+
+def kth_score(scores: Any, k: int) -> Any:
+    """Return the k-th largest of int32 or float32 scores (C,)."""
+    raise NotImplementedError("For numba kernels only.")
+
+
+@overload(kth_score, jit_options={"nogil": True})
+def _kth_score(scores, k):  # type: ignore[no-untyped-def] # noqa: ARG001
+    def of_floats(scores, k):  # type: ignore[no-untyped-def]
+        value = np.full(1, kth_largest(ascending_integers(scores), k), np.int32)
+        return ascending_integers(value.view(np.float32)).view(np.float32)[0]
+
+    def of_integers(scores, k):  # type: ignore[no-untyped-def]
+        return kth_largest(scores, k)
+
+    return of_integers if scores.dtype == numba.types.int32 else of_floats
+
+
+@numba.njit(nogil=True, cache=True)
 def canonical_order(ids, similarities, own, neighbor, similarity):  # type: ignore[no-untyped-def]
     """Write the best candidates of one query in canonical order.
 
@@ -79,21 +152,29 @@ def canonical_order(ids, similarities, own, neighbor, similarity):  # type: igno
     neighbor, similarity : int32 and float32 (K,)
         Written; ranks past the last candidate stay as they are.
     """
-    # Two stable sorts: equal similarities keep the ascending order of rows.
-    by_id = np.argsort(ids, kind="mergesort")
-    order = by_id[np.argsort(-similarities[by_id], kind="mergesort")]
+    # One integer per candidate: similarity descending in its upper half, row ascending in its lower. Adding 0 makes -0 equal 0.
+    keys = np.empty(ids.shape[0], np.uint64)
+    ordered = ascending_integers(similarities + np.float32(0))
+    for slot in range(ids.shape[0]):
+        descending = np.uint64(np.int64(2**31) - 1 - np.int64(ordered[slot]))
+        keys[slot] = (descending << np.uint64(32)) | np.uint64(np.uint32(ids[slot]))
+    keys.sort()
     rank = 0
     # By number, not by similarity: a copy of the row is as similar as the row itself.
     if own >= 0:
         neighbor[0] = own
         similarity[0] = 1.0
         rank = 1
-    for slot in order:
+    # The similarity's bits come back by the same steps.
+    value = np.empty(1, np.int32)
+    for key in keys:
         if rank == neighbor.shape[0]:
             break
-        if ids[slot] != own:
-            neighbor[rank] = ids[slot]
-            similarity[rank] = similarities[slot]
+        row = np.int32(key & np.uint64(0xFFFFFFFF))
+        if row != own:
+            value[0] = np.int32(np.int64(2**31) - 1 - np.int64(key >> np.uint64(32)))
+            neighbor[rank] = row
+            similarity[rank] = ascending_integers(value.view(np.float32)).view(np.float32)[0]
             rank += 1
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from raycluster.arrays import Float32, Float64, Int32, Int64, Vectors
 from raycluster.kernels.advance import unheard
+from raycluster.kernels.search.codes import Codes
 from raycluster.kernels.search.inverted_file import InvertedFile
 from raycluster.kernels.search.list_search import Probing, list_top_k, second_limits
 from raycluster.kernels.search.nearest import exact_top_k
@@ -88,7 +89,9 @@ class Recall:
         return math.sqrt(variance / self.rows) / (self.k - 1)
 
 
-def measure(rows: Int32, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int = 1) -> Recall:
+def measure(
+    rows: Int32, neighbor: Int32, similarity: Float32, vectors: Vectors, threads: int = 1, codes: Codes | None = None
+) -> Recall:
     """Return the recall of the neighbors found for some rows, by an exact search.
 
     Parameters
@@ -101,12 +104,14 @@ def measure(rows: Int32, neighbor: Int32, similarity: Float32, vectors: Vectors,
         Unit rows.
     threads : int
         The result does not depend on it.
+    codes : Codes, optional
+        Those of the rows. The result does not depend on them.
     """
     k = neighbor.shape[1]
     if len(rows) == 0:
         return Recall(k)
     with unheard():
-        _, exact = exact_top_k(vectors[rows], rows, vectors, k, threads)
+        _, exact = exact_top_k(vectors[rows], rows, vectors, k, threads, codes)
     return Recall.of(found_neighbors(neighbor, similarity, exact), k)
 
 
@@ -170,7 +175,7 @@ def _needed_margins(
 
     Infinite: the first pass has found it.
     """
-    neighbor, _ = exact_top_k(vectors[rows], rows, vectors, k, threads)
+    neighbor, _ = exact_top_k(vectors[rows], rows, vectors, k, threads, index.codes)
     first, similarity = list_top_k(queries, rows, vectors, index, Probing(nearest), k, threads)
     kth = similarity[:, -1]
     needed = np.full((len(rows), k - 1), np.inf)

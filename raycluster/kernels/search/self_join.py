@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.kernels.advance import rows_done
-from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR, Candidates
+from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR, Candidates, Scores
 from raycluster.kernels.search.ordering import rank_crowded
 
 BLOCK = 512
@@ -78,7 +78,7 @@ class _SelfJoin:
         starts = range(0, len(vectors), BLOCK)
         self.ids = [np.arange(start, min(start + BLOCK, len(vectors)), dtype=np.int32) for start in starts]
         self._vectors = vectors
-        self._candidates = [Candidates(len(ids), vectors.shape[1], k) for ids in self.ids]
+        self._candidates = [Candidates(Scores.rounded(len(ids), vectors.shape[1]), k) for ids in self.ids]
         self._locks = [threading.Lock() for _ in self.ids]
         self._buffers = threading.local()
         self._rows = np.arange(BLOCK)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.search.candidates import Candidates
+from raycluster.kernels.search.candidates import Candidates, Scores
 from support.data import KINDS, assert_same, awkward_rows, brute_force_top_k, rows_of, unit_rows
 
 
@@ -28,7 +28,7 @@ def pushed(candidates, scores, cuts, rows=None):
 def test_the_best_k_are_found_whatever_the_tiles_and_the_rounding_of_their_scores(kind, rows, k, cuts, seed, half):
     vectors = awkward_rows(kind, rows, 10, seed).astype(np.float16 if half else np.float32)
     wide = vectors.astype(np.float32)
-    candidates = Candidates(rows, 10, k)
+    candidates = Candidates(Scores.rounded(rows, 10), k)
     noise = np.random.default_rng(seed).uniform(-1, 1, (rows, rows)) * 2.0**-23
     scores = (wide.astype(np.float64) @ wide.T.astype(np.float64) + noise).astype(np.float32)
     pushed(candidates, scores, sorted({min(cut, rows) for cut in cuts}))
@@ -43,7 +43,7 @@ def test_the_best_k_are_found_whatever_the_tiles_and_the_rounding_of_their_score
 def test_only_a_query_with_more_ties_than_slots_is_crowded():
     database = np.concatenate([unit_rows(200, 8, 1), np.repeat(unit_rows(1, 8, 0), 200, axis=0)])
     queries = database[[300, 0]]
-    candidates = Candidates(2, 8, 5)
+    candidates = Candidates(Scores.rounded(2, 8), 5)
     pushed(candidates, queries @ database.T, [64, 128, 130])
     _, _, crowded = candidates.finish(queries, np.array([300, 0], np.int32), database)
     assert crowded.tolist() == [0]
@@ -51,7 +51,7 @@ def test_only_a_query_with_more_ties_than_slots_is_crowded():
 
 def test_queries_without_enough_candidates_end_in_minus_one():
     database = unit_rows(10, 6, 0)
-    candidates = Candidates(3, 6, 4)
+    candidates = Candidates(Scores.rounded(3, 6), 4)
     candidates.push(database[[1]] @ database[:2].T, np.array([0, 1], np.int32), np.array([1]))
     neighbor, similarity, crowded = candidates.finish(database[:3], np.array([-1, 1, -1], np.int32), database)
     assert len(crowded) == 0
@@ -67,7 +67,7 @@ def test_what_lies_below_a_floor_may_be_dropped_and_what_reaches_it_is_kept(abov
     scores = queries @ database.T
     expected = brute_force_top_k(queries, np.full(5, -1), database, 7)
     kth = expected[1][:, -1] + np.float32(0.01 if above else 0)
-    candidates = Candidates(5, 8, 7, kth)
+    candidates = Candidates(Scores.rounded(5, 8), 7, kth)
     pushed(candidates, scores, [20])
     neighbor, similarity, _ = candidates.finish(queries, np.full(5, -1, np.int32), database)
     for row in range(5):

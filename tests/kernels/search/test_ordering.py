@@ -1,38 +1,57 @@
 """Exact similarities and canonical order, against exactly rounded sums and sorting in plain Python."""
 
-import math
-
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raycluster.kernels.search.dot import dot_float64
 from raycluster.kernels.search.ordering import (
+    ascending_integers,
     canonical_order,
-    dot_float64,
     exact_similarities,
+    kth_score,
     rank_candidates,
     rank_crowded,
     rounding_band,
+    similarities_of_stored,
 )
-from support.data import assert_same, awkward_rows, brute_force_top_k, pair_similarities, unit_rows
+from support.data import assert_same, awkward_rows, brute_force_top_k, unit_rows
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 70), st.integers(0, 10**6))
-def test_dot_float64_equals_the_exactly_rounded_sum(width, seed):
-    rng = np.random.default_rng(seed)
-    a, b = rng.normal(size=(2, width)).astype(np.float32)
-    products = a.astype(np.float64) * b.astype(np.float64)
-    exact = math.fsum(products)
-    assert abs(dot_float64(a, b) - exact) <= max(width, 1) * 2.0**-53 * np.abs(products).sum()
-    assert dot_float64(a, b) == dot_float64(b, a)
+@given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=80), st.data())
+def test_the_kth_score_is_that_of_a_sort(values, data):
+    scores = np.array(values, np.float32)
+    k = data.draw(st.integers(1, len(scores)))
+    assert kth_of(scores, k) == np.sort(scores)[len(scores) - k]
+    whole = (scores * 1000).astype(np.int32)
+    assert kth_of(whole, k) == np.sort(whole)[len(scores) - k]
+    np.testing.assert_array_equal(
+        np.argsort(ascending_integers(scores + 0), kind="stable"), np.argsort(scores, kind="stable")
+    )
 
 
-def test_the_oracle_sums_as_dot_float64_does():
-    a, b = unit_rows(20, 29, 0), unit_rows(30, 29, 1)
-    kernel = [[np.float32(dot_float64(x, y)) for y in b] for x in a]
-    np.testing.assert_array_equal(pair_similarities(a, b), kernel)
+@numba.njit
+def kth_of(scores, k):
+    return kth_score(scores, k)
+
+
+@numba.njit
+def of_stored(query, database, slots, out):
+    similarities_of_stored(query, database, slots, out)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1, 1, width=16), min_size=1, max_size=40))
+def test_rows_of_float16_are_widened_exactly(values):
+    rows = np.array([values, values[::-1]], np.float16)
+    query, slots = unit_rows(1, len(values), 0)[0], np.array([1, 0])
+    expected, found = np.empty((2, 2), np.float32)
+    exact_similarities(query, rows.astype(np.float32), slots, expected)
+    of_stored(query, rows.view(np.uint16), slots, found)
+    assert found.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("width", [1, 7, 64, 513])
