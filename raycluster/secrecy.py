@@ -43,11 +43,6 @@ def printable_traceback() -> str:
     return redacted(traceback.format_exc())
 
 
-def holds_keys(url: str) -> bool:
-    """Whether a URL names a user before its host, or is signed."""
-    return redacted(url) != url and (USER.search(url) or SIGNED.search(url)) is not None
-
-
 def _is_control(character: str) -> bool:
     """Whether a character is a control, or turns the direction of text."""
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

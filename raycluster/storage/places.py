@@ -7,7 +7,7 @@ import os
 import urllib.parse
 
 from raycluster.errors import InputError
-from raycluster.secrecy import holds_keys
+from raycluster.secrecy import SIGNED, USER
 
 
 def plain_url(url: str) -> str:
@@ -18,7 +18,7 @@ def plain_url(url: str) -> str:
     if not url.strip():
         raise InputError("A path or URL is empty.")
     scheme, separator, rest = url.partition("://")
-    if separator and holds_keys(url):
+    if separator and (USER.search(url) or SIGNED.search(url)):
         raise InputError(
             f"The URL {url} holds keys, which would be stored with the run; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a file of credentials, and name the place without them."
