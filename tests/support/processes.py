@@ -7,24 +7,35 @@ from pathlib import Path
 
 from support.paths import ROOT
 
+ON_RAY = "ray"
+"""The executor whose name among a test's texts makes it a starter."""
+
 
 @cache
 def process_starters(path: Path, *libraries: str) -> frozenset[str]:
     """Functions and fixtures of a test or support module that use one of `libraries`, themselves or through others.
 
-    Whoever names a starter is one, be it as a call, as a fixture in its parameters or in an import. The text "ray"
-    counts as well: it names the executor.
+    Whoever names a starter is one, be it as a call, as a fixture in its parameters or in an import. Every function of a
+    module uses its autouse fixtures. The text "ray" counts as well: it names the executor.
     """
     module = ast.parse(path.read_text(), str(path))
     names = {node: set(_names(node)) for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     starters = {*libraries, *_imported_starters(module, libraries)}
     while more := {node.name for node in names if names[node] & starters} - starters:
         starters |= more
+    if any(node.name in starters and _is_autouse(node) for node in names):
+        starters |= {node.name for node in names}
     return frozenset(starters)
 
 
+def _is_autouse(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether a function is a fixture of every test of its module."""
+    calls = [decorator for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
+    return any(keyword.arg == "autouse" for call in calls for keyword in call.keywords)
+
+
 def _names(node: ast.AST) -> Iterator[str]:
-    """What a function names: variables, its parameters, imports; and "ray" among its texts."""
+    """What a function names: variables, its parameters, imports; and `ON_RAY` among its texts."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name):
             yield inner.id
@@ -34,7 +45,7 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from (alias.name.split(".")[0] for alias in inner.names)
             yield str(getattr(inner, "module", "")).split(".")[0]
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-            yield from {"ray"} & {inner.value}
+            yield from {ON_RAY} & {inner.value}
 
 
 def _imported_starters(module: ast.Module, libraries: tuple[str, ...]) -> Iterator[str]:

@@ -37,6 +37,17 @@ def test_a_test_is_of_the_group_of_its_file_or_of_ray():
     assert [group_of(test) for test in TESTS] == [RAY, FILE, OTHER, FILE, OTHER, FILE]
 
 
+def test_tests_with_a_fixture_on_ray_are_on_ray_too():
+    assert (
+        group_of("tests/executors/test_ray_train.py::test_a_mistake_of_a_worker_arrives_as_it_is_and_is_not_repeated")
+        == RAY
+    )
+    assert (
+        group_of("tests/training/test_job.py::test_labels_that_cannot_be_learned_from[a]")
+        == "tests/training/test_job.py"
+    )
+
+
 def test_two_processes_get_whole_groups_in_their_order():
     config: Any = SimpleNamespace(
         getvalue=lambda name: ["2*popen"], option=SimpleNamespace(loadscopereorder=False), hook=None
