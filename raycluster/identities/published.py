@@ -90,9 +90,10 @@ def labels_and_clusters(updated: Updated, label: Int64) -> tuple[Labels, pa.Tabl
 def _described(updated: Updated) -> Labels:
     state = updated.state
     strength = None
-    if state.lists.score is not None:
-        block = (0, state.lists.neighbor, state.lists.score)
-        strength = calibrated_strength(state.config, updated.cluster, [block])
+    lists, eta = state.lists, state.limits.eta
+    if lists.score is not None and eta is not None:  # scores that were set aside do not measure strength
+        block = (0, lists.neighbor, lists.score, lists.similarity)
+        strength = calibrated_strength(state.config, updated.cluster, [block], state.set_facts, eta)
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")

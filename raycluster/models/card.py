@@ -23,7 +23,7 @@ from raycluster.config.networks import TrainingConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.models.calibration import Table
 from raycluster.models.earlier_cards import fill_earlier
-from raycluster.models.strength import WEIGHTS
+from raycluster.models.strength import EARLIER_WEIGHTS, WEIGHTS
 from raycluster.storage.object_store import Store
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def _require_consistency(card: Card, values: dict[str, Any], name: str) -> None:
         raise InputError(f"{name} has unknown keys in its 'data'.")
     if unknown := sorted(card.thresholds.keys() - set(THRESHOLDS)):
         raise InputError(f"{name} has unknown thresholds: {', '.join(unknown)}.")
-    if card.strength and card.strength.keys() != set(WEIGHTS):
+    if card.strength and card.strength.keys() not in (set(WEIGHTS), set(EARLIER_WEIGHTS)):
         raise InputError(f"{name} does not hold the weights of strength that raycluster writes: {', '.join(WEIGHTS)}.")
 
 

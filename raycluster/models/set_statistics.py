@@ -121,8 +121,15 @@ class SetStatistics:
 
         The shared component is included.
         """
-        lowest = self.background + STRANGERS * (self.threshold - self.background)
-        return lowest * (1 - self.shared) + self.shared
+        return self._with_shared(self.background + STRANGERS * (self.threshold - self.background))
+
+    @property
+    def limit(self) -> float:
+        """Cosine of the threshold, the shared component included."""
+        return self._with_shared(self.threshold)
+
+    def _with_shared(self, cosine: float) -> float:
+        return cosine * (1 - self.shared) + self.shared
 
     def on_scale(self, cosine: Any) -> Any:
         """Return cosines of any shape on the scale of the set.

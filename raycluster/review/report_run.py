@@ -14,6 +14,8 @@ MEASURES = {
     "near_outside": ("near neighbors left outside", health.MOST_OUTSIDE, "at most"),
     "conflicts": ("pairs on which score and similarity disagree", health.MOST_CONFLICTS, "at most"),
     "doubtful": ("rows whose best score is doubtful", health.MOST_DOUBTFUL, "at most"),
+    "in_groups": ("rows in tight groups within their cluster", health.MOST_IN_GROUPS, "at most"),
+    "within": ("score within clusters", health.LEAST_WITHIN, "at least"),
     "shared": ("rows that share a cluster", health.LEAST_SHARED, "at least"),
     "largest": ("rows in the largest cluster", health.LARGE, "at most"),
     "weakest_cut": ("edges across the largest cluster's weakest cut", health.WEAK_CUT, "at least"),
@@ -27,7 +29,7 @@ def health_section(run: OpenedRun) -> Section:
     """Return the health check that closed the run."""
     title = "Health check"
     reading = (
-        "A bar beyond its red mark lowers the confidence: most shares must stay below their mark, the two marked "
+        "A bar beyond its red mark lowers the confidence: most shares must stay below their mark, those marked "
         "'at least' above it."
     )
     found = run.summary.get("confidence")

@@ -20,11 +20,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Float64, Int32
+from raycluster.arrays import Float32, Float64, Int32
 from raycluster.config.stages import Config
 from raycluster.kernels.neighborhoods.margins import best_others
 from raycluster.models.card import load_card
-from raycluster.models.strength import UNIT, Block, Evidence, gather
+from raycluster.models.set_statistics import SetStatistics
+from raycluster.models.strength import UNIT, Block, Evidence, Limits, gather
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.label_columns import Labels, describe
 from raycluster.stages.rejoin import identities_of
@@ -37,8 +38,10 @@ LINK_BYTES, ROW_BYTES = 46.0, 100.0
 edges are 12 of the 46."""
 
 
-def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block]) -> Float64 | None:
-    """Return strengths (N,) by the model, from clusters (N,), neighbors and scores.
+def calibrated_strength(
+    config: Config, cluster: Int32, blocks: Iterable[Block], set_facts: Facts, eta: float
+) -> Float64 | None:
+    """Return strengths (N,) by the model, from the blocks of all rows.
 
     None where no model scores all neighbors, or the model was not calibrated for strength.
 
@@ -49,27 +52,37 @@ def calibrated_strength(config: Config, cluster: Int32, blocks: Iterable[Block])
     cluster : int32 (N,)
         Cluster of every row.
     blocks
-        First row, neighbors and scores, block by block, of all rows.
+        Blocks of all rows.
+    set_facts
+        What the predictor read of the whole set, as `relations` records it.
+    eta : float
+        Lowest score of an edge, 0..1.
     """
     if config.relations.score != "all":
         return None
     card, _ = load_card(str(config.model))
-    return Evidence.of(cluster, blocks).strength(card.strength) if card.strength else None
+    if not card.strength:
+        return None
+    limits = None
+    if "statistics" in set_facts:
+        limits = Limits(eta, SetStatistics.from_json(set_facts["statistics"]).limit)
+    return Evidence.of(cluster, blocks, limits).strength(card.strength)
 
 
 def _blocks(tables: Tables) -> Iterator[Block]:
-    neighbors = tables.blocks("knn", ["neighbor"])
+    neighbors = tables.blocks("knn", ["neighbor", "similarity"])
     for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
-        yield start, knn["neighbor"], relations["score"]
+        yield start, knn["neighbor"], relations["score"], knn["similarity"]
 
 
-def valued(tables: Tables) -> Iterator[Block]:
+def valued(tables: Tables) -> Iterator[tuple[int, Int32, Float32]]:
     """Yield first row, neighbors and values of all rows, block by block.
 
     Values are scores where these make the edges, else similarities.
     """
     if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
-        yield from _blocks(tables)
+        for start, neighbor, score, _ in _blocks(tables):
+            yield start, neighbor, score
         return
     for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
         yield start, knn["neighbor"], knn["similarity"]
@@ -96,8 +109,9 @@ def labels_of(tables: Tables) -> Labels:
     def described() -> Labels:
         cluster = identities_of(tables)
         # Scores that were set aside do not measure strength.
-        has_scores = limits_of(tables).threshold is None
-        strength = calibrated_strength(tables.config, cluster, _blocks(tables)) if has_scores else None
+        eta, strength = limits_of(tables).eta, None
+        if eta is not None:
+            strength = calibrated_strength(tables.config, cluster, _blocks(tables), tables.facts("relations"), eta)
         copies, config = tables.copies, tables.config.labels
         weights = None if copies is None else copies.weights
         edges, margin = edges_in_force(tables), margins(tables, cluster)
@@ -126,7 +140,7 @@ def headline(tables: Tables) -> Facts:
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
     table = 4.0 * size.rows * config.knn.k
-    scored = {"knn": table, "relations": table} if config.relations.score == "all" else {}
+    scored = {"knn": 2 * table, "relations": table} if config.relations.score == "all" else {}
     return Cost(
         work=size.links + size.rows,
         rate=1.3e-7,
@@ -144,7 +158,7 @@ LABELS = Stage(
     name="labels",
     reads=("embeddings", "duplicates", "knn", "relations", "edges", "communities", "rejoin"),
     writes=_schema,
-    revision=2,
+    revision=3,
     settings=lambda config: [config.labels.__dict__, config.model_digest],
     is_global=lambda config: True,
     tasks=shards_of_all,

@@ -20,8 +20,9 @@ from raycluster.evaluation.reliability import expected_calibration_error, reliab
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Silence
 from raycluster.models.calibration import Table
-from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, probability
+from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, Limits, probability
 from raycluster.pipeline.run import LOCAL, run_stages
+from raycluster.stages.edges import limits_of
 from raycluster.stages.rejoin import identities_of
 from raycluster.storage.tables import Facts
 from raycluster.training.calibrated_limits import scored_tables
@@ -35,11 +36,15 @@ NARROWEST = 1e-9
 """Spread of a feature, as a share of its center, that is rounding: its weight is 0."""
 Weights = dict[str, float]
 Sample = tuple[Float64, Float64]
-"""Features (M, 4), and whether each row is right (M,), in 0..1."""
+"""Features (M, 5), and whether each row is right (M,), in 0..1."""
 
 
 def fit_strength(
-    sets: Sequence[LabelledSet], scores: Sequence[Float32], config: Config, report: Callable[[str], None]
+    sets: Sequence[LabelledSet],
+    scores: Sequence[Float32],
+    config: Config,
+    form: str,
+    report: Callable[[str], None],
 ) -> tuple[Weights, Table, Facts]:
     """Fit the weights of strength on the clusters that a model makes of some sets.
 
@@ -51,6 +56,8 @@ def fit_strength(
         Their probabilities, float32 (N, K) each.
     config
         The recipe, with the model whose probabilities and limits are calibrated.
+    form
+        Form of the predictor. Only `relative` records the threshold of similarity that conflicts need.
     report
         Called with a line on how good they are.
 
@@ -59,7 +66,7 @@ def fit_strength(
     tuple
         Weights by name, their reliability, and its metrics; all empty where no held-out row shares a cluster.
     """
-    samples = [_sample(labelled, score, config) for labelled, score in zip(sets, scores, strict=True)]
+    samples = [_sample(labelled, score, config, form) for labelled, score in zip(sets, scores, strict=True)]
     features, right = (np.concatenate(values) for values in zip(*samples, strict=True))
     if len(right) == 0:
         return {}, [], {}
@@ -71,7 +78,7 @@ def fit_strength(
 
 
 def fit(features: Float64, right: Float64) -> Weights:
-    """Return the most likely weights for features (M, 4) and truths (M,), in 0..1.
+    """Return the most likely weights for features (M, 5) and truths (M,), in 0..1.
 
     The squared weights bear a small penalty. The weight of `row` is at least 0: a higher mean score never lowers a strength.
     Targets are smoothed as in `models.calibration.platt`, so rows that are all right have a finite intercept.
@@ -96,7 +103,7 @@ def fit(features: Float64, right: Float64) -> Weights:
     return dict(zip(WEIGHTS, [float(optimum[0] - weights @ center), *weights.tolist()], strict=True))
 
 
-def _sample(labelled: LabelledSet, score: Float32, config: Config) -> Sample:
+def _sample(labelled: LabelledSet, score: Float32, config: Config, form: str) -> Sample:
     """Return the held-out rows of a set that share a cluster in a run of the recipe."""
     tables = scored_tables(labelled, config, score, {})
     run_stages(tables, LOCAL, Silence(), until="rejoin")
@@ -104,7 +111,9 @@ def _sample(labelled: LabelledSet, score: Float32, config: Config) -> Sample:
     is_labelled = np.flatnonzero(labelled.identity != UNKNOWN)
     right, is_shared = metrics.majority(labelled.identity[is_labelled], cluster[is_labelled])
     used = is_shared & labelled.held_out[is_labelled]
-    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score)])
+    eta = limits_of(tables).eta
+    limits = Limits(eta, labelled.statistics.limit) if form == "relative" and eta is not None else None
+    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score, labelled.similarity)], limits)
     return evidence.features[is_labelled[used]], right[used]
 
 

@@ -259,7 +259,8 @@ class Job:
         )
         if self.config.relations.score != "all":
             return draft
-        weights, table, quality = fit_strength(sets, fitted.scores, self._with_model(draft, "limited"), say)
+        config, form = self._with_model(draft, "limited"), self.training.predictor.form
+        weights, table, quality = fit_strength(sets, fitted.scores, config, form, say)
         return draft.adding(strength=weights, curves={"strength": table}, metrics={"strength": quality})
 
     def _with_walk(self, draft: Draft, sets: list[LabelledSet]) -> Draft:

@@ -19,7 +19,7 @@ from raycluster.errors import InputError
 from raycluster.models import card as folder
 from raycluster.models.card import Card, NetworkFile, TrainingSet
 from raycluster.models.earlier_cards import fill_earlier
-from raycluster.models.strength import WEIGHTS
+from raycluster.models.strength import EARLIER_WEIGHTS, WEIGHTS
 from raycluster.models.weights import load_network
 from raycluster.storage.object_store import Store
 
@@ -279,3 +279,9 @@ def test_the_card_that_comes_with_the_package_reads_as_it_was_written() -> None:
     assert not card.training.filter.lstm_residual
     assert card.networks["predictor"].parameters == 330057
     assert (card.data[0].rows, card.thresholds["eta"]) == (5930, 0.6)
+
+
+def test_a_card_of_before_there_were_conflicts_keeps_its_weights(tmp_path: Path) -> None:
+    earlier = dict.fromkeys(EARLIER_WEIGHTS, 0.5)
+    folder.save(str(tmp_path), replace(CARD, strength=earlier), tensors())
+    assert folder.load_card(str(tmp_path))[0].strength == earlier

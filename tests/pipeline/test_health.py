@@ -9,12 +9,12 @@ from scipy.sparse import csr_array
 from raycluster.pipeline.health import Health, conductance, reasons_of
 from support import tiny
 
-CLEAR = Health(0.001, 0.07, 0.2, shared=0.7, largest=0.05, weakest_cut=0.3, is_decided=True)
+CLEAR = Health(0.001, 0.07, 0.2, 0.2, 0.9, shared=0.7, largest=0.05, weakest_cut=0.3, is_decided=True)
 
 
 def test_a_clear_set_has_no_reason_for_doubt() -> None:
     assert reasons_of(CLEAR) == []
-    assert reasons_of(Health(None, None, None, 1.0, 0.0, None, is_decided=True)) == []
+    assert reasons_of(Health(None, None, None, None, None, 1.0, 0.0, None, is_decided=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,10 @@ def test_a_clear_set_has_no_reason_for_doubt() -> None:
         ({"near_outside": 0.3}, "30% of the near neighbors"),
         ({"conflicts": 0.6}, "disagree on 60%"),
         ({"shared": 0.01}, "only 1.0% of the rows"),
-        ({"is_decided": False}, "no limit of its own"),
+        ({"in_groups": 0.8}, "80% of the rows lie in tight groups"),
+        ({"within": 0.1}, "only 10% of all score"),
+        ({"is_decided": False}, "no valley"),
+        ({"is_decided": False, "doubtful": 0.01, "in_groups": 0.4}, "no valley"),
         ({"largest": 0.9}, "90% of all rows"),
         ({"weakest_cut": 0.01}, "1.0% of a half's edges"),
     ],
@@ -35,7 +38,11 @@ def test_each_sign_is_a_reason_with_an_advice(changed: dict[str, float], words: 
 
 
 @pytest.mark.parametrize(
-    "changed", [{"doubtful": 0.9}, {"doubtful": 0.01, "is_decided": False, "conflicts": 0.4, "near_outside": 0.2}]
+    "changed",
+    [
+        {"doubtful": 0.9},
+        {"doubtful": 0.01, "in_groups": 0.01, "is_decided": False, "conflicts": 0.4, "near_outside": 0.2},
+    ],
 )
 def test_pairs_and_dense_sets_raise_no_false_alarm(changed: dict[str, float]) -> None:
     assert reasons_of(Health(**{**vars(CLEAR), **changed})) == []

@@ -19,8 +19,8 @@ def test_a_run_takes_strengths_from_its_model_whatever_the_shards(tmp_path):
     keys = {"model": url, "topk": {"predict": False}}
     once = tiny.run(tmp_path, "sdt-row", **keys)
     cluster, strength = tiny.column(once, "labels", "cluster_id"), tiny.column(once, "labels", "strength")
-    blocks = [(0, tiny.column(once, "knn", "neighbor"), tiny.column(once, "relations", "score"))]
-    evidence = Evidence.of(cluster.astype(np.int32), blocks)
+    names = (("knn", "neighbor"), ("relations", "score"), ("knn", "similarity"))
+    evidence = Evidence.of(cluster.astype(np.int32), [(0, *(tiny.column(once, *name) for name in names))])
     expected = np.where(evidence.alone, np.nan, evidence.strength(WEIGHTS))
     np.testing.assert_array_equal(strength, expected.astype(np.float32))
     assert 0 < evidence.alone.sum() < tiny.ROWS

@@ -11,19 +11,21 @@ from sklearn.linear_model import LogisticRegression
 
 from raycluster.config.load import load_config
 from raycluster.evaluation.truth import UNKNOWN
-from raycluster.models.strength import WEIGHTS, Evidence, probability
+from raycluster.models.strength import WEIGHTS, Evidence, Limits, probability
 from raycluster.training import fit_strength as strength
 from raycluster.training.labelled_set import LabelledSet
 from support.labelled import ROWS, K, opened
 
-TRUE = {"intercept": 0.4, "row": 1.1, "pairs": -0.7, "inside": 0.5, "alone": 1.5}
+TRUE = {
+    "intercept": 0.4, "row": 1.1, "pairs": -0.7, "inside": 0.5, "alone": 1.5, "conflicts": -0.3,
+}  # fmt: skip
 LINES: list[str] = []
 
 
 def rows(seed: int, size: int = 3000) -> tuple[Any, Any]:
     """Features, and truths that follow the weights `TRUE`."""
     rng = np.random.default_rng(seed)
-    features = rng.normal([1, 2, 1, 0], 1.5, (size, 4))
+    features = rng.normal([1, 2, 1, 0, -1], 1.5, (size, 5))
     return features, (rng.random(size) < probability(TRUE, features)).astype(np.float64)
 
 
@@ -72,9 +74,10 @@ def test_rows_of_held_out_identities_are_right_where_theirs_is_the_majority_of_t
     clusters: list[Any] = []
     plain = strength.identities_of
     monkeypatch.setattr(strength, "identities_of", lambda tables: clusters.append(plain(tables)) or clusters[-1])
-    weights, table, quality = strength.fit_strength([has_topk], [score], config, LINES.append)
+    weights, table, quality = strength.fit_strength([has_topk], [score], config, "relative", LINES.append)
     cluster = clusters[0]
-    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score)])
+    limits = Limits(0.5, labelled.statistics.limit)
+    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score, labelled.similarity)], limits)
     right, used = [], []
     for row in np.flatnonzero(labelled.held_out & (labelled.identity != UNKNOWN)):
         others = labelled.identity[(cluster == cluster[row]) & (labelled.identity != UNKNOWN)]
@@ -98,13 +101,13 @@ def test_reliability_is_of_sets_the_fit_has_not_seen(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(strength, "fit", lambda features, right: seen.append(len(right)) or plain(features, right))
     numbers: Any = list(range(6))
     config: Any = None
-    weights, table, _ = strength.fit_strength(numbers, numbers, config, LINES.append)
+    weights, table, _ = strength.fit_strength(numbers, numbers, config, "relative", LINES.append)
     assert seen == [240, 160, 200, 200, 200, 200, 160]
     assert sum(line["count"] for line in table) == 240
     assert weights == plain(*(np.concatenate(values) for values in zip(*samples, strict=True)))
 
 
 def test_no_weights_where_no_held_out_row_shares_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strength, "_sample", lambda *_: (np.empty((0, 4)), np.empty(0)))
+    monkeypatch.setattr(strength, "_sample", lambda *_: (np.empty((0, 5)), np.empty(0)))
     nothing: Any = [None]
-    assert strength.fit_strength(nothing, nothing, nothing, LINES.append) == ({}, [], {})
+    assert strength.fit_strength(nothing, nothing, nothing, "relative", LINES.append) == ({}, [], {})
