@@ -10,6 +10,7 @@ errors of two rows have nothing to do with each other.
 Shapes: N rows, M other rows, D dimensions.
 """
 
+import importlib.util
 import math
 import sys
 from collections.abc import Iterator
@@ -188,11 +189,11 @@ def encode(vectors: Vectors, order: Int32 | None = None, threads: int = 1) -> Co
 
 @cache
 def multiplies_bytes() -> bool:
-    """Whether this processor multiplies bytes faster than floats."""
+    """Whether processor and torch multiply bytes faster than floats."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
-    return bool(features.get("avx512vnni", False))
+    return bool(features.get("avx512vnni", False)) and importlib.util.find_spec("torch") is not None
 
 
 def pay(rows: int, others: int, width: int) -> bool:
