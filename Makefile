@@ -56,7 +56,7 @@ package: .venv/installed
 	.ci/package $(CURDIR)/$(BIN)/python
 
 bench: .venv/installed
-	for name in nep density knn knn_approximate map_equation metrics relations end_to_end; do $(BIN)/python -m benchmarks $$name || exit 1; done
+	for name in nep density knn knn_approximate knn_large map_equation metrics relations end_to_end; do $(BIN)/python -m benchmarks $$name || exit 1; done
 
 clean:
 	rm -rf .venv build runs
