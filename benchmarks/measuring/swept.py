@@ -80,7 +80,7 @@ def swept(vectors: Vectors, truth: Int64, recipe: str, threads: int) -> Swept:
         precision=float(score["bcubed"]["precision"]),
         best_limit=best,
         best_f=tried[best],
-        calibration_error=_calibration_error(labels.strength, right, is_shared),
+        calibration_error=calibration_error(labels.strength, right, is_shared),
         is_low=bool(health.reasons_of(health.measure(tables))),
     )
 
@@ -105,7 +105,7 @@ def _bcubed(truth: Int64, cluster: Int32) -> float:
     return float(metrics.bcubed(metrics.Contingency.of(truth, cluster)).f)
 
 
-def _calibration_error(strength: Float64, right: Float64, is_shared: Bool) -> float:
+def calibration_error(strength: Float64, right: Float64, is_shared: Bool) -> float:
     """Return the calibration error of strength; 0 where no row shares a cluster."""
     if not is_shared.any():
         return 0.0
