@@ -11,8 +11,9 @@ from raycluster._version import __version__
 from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
+from raycluster.models.strength import calibrated_strength
 from raycluster.stages.label_columns import Labels, describe, nulls_for_nan
-from raycluster.stages.labels import calibrated_strength
+from raycluster.stages.labels import strength_weights
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
@@ -90,10 +91,10 @@ def labels_and_clusters(updated: Updated, label: Int64) -> tuple[Labels, pa.Tabl
 def _described(updated: Updated) -> Labels:
     state = updated.state
     strength = None
-    lists, eta = state.lists, state.limits.eta
-    if lists.score is not None and eta is not None:  # scores that were set aside do not measure strength
+    lists, eta, model = state.lists, state.limits.eta, strength_weights(state.config)
+    if model and lists.score is not None and eta is not None:  # scores that were set aside do not measure strength
         block = (0, lists.neighbor, lists.score, lists.similarity)
-        strength = calibrated_strength(state.config, updated.cluster, [block], state.set_facts, eta)
+        strength = calibrated_strength(model, updated.cluster, [block], state.set_facts, eta)
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")

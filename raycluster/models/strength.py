@@ -12,7 +12,7 @@ Shapes: N rows of the set, R rows of a block, M rows with features, K neighbors 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from scipy.special import expit, logit
 
 from raycluster.arrays import Float32, Float64, Int32, Int64
 from raycluster.kernels import numba
+from raycluster.kernels.neighborhoods.margins import best_others
+from raycluster.models.set_statistics import SetStatistics
 
 FEATURES = ("row", "pairs", "inside", "alone", "conflicts")
 """Evidence of a row and, all but the first, of its set. A model has a weight for each, and `intercept`."""
@@ -38,6 +40,10 @@ MOST = 0.997
 """Share that larger ones count as, so that log odds are finite. The highest share of 80 sets was 0.99."""
 Block = tuple[int, Int32, Float32, Float32]
 """Number of the first row, then neighbors, scores and similarities (R, K) of some rows."""
+
+
+Valued = tuple[int, Int32, Float32]
+"""Number of the first row, then neighbors and values (R, K) of some rows: scores, or similarities."""
 
 
 class Limits(NamedTuple):
@@ -98,6 +104,53 @@ class Evidence:
         `weights` are those of a model's card. A row that is alone in its cluster has strength 1.
         """
         return np.where(self.alone, 1.0, probability(weights, self.features))
+
+
+def calibrated_strength(
+    weights: Mapping[str, float], cluster: Int32, blocks: Iterable[Block], set_facts: Mapping[str, Any], eta: float
+) -> Float64:
+    """Return strengths (N,), in 0..1, by a model that was calibrated for it.
+
+    Parameters
+    ----------
+    weights
+        Those of the model's card.
+    cluster : int32 (N,)
+        Cluster of every row, from 0.
+    blocks
+        Blocks of all rows.
+    set_facts
+        What the predictor read of the whole set, as `relations` records it.
+    eta : float
+        Lowest score of an edge, 0..1.
+    """
+    limits = None
+    if "statistics" in set_facts:
+        limits = Limits(eta, SetStatistics.from_json(set_facts["statistics"]).limit)
+    return Evidence.of(cluster, blocks, limits).strength(weights)
+
+
+def margins(cluster: Int32, blocks: Iterable[Valued], least: float) -> Float64:
+    """Return the margin (N,) of every row in its cluster.
+
+    Means over pairs of both ends do not depend on shards.
+
+    Parameters
+    ----------
+    cluster : int32 (N,)
+        Cluster of every row, from 0.
+    blocks
+        Lists of all rows.
+    least : float
+        Limit of the values, -1..1: the margin is at most the mean value less this limit.
+    """
+    rows = len(cluster)
+    total, pairs, best = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty(rows)
+    for start, neighbor, value in blocks:
+        gather(start, cluster, neighbor, value, total, pairs)
+        best[start : start + len(neighbor)] = best_others(start, cluster, neighbor, value)
+    own = np.where(pairs > 0, total / UNIT / np.maximum(pairs, 1), 1.0)  # a row beside nothing but its copies
+    return own - np.maximum(best, least)
 
 
 def _log_odds(steps: Int64 | int, count: Int64 | float) -> Float64:

@@ -15,17 +15,13 @@
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Float32, Float64, Int32
 from raycluster.config.stages import Config
-from raycluster.kernels.neighborhoods.margins import best_others
 from raycluster.models.card import load_card
-from raycluster.models.set_statistics import SetStatistics
-from raycluster.models.strength import UNIT, Block, Evidence, Limits, gather
+from raycluster.models.strength import Block, Valued, calibrated_strength, margins
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.label_columns import Labels, describe
 from raycluster.stages.rejoin import identities_of
@@ -38,84 +34,48 @@ LINK_BYTES, ROW_BYTES = 46.0, 100.0
 edges are 12 of the 46."""
 
 
-def calibrated_strength(
-    config: Config, cluster: Int32, blocks: Iterable[Block], set_facts: Facts, eta: float
-) -> Float64 | None:
-    """Return strengths (N,) by the model, from the blocks of all rows.
+def strength_weights(config: Config) -> dict[str, float]:
+    """Return the weights by which the model was calibrated for strength.
 
-    None where no model scores all neighbors, or the model was not calibrated for strength.
-
-    Parameters
-    ----------
-    config
-        Names the model.
-    cluster : int32 (N,)
-        Cluster of every row.
-    blocks
-        Blocks of all rows.
-    set_facts
-        What the predictor read of the whole set, as `relations` records it.
-    eta : float
-        Lowest score of an edge, 0..1.
+    Empty where no model scores all neighbors, or the model was not calibrated for it.
     """
     if config.relations.score != "all":
-        return None
+        return {}
     card, _ = load_card(str(config.model))
-    if not card.strength:
-        return None
-    limits = None
-    if "statistics" in set_facts:
-        limits = Limits(eta, SetStatistics.from_json(set_facts["statistics"]).limit)
-    return Evidence.of(cluster, blocks, limits).strength(card.strength)
+    return card.strength
 
 
-def _blocks(tables: Tables) -> Iterator[Block]:
+def _scored(tables: Tables) -> Iterator[Block]:
+    """Yield lists with scores and similarities."""
     neighbors = tables.blocks("knn", ["neighbor", "similarity"])
     for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
         yield start, knn["neighbor"], relations["score"], knn["similarity"]
 
 
-def valued(tables: Tables) -> Iterator[tuple[int, Int32, Float32]]:
-    """Yield first row, neighbors and values of all rows, block by block.
-
-    Values are scores where these make the edges, else similarities.
-    """
+def _valued(tables: Tables) -> Iterator[Valued]:
+    """Yield lists with scores where these make the edges, else with similarities."""
     if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
-        for start, neighbor, score, _ in _blocks(tables):
+        for start, neighbor, score, _ in _scored(tables):
             yield start, neighbor, score
         return
     for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
         yield start, knn["neighbor"], knn["similarity"]
 
 
-def margins(tables: Tables, cluster: Int32) -> Float64:
-    """Return the margin (N,) of every row in its cluster (N,).
-
-    Means over pairs of both ends do not depend on shards.
-    """
-    rows, limits = len(cluster), limits_of(tables)
-    total, pairs, best = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty(rows)
-    for start, neighbor, value in valued(tables):
-        gather(start, cluster, neighbor, value, total, pairs)
-        best[start : start + len(neighbor)] = best_others(start, cluster, neighbor, value)
-    is_of_value = tables.config.edges.rule in ("score", "threshold")  # other rules limit something else
-    own = np.where(pairs > 0, total / UNIT / np.maximum(pairs, 1), 1.0)  # a row beside nothing but its copies
-    return own - np.maximum(best, limits.swept_value if is_of_value else 0.0)
-
-
 def labels_of(tables: Tables) -> Labels:
     """Return the labels of all rows, copies included; described once per process."""
 
     def described() -> Labels:
-        cluster = identities_of(tables)
-        # Scores that were set aside do not measure strength.
-        eta, strength = limits_of(tables).eta, None
-        if eta is not None:
-            strength = calibrated_strength(tables.config, cluster, _blocks(tables), tables.facts("relations"), eta)
-        copies, config = tables.copies, tables.config.labels
+        edges, config, copies = edges_in_force(tables), tables.config, tables.copies
+        scored, valued, model = _scored(tables), _valued(tables), strength_weights(config)
+        cluster, limits, strength = identities_of(tables), limits_of(tables), None
+        if model and limits.eta is not None:  # scores that were set aside do not measure strength
+            strength = calibrated_strength(model, cluster, scored, tables.facts("relations"), limits.eta)
+        # other rules limit something else than values
+        least = limits.swept_value if config.edges.rule in ("score", "threshold") else 0.0
+        margin = margins(cluster, valued, least)
         weights = None if copies is None else copies.weights
-        edges, margin = edges_in_force(tables), margins(tables, cluster)
-        labels = describe(cluster, **edges, config=config, strength=strength, weights=weights, margin=margin)
+        labels = describe(cluster, **edges, config=config.labels, strength=strength, weights=weights, margin=margin)
         return labels if copies is None else labels.for_all(copies)
 
     return tables.shared("labels", described)
