@@ -15,9 +15,9 @@ OUTCOME = ((0, (0, 3, 7, 10)), (1, (1, 4, 8)), (2, (2, 5, 9, 11)), (3, (6,)))
 STAGES = ("embeddings", "neighbors", "scores", "edges", "communities", "labels")
 STAGE_NOTES = ("one vector per row", "80 nearest per row", "same identity?", "score at the limit", "map equation", "identities")
 RELIABILITY = {
-    "generated": ((0.55, 0.51), (0.66, 0.61), (0.76, 0.77), (0.85, 0.90), (0.96, 0.95)),
-    "CelebA": ((0.54, 0.70), (0.66, 0.81), (0.77, 0.95), (0.85, 0.99), (0.92, 0.99)),
-    "PriceRunner": ((0.79, 0.34), (0.88, 0.30), (0.93, 0.61)),
+    "generated": ((0.78, 0.67), (0.88, 0.79), (0.97, 0.98)),
+    "CelebA": ((0.88, 0.81), (0.95, 0.99)),
+    "PriceRunner": ((0.89, 0.74), (0.91, 0.89)),
 }
 """Mean strength and share of right rows per bin of strength: the table of docs/confidence.md."""
 GROWTH = {
