@@ -6,8 +6,8 @@ DEMO := runs/demo
 TORCH ?= torch==2.13.0
 
 # Processes that share the tests out. Tests of one file stay together, those on Ray too, and what takes long comes first:
-# tests/conftest.py has the scheduler.
-WORKERS ?= 2
+# tests/conftest.py has the scheduler. Two cores have work for three: tests wait for servers, for Ray and for processes that die.
+WORKERS ?= 3
 SHARED := -rs -n $(WORKERS)
 
 # What pydoclint must not find: sections that it cannot read, or that describe what a function has not. The other codes take
