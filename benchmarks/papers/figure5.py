@@ -21,7 +21,7 @@ from benchmarks.papers import table3
 from benchmarks.papers._laboratory import SCORES, Ready, scored
 from raycluster.arrays import Float32
 from raycluster.kernels.neighborhoods import nep
-from raycluster.limits.far_ranks import sample_pairs
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.card import load_card
 from raycluster.models.inference import TopkFilter
 from raycluster.stages.ingest import vectors_of

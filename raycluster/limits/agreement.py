@@ -4,14 +4,16 @@ The threshold of the far ranks comes with its risk, the share of rows that it ge
 than twice of these rows are wrong on more rows than it is. Networks meet such sets where they have learned nothing: bursts of
 near copies, and sparse vectors whose cosines are mostly 0.
 
+A threshold below near copies (`second_level`) overrules scores that lose a tenth of its pairs: they see little but the copies.
+
 Shapes: N rows, K neighbors per row with the row itself at rank 0.
 """
 
 import numpy as np
 
 from raycluster.arrays import Float32
-from raycluster.limits.far_ranks import FAR_RANKS, UNRESOLVED_RISK
-from raycluster.limits.without_valley import FULL_SHARE, Picked, passing
+from raycluster.limits.far_ranks import FAR_RANKS, SECOND_LEVEL, UNRESOLVED_RISK
+from raycluster.limits.without_valley import FULL_SHARE, Picked, are_too_low, passing
 
 CLEAR_RISK = 0.1
 """Risk of a threshold, a share of rows, up to which it can overrule scores. It is 0.16 or more on faces and product titles, and
@@ -55,7 +57,7 @@ def contradiction(similarity: Float32, score: Float32, picked: Picked, eta: floa
     """Return the disagreement where a threshold overrules scores, else None.
 
     It is a threshold of the far ranks. It must be clear, or the limit of scores must part most of the pairs that it joins. One
-    without a background, of risk `UNRESOLVED_RISK` and more, overrules nothing.
+    without a background, of risk `UNRESOLVED_RISK` and more, overrules nothing. Or it is one below near copies.
 
     Parameters
     ----------
@@ -69,9 +71,12 @@ def contradiction(similarity: Float32, score: Float32, picked: Picked, eta: floa
         Whether that limit was read from the set; else it is the model's.
     """
     threshold, facts = picked
-    if facts["basis"] != FAR_RANKS or facts["risk"] >= UNRESOLVED_RISK:
+    is_below_copies = facts["basis"] == SECOND_LEVEL
+    if not is_below_copies and (facts["basis"] != FAR_RANKS or facts["risk"] >= UNRESOLVED_RISK):
         return None
     share = disagreement(similarity, score, threshold, eta)
+    if is_below_copies:
+        return share if are_too_low(similarity, score, threshold, eta) else None
     is_overruled = is_contradicted(share, facts["risk"]) or parts_most(similarity, score, threshold, eta, has_valley)
     return share if is_overruled else None
 

@@ -22,6 +22,15 @@ NEAREST_DISTANCE = 1e-6
 FEWEST_EXPECTED, OCTAVES = -8, 14
 """Rows are pooled by the octave of their expected background, from 2^-8 to 2^6 neighbors. Pools must be alike: with a last
 pool from 2^2 on, product titles lose 39 points."""
+GRID_STEP = 0.0125
+"""Cosine between two thresholds of the grid. Half and twice of it move thresholds by 0.02 at most and F by 0.8."""
+HIGHEST = 0.99
+"""Cosine that ends the grid; above it the rounding of float16 vectors decides. 0.97 and 0.999 change no threshold."""
+FAR_RANKS_FROM = (1 / 4, 1.0), (1 / 10, 2 / 5)
+"""Ranks, as shares of K, between which the background is read, twice. Far out there is most of it; nearer, it is read
+better where identities are small and the density changes along the way. The reading of less risk counts. The first alone
+changes no threshold of these sets, the second alone moves F by up to 3.4. Ranks from 1/6 and 1/20 on miss the
+singletons."""
 MOST_LOST_FACTOR = 2.0
 """Background, in neighbors, above which a row without any neighbor counts as e^2 lost ones: e^l has no bound. 3 moves F by
 up to 1.6, and 1 costs product titles 5."""
@@ -78,8 +87,42 @@ class Background:
         return np.where(threshold > self.cut, self.last * growth, self.k - 1.0)
 
 
-def risk(similarity: Float32, background: Background, grid: Float64) -> Float64:
-    """Return lost + wrong, two shares of rows, at every threshold of a grid.
+def grid_from(lowest: float, below: float = HIGHEST) -> Float64:
+    """Return thresholds (T,) in steps; one at least.
+
+    Parameters
+    ----------
+    lowest : float
+        The first is the step at or below it, or 0 where it is negative.
+    below : float
+        It ends the grid.
+    """
+    grid = np.arange(np.floor(max(lowest, 0.0) / GRID_STEP) * GRID_STEP, below, GRID_STEP)
+    return grid if len(grid) else np.array([below])
+
+
+def lost_and_wrong(similarity: Float32, grid: Float64) -> tuple[Float64, Float64]:
+    """Return lost and wrong, two shares of rows, at every threshold of a grid.
+
+    Of the two readings of the background (`FAR_RANKS_FROM`), the one counts whose least risk, lost + wrong, is lower.
+
+    Parameters
+    ----------
+    similarity : float32 (N, K)
+        Similarities of each row's neighbors, the row itself first.
+    grid : float64 (T,)
+        Thresholds, ascending.
+    """
+    k = similarity.shape[1]
+    readings = []
+    for near, far in FAR_RANKS_FROM:
+        first, last = max(int(k * near), 1), min(int(k * far), k - 1)
+        readings.append(shares_beside(similarity, Background.fit(similarity, first, last), grid))
+    return min(readings, key=lambda reading: float((reading[0] + reading[1]).min()))
+
+
+def shares_beside(similarity: Float32, background: Background, grid: Float64) -> tuple[Float64, Float64]:
+    """Return lost and wrong beside one reading of the background.
 
     Parameters
     ----------
@@ -112,4 +155,4 @@ def risk(similarity: Float32, background: Background, grid: Float64) -> Float64:
             wrong[at] += share[1:].sum()
     # A row that has lost its neighbors at a threshold has lost them at every higher one.
     lost = np.minimum.accumulate(np.minimum(lost / rows, 1)[::-1])[::-1]
-    return lost + wrong / rows
+    return lost, wrong / rows

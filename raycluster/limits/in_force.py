@@ -26,17 +26,8 @@ from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
 from raycluster.limits import agreement, valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import (
-    FEWEST_NEIGHBORS,
-    FULL_NEIGHBORHOODS,
-    SINGLETONS,
-    WHOLE_LISTS,
-    above_all_neighbors,
-    above_all_pairs,
-    are_all_strangers,
-    pick_threshold,
-    sample_pairs,
-)
+from raycluster.limits.far_ranks import FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS, above_all_neighbors, pick_threshold
+from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, above_all_pairs, are_all_strangers, sample_pairs
 from raycluster.limits.without_valley import (
     FULL_ETA,
     ODDS_OVER_FULL,

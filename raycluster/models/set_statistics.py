@@ -15,7 +15,8 @@ import numpy as np
 
 from raycluster.arrays import Float32, Int32, Int64, Vectors
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.ranked_columns import RankedColumns
 
 # The shipped model's weights were trained on these numbers: none can change without training it again.

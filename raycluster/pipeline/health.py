@@ -17,8 +17,9 @@ from scipy.sparse.linalg import ArpackError, eigsh
 from raycluster.arrays import Bool, Float32, Int32, Int64
 from raycluster.kernels.neighborhoods.near_groups import in_groups
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FEWEST_NEIGHBORS, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import pick_threshold
 from raycluster.limits.in_force import EdgeLimits
+from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
 from raycluster.models.strength import UNIT
 from raycluster.stages.communities import communities_of
 from raycluster.stages.edges import edges_in_force, limits_of

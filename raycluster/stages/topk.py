@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from raycluster.arrays import Float32, Int64
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.limits.far_ranks import sample_pairs
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.calibration import confidence_of
 from raycluster.models.card import load_card
 from raycluster.stages.coarse_lists import copy_of_vectors

@@ -13,7 +13,7 @@ import numpy as np
 from raycluster.arrays import Bool, Float32, Int32, Int64, Ints, Vectors
 from raycluster.errors import InputError
 from raycluster.evaluation.truth import UNKNOWN, labelled_rows
-from raycluster.limits.far_ranks import sample_pairs
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.set_statistics import SetStatistics
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of

@@ -12,7 +12,8 @@ from raycluster.config.load import load_config
 from raycluster.evaluation.evaluate import evaluate
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import pick_threshold
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.pipeline import run as pipeline
 from raycluster.stages import edges
 from raycluster.storage.schemas import to_matrix

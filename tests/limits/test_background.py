@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raycluster.limits.background import Background, risk
+from raycluster.limits.background import GRID_STEP, HIGHEST, Background, grid_from, lost_and_wrong, shares_beside
 
 
 def planted(rows, k, dimension, strangers, seed=0):
@@ -34,7 +34,7 @@ def test_copies_of_a_row_have_a_law_too():
     similarity = np.ones((5, 20), np.float32)
     background = Background.fit(similarity, 5, 19)
     assert np.isfinite(background.dimension).all()
-    assert np.isfinite(risk(similarity, background, np.arange(0, 0.99, 0.1))).all()
+    assert np.isfinite(shares_beside(similarity, background, np.arange(0, 0.99, 0.1))).all()
 
 
 def test_risk_counts_rows_that_lose_all_true_neighbors_and_rows_that_strangers_outweigh():
@@ -42,8 +42,30 @@ def test_risk_counts_rows_that_lose_all_true_neighbors_and_rows_that_strangers_o
     true = np.random.default_rng(1).uniform(0.8, 0.95, (4000, 3))
     similarity = np.sort(np.hstack([strangers, true]), axis=1)[:, ::-1][:, :60].astype(np.float32)
     grid = np.arange(0, 0.99, 0.0125)
-    curve = risk(similarity, Background.fit(similarity, 15, 59), grid)
+    curve = np.sum(shares_beside(similarity, Background.fit(similarity, 15, 59), grid), axis=0)
     lost = [(true < threshold).all(axis=1).mean() for threshold in grid]
     assert curve[grid > 0.85] == pytest.approx(np.array(lost)[grid > 0.85], abs=0.02)
     assert curve[(grid > 0.72) & (grid < 0.78)].max() < 0.05
     assert curve[0] > 0.8
+
+
+def test_the_grid_starts_at_random_pairs_or_0_and_is_never_empty():
+    grid = grid_from(0.2)
+    assert grid[0] == pytest.approx(0.2)
+    assert grid[-1] < HIGHEST
+    assert np.diff(grid) == pytest.approx(GRID_STEP)
+    assert grid_from(-0.2)[0] == 0
+    assert grid_from(0.995, 0.985).tolist() == [0.985]
+    assert grid_from(0.1, 0.3)[-1] < 0.3
+
+
+def test_the_reading_of_less_risk_counts_and_both_shares_lie_in_0_to_1():
+    similarity, grid = planted(1000, 80, 8, 2000), grid_from(0.0)
+    lost, wrong = lost_and_wrong(similarity, grid)
+    risks = [
+        float(np.sum(shares_beside(similarity, Background.fit(similarity, first, last), grid), axis=0).min())
+        for first, last in ((20, 79), (8, 32))
+    ]
+    assert (lost + wrong).min() == min(risks)
+    assert min(lost.min(), wrong.min()) >= 0
+    assert max(lost.max(), wrong.max()) <= 1

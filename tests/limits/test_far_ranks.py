@@ -1,7 +1,7 @@
 """The label-free threshold lands near the best one, from all singletons to 500 rows an identity, and does not wobble."""
 
 import functools
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,17 +10,8 @@ from raycluster.arrays import Float32, Int32
 from raycluster.errors import ConfigError
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import (
-    FAR_RANKS,
-    GRID_STEP,
-    HIGHEST,
-    RANDOM_PAIRS,
-    RandomPairs,
-    identities_fill_neighborhoods,
-    pick_threshold,
-    risk_curve,
-    sample_pairs,
-)
+from raycluster.limits.far_ranks import CROWDED, FAR_RANKS, pick_threshold
+from raycluster.limits.random_pairs import RandomPairs, sample_pairs
 from raycluster.synthetic.generator import SyntheticConfig, generate
 from support.partitions import bcubed_f
 
@@ -74,54 +65,19 @@ def test_full_lists_are_of_one_identity_only_where_their_last_is_about_as_near_a
     assert even < 0.3
 
 
-def test_the_spread_of_random_pairs_ignores_same_identity_pairs() -> None:
+def test_where_random_pairs_come_as_near_as_neighbors_only_the_nearest_third_counts() -> None:
     rng = np.random.default_rng(0)
-    strangers = rng.normal(0.1, 0.05, 90_000)
-    mixed = np.concatenate([strangers, rng.normal(0.7, 0.05, 10_000)])
-    assert RandomPairs.of(mixed).median == pytest.approx(0.1, abs=0.01)
-    assert RandomPairs.of(mixed).spread == pytest.approx(0.05, abs=0.01)
+    near = np.sort(0.6 + rng.uniform(0.1, 0.39, (3000, 1)) * rng.beta(16, 2, (3000, 79)), axis=1)[:, ::-1]
+    similarity = np.hstack([np.ones((3000, 1)), near]).astype(np.float32)
+    threshold, facts = pick_threshold(similarity, RandomPairs(0.6, 0.25), ALIKE)
+    assert facts["basis"] == CROWDED
+    assert (similarity[:, 1:] >= threshold).mean() == pytest.approx(1 / 3, abs=0.01)
+    assert pick_threshold(similarity, RandomPairs(0.6, 0.05), ALIKE)[1]["basis"] != CROWDED
 
 
 def test_too_few_neighbors_to_tell_background_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"from 8 neighbors or more, and knn\.k is 5"):
         pick_threshold(np.ones((10, 5), np.float32), RandomPairs(0.0, 0.1), ALIKE)
-
-
-def neighbors_falling(rows, k, first, last, noise, seed=0):
-    """Similarities (rows, k), the row itself first, that fall evenly from about `first` to about `last`."""
-    rng = np.random.default_rng(seed)
-    near = np.linspace(first, last, k - 1) + rng.normal(0, noise, (rows, 1))
-    return np.hstack([np.ones((rows, 1)), near]).astype(np.float32)
-
-
-def test_a_row_of_a_million_stands_out_higher_than_one_of_a_thousand():
-    pairs = RandomPairs(0.1, 0.05)
-    assert pairs.above_all_but_one(2) == pytest.approx(0.1)
-    assert pairs.above_all_but_one(1000) == pytest.approx(0.1 + 0.05 * 3.09, abs=1e-3)
-    for rows in (1000, 10**6):
-        assert rows * pairs.tail(pairs.above_all_but_one(rows)) == pytest.approx(1)
-
-
-def test_identities_fill_neighborhoods_that_are_above_random_pairs_and_even():
-    pairs = RandomPairs(0.0, 0.1)
-    assert identities_fill_neighborhoods(neighbors_falling(200, 40, 0.75, 0.65, 0.01), pairs, 1000)
-    uneven = neighbors_falling(200, 40, 0.95, 0.65, 0.01)
-    assert not identities_fill_neighborhoods(uneven, pairs, 1000)
-    among_strangers = neighbors_falling(200, 40, 0.35, 0.25, 0.01)
-    assert not identities_fill_neighborhoods(among_strangers, pairs, 1000)
-    some = np.concatenate([neighbors_falling(160, 40, 0.75, 0.65, 0.01), among_strangers[:40]])
-    assert not identities_fill_neighborhoods(some, pairs, 1000)
-
-
-def test_the_risk_lies_in_0_to_2_on_a_grid_that_starts_at_random_pairs() -> None:
-    _, _, _, similarity = _set("about 17")
-    grid, risk = risk_curve(similarity[:1000], RandomPairs(0.2, 0.1))
-    assert grid[0] == pytest.approx(0.2)
-    assert grid[-1] < HIGHEST
-    assert np.diff(grid) == pytest.approx(GRID_STEP)
-    assert (risk >= 0).all()
-    assert (risk <= 2).all()
-    assert risk_curve(similarity[:1000], RandomPairs(-0.2, 0.1))[0][0] == 0
 
 
 def test_planted_background_is_counted():
@@ -136,31 +92,3 @@ def test_planted_background_is_counted():
     assert facts["risk"] < 0.1
     nearest_stranger = np.quantile(1 - distance.min(axis=1), 0.95)
     assert nearest_stranger - 0.05 < threshold < 0.82
-
-
-class Counted:
-    """Rows that count how many of them are read."""
-
-    def __init__(self, rows: Float32) -> None:
-        self._rows, self.shape, self.count = rows, rows.shape, 0
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, rows: Any) -> Float32:
-        self.count += len(rows)
-        return self._rows[rows]
-
-
-def test_each_pair_of_few_wide_rows_is_computed_once() -> None:
-    rows = np.random.default_rng(0).standard_normal((20, 4000)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    read = Counted(rows)
-    drawn = sample_pairs(cast(Any, read))
-    first, second = np.random.default_rng(0).integers(0, 20, (2, RANDOM_PAIRS))
-    kept = first != second
-    products = np.einsum("nd,md->nm", rows, rows, dtype=np.float64)
-    expected = RandomPairs.of(products[first[kept], second[kept]])
-    assert drawn.median == pytest.approx(expected.median, abs=1e-6)
-    assert drawn.spread == pytest.approx(expected.spread, abs=1e-6)
-    assert read.count <= 2 * 20 * 19

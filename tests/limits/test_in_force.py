@@ -15,8 +15,9 @@ from raycluster.kernels import edge_rules
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import in_force, valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, TOO_FEW_ROWS, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, TOO_FEW_ROWS, pick_threshold
 from raycluster.limits.in_force import EdgeLimits, decide_limits, passes_limits
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL
 from support.data import identities, neighbor_table
 from support.edge_tables import COLUMNS, random_scores

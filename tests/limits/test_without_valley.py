@@ -8,7 +8,8 @@ import pytest
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import without_valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.limits.without_valley import (
     EVEN_ETA,
     POOLED,

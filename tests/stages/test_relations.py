@@ -12,7 +12,7 @@ import torch
 from raycluster.config.stages import Config, EdgesConfig, KnnConfig, RelationsConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
 from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
-from raycluster.limits.far_ranks import sample_pairs
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card
 from raycluster.models.compiled import relative

@@ -12,7 +12,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.limits.far_ranks import sample_pairs
+from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.bfloat16 import fast_bfloat16
 from raycluster.models.build import build_network
 from raycluster.models.card import load_card

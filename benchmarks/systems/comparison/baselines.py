@@ -21,7 +21,8 @@ from raycluster.errors import ResourceError
 from raycluster.kernels import edge_rules
 from raycluster.kernels.components import components
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import pick_threshold, sample_pairs
+from raycluster.limits.far_ranks import pick_threshold
+from raycluster.limits.random_pairs import sample_pairs
 
 Settings = dict[str, Any]
 TOUCHING = 1e-12
