@@ -1,12 +1,17 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from raycluster.pipeline.health import Health, conductance, reasons_of
+from benchmarks.systems.health import families
+from raycluster.config.load import load_config
+from raycluster.executors.progress import Silence
+from raycluster.pipeline.health import MOST_IN_GROUPS, Health, conductance, measure, reasons_of
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from support import tiny
 
 CLEAR = Health(0.001, 0.07, 0.2, 0.2, 0.9, shared=0.7, largest=0.05, weakest_cut=0.3, is_decided=True)
@@ -71,3 +76,24 @@ def test_every_run_ends_with_a_verdict(tmp_path: Path) -> None:
     assert summary["confidence"]["level"] in ("high", "low")
     assert summary["confidence"]["why"]
     assert summary["largest"] >= 1
+
+
+def test_families_of_near_copies_lie_in_groups() -> None:
+    share = measure(finished(families(960, 2)[0])).in_groups
+    assert share is not None
+    assert share > MOST_IN_GROUPS
+
+
+def test_the_order_of_rows_changes_no_number() -> None:
+    rows = families(480, 3)[0]
+    order = np.random.default_rng(0).permutation(len(rows))
+    one, other = (vars(measure(finished(each))) for each in (rows, rows[order]))
+    # of several largest clusters the first is cut
+    assert {**one, "weakest_cut": 0.0} == pytest.approx({**other, "weakest_cut": 0.0}, abs=1e-6)
+
+
+def finished(rows: Any) -> Any:
+    """Tables of a finished run of recipe cosine."""
+    tables = in_memory(np.asarray(rows, np.float32), load_config("cosine", {}, "test"), 1)
+    run_stages(tables, LOCAL, Silence())
+    return tables

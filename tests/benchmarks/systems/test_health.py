@@ -29,3 +29,23 @@ def test_a_line_has_what_was_reported_and_the_truth(shift: float) -> None:
     assert line["confidence"] in ("low", "high")
     assert line["BCubed p"] == 1.0
     assert line["BCubed F"] == (1.0 if shift == 0 else pytest.approx(2 / 3, abs=1e-3))
+
+
+def test_families_of_near_copies_have_low_confidence_and_their_models_alone_do_not() -> None:
+    rows, truth = families(960, 1)
+    args = Args(recipe="cosine", threads=1)
+    line = line_of("families", (rows, truth), args)
+    assert line["confidence"] == "low"
+    assert "tight groups" in str(line["why"])
+    assert line["BCubed p"] == pytest.approx(1 / 6, abs=0.01)
+    # one variant of every family, without the others
+    alone = truth % 6 == 0
+    line = line_of("models", (rows[alone], truth[alone]), args)
+    assert "tight groups" not in str(line["why"])
+    assert line["BCubed p"] == 1.0
+
+
+def test_the_error_of_strength_is_of_rows_that_share_a_cluster() -> None:
+    made = np.repeat(np.eye(8), 5, axis=0) + 0.01, np.arange(40) // 5
+    line = line_of("set", made, Args(recipe="cosine", threads=1))
+    assert (line["right rows"], line["mean strength"], line["strength error"]) == (1.0, 1.0, 0.0)
