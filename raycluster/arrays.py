@@ -9,6 +9,7 @@ Array = npt.NDArray[Any]
 """Any dtype."""
 Bool = npt.NDArray[np.bool_]
 Int8 = npt.NDArray[np.int8]
+UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.integer]

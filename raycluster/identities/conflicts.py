@@ -12,6 +12,8 @@ from raycluster.arrays import Int32, Int64
 from raycluster.identities.decisions import RowDecisions, sentence
 from raycluster.identities.ties import Columns, MustLinks
 
+ROWS_PER_CALL = 2**16
+"""Rows sought at once, 65,536: about 2 MB. Results do not depend on it."""
 MOST_CHAINS = 1_000
 """Conflicts whose chains are compared for the shortest one. Each takes a search of its set; the first ones are enough."""
 
@@ -42,8 +44,8 @@ def conflicts(decisions: RowDecisions, columns: Columns, rows: Int32, lowest: In
     rows, lowest : (R,) int32
         Tied rows, ascending, and the lowest row of the set of each (`united`).
     """
-    chosen = np.flatnonzero(~decisions.same)
-    set_of = _sets(rows, lowest, decisions.one[chosen]), _sets(rows, lowest, decisions.other[chosen])
+    chosen = np.flatnonzero(~decisions.same).astype(np.int32)
+    set_of = sets_of(rows, lowest, decisions.one[chosen]), sets_of(rows, lowest, decisions.other[chosen])
     clash = (set_of[0] == set_of[1]) & (set_of[0] >= 0)
     found = [(decisions.one[chosen[clash]], decisions.other[chosen[clash]], chosen[clash])]
     for number, column in enumerate((*columns.exclusive.values(), *columns.differ.values())):
@@ -56,15 +58,25 @@ def conflicts(decisions: RowDecisions, columns: Columns, rows: Int32, lowest: In
         at = np.flatnonzero(clash)
         found.append((rows[order[at]], rows[order[at + 1]], np.full(len(at), -1 - number)))
     one, other, decision = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
-    return Conflicts(one, other, decision.astype(np.int64), _sets(rows, lowest, one))
+    return Conflicts(one, other, decision.astype(np.int64), sets_of(rows, lowest, one))
 
 
-def _sets(rows: Int32, lowest: Int32, some: Int32) -> Int32:
-    """Lowest row of the set of each row, -1 for rows that nothing ties to others."""
-    if len(rows) == 0:
-        return np.full(len(some), -1, np.int32)
-    at = np.minimum(np.searchsorted(rows, some), len(rows) - 1)
-    return np.where(rows[at] == some, lowest[at], -1).astype(np.int32)
+def sets_of(rows: Int32, lowest: Int32, some: Int32) -> Int32:
+    """Return the lowest row of the set of each row, -1 for rows without one.
+
+    Parameters
+    ----------
+    rows, lowest : (R,) int32
+        Tied rows, ascending, and the lowest row of the set of each.
+    some : (S,) int32
+        Rows in any order.
+    """
+    result: Int32 = np.full(len(some), -1, np.int32)
+    for start in range(0, len(some) if len(rows) else 0, ROWS_PER_CALL):
+        piece = some[start : start + ROWS_PER_CALL]
+        at = np.minimum(np.searchsorted(rows, piece), len(rows) - 1)
+        result[start : start + ROWS_PER_CALL] = np.where(rows[at] == piece, lowest[at], -1)
+    return result
 
 
 def shortest_chain(links: MustLinks, clash: Conflicts) -> tuple[list[int], int]:

@@ -48,7 +48,7 @@ class RowDecisions:
     """(M,)"""
     at: Int64
     """(M,) microseconds since 1970."""
-    place: Int64
+    place: Int32
     """(M,) row of each in the decisions table."""
     num_absent: int = 0
     """Decisions about rows that are not in the set: without effect, but kept."""
@@ -57,7 +57,7 @@ class RowDecisions:
     def nothing(cls) -> "RowDecisions":
         """No decisions."""
         rows, empty = np.empty(0, np.int32), np.empty(0, np.int64)
-        return cls(rows, rows, np.empty(0, bool), empty, empty)
+        return cls(rows, rows, np.empty(0, bool), empty, rows)
 
 
 def checked(table: pa.Table, id_type: pa.DataType, path: str) -> pa.Table:
@@ -169,27 +169,38 @@ def in_rows(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> RowDecisions:
     if table.num_rows == 0:
         return RowDecisions.nothing()
     sides = _sides_of_numbers(table, ids) if pa.types.is_integer(ids.type) else _sides_of_texts(table, ids)
-    there = np.flatnonzero((sides[0] >= 0) & (sides[1] >= 0))
-    one, other = sides[0][there], sides[1][there]
-    same = table["same"].to_numpy()[there].astype(bool)
-    at = table["at"].cast(pa.int64()).to_numpy()[there]
-    return RowDecisions(
-        np.minimum(one, other), np.maximum(one, other), same, at, there, num_absent=table.num_rows - len(there)
-    )
+    one, other = sides
+    same, at = table["same"].to_numpy().astype(bool), table["at"].cast(pa.int64()).to_numpy()
+    place = np.arange(table.num_rows, dtype=np.int32)
+    is_there = (one >= 0) & (other >= 0)
+    if not is_there.all():
+        one, other, same, at, place = (column[is_there] for column in (one, other, same, at, place))
+    lower = np.minimum(one, other)
+    np.maximum(one, other, out=other)
+    return RowDecisions(lower, other, same, at, place, num_absent=table.num_rows - len(place))
 
 
 def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:
     """Rows of both sides of each decision, -1 for absent ones; ids are integers."""
     sides = [table[name].to_numpy() for name in ("id_a", "id_b")]
-    named = distinct(np.concatenate([distinct(side) for side in sides]))
+    named = distinct(np.concatenate(sides))
     row = np.full(len(named), -1, np.int32)
     for start in range(0, len(ids), ROWS_PER_CALL):
         piece = ids.slice(start, ROWS_PER_CALL)
-        valid = np.flatnonzero(piece.is_valid().to_numpy(zero_copy_only=False)) if piece.null_count else slice(None)
-        own = (piece.drop_null() if piece.null_count else piece).to_numpy(zero_copy_only=False)
-        place = np.minimum(np.searchsorted(named, own), len(named) - 1)
-        has = named[place] == own
-        row[place[has]] = start + np.arange(len(piece), dtype=np.int32)[valid][has]
+        valid = np.arange(len(piece), dtype=np.int32)
+        if piece.null_count:
+            valid, piece = valid[piece.is_valid().to_numpy(zero_copy_only=False)], piece.drop_null()
+        own = piece.to_numpy(zero_copy_only=False)
+        if len(own) == 0:
+            continue
+        if (own[1:] < own[:-1]).any():
+            order = np.argsort(own, kind="stable")
+            own, valid = own[order], valid[order]
+        # Decisions are few: they are sought among the rows, and not the rows among them.
+        first, last = np.searchsorted(named, own[0]), np.searchsorted(named, own[-1], "right")
+        place = np.minimum(np.searchsorted(own, named[first:last]), len(own) - 1)
+        has = np.flatnonzero(own[place] == named[first:last])
+        row[first + has] = start + valid[place[has]]
     return [row[np.searchsorted(named, side)] for side in sides]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from raycluster.arrays import Array, Bool, Float32, Int32, Int64
-from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes, nodes_with_rules
+from raycluster.identities.contraction import LINKS_PER_CALL, ROWS_PER_CALL, links_of_nodes, rule_bits
 from raycluster.identities.rules import Rules
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
@@ -25,8 +25,6 @@ from raycluster.kernels.map_equation.local_terms import add_links, community_flo
 ROWS_PER_SOLVE = 2**15
 """Rows of communities solved at once, 32,768: about 20 MB. Where rules reach more rows, communities of one solve see those of
 the next as they were. Raising it takes more memory."""
-ROWS_PER_CALL = 2**20
-"""Rows compared at once, 1 million: about 10 MB. Results do not depend on it."""
 
 
 Links = tuple[Int32, Int32, Float32]
@@ -47,7 +45,7 @@ def obeyed(
     rules : Rules
         What must hold, without values of columns: those of a community can lie anywhere in it.
     own : Flows, optional
-        (C,) flows of the communities, without rules; none computes them.
+        (C,) flows of the communities, without rules; none computes them. Overwritten.
     """
     assert rules.apart.value.shape[1] == 0, "values need all members of a community"
     count = int(membership.max(initial=-1)) + 1
@@ -57,7 +55,7 @@ def obeyed(
     chosen = state.broken()
     state.read((source, target, weight), chosen)
     solved = 0
-    for block in _blocks(chosen, np.bincount(membership, minlength=count)):
+    for block in _blocks(chosen, np.bincount(membership, minlength=count)[chosen]):
         solved += state.solve(block)
     if rules.node is not None:
         # A node is the lowest of its rows, so what is read here is written already, with the same value.
@@ -65,13 +63,17 @@ def obeyed(
             piece = slice(start, start + ROWS_PER_CALL)
             membership[piece] = membership[rules.node[piece]]
     kept = numbered(membership)
-    after = flows.Flows(state.strength[kept], state.exits[kept], state.exits[kept])
+    strength, exits = state.strength, state.exits
+    del state  # its links are not needed any more
+    strength = strength[kept]
+    exits = exits[kept]
+    after = flows.Flows(strength, exits, exits)
     return LocalSolution(membership, after, int(solved > 0), True, solved)
 
 
 def _blocks(chosen: Int64, size: Int64) -> Iterator[Int64]:
-    """Yield communities in blocks of at most ROWS_PER_SOLVE rows, or one larger one."""
-    block = np.cumsum(size[chosen]) // ROWS_PER_SOLVE
+    """Yield communities in blocks of at most ROWS_PER_SOLVE rows, or one larger."""
+    block = np.cumsum(size) // ROWS_PER_SOLVE
     for number in np.unique(block):
         yield chosen[block == number]
 
@@ -81,7 +83,7 @@ class _State:
 
     def __init__(self, membership: Int32, rules: Rules, own: flows.Flows) -> None:
         self.membership, self.rules = membership, rules
-        self.strength, self.exits = own.flow.copy(), own.exit.copy()
+        self.strength, self.exits = own.flow, own.exit
         none = np.empty(0, np.int32)
         self.links: Links = (none, none, np.empty(0, np.float32))
 
@@ -109,19 +111,19 @@ class _State:
 
         Forbidden links elsewhere leave the flows.
         """
-        flag = np.zeros(len(self.membership), np.uint8)
+        flag = np.empty(len(self.membership), np.uint8)
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
-        has_rule = nodes_with_rules(self.rules.apart)
+        bits = rule_bits(self.rules.apart)
         node = np.empty(0, np.int32) if self.rules.node is None else self.rules.node
-        _flag(self.membership, node, has_rule, is_chosen, flag)
+        _flag(self.membership, node, bits, is_chosen, flag)
         kept: list[Links] = []
         for raw in _read(links, flag):
             near = _reaches(raw, self.membership, self.rules, is_chosen)
-            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules, has_rule)
+            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules, bits)
             far = raw[0][~near], raw[1][~near], raw[2][~near]
             add_links(*far, self.membership, -1.0, self.strength, self.exits)
-            for one, other, own in links_of_nodes(*far, self.rules, has_rule):
+            for one, other, own in links_of_nodes(*far, self.rules, bits):
                 add_links(one, other, own, self.membership, 1.0, self.strength, self.exits)
         self.links = _joined([self.links, *kept])
 
@@ -130,9 +132,7 @@ class _State:
         membership, apart = self.membership, self.rules.apart
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
-        inside = np.flatnonzero(is_chosen[membership]).astype(np.int32)
-        if self.rules.node is not None:
-            inside = inside[self.rules.node[inside] == inside]
+        inside = self._members(is_chosen)
         near = is_chosen[membership[self.links[0]]] | is_chosen[membership[self.links[1]]]
         one, other, own = self.links[0][near], self.links[1][near], self.links[2][near]
         member, group = apart.shared(inside)
@@ -164,19 +164,30 @@ class _State:
         self._take(nodes, solution, is_chosen)
         return len(inside)
 
+    def _members(self, is_chosen: Bool) -> Int32:
+        """Return the nodes of chosen communities, ascending."""
+        result = []
+        for start in range(0, len(self.membership), ROWS_PER_CALL):
+            rows = start + np.flatnonzero(is_chosen[self.membership[start : start + ROWS_PER_CALL]])
+            result.append(rows.astype(np.int32))
+        inside: Int32 = np.concatenate(result)
+        return inside if self.rules.node is None else inside[self.rules.node[inside] == inside]
+
     def _take(self, nodes: Int32, solution: LocalSolution, is_chosen: Bool) -> None:
         """Write a solution.
 
-        A community with nodes around keeps its number; all others are new.
+        A community with nodes around keeps its number. All others take those of the chosen ones, then new ones.
         """
         solved, before = solution.communities, self.membership[nodes]
         around = ~is_chosen[before]
         number = np.full(len(solution.flows.flow), -1, np.int32)
         number[solved[around]] = before[around]
-        fresh = np.flatnonzero(number < 0)
-        number[fresh] = self.count + np.arange(len(fresh), dtype=np.int32)
-        self.strength = np.concatenate([self.strength, np.zeros(len(fresh))])
-        self.exits = np.concatenate([self.exits, np.zeros(len(fresh))])
+        fresh, free = np.flatnonzero(number < 0), np.flatnonzero(is_chosen)
+        more = max(len(fresh) - len(free), 0)
+        number[fresh] = np.concatenate([free, self.count + np.arange(more)])[: len(fresh)]
+        if more:
+            self.strength = np.concatenate([self.strength, np.zeros(more)])
+            self.exits = np.concatenate([self.exits, np.zeros(more)])
         self.strength[number], self.exits[number] = solution.flows.flow, solution.flows.enter
         self.membership[nodes] = number[solved]
 
@@ -204,20 +215,15 @@ def _reaches(links: Links, membership: Int32, rules: Rules, is_chosen: Bool) -> 
     return result
 
 
-CHOSEN, HAS_RULE = 1, 2
-"""Bits of a row: its node is in a chosen community, or must be apart from another one."""
+CHOSEN = 1
+"""Bit of a row whose node is in a chosen community. The others are those of its rules (`contraction.rule_bits`)."""
 
 
 @numba.njit(nogil=True, cache=True)
-def _flag(membership, node, has_rule, is_chosen, flag):  # type: ignore[no-untyped-def]
+def _flag(membership, node, bits, is_chosen, flag):  # type: ignore[no-untyped-def]
     for row in range(membership.shape[0]):
         own = node[row] if node.shape[0] else row
-        flag[row] = HAS_RULE * has_rule[own] + CHOSEN * is_chosen[membership[own]]
-
-
-@numba.njit(nogil=True, cache=True)
-def _is_read(one, other):  # type: ignore[no-untyped-def]
-    return ((one | other) & CHOSEN) != 0 or (one & other & HAS_RULE) != 0
+        flag[row] = bits[own] | np.uint8(CHOSEN * is_chosen[membership[own]])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -225,7 +231,8 @@ def _flagged(source, target, flag, at):  # type: ignore[no-untyped-def]
     """Write the links to be read; returns their number."""
     put = 0
     for link in range(source.shape[0]):
-        if _is_read(flag[source[link]], flag[target[link]]):
-            at[put] = link
-            put += 1
+        one, other = flag[source[link]], flag[target[link]]
+        # Without a branch: what is not to be read is written over by the next one.
+        at[put] = link
+        put += (((one | other) & CHOSEN) | (one & other)) != 0
     return put

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Bool, Int32, Int64, Ints
+from raycluster.arrays import Int32, Int64, Ints
 from raycluster.errors import InputError
-from raycluster.identities.conflicts import conflicts, message
-from raycluster.identities.decisions import RowDecisions, in_rows
+from raycluster.identities.conflicts import conflicts, message, sets_of
+from raycluster.identities.decisions import in_rows
 from raycluster.identities.newest import newest
 from raycluster.identities.ties import Columns, must_links, shared_values, united
 from raycluster.kernels.map_equation.apart import Apart
@@ -97,8 +97,11 @@ def compiled(
     in_force[links.decision[kept & (links.decision >= 0)]] = True
     left_out = np.ones(table.num_rows, bool)
     left_out[decisions.place[in_force]] = False
-    apart_from = _apart(len(ids), rows, lowest, decisions, apart, columns)
-    del decisions, links  # before the next array of all rows
+    chosen = np.flatnonzero(apart & ~decisions.same)
+    pairs = decisions.one[chosen], decisions.other[chosen]
+    del decisions, links, apart, in_force, kept, chosen  # what follows is as large
+    apart_from = _apart(len(ids), rows, lowest, pairs, columns)
+    del pairs
     node = None
     if len(rows):
         node = np.arange(len(ids), dtype=np.int32)
@@ -106,22 +109,19 @@ def compiled(
     return Rules(node, apart_from), np.flatnonzero(left_out)
 
 
-def _apart(num_rows: int, rows: Int32, lowest: Int32, decisions: RowDecisions, apart: Bool, columns: Columns) -> Apart:
-    """What the cannot-links in force, `apart` (M,), and the columns keep apart.
+def _apart(num_rows: int, rows: Int32, lowest: Int32, pairs: tuple[Int32, Int32], columns: Columns) -> Apart:
+    """What the cannot-links in force, as pairs of rows, and the columns keep apart.
 
     `rows` and `lowest` (R,) are the tied rows, ascending, and their nodes.
     """
 
     def named(some: Int32) -> Int32:
-        if len(rows) == 0:
-            return some
-        at = np.minimum(np.searchsorted(rows, some), len(rows) - 1)
-        return np.where(rows[at] == some, lowest[at], some).astype(np.int32)
+        own = sets_of(rows, lowest, some)
+        return np.where(own >= 0, own, some)
 
-    chosen = np.flatnonzero(apart & ~decisions.same)
-    member = [named(decisions.one[chosen]), named(decisions.other[chosen])]
-    group: list[Ints] = [np.arange(len(chosen), dtype=np.int32)] * 2
-    count = len(chosen)
+    member = [named(side) for side in pairs]
+    count = len(pairs[0])
+    group: list[Ints] = [np.arange(count, dtype=np.int32)] * 2
     for column in columns.exclusive.values():
         shared, number = shared_values(column)
         member.append(named(shared))

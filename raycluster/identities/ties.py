@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from raycluster.arrays import Bool, Int32, Int64
+from raycluster.arrays import Bool, Int32
 from raycluster.identities.decisions import RowDecisions
+from raycluster.kernels import numba
 from raycluster.kernels.map_equation.apart import distinct
 
 
@@ -30,7 +29,7 @@ class MustLinks:
 
     one: Int32
     other: Int32
-    decision: Int64
+    decision: Int32
     """Number among `RowDecisions` of what decided it, or -1 - i for the i-th same column."""
 
 
@@ -45,26 +44,42 @@ def codes(column: pa.Array | pa.ChunkedArray) -> Int32:
 def must_links(decisions: RowDecisions, same: dict[str, Int32]) -> MustLinks:
     """Return all pairs of one identity; rows with one value of a column form a chain."""
     chosen = np.flatnonzero(decisions.same)
-    one, other, decision = [decisions.one[chosen]], [decisions.other[chosen]], [chosen.astype(np.int64)]
+    one, other, decision = [decisions.one[chosen]], [decisions.other[chosen]], [chosen.astype(np.int32)]
     for number, column in enumerate(same.values()):
         rows = np.flatnonzero(column >= 0).astype(np.int32)
         rows = rows[np.argsort(column[rows], kind="stable")]
         linked = np.flatnonzero(column[rows[1:]] == column[rows[:-1]])
         one.append(rows[linked])
         other.append(rows[linked + 1])
-        decision.append(np.full(len(linked), -1 - number, np.int64))
+        decision.append(np.full(len(linked), -1 - number, np.int32))
     return MustLinks(np.concatenate(one), np.concatenate(other), np.concatenate(decision))
 
 
 def united(links: MustLinks, kept: Bool | slice = slice(None)) -> tuple[Int32, Int32]:
     """Return the tied rows (R,), ascending, and the lowest row (R,) of their sets."""
     one, other = links.one[kept], links.other[kept]
-    rows = distinct(np.concatenate([one, other]).astype(np.int64)).astype(np.int32)
-    ends = (np.searchsorted(rows, one).astype(np.int32), np.searchsorted(rows, other).astype(np.int32))
-    graph = coo_array((np.ones(len(one), bool), ends), shape=(len(rows), len(rows)))
-    component = connected_components(graph, directed=False)[1] if len(rows) else np.empty(0, np.int32)
-    first = np.unique(component, return_index=True)[1]
-    return rows, rows[first][component] if len(rows) else rows
+    rows = distinct(np.concatenate([one, other]))
+    lowest = np.arange(len(rows), dtype=np.int32)
+    _unite(rows, one, other, lowest)
+    return rows, rows[lowest]
+
+
+@numba.njit(nogil=True, cache=True)
+def _unite(rows, one, other, lowest):  # type: ignore[no-untyped-def]
+    """Write the place of the lowest row of each set; before, each place is its own."""
+    for link in range(one.shape[0]):
+        a, b = np.searchsorted(rows, one[link]), np.searchsorted(rows, other[link])
+        # The way to the lowest row is halved on every walk.
+        while lowest[a] != a:
+            lowest[a] = lowest[lowest[a]]
+            a = lowest[a]
+        while lowest[b] != b:
+            lowest[b] = lowest[lowest[b]]
+            b = lowest[b]
+        lowest[max(a, b)] = min(a, b)
+    # No row points to a higher one: those before are done.
+    for at in range(rows.shape[0]):
+        lowest[at] = lowest[lowest[at]]
 
 
 def shared_values(column: Int32) -> tuple[Int32, Int32]:

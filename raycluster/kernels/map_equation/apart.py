@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from raycluster.arrays import Int32, Int64, Ints
+from raycluster.arrays import Array, Int32, Int64, Ints
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,26 @@ class Apart:
         value : (num_nodes, D) int32
             Values of columns; none means no columns.
         """
-        key = distinct(group.astype(np.int64) << 32 | node.astype(np.int64))
-        by_group = (key >> 32).astype(np.int32)
-        member = (key & 0xFFFFFFFF).astype(np.int32)
+        # In place: with a million entries, each array that is made on the way takes 8 MB.
+        key = group.astype(np.int64)
+        key <<= 32
+        key |= node
+        key = distinct(key)
+        member = key.astype(np.int32)  # the lower half
+        key >>= 32
+        by_group = key.astype(np.int32)
         del key
         first = np.zeros(num_groups + 1, np.int64)
         np.cumsum(np.bincount(by_group, minlength=num_groups), out=first[1:])
-        order = np.argsort(member, kind="stable")
+        # The same by nodes.
+        key = member.astype(np.int64)
+        key <<= 32
+        key |= by_group
+        key.sort()
+        by_group = key.astype(np.int32)
+        key >>= 32
         values = np.empty((num_nodes, 0), np.int32) if value is None else np.ascontiguousarray(value, np.int32)
-        return cls(member[order], by_group[order], first, member, values)
+        return cls(key.astype(np.int32), by_group, first, member, values)
 
     @classmethod
     def nothing(cls, num_nodes: int) -> "Apart":
@@ -140,15 +151,15 @@ def _distinct(one: Ints, other: Ints) -> int:
     return int(np.count_nonzero(key[1:] != key[:-1])) + min(len(key), 1)
 
 
-def distinct(values: Int64) -> Int64:
-    """Return the different values, ascending.
+def distinct(values: Array) -> Array:
+    """Return the different values (M,), ascending.
 
-    By sorting: numpy's hash table is slower here and takes more memory.
+    By sorting: numpy's hash table is slower here and takes more memory. The values are sorted where they lie.
     """
-    ordered = np.sort(values)
-    kept = np.ones(len(ordered), bool)
-    kept[1:] = ordered[1:] != ordered[:-1]
-    return ordered[kept]
+    values.sort()
+    kept = np.ones(len(values), bool)
+    kept[1:] = values[1:] != values[:-1]
+    return values[kept]
 
 
 def ranges(begin: Ints, end: Ints) -> Int64:
@@ -159,23 +170,24 @@ def ranges(begin: Ints, end: Ints) -> Int64:
 
 
 @numba.njit(nogil=True, cache=True)
-def conflict(one, other, start, group, value):  # type: ignore[no-untyped-def]
+def conflict(one, other, a, last_a, b, last_b, group, value):  # type: ignore[no-untyped-def]
     """Return whether two nodes must be apart.
 
     Parameters
     ----------
     one, other : int
         The nodes.
-    start, group : (N + 1,) and (I,)
-        Where the groups of each node begin, and the groups, ascending per node (`Apart.memberships`).
+    a, last_a, b, last_b : int
+        Where the groups of one node begin and end, and those of the other.
+    group : (I,)
+        Groups, ascending per node.
     value : (N, D)
         Values in columns, -1 for none.
     """
     for column in range(value.shape[1]):
         if value[one, column] >= 0 and value[other, column] >= 0 and value[one, column] != value[other, column]:
             return True
-    a, b = start[one], start[other]
-    while a < start[one + 1] and b < start[other + 1]:
+    while a < last_a and b < last_b:
         if group[a] == group[b]:
             return True
         if group[a] < group[b]:

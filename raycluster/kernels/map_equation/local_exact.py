@@ -141,7 +141,9 @@ def _solve(  # type: ignore[no-untyped-def]
             for at in range(start[own[i]], start[own[i] + 1]):
                 joint[i, np.searchsorted(own, neighbor[at])] += weight[at]
             for j in range(i):
-                parted[i, j] = parted[j, i] = conflict(begin + i, begin + j, rank_start, group, value)
+                a, b = begin + i, begin + j
+                ends = rank_start[a], rank_start[a + 1], rank_start[b], rank_start[b + 1]
+                parted[i, j] = parted[j, i] = conflict(a, b, *ends, group, value)
         part = np.empty(k, np.int64)
         _solve_one(joint, flow[own], leaving[own], entering[own], parted, mu[one], part)
         for i in range(k):

@@ -32,7 +32,8 @@ def test_conflicts_of_two_nodes(groups, value):
     start, group = apart.memberships(np.arange(10, dtype=np.int32))
     for a in range(10):
         for b in range(a):
-            assert conflict(a, b, start, group, apart.value) == parted(groups, value, a, b)
+            ends = start[a], start[a + 1], start[b], start[b + 1]
+            assert conflict(a, b, *ends, group, apart.value) == parted(groups, value, a, b)
 
 
 def test_violations_count_members_and_values():
