@@ -18,8 +18,8 @@ LINKS_PER_CALL = 2**18
 """Links handled at once, 260,000: scratch of about 10 MB. Results do not depend on it."""
 ALL_BITS = 0b11111110
 """Bits of a node with values of columns, which any other one may exclude."""
-ROWS_PER_CALL = 2**20
-"""Rows compared at once, 1 million: about 10 MB. Results do not depend on it."""
+ROWS_PER_CALL = 2**18
+"""Rows compared at once, 260,000: about 3 MB. Results do not depend on it."""
 
 
 def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> tuple[Int32, Int32, Float32]:

@@ -55,20 +55,28 @@ def obeyed(
     chosen = state.broken()
     state.read((source, target, weight), chosen)
     solved = 0
-    for block in _blocks(chosen, np.bincount(membership, minlength=count)[chosen]):
+    for block in _blocks(chosen, _sizes(membership, count)[chosen]):
         solved += state.solve(block)
     if rules.node is not None:
         # A node is the lowest of its rows, so what is read here is written already, with the same value.
         for start in range(0, len(membership), ROWS_PER_CALL):
             piece = slice(start, start + ROWS_PER_CALL)
             membership[piece] = membership[rules.node[piece]]
-    kept = numbered(membership)
     strength, exits = state.strength, state.exits
     del state  # its links are not needed any more
+    kept = numbered(membership)
     strength = strength[kept]
     exits = exits[kept]
     after = flows.Flows(strength, exits, exits)
     return LocalSolution(membership, after, int(solved > 0), True, solved)
+
+
+def _sizes(membership: Int32, count: int) -> Int64:
+    """Return the rows (C,) of each community; bincount of all would copy them."""
+    result = np.zeros(count, np.int64)
+    for start in range(0, len(membership), ROWS_PER_CALL):
+        result += np.bincount(membership[start : start + ROWS_PER_CALL], minlength=count)
+    return result
 
 
 def _blocks(chosen: Int64, size: Int64) -> Iterator[Int64]:

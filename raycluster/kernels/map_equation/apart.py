@@ -123,7 +123,7 @@ class Apart:
         """
         broken = 0
         if len(self.member):
-            group = np.repeat(np.arange(self.groups, dtype=np.int64), np.diff(self.first))
+            group = np.repeat(np.arange(self.groups, dtype=np.int32), np.diff(self.first))
             broken += len(group) - _distinct(group, membership[self.member])
         for column in self.value.T:
             has = np.flatnonzero(column >= 0)
@@ -134,8 +134,10 @@ class Apart:
 
 def broken_communities(membership: Int32, apart: Apart) -> Int32:
     """Return the communities that hold two members of a group or two values."""
-    group = np.repeat(np.arange(apart.groups, dtype=np.int64), np.diff(apart.first))
-    key = np.sort(group << 32 | membership[apart.member].astype(np.int64))
+    key = np.repeat(np.arange(apart.groups, dtype=np.int64), np.diff(apart.first))
+    key <<= 32
+    key |= membership[apart.member]
+    key.sort()
     broken = [key[1:][key[1:] == key[:-1]] & 0xFFFFFFFF]
     for column in apart.value.T:
         has = np.flatnonzero(column >= 0)
@@ -146,7 +148,9 @@ def broken_communities(membership: Int32, apart: Apart) -> Int32:
 
 def _distinct(one: Ints, other: Ints) -> int:
     """Number of different pairs of one[i], other[i], all of them in 0..2^31 - 1."""
-    key = one.astype(np.int64) << 32 | other.astype(np.int64)
+    key = one.astype(np.int64)
+    key <<= 32
+    key |= other
     key.sort()
     return int(np.count_nonzero(key[1:] != key[:-1])) + min(len(key), 1)
 
