@@ -57,7 +57,7 @@ class KnnConfig(Section):
     storage: Literal["float32", "float16"] = "float32"
     """Precision of the vectors during the search. `float16` halves their memory and moves a similarity by up to 0.001."""
     lists: Count | None = None
-    """Number of inverted lists of `ivf`, from 1 up; None is 8 times the square root of the number of rows. Raising it costs
+    """Number of inverted lists of `ivf`, from 1 up; None is 4 times the square root of the number of rows. Raising it costs
     more in training and comparison with centroids, and a row reads fewer vectors."""
     probes: Count | None = None
     """Inverted lists read per row, from 1 up; None derives them from `recall`. Raising it raises recall, and time in

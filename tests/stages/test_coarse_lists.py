@@ -33,7 +33,7 @@ def tables() -> ArrayTables:
 
 
 @pytest.mark.parametrize(
-    ("rows", "configured", "expected"), [(10_000, None, 800), (50, None, 50), (10_000, 77, 77), (5, 77, 5)]
+    ("rows", "configured", "expected"), [(10_000, None, 400), (12, None, 12), (10_000, 77, 77), (5, 77, 5)]
 )
 def test_lists_grow_with_the_root_of_the_rows_and_never_above_them(
     rows: int, configured: int | None, expected: int

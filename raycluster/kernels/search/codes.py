@@ -30,9 +30,9 @@ LARGEST = 127
 CLIP = 6.0
 """Standard deviations of a turned coordinate, which is 1 / sqrt(D), that the largest code stands for. Raising it cuts fewer
 coordinates off, one in 10**9 here, and rounds all of them more coarsely: a row is off by about CLIP / (127 sqrt(12)) = 0.014."""
-DEVIATIONS = 8.0
-"""Standard deviations of the error of a product within which a likely neighbor lies. A pair beyond them is rarer than one in
-10**14; raising it makes more candidates."""
+DEVIATIONS = 5.0
+"""Standard deviations of the error of a product within which a likely neighbor lies. One product in three million is further
+off. Raising it makes more candidates; 8 made a third more, and the same neighbors."""
 TURNING = 1e-5
 """Error of turning a row in float32, and of rounding a similarity to float32: an upper bound."""
 LONGEST = 1.001

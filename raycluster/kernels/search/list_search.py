@@ -188,9 +188,9 @@ class _Block:
             band = np.float32(rounding_band(self.queries.shape[1]))
             low, high = limits - band, limits + band
         else:
-            slack = self.coded.certain_slack(codes.largest_error)
+            slack = self.coded.likely_slack(codes.usual_error)
             middle, dtype = limits.astype(np.float64) * self.coded.unit, Scores.of_codes(slack, self.coded.unit).dtype
-            low, high = np.floor(middle - slack / 2).astype(dtype), np.ceil(middle + slack / 2).astype(dtype)
+            low, high = np.floor(middle - slack).astype(dtype), np.ceil(middle + slack).astype(dtype)
         rows = np.empty(len(self.queries), np.int64)
         for start in range(0, len(centroids), CENTROID_TILE):
             tile = slice(start, start + CENTROID_TILE)
