@@ -48,7 +48,7 @@ def edges_of(config: Config, limits: EdgeLimits, lists: Lists) -> Edges:
         Lists of all rows.
     """
     rows = len(lists.neighbor)
-    if config.edges.rule == "threshold":
+    if limits.threshold is not None:  # of the recipe, or one that overrules the scores
         columns = edge_rules.threshold_edges(0, rows, lists.neighbor, lists.similarity, limits.swept_value)
     else:
         assert lists.score is not None, "rule score needs scores"

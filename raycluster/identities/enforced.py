@@ -45,7 +45,7 @@ def obeyed(
     rules : Rules
         What must hold, without values of columns: those of a community can lie anywhere in it.
     own : Flows, optional
-        (C,) flows of the communities, without rules; none computes them. Overwritten.
+        (C,) flows of the communities, without rules; none computes them. Overwritten and lengthened.
     """
     assert rules.apart.value.shape[1] == 0, "values need all members of a community"
     count = int(membership.max(initial=-1)) + 1
@@ -194,8 +194,9 @@ class _State:
         more = max(len(fresh) - len(free), 0)
         number[fresh] = np.concatenate([free, self.count + np.arange(more)])[: len(fresh)]
         if more:
-            self.strength = np.concatenate([self.strength, np.zeros(more)])
-            self.exits = np.concatenate([self.exits, np.zeros(more)])
+            # In place: a copy of both would take 16 bytes per community. What is added is 0.
+            self.strength.resize(self.count + more, refcheck=False)
+            self.exits.resize(len(self.strength), refcheck=False)
         self.strength[number], self.exits[number] = solution.flows.flow, solution.flows.enter
         self.membership[nodes] = number[solved]
 

@@ -74,7 +74,7 @@ def with_rows(state: State, change: Change, mode: Mode, threads: int) -> Grown:
     if reading is not None:
         lists_of_new = assign_lists(change.vectors, reading.centroids, threads)
         reading = Reading(reading.centroids, np.concatenate([reading.lists, lists_of_new]), reading.facts)
-    floor = floor_of(state.config, state.set_facts, state.limits)
+    floor = floor_of(state.set_facts, state.limits)
     original = np.concatenate([state.original, np.arange(num_old, num_old + num_new, dtype=np.int32)])
     in_play = is_alive & (original == np.arange(num_old + num_new))
     near = after_change(vectors, in_play, num_old, state.lists, reading, floor, threads, is_mutual=mode != "compare")

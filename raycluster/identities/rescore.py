@@ -72,20 +72,18 @@ def rescored(
     return result
 
 
-def floor_of(config: Config, set_facts: dict[str, Any], limits: EdgeLimits) -> float:
+def floor_of(set_facts: dict[str, Any], limits: EdgeLimits) -> float:
     """Return the similarity below which a neighbor cannot become an edge.
 
     Parameters
     ----------
-    config : Config
-        Rule of edges.
     set_facts : dict
         What the predictor read of the whole set.
     limits : EdgeLimits
         Limits in force.
     """
-    if config.edges.rule == "threshold":
-        return limits.swept_value
+    if limits.threshold is not None:
+        return limits.threshold
     lowest = -1.0 if limits.similarity is None else limits.similarity
     if "statistics" in set_facts:
         lowest = max(lowest, SetStatistics.from_json(set_facts["statistics"]).stranger)

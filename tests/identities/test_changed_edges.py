@@ -69,6 +69,17 @@ def test_rows_that_lost_a_removed_neighbor_are_apart_from_those_between_which_ed
     assert len(found.gone.key()) == len(ends) > 0
 
 
+def test_a_threshold_that_overrules_scores_makes_the_edges():
+    """The recipe scores pairs, and its limit is a similarity (`limits.in_force`)."""
+    neighbor, similarity = neighbor_table(60, 8, 0)
+    lists = Lists(neighbor, similarity, random_scores(neighbor, 0))
+    found = edges_of(SCORE[0], EdgeLimits(threshold=0.3, picked=True), lists)
+    expected = edges_of(*THRESHOLD, lists)
+    np.testing.assert_array_equal(found.key(), expected.key())
+    np.testing.assert_array_equal(found.weight, expected.weight)
+    assert len(found.key()) > 0
+
+
 def test_nothing_changed():
     config, limits = THRESHOLD
     lists = Lists(*neighbor_table(60, 8, 0), None)

@@ -120,6 +120,34 @@ def test_the_same_rows_again_change_nothing(runs, tmp_path):
     ).read_bytes()
 
 
+def test_rows_that_go_and_come_back_find_their_clusters_and_ids(runs, tmp_path):
+    """Two updates of folders: the partition and all ids are those of the start, and retired ids are in use again."""
+    folder, _ = runs
+    gone = sorted({*range(0, ROWS, 9), *range(40, 46)})
+    pq.write_table(pa.table({"id": pa.array(gone)}), tmp_path / "gone.parquet")
+    without = update_run(
+        str(folder / "run2"), str(tmp_path / "without"), Order((), str(tmp_path / "gone.parquet"), threads=1)
+    )
+    assert (without["removed"], without["rows"]) == (len(gone), ROWS - len(gone))
+    back = Order((written(tmp_path / "back.parquet", gone),), threads=1)
+    again = update_run(str(tmp_path / "without"), str(tmp_path / "again"), back)
+    assert (again["new"], again["rows"], again["avoidable_changes"]) == (len(gone), ROWS, 0)
+    start, end = (labels(run).sort_by("id") for run in (folder / "run2", tmp_path / "again"))
+    assert end["id"].equals(start["id"])
+    assert end["cluster_id"].equals(start["cluster_id"])
+    assert without["changed_ids"] + again["changed_ids"] < len(gone)
+
+
+def test_the_same_batch_twice_is_no_event(runs, tmp_path):
+    """Rows that are new to one run are there already in the next: labels are the same bytes, and lineage stays as it was."""
+    folder, _ = runs
+    batch = Order((str(folder / "new.parquet"), str(folder / "base.parquet")), threads=1)
+    summary = update_run(str(folder / "run2"), str(tmp_path / "twice"), batch)
+    assert (summary["same"], summary["new"], summary["searched"], summary["solved"]) == (ROWS, 0, 0, 0)
+    for name in ("labels/part-00000.parquet", "clusters.parquet", "lineage.parquet", "aliases.parquet"):
+        assert (tmp_path / "twice" / name).read_bytes() == (folder / "run2" / name).read_bytes(), name
+
+
 STEPS = ["job.incoming", "neighbors._search", "neighbors._insert", "grown.rescored", "grown.changed_edges"]
 """What an update calls in its steps: plan, search, lists of old rows, scores, touched rows, solve, ids."""
 STEPS += ["update.placed", "update.inherit", "job.saved", "job.published"]

@@ -7,7 +7,7 @@ from raycluster.identities.rescore import floor_of, rescored
 from raycluster.identities.state import from_tables
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.models.requirements import with_model
-from support.living import config_of, rows, tables_of
+from support.living import config_of, rows
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,8 @@ def test_changed_rows_get_the_scores_of_a_full_run(scored):
 
 
 def test_strangers_do_not_matter(scored):
-    floor = floor_of(scored.config, scored.set_facts, scored.limits)
+    floor = floor_of(scored.set_facts, scored.limits)
     assert -1 < floor < 1
     similarity = scored.lists.similarity[scored.lists.score >= scored.limits.eta]
     assert (similarity >= floor).mean() > 0.95
-    config = tables_of(rows()[0]).config
-    assert floor_of(config, {}, EdgeLimits(threshold=0.4)) == 0.4
+    assert floor_of({}, EdgeLimits(threshold=0.4)) == floor_of(scored.set_facts, EdgeLimits(threshold=0.4)) == 0.4
