@@ -8,7 +8,6 @@ Shapes: N rows, D dimensions, B rows of a block, k neighbors.
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -16,24 +15,12 @@ from raycluster.arrays import Float32, Int32, Vectors
 from raycluster.kernels.advance import rows_done
 from raycluster.kernels.search.candidates import MORE_SLOTS, SLOTS_PER_NEIGHBOR, Candidates, Scores
 from raycluster.kernels.search.ordering import rank_crowded
+from raycluster.kernels.search.transpose import transpose
 
 BLOCK = 512
 """Rows of a block; a tile of two takes 1 MiB of scores. Results do not depend on it."""
-_TRANSPOSE_TILE = 32
-"""Side of the squares that a tile is transposed by: 4 KiB, in the L1 cache twice. Results do not depend on it."""
 _SLOT_BYTES = 8
 """A score and a row number."""
-
-
-@numba.njit(nogil=True, cache=True)
-def _transpose(source, target):  # type: ignore[no-untyped-def]
-    """Write the transpose of a matrix, square by square."""
-    rows, columns = source.shape
-    for first in range(0, rows, _TRANSPOSE_TILE):
-        for left in range(0, columns, _TRANSPOSE_TILE):
-            for row in range(first, min(first + _TRANSPOSE_TILE, rows)):
-                for column in range(left, min(left + _TRANSPOSE_TILE, columns)):
-                    target[column, row] = source[row, column]
 
 
 def bytes_needed(rows: int, k: int) -> int:
@@ -100,7 +87,7 @@ class _SelfJoin:
             self._candidates[one].push(scores, self.ids[other], self._rows[:height])
         if one != other:
             turned = self._buffers.pair[1][: height * width].reshape(width, height)
-            _transpose(scores, turned)
+            transpose(scores, turned)
             with self._locks[other]:
                 self._candidates[other].push(turned, self.ids[one], self._rows[:width])
 

@@ -27,10 +27,3 @@ def test_ties_and_crowds_fall_as_in_the_plain_search(monkeypatch, kind):
     monkeypatch.setattr(self_join, "BLOCK", 50)
     vectors = awkward_rows(kind, 400, 24, 2)
     assert_same(self_top_k(vectors, 6, 2), _plain(vectors, 6))
-
-
-def test_transposing_copies_every_score():
-    scores = np.random.default_rng(0).normal(size=(70, 45)).astype(np.float32)
-    turned = np.empty((45, 70), np.float32)
-    self_join._transpose(scores, turned)
-    assert np.array_equal(turned, scores.T)
