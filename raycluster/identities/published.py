@@ -91,10 +91,10 @@ def labels_and_clusters(updated: Updated, label: Int64) -> tuple[Labels, pa.Tabl
 def _described(updated: Updated) -> Labels:
     state = updated.state
     strength = None
-    lists, eta, model = state.lists, state.limits.eta, strength_weights(state.config)
-    if model and lists.score is not None and eta is not None:  # scores that were set aside do not measure strength
+    lists, limits, model = state.lists, state.limits, strength_weights(state.config)
+    if model and lists.score is not None and limits.threshold is None:  # scores that were set aside measure no strength
         block = (0, lists.neighbor, lists.score, lists.similarity)
-        strength = calibrated_strength(model, updated.cluster, [block], state.set_facts, eta)
+        strength = calibrated_strength(model, updated.cluster, [block], state.set_facts, limits.eta)
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")

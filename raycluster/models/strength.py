@@ -107,7 +107,11 @@ class Evidence:
 
 
 def calibrated_strength(
-    weights: Mapping[str, float], cluster: Int32, blocks: Iterable[Block], set_facts: Mapping[str, Any], eta: float
+    weights: Mapping[str, float],
+    cluster: Int32,
+    blocks: Iterable[Block],
+    set_facts: Mapping[str, Any],
+    eta: float | None,
 ) -> Float64:
     """Return strengths (N,), in 0..1, by a model that was calibrated for it.
 
@@ -121,11 +125,11 @@ def calibrated_strength(
         Blocks of all rows.
     set_facts
         What the predictor read of the whole set, as `relations` records it.
-    eta : float
-        Lowest score of an edge, 0..1.
+    eta : float or None
+        Lowest score of an edge, 0..1; None for rules that have none. Then no conflict counts.
     """
     limits = None
-    if "statistics" in set_facts:
+    if eta is not None and "statistics" in set_facts:
         limits = Limits(eta, SetStatistics.from_json(set_facts["statistics"]).limit)
     return Evidence.of(cluster, blocks, limits).strength(weights)
 

@@ -69,7 +69,7 @@ def labels_of(tables: Tables) -> Labels:
         edges, config, copies = edges_in_force(tables), tables.config, tables.copies
         scored, valued, model = _scored(tables), _valued(tables), strength_weights(tables.config)
         cluster, limits, strength = identities_of(tables), limits_of(tables), None
-        if model and limits.eta is not None:  # scores that were set aside do not measure strength
+        if model and limits.threshold is None:  # scores that were set aside do not measure strength
             strength = calibrated_strength(model, cluster, scored, tables.facts("relations"), limits.eta)
         # other rules limit something else than values
         least = limits.swept_value if config.edges.rule in ("score", "threshold") else 0.0

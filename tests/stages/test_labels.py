@@ -34,6 +34,18 @@ def test_a_run_takes_strengths_from_its_model_whatever_the_shards(tmp_path):
     assert tiny.column(cut, "labels", "margin").tobytes() == margin.tobytes()
 
 
+def test_density_peaks_along_scores_take_strengths_from_their_model_too(tmp_path):
+    url = str(tmp_path / "model")
+    tiny.model(url, "row", "none", recipe="hard-clusters", thresholds={"closeness": 0.3}, strength=WEIGHTS)
+    run = tiny.run(tmp_path, "hard-clusters", model=url)
+    names = (("knn", "neighbor"), ("relations", "score"), ("knn", "similarity"))
+    cluster = tiny.column(run, "labels", "cluster_id").astype(np.int32)
+    evidence = Evidence.of(cluster, [(0, *(tiny.column(run, *name) for name in names))])
+    expected = np.where(evidence.alone, np.nan, evidence.strength(WEIGHTS))
+    np.testing.assert_array_equal(tiny.column(run, "labels", "strength"), expected.astype(np.float32))
+    assert not evidence.alone.all()
+
+
 def test_an_array_takes_strengths_from_its_model_row_by_row(tmp_path, monkeypatch):
     url = str(tmp_path / "model")
     tiny.model(url, "row", "none", thresholds={"eta": 0.95}, strength=WEIGHTS)
