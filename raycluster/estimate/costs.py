@@ -1,7 +1,7 @@
 """Time, money, memory, disk and traffic of stages: declared costs times rates."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from raycluster.estimate.rates import Rates
 from raycluster.executors.machines import Machine
 from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
 from raycluster.pipeline.bill import START_SECONDS, Bill
+from raycluster.pipeline.outlook import read_by_tasks, read_by_workers, read_later
 from raycluster.stages import wanted_stages
 from raycluster.stages.stage import Cost, ProblemSize, Stage
 
@@ -67,11 +68,35 @@ class StageForecast:
     worker_gib: float
     object_store_gib: float
     copies_gib: float
-    """Node-local copies that the stage reads; `node_disk_gib` has all that were made so far."""
+    """Node-local copies that the stage's tasks read; `node_disk_gib` is the most that a node holds meanwhile."""
     node_disk_gib: float
     stored_gib: float
     moved_gib: float
     """Read from storage and written there, by all nodes."""
+
+
+class Disk:
+    """The copies that a node holds: each goes with its last reader, as in a run."""
+
+    def __init__(self) -> None:
+        self._copies: dict[str, float] = {}
+        self._peak = 0.0
+
+    def holds(self, copies: Mapping[str, float]) -> float:
+        """Add copies; returns the bytes that are new."""
+        new = {column: size for column, size in copies.items() if column not in self._copies}
+        self._copies |= new
+        self._peak = max(self._peak, sum(self._copies.values()))
+        return sum(new.values())
+
+    def keep(self, columns: Collection[str]) -> None:
+        """Free all copies but those of columns."""
+        self._copies = {column: size for column, size in self._copies.items() if column in columns}
+
+    def peak(self) -> float:
+        """Return the most bytes since the last call, and count anew."""
+        peak, self._peak = max(self._peak, sum(self._copies.values())), 0.0
+        return peak
 
 
 def crew_of(stage: Stage, run: PlannedRun) -> Crew:
@@ -89,9 +114,10 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
     """Yield the forecast of the plan and of every stage, in order."""
     has_started = False
     bill = None if run.driver.usd_hour is None else Bill(run.driver.usd_hour)
-    on_disk: dict[str, dict[str, float]] = {"driver": {}, "workers": {}}
+    disks = {place: Disk() for place in ("driver", "workers")}
     yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, bill, driver=0.0)
-    for stage in wanted_stages(run.config):
+    stages = wanted_stages(run.config)
+    for number, stage in enumerate(stages):
         crew = crew_of(stage, run)
         cost = run.cost(stage, threads=crew.threads)
         seconds = _seconds(stage, cost, rates, run, crew)
@@ -103,9 +129,10 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
         # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
         moved = 0.0
         for place in _places(stage, run, crew):
-            copies = {**cost.copies, **(cost.copies_once if place == "driver" else {})}
-            new = sum(size for column, size in copies.items() if column not in on_disk[place])
-            on_disk[place] |= copies
+            new = disks[place].holds(cost.copies_once) if place == "driver" else 0.0
+            if place == "workers" or crew.is_driver or not run.is_apart:
+                disks[place].keep(read_by_tasks(run.size, run.config, stage, stages[number + 1 :]))
+                new += disks[place].holds(cost.copies)
             seconds += new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
             moved += new * (crew.nodes if place == "workers" else 1)
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
@@ -114,8 +141,10 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
             stage.name, run, crew, seconds, bill,
             driver=cost.driver_bytes + (cost.worker_bytes if crew.is_driver else 0.0),
             worker=cost.worker_bytes, copies=sum(cost.copies.values()), stored=stored,
-            disk=max(sum(sizes.values()) for sizes in on_disk.values()), moved=stored + streamed + moved,
+            disk=max(disk.peak() for disk in disks.values()), moved=stored + streamed + moved,
         )  # fmt: skip
+        disks["driver"].keep(read_later(run.size, run.config, stages[number + 1 :]))
+        disks["workers"].keep(read_by_workers(run.size, run.config, stages[number + 1 :]))
 
 
 def _places(stage: Stage, run: PlannedRun, crew: Crew) -> list[str]:

@@ -61,7 +61,7 @@ def _ways(stage: Stage, run: PlannedRun) -> list[str]:
 
 
 def _disk(entries: Sequence[StageForecast], run: PlannedRun) -> Iterator[str]:
-    """Yield which nodes lack disk for copies, which stay until the run ends."""
+    """Yield which nodes lack disk for the most copies that they hold at once."""
     last = max(entries, key=lambda entry: entry.node_disk_gib)
     for role, machine in (("driver", run.driver), ("worker", run.worker)) if run.is_apart else (("node", run.worker),):
         if last.node_disk_gib > machine.disk_gib:

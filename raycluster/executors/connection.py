@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raycluster.errors import RayclusterError
+from raycluster.executors import reach
 from raycluster.executors.sizing import ADDRESS, OBJECT_STORE_BYTES, has_cluster, own_threads
 
 if "ray" not in sys.modules:  # its child processes read these when they start
@@ -23,6 +24,8 @@ if "ray" not in sys.modules:  # its child processes read these when they start
 import ray
 import ray.data
 
+_is_ours = False
+"""Whether this process has connected through `connect`, and not its user."""
 MOST_FAILED_STARTS = 20
 """Workers in a row that may die while they start: with their nodes, or for memory. Raising it survives more preemptions, and
 takes longer to report a node where nothing can start."""
@@ -33,8 +36,10 @@ def connect() -> None:
 
     Raises RayclusterError where neither succeeds.
     """
+    global _is_ours
     if ray.is_initialized():
         return
+    _is_ours = True
     options = {} if has_cluster() else _local_cluster()
     try:
         with _native_stderr_muted():
@@ -50,6 +55,20 @@ def connect() -> None:
     context.execution_no_progress_timeout_s = -1
     context.raise_original_map_exception = True
     context.max_consecutive_actor_init_deaths = MOST_FAILED_STARTS
+
+
+def head_address() -> str:
+    """Return HOST:PORT of the head; empty while this process is on no cluster."""
+    return ray.get_runtime_context().gcs_address if ray.is_initialized() else ""
+
+
+def leave() -> None:
+    """Let go of the cluster, so that a head that is lost ends nothing.
+
+    What is left runs in this process. A connection of the user's own stays.
+    """
+    if _is_ours and ray.is_initialized() and not reach.is_lost():
+        ray.shutdown()
 
 
 def _sentence(error: Exception) -> RayclusterError:

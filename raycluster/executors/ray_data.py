@@ -16,6 +16,7 @@ from typing import Any
 
 from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
+from raycluster.executors import reach
 from raycluster.executors.board import NOTHING_LEFT, NOTHING_YET, Board
 from raycluster.executors.connection import connect  # before ray, which reads its settings when it is first imported
 from raycluster.executors.fleet import fleet, wish_for
@@ -195,6 +196,14 @@ def run_on_ray(job: StageJob) -> Iterator[TaskResult]:
     )
     watcher.begin()
     consumer.start()
+    with reach.watching():
+        yield from _until_done(results, watcher, board, job)
+
+
+def _until_done(
+    results: "queue.Queue[TaskResult | Exception | None]", watcher: Watcher, board: Any, job: StageJob
+) -> Iterator[TaskResult]:
+    """Yield results as they come, and watch meanwhile."""
     try:
         while True:
             try:

@@ -4,7 +4,6 @@ It runs in the driver's own loop. Every half minute it prints what a stage waits
 no worker starts in time, and where the head of the cluster is gone.
 """
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from raycluster.config.execution import Execution
 from raycluster.errors import RayclusterError
 from raycluster.executors import reach
+from raycluster.executors.head import AGAIN, HEAD_CHECK_SECONDS, HEAD_SECONDS, answers, gone
 from raycluster.executors.sizing import Pool
 
 # isort: split
@@ -23,13 +23,8 @@ LINE_SECONDS = 30.0
 """Seconds between two lines about what is pending."""
 WISH_SECONDS = 5.0
 """Seconds between two wishes to an autoscaler, which reads them as often. Ray Data replaces a wish within 20 s."""
-HEAD_SECONDS = 40.0
-"""A head that refuses connections for so long is gone. Ray itself ends the driver after 60 s, without a word."""
-HEAD_CHECK_SECONDS = 5.0
-"""Seconds between two connections to the head."""
 ANSWER_SECONDS = 20.0
 """Longest wait for the board, on a busy head."""
-AGAIN = "Run the same command again: what is done is kept."
 
 
 class Watcher:
@@ -139,18 +134,12 @@ class Watcher:
         if not self._head or now - self._head_checked < HEAD_CHECK_SECONDS:
             return self._head_answered >= self._head_checked
         self._head_checked = now
-        host, _, port = self._head.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=HEAD_CHECK_SECONDS).close()
-        except OSError:
+        if not answers(self._head):
             silent = now - self._head_answered
             if silent >= HEAD_SECONDS:
                 self.is_head_gone = True
                 reach.give_up()
-                raise RayclusterError(
-                    f"The head of the Ray cluster at {self._head} is gone: no answer for {silent:.0f} s in stage "
-                    f"{self.stage}. {AGAIN}"
-                ) from None
+                raise gone(self._head, silent, f"in stage {self.stage}")
             self._show(f"{self.stage}: the head at {self._head} does not answer since {silent:.0f} s")
             return False
         self._head_answered = now

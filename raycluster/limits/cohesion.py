@@ -54,22 +54,26 @@ class Lists:
         common = max(median, 0.0) * (1 - self.shared) + self.shared
         lowest = threshold * (1 - self.shared) + self.shared
         chosen = np.linspace(0, len(self.neighbor) - 1, min(ROWS, len(self.neighbor))).astype(int)
-        means = [self._partial(self.neighbor[row], lowest, common) for row in chosen]
+        listed = np.asarray(self.neighbor[chosen])[:, : NEIGHBORS + 1]
+        read = np.unique(listed[listed >= 0])  # all at once: vectors may lie in many parts
+        vectors = np.asarray(self.vectors[read])
+        means = [_partial(vectors[np.searchsorted(read, row[row >= 0])], lowest, common) for row in listed]
         counted = [mean for mean in means if mean is not None]
         return float(np.mean(counted)) if counted else 0.0
 
-    def _partial(self, listed: Int32, lowest: float, common: float) -> float | None:
-        """Return the mean partial cosine of one list (K,).
 
-        It is None where fewer than two neighbors are near enough.
-        """
-        rows = np.asarray(self.vectors[listed[: NEIGHBORS + 1]], np.float64)[listed[: NEIGHBORS + 1] >= 0]
-        cosine = rows[1:] @ rows[0]
-        near = cosine >= lowest
-        if near.sum() < 2:
-            return None
-        own = np.minimum((cosine[near] - common) / (1 - common), HIGHEST)
-        among = (rows[1:][near] @ rows[1:][near].T - common) / (1 - common)
-        left = 1 - own**2
-        partial = (among - np.outer(own, own)) / np.sqrt(np.outer(left, left))
-        return float(partial[np.triu_indices(len(own), 1)].mean())
+def _partial(vectors: Vectors, lowest: float, common: float) -> float | None:
+    """Return the mean partial cosine of one list, a row (1 + M, D) and its neighbors.
+
+    It is None where fewer than two neighbors are near enough.
+    """
+    rows = np.asarray(vectors, np.float64)
+    cosine = rows[1:] @ rows[0]
+    near = cosine >= lowest
+    if near.sum() < 2:
+        return None
+    own = np.minimum((cosine[near] - common) / (1 - common), HIGHEST)
+    among = (rows[1:][near] @ rows[1:][near].T - common) / (1 - common)
+    left = 1 - own**2
+    partial = (among - np.outer(own, own)) / np.sqrt(np.outer(left, left))
+    return float(partial[np.triu_indices(len(own), 1)].mean())

@@ -82,7 +82,9 @@ def above_all_neighbors(similarity: Float32) -> float:
     return float(similarity[:, 1].max()) + SMALLEST_SPREAD
 
 
-def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tuple[float, dict[str, Any]]:
+def pick_threshold(
+    similarity: Float32, pairs: RandomPairs, lists: Lists, sampled_from: int | None = None
+) -> tuple[float, dict[str, Any]]:
     """Return a similarity threshold for a set, and how it was picked.
 
     Parameters
@@ -94,6 +96,8 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tup
         Cosines of random pairs of the set.
     lists : Lists
         The neighbors themselves, read where the risk is high.
+    sampled_from : int, optional
+        N, where `similarity` has the rows that are read and no others.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tup
     ConfigError
         K is below `FEWEST_NEIGHBORS` in a larger set.
     """
-    rows, k = similarity.shape
+    rows, k = sampled_from or len(similarity), similarity.shape[1]
     if rows <= FEWEST_NEIGHBORS:
         spread = {"random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
         return FEW_ROWS_THRESHOLD, {"basis": TOO_FEW_ROWS, "risk": 1.0, **spread}
@@ -117,7 +121,7 @@ def pick_threshold(similarity: Float32, pairs: RandomPairs, lists: Lists) -> tup
             f"A threshold can be picked from {FEWEST_NEIGHBORS} neighbors or more, and knn.k is {k}; "
             "raise it or pass --edges.threshold."
         )
-    sample = np.ascontiguousarray(similarity[:: -(-rows // MAX_ROWS)])
+    sample = np.ascontiguousarray(similarity if sampled_from else similarity[:: -(-rows // MAX_ROWS)])
     grid = grid_from(pairs.median)
     lost, wrong = lost_and_wrong(sample, grid)
     curve = lost + wrong

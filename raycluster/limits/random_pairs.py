@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from raycluster.arrays import Float32, Floats, Vectors
+from raycluster.limits.measured_vectors import MeasuredVectors
 
 FEWEST_NEIGHBORS = 8
 """Neighbors per row, itself included, from which a threshold can be picked. With fewer, near and far ranks are the same
@@ -74,8 +75,11 @@ FEW_ROWS_PAIRS = RandomPairs(0.0, 0.1)
 """Random pairs of a set of at most `FEWEST_NEIGHBORS` rows: those of face models with 512 dimensions."""
 
 
-def sample_pairs(vectors: Vectors, seed: int = 0) -> RandomPairs:
+def sample_pairs(vectors: Vectors | MeasuredVectors, seed: int = 0) -> RandomPairs:
     """Return the cosines of seeded random pairs of unit rows (N, D)."""
+    if isinstance(vectors, MeasuredVectors):
+        measured: RandomPairs = vectors.pairs()
+        return measured
     if len(vectors) <= FEWEST_NEIGHBORS:
         return FEW_ROWS_PAIRS
     first, second = np.random.default_rng(seed).integers(0, len(vectors), (2, RANDOM_PAIRS))

@@ -9,13 +9,14 @@ Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, B 
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from raycluster.arrays import Float32, Int32, Int64, Vectors
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold
+from raycluster.limits.measured_vectors import MeasuredVectors
 from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models.ranked_columns import RankedColumns
 
@@ -86,18 +87,19 @@ class SetStatistics:
             Of the whole set.
         """
         pairs = sample_pairs(vectors)
+        rows = np.arange(0, len(similarity), -(-len(similarity) // MAX_ROWS))
+        sample = np.asarray(similarity[rows])
         shared = min(max(0.0, (pairs.median - MOST_BACKGROUND) / (1 - MOST_BACKGROUND)), MOST_SHARED)
         if shared > 0:
-            similarity = unshared(similarity, shared)
+            sample = unshared(sample, shared)
             pairs = replace(pairs, median=unshared(pairs.median, shared), spread=pairs.spread / (1 - shared))
-        picked, facts = pick_threshold(similarity, pairs, Lists(neighbor, vectors, shared))
+        picked, facts = pick_threshold(sample, pairs, Lists(neighbor, vectors, shared), len(similarity))
         background, spread = pairs.median, pairs.spread
         threshold = max(picked, background + LEAST_CONTRAST * spread)
         contrast = threshold - background
         # factors and offsets bring each number to order 1
         scale = (4 * background, 10 * spread, 2 * contrast, contrast / spread / 5 - 1, facts["risk"])
-        rows = np.arange(0, len(similarity), -(-len(similarity) // MAX_ROWS))
-        profile = (np.asarray(similarity[rows])[:, ranks_within(similarity, RANKS)] - background) / contrast
+        profile = (sample[:, ranks_within(sample, RANKS)] - background) / contrast
         setting = [*(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(), *scale, *_return_shares(neighbor, rows)]
         # rounded, so that the last bits of a platform's quantiles change no score
         return cls(shared, background, spread, threshold, tuple(round(float(value), 6) for value in setting))
@@ -161,12 +163,14 @@ def measure(form: str, neighbor: Int32, similarity: Float32, vectors: Vectors) -
     Returns
     -------
     dict
-        `statistics` for the form relative, else `background`, median and spread of the cosines of random pairs.
+        `background`, median and spread of the cosines of random pairs; for the form relative `statistics` as well.
     """
-    if form == "relative":
-        return {"statistics": SetStatistics.measure(neighbor, similarity, vectors).to_json()}
     pairs = sample_pairs(vectors)
-    return {"background": [pairs.median, pairs.spread]}
+    measured: dict[str, Any] = {"background": [pairs.median, pairs.spread]}
+    if form == "relative":
+        vectors = cast("Vectors", MeasuredVectors(vectors, lambda: pairs))  # pairs are drawn once
+        measured["statistics"] = SetStatistics.measure(neighbor, similarity, vectors).to_json()
+    return measured
 
 
 def unshared(cosine: Any, shared: Any) -> Any:

@@ -23,11 +23,10 @@ from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
 from raycluster.models.strength import UNIT
 from raycluster.stages.communities import communities_of
 from raycluster.stages.edges import edges_in_force, limits_of
-from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import is_uniform, neighbors_of
+from raycluster.stages.knn import copies_of_neighbors, is_uniform, neighbors_of
 from raycluster.stages.labels import labels_of
 from raycluster.stages.rejoin import identities_of
-from raycluster.stages.relations import scores_of
+from raycluster.stages.relations import few_scores, measured_vectors
 from raycluster.storage.tables import Tables
 
 MOST_ROWS = 20_000
@@ -144,8 +143,8 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
     return reasons
 
 
-READS = frozenset({"ingest", "knn", "relations"})
-"""Stages of whose columns the check reads copies."""
+copies = copies_of_neighbors
+"""Bytes of the node-local copies that the check reads, by size and configuration."""
 
 
 def measure(tables: Tables) -> Health:
@@ -159,16 +158,15 @@ def measure(tables: Tables) -> Health:
         float(size.max() / len(size)),
         _weakest_cut(tables, communities_of(tables)[0]),
     )
-    neighbor, similarity = neighbors_of(tables)
+    (neighbor, similarity), limits = neighbors_of(tables), limits_of(tables)
+    threshold, is_decided = _threshold(tables, limits, neighbor, similarity)
     rows = np.arange(0, len(cluster), -(-len(cluster) // MOST_ROWS))
     listed, near = np.asarray(neighbor[rows, 1:]), np.asarray(similarity[rows, 1:])
-    limits = limits_of(tables)
-    threshold, is_decided = _threshold(tables, limits, neighbor, similarity)
     is_near = (near >= threshold) & (listed >= 0)
     is_outside = is_near & (cluster[listed] != cluster[rows][:, None])
     near_outside = float(is_outside.sum() / max(is_near.sum(), 1))
     grouped = _in_groups(rows, cluster, neighbor, similarity)
-    score = scores_of(tables) if tables.config.relations.score == "all" else None
+    score = few_scores(tables) if tables.config.relations.score == "all" else None
     if score is None or limits.eta is None:
         return Health(near_outside, None, None, grouped, None, shared, largest, cut, is_decided)
     scored = np.nan_to_num(np.asarray(score[rows, 1:]), nan=0.0)
@@ -186,7 +184,7 @@ def _threshold(tables: Tables, limits: EdgeLimits, neighbor: Int32, similarity: 
         return limits.threshold, float(limits.facts.get("risk", 0.0)) < MOST_RISK
     if similarity.shape[1] < FEWEST_NEIGHBORS:
         return limits.similarity or 0.5, limits.valley is not False
-    vectors = vectors_of(tables)
+    vectors = measured_vectors(tables)
     return pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))[0], limits.valley is not False
 
 

@@ -17,7 +17,14 @@ from raycluster.storage.stored_tables import StoredTables
 from raycluster.storage.tables import Tables, Task
 
 
-def run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Progress, reopen: OpenTables) -> None:
+def run_stage(
+    tables: Tables,
+    stage: Stage,
+    execution: Execution,
+    progress: Progress,
+    reopen: OpenTables,
+    free: Callable[[], None] = lambda: None,
+) -> None:
     """Compute a stage's facts unless they are recorded, then the tasks that are left.
 
     Parameters
@@ -32,10 +39,13 @@ def run_stage(tables: Tables, stage: Stage, execution: Execution, progress: Prog
         Where lines and rows are shown.
     reopen
         Opens the tables of a run folder on a worker.
+    free
+        Called once the facts are there: frees what tasks do not read.
     """
     if stage.once is not None and not tables.has_facts(stage.name):
         with progress.timed(stage.name):
             tables.put_facts(stage.name, stage.once(tables))
+    free()
     tasks = list(stage.tasks(tables))
     done = tables.finished(stage.name)
     left = [task for task in tasks if task.number not in done]

@@ -4,10 +4,10 @@
 stages have taken so far corrects it (`raycluster.executors.position.Outlook`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from raycluster.pipeline.health import READS
-from raycluster.stages import STAGES
+from raycluster.config.stages import Config
+from raycluster.pipeline import health
 from raycluster.stages.stage import ProblemSize, Stage
 from raycluster.storage.tables import Tables
 
@@ -20,7 +20,7 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
 
     It is 0 for stages that have finished tasks.
     """
-    size = _size(tables)
+    size = size_of(tables)
     seconds = {}
     for stage in stages:
         cost = stage.cost(size, tables.config)
@@ -29,32 +29,65 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
     return seconds
 
 
-def read_later(tables: Tables, stages: Sequence[Stage]) -> set[str]:
-    """Return the stages whose columns later stages read on the driver's node.
+def read_later(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> set[str]:
+    """Return the columns that later stages, or the end of a run, read copies of on the driver's node.
 
-    The end of a run is among them.
+    Parameters
+    ----------
+    size, config
+        Of the run.
+    stages
+        Those that are left, in order.
     """
-    if not tables.has_facts("embeddings"):
-        return {stage.name for stage in STAGES}
-    costs = [stage.cost(_size(tables), tables.config) for stage in stages]
-    return _stages_of(column for cost in costs for column in (*cost.copies, *cost.copies_once)) | READS
+    costs = [stage.cost(size, config) for stage in stages]
+    return {column for cost in costs for column in (*cost.copies, *cost.copies_once)} | set(health.copies(size, config))
 
 
-def read_by_workers(tables: Tables, stages: Sequence[Stage]) -> set[str]:
-    """Return the stages whose columns later tasks read on other nodes."""
-    if not tables.has_facts("embeddings"):
-        return {stage.name for stage in STAGES}
-    size = _size(tables)
-    costs = [(stage, stage.cost(size, tables.config)) for stage in stages]
-    shared = [cost for stage, cost in costs if not stage.is_alone(tables.config, cost.tasks or size.shards)]
-    return _stages_of(column for cost in shared for column in cost.copies)
+def read_by_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> set[str]:
+    """Return the columns that later tasks read copies of on other nodes.
+
+    Parameters
+    ----------
+    size, config
+        Of the run.
+    stages
+        Those that are left, in order.
+    """
+    return {column for stage in _on_workers(size, config, stages) for column in stage.cost(size, config).copies}
 
 
-def _stages_of(columns: Iterable[str]) -> set[str]:
-    return {column.partition(".")[0] for column in columns}
+def has_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> bool:
+    """Whether any stage has tasks on workers.
+
+    Parameters
+    ----------
+    size, config
+        Of the run.
+    stages
+        Those that are left, in order.
+    """
+    return bool(_on_workers(size, config, stages))
 
 
-def _size(tables: Tables) -> ProblemSize:
+def _on_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> list[Stage]:
+    return [stage for stage in stages if not stage.is_alone(config, stage.cost(size, config).tasks or size.shards)]
+
+
+def read_by_tasks(size: ProblemSize, config: Config, stage: Stage, left: Sequence[Stage]) -> set[str]:
+    """Return the columns that tasks of a stage and later stages read copies of.
+
+    Parameters
+    ----------
+    size, config
+        Of the run.
+    stage, left
+        The stage, and those after it.
+    """
+    return set(stage.cost(size, config).copies) | read_later(size, config, left)
+
+
+def size_of(tables: Tables) -> ProblemSize:
+    """Return the size of a run whose edges are not counted yet."""
     rows = max(1, tables.rows)
     return ProblemSize(
         rows,

@@ -22,7 +22,7 @@ from raycluster.models.arithmetic import for_stage, in_force
 from raycluster.models.card import place
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.arithmetic import ARITHMETIC, decided
-from raycluster.pipeline.freed import free_all, free_read
+from raycluster.pipeline.freed import free_all, free_read, free_unread, leave_cluster, watched
 from raycluster.pipeline.one_stage import run_stage
 from raycluster.pipeline.outlook import seconds_of
 from raycluster.pipeline.own_objects import remove_unused
@@ -123,7 +123,7 @@ def opened(
     try:
         is_early = folder.store.get("MANIFEST.json") is not None and folder.store.get(ARITHMETIC) is None
         arithmetic = None if is_early else decided(folder.store, execution, own, nodes, progress.say)
-        with in_force(arithmetic):
+        with in_force(arithmetic), watched(folder, execution):
             yield StoredTables(folder, own_threads(), cluster_rows)
     except InputError:
         if is_new and not folder.finished("knn"):
@@ -189,6 +189,7 @@ def fork(
     config: Config,
     columns: Mapping[str, Mapping[str, Array]],
     facts: Mapping[str, Facts] | None = None,
+    vectors: Array | None = None,
 ) -> ArrayTables:
     """Return tables in this process that start from results of other tables.
 
@@ -200,9 +201,11 @@ def fork(
         Results that are there already, by stage and column. Whatever these stages read counts as done as well.
     facts
         What stages found out once, by stage; the others compute it.
+    vectors
+        Unit rows, where few of them are read; none reads all.
     """
     given = _with_upstream(columns)
-    vectors = tables.column("ingest", "embedding", config.knn.storage)
+    vectors = tables.column("ingest", "embedding", config.knn.storage) if vectors is None else vectors
     given["ingest"] = {"embedding": vectors}
     threads = tables.threads
     return ArrayTables(vectors, config, threads, cluster_rows, name=tables.name, columns=given, facts=facts)
@@ -265,9 +268,12 @@ def _run_stages(tables: Tables, execution: Execution, progress: Progress, until:
     stages = [stage for stage in STAGES[:last] if stage.is_wanted(tables.config) and not tables.is_given(stage.name)]
     progress.plan([stage.name for stage in stages])
     for number, stage in enumerate(stages):
+        left = stages[number + 1 :]
         with for_stage(stage.gpu):
-            run_stage(tables, stage, execution, progress, open_run)
-        free_read(tables, stages[number + 1 :], execution)
+            run_stage(tables, stage, execution, progress, open_run, functools.partial(free_unread, tables, stage, left))
+        free_read(tables, left, execution)
+        if until is None:
+            leave_cluster(tables, left, execution)
         if not is_forecast and tables.has_facts("embeddings"):
             is_forecast = True
             _forecast(tables, progress)

@@ -13,6 +13,7 @@ from raycluster.errors import InputError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import LOCAL, fork, run_stages
 from raycluster.stages.edges import limits_of
+from raycluster.stages.ingest import few_vectors
 from raycluster.stages.rejoin import identities_of
 from raycluster.storage import schemas
 from raycluster.storage.array_tables import ArrayTables
@@ -50,7 +51,8 @@ def swept_tables(tables: Tables, limit: float) -> ArrayTables:
     edges = {name: np.concatenate([block[name] for block in blocks]) for name in schemas.EDGES.names}
     neighbor = tables.column("knn", "neighbor")
     swept = fork(
-        tables, moved, {"edges": edges, "knn": {"neighbor": neighbor}}, {"edges": limits.moved_to(limit).to_json()}
-    )
+        tables, moved, {"edges": edges, "knn": {"neighbor": neighbor}}, {"edges": limits.moved_to(limit).to_json()},
+        vectors=few_vectors(tables),  # re-joining reads a sample
+    )  # fmt: skip
     run_stages(swept, LOCAL, Silence(), until="rejoin")
     return swept

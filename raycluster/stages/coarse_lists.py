@@ -106,6 +106,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         driver_bytes=8.0 * size.width * (sample + lists),
         worker_bytes=4.0 * size.width * lists + 16.0 * size.rows_per_shard,
         copies=copy_of_vectors(size, config),
+        copies_once=copy_of_vectors(size, config),
         is_once_threaded=True,
         is_threaded=True,
     )

@@ -92,6 +92,8 @@ def foresee(tables: Tables) -> str | None:
 
     Raises ResourceError where it cannot fit.
     """
+    if tables.is_given("edges"):
+        return None  # they are counted before communities are found
     config, rows = tables.config, tables.rows
     least, most = edges_at_most(config, rows)
     if config.edges.rule == "threshold" and config.edges.threshold is not None and config.knn.k < rows:

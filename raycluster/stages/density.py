@@ -57,9 +57,19 @@ def _sharpness(config: Config, sigma: float | None) -> float | None:
     return None if config.density.similarity == "probability" else sigma
 
 
+def _values_of(config: Config) -> tuple[str, str]:
+    """Return stage and column of the values that P follows from."""
+    return ("relations", "score") if config.relations.score == "all" else ("knn", "similarity")
+
+
+def copy_of_roots(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copy of the square roots of P."""
+    return {f"{'.'.join(_values_of(config))}.root": 4.0 * size.rows * config.knn.k}
+
+
 def _converted(tables: Tables, name: str, convert: Convert) -> Float32:
     """Return the converted scores or cosines of all rows (N, columns)."""
-    stage, column = ("relations", "score") if tables.config.relations.score == "all" else ("knn", "similarity")
+    stage, column = _values_of(tables.config)
     tag = f"{name}-{fingerprint(tables.config.density, tables.config.edges)}"
     return tables.column(stage, column, "float32", Conversion(tag, convert))
 
@@ -146,10 +156,12 @@ def settings(config: Config) -> Any:
 
 def _cost(size: ProblemSize, config: Config) -> Cost:
     k = config.knn.k
+    values = ".".join(_values_of(config))
     diffusion_copies = {
         "knn.neighbor": 4.0 * size.rows * k,
-        "density.transition": 4.0 * size.rows * min(k, config.density.nearest or k),
+        f"{values}.transition": 4.0 * size.rows * min(k, config.density.nearest or k),
     }
+    volumes = {f"{values}.{config.density.kind}": 4.0 * size.rows}
     is_product = config.density.kind == "connectivity"
     scores = {name: 4.0 * size.rows * k for name in ("knn.similarity", "relations.score", "knn.neighbor") if is_product}
     return Cost(
@@ -157,7 +169,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         work=float(size.rows * k),
         rate=24 / 80e6,
         driver_bytes=24.0 * size.rows,
-        copies=diffusion_copies if config.density.kind == "diffusion" else {"density.volume": 4.0 * size.rows} | scores,
+        copies=diffusion_copies if config.density.kind == "diffusion" else volumes | scores,
     )
 
 

@@ -28,11 +28,10 @@ from raycluster.limits.far_ranks import MAX_ROWS
 from raycluster.limits.in_force import EdgeLimits, decide_limits, for_small_sets, passes_limits
 from raycluster.models.requirements import thresholds_of
 from raycluster.stages.coarse_lists import copy_of_vectors
-from raycluster.stages.density import peaks_of
-from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, neighbors_of, similarity_of
+from raycluster.stages.density import copy_of_roots, peaks_of
+from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, few_neighbors, neighbors_of, similarity_of
 from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
-from raycluster.stages.relations import scores_of
+from raycluster.stages.relations import measured_vectors, scores_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
@@ -108,9 +107,11 @@ def limits_of(tables: Tables) -> EdgeLimits:
 
 def decide_once(tables: Tables) -> Facts:
     """Return the limits: configured, the model's, or read from the set."""
-    config = tables.config
-    (neighbor, similarity), vectors = neighbors_of(tables), vectors_of(tables)
-    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), scores_of(tables))
+    config, score = tables.config, scores_of(tables)
+    (neighbor, similarity), vectors = few_neighbors(tables), measured_vectors(tables)
+    if score is not None:
+        neighbor = tables.column("knn", "neighbor")  # a valley is sought in the lists of neighbors as well
+    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), score)
     return for_small_sets(limits, similarity, vectors).to_json()
 
 
@@ -191,9 +192,11 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
     k, rule = config.knn.k, config.edges.rule
     table = 4.0 * size.rows * k
     walked = copies_of_probabilities(size, config) if rule == "early-stop" else {}
-    roots = {"density.root": table} if rule == "density-peaks" and config.edges.distance == "tpdi" else {}
+    roots = copy_of_roots(size, config) if rule == "density-peaks" and config.edges.distance == "tpdi" else {}
     neighbors = (copy_of_neighbors if rule in ("score", "early-stop") else copies_of_neighbors)(size, config)
+    is_picked = rule == "threshold" and config.edges.threshold is None and config.relations.score == "none"
     scores = {"relations.score": table} if config.relations.score != "none" else {}
+    once = copy_of_vectors(size, config) if is_picked else copy_of_neighbors(size, config) | scores if scores else {}
     return Cost(
         once=float(min(size.rows, MAX_ROWS) * k),
         work=float(size.rows * k),
@@ -203,7 +206,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         worker_bytes=16.0 * size.rows + 8.0 * k * size.rows_per_shard + 4 * EDGE_BYTES * size.edges / size.shards,
         stored_rows=size.edges,
         copies=neighbors | walked | roots | scores,
-        copies_once=copy_of_vectors(size, config) | copies_of_neighbors(size, config) | scores,
+        copies_once=once,
         compression=0.4,
         is_threaded=rule in ("early-stop", "density-peaks"),
     )

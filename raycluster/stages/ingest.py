@@ -32,6 +32,11 @@ def vectors_of(tables: Tables) -> Vectors:
     return tables.column("ingest", "embedding", tables.config.knn.storage)
 
 
+def few_vectors(tables: Tables) -> Vectors:
+    """Return `vectors_of` for readers of few rows: without a copy of all."""
+    return tables.few_rows("ingest", "embedding", tables.width, tables.config.knn.storage)
+
+
 def _folder(tables: Tables) -> RunFolder:
     assert isinstance(tables, StoredTables), "arrays in memory are ingested already"
     return tables.folder

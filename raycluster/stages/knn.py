@@ -67,6 +67,12 @@ def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:
     return tables.column("knn", "neighbor"), tables.column("knn", "similarity")
 
 
+def few_neighbors(tables: Tables) -> tuple[Int32, Float32]:
+    """Return `neighbors_of` for readers of few rows: without a copy of all."""
+    k = tables.config.knn.k
+    return tables.few_rows("knn", "neighbor", k, "int32"), tables.few_rows("knn", "similarity", k, "float32")
+
+
 def is_uniform(tables: Tables) -> bool:
     """Whether all rows of the set hold the same vector, one row included.
 

@@ -48,4 +48,4 @@ def nep_of(tables: Tables, task: Task) -> Float32:
 
 def copies_of_probabilities(size: ProblemSize, config: Config) -> dict[str, float]:
     """Return the bytes of a node's copies of the edge probabilities and the counts."""
-    return {"knn.p_hat": 4.0 * size.rows * config.knn.k} | copy_of_counts(size, config)
+    return {"knn.similarity.p_hat": 4.0 * size.rows * config.knn.k} | copy_of_counts(size, config)

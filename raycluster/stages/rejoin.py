@@ -20,10 +20,9 @@ import pyarrow as pa
 from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.kernels import numba
-from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.communities import communities_of
 from raycluster.stages.engines import numbered_by_first_row
-from raycluster.stages.ingest import vectors_of
+from raycluster.stages.ingest import few_vectors
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
 from raycluster.storage import schemas
 from raycluster.storage.tables import Output, Tables, Task
@@ -46,7 +45,7 @@ def open_rejoin(tables: Tables) -> ShardFunction:
         assert task.number == 0, "re-joining is global"
         community, _ = communities_of(tables)
         neighbor, config = tables.column("knn", "neighbor"), tables.config
-        whole = rejoined(community, neighbor, vectors_of(tables), config, tables.cluster_subset)
+        whole = rejoined(community, neighbor, few_vectors(tables), config, tables.cluster_subset)
         rows = np.arange(tables.rows, dtype=np.int32)
         return Output([{"row": rows, "community": numbered_by_first_row(whole)}])
 
@@ -150,7 +149,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         work=float(size.rows * config.knn.k),
         rate=5e-8,
         driver_bytes=24.0 * size.rows,
-        copies=copy_of_vectors(size, config) | {"knn.neighbor": table},
+        copies={"knn.neighbor": table},
         compression=0.55,
         streams={"communities": 12.0 * size.rows},
         assumes="few identities are larger than K: clustering K / 4 rows of every piece on the driver is not counted",

@@ -4,16 +4,18 @@
 (S1, FC-ESER). Other ranks hold NaN. Recipes without a predictor have no such stage.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Float32
+from raycluster.arrays import Float32, Vectors
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
 from raycluster.limits.in_force import configured_or_calibrated
+from raycluster.limits.measured_vectors import MeasuredVectors
+from raycluster.limits.random_pairs import RandomPairs, sample_pairs
 from raycluster.models.card import load_card
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
@@ -23,8 +25,8 @@ from raycluster.models.second_opinion import pooled
 from raycluster.models.set_statistics import measure, ranks_read
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
-from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, is_uniform, neighbors_of, similarity_of
+from raycluster.stages.ingest import few_vectors, vectors_of
+from raycluster.stages.knn import copy_of_neighbors, few_neighbors, is_uniform, similarity_of
 from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes
@@ -40,6 +42,28 @@ def scores_of(tables: Tables) -> Float32 | None:
     return None if tables.config.relations.score == "none" else tables.column("relations", "score")
 
 
+def few_scores(tables: Tables) -> Float32 | None:
+    """Return `scores_of` for readers of few rows: without a copy of all."""
+    if tables.config.relations.score == "none":
+        return None
+    return tables.few_rows("relations", "score", tables.config.knn.k, "float32")
+
+
+def measured_vectors(tables: Tables) -> Vectors:
+    """Return the unit rows, of which few are read, with their random pairs.
+
+    Pairs come from what the predictor has measured. Without it they are drawn from a copy of all rows.
+    """
+
+    def pairs() -> RandomPairs:
+        has_measured = tables.config.relations.score != "none" and "background" in tables.facts("relations")
+        return (
+            RandomPairs(*tables.facts("relations")["background"]) if has_measured else sample_pairs(vectors_of(tables))
+        )
+
+    return cast("Vectors", MeasuredVectors(few_vectors(tables), pairs))  # it is indexed as the rows are
+
+
 def measure_set(tables: Tables) -> Facts:
     """Return what the predictor reads of the whole set.
 
@@ -49,7 +73,8 @@ def measure_set(tables: Tables) -> Facts:
     if is_uniform(tables):
         return {}
     card, _ = load_card(str(config.model))
-    facts = measure(card.training.predictor.form, *neighbors_of(tables), vectors_of(tables))
+    neighbor, similarity = tables.column("knn", "neighbor"), few_neighbors(tables)[1]
+    facts = measure(card.training.predictor.form, neighbor, similarity, vectors_of(tables))
     if config.relations.score == "recall":
         thresholds = thresholds_of(config)
         facts["theta"] = configured_or_calibrated("edges.theta", config.edges.theta, thresholds)
@@ -121,14 +146,14 @@ def settings(config: Config) -> Any:
 def _cost(size: ProblemSize, config: Config) -> Cost:
     nep = copies_of_probabilities(size, config) if config.relations.score == "recall" else {}
     tables = copy_of_vectors(size, config) | copy_of_neighbors(size, config) | copy_of_counts(size, config)
-    tables["knn.similarity-ranks"] = 4.0 * size.rows * len(ranks_read(config.knn.k))
+    tables["knn.similarity.ranks"] = 4.0 * size.rows * len(ranks_read(config.knn.k))
     return Cost(
         work=float(size.rows * config.knn.k),
         rate=NETWORK_RATE,
         compression=0.33,
         worker_bytes=network_bytes(size, config),
         copies=tables | copy_of_contexts(size, config) | nep,
-        copies_once=copy_of_vectors(size, config) | copies_of_neighbors(size, config),
+        copies_once=copy_of_vectors(size, config) | copy_of_neighbors(size, config),
         is_threaded=True,
     )
 

@@ -73,9 +73,10 @@ class Cost:
     stored_rows: float | None = None
     """Rows of the stage's table; none means one per row of the set."""
     copies: Mapping[str, float] = field(default_factory=dict)
-    """Bytes of the node-local copies that its tasks read, by column. Stages that read the same column share its copy."""
+    """Bytes of the node-local copies that its tasks read, by column: `stage.column`, or `stage.column.conversion` for converted
+    values. Stages that read the same column share its copy, which goes with its last reader."""
     copies_once: Mapping[str, float] = field(default_factory=dict)
-    """Bytes of the copies that `once` reads: on the driver's node alone."""
+    """Bytes of the copies that `once` reads, on the driver's node. What no task reads goes before the tasks run."""
     streams: Mapping[str, float] = field(default_factory=dict)
     """Bytes that it reads from storage besides those copies, before compression, by the stage that wrote them."""
     compression: float = 1.0

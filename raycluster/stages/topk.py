@@ -148,6 +148,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
         rate=NETWORK_RATE,
         compression=0.4,
         worker_bytes=network_bytes(size, config),
+        copies_once=copy_of_vectors(size, config),
         copies=copy_of_vectors(size, config) | {"knn.neighbor": 4.0 * size.rows * config.knn.k},
         is_threaded=True,
     )

@@ -9,6 +9,7 @@ import pyarrow as pa
 from raycluster.arrays import Array
 from raycluster.config.stages import Config
 from raycluster.storage.copies import Copies
+from raycluster.storage.some_rows import SomeRows
 from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
 
 
@@ -91,12 +92,17 @@ class ArrayTables(SharedValues):
 
         def build() -> Array:
             values = self._blocks[stage][0][name]
+            values = values[:] if isinstance(values, SomeRows) else values
             if stage == "ingest" and copies is not None:
                 values = values[copies.first]
             converted = conversion.function(values) if conversion else values
             return converted if dtype is None else np.asarray(converted, dtype)
 
         return self.shared((stage, name, dtype, conversion.tag if conversion else None, copies is None), build)
+
+    def few_rows(self, stage: str, name: str, width: int, dtype: str) -> Array:  # noqa: ARG002
+        values = self._blocks[stage][0][name]
+        return values if isinstance(values, SomeRows) else self.column(stage, name, dtype)
 
     def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         for number in sorted(self._blocks[stage]):
@@ -135,7 +141,7 @@ class ArrayTables(SharedValues):
     def complete(self, stage: str, num_tasks: int) -> None:
         assert self.finished(stage) >= set(range(num_tasks)), "a task of this process is lost"
 
-    def release(self, stages: Collection[str]) -> None:
+    def release(self, columns: Collection[str]) -> None:
         """Nothing: arrays that a stage wrote stay, and have no copies."""
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:

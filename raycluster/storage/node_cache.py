@@ -10,24 +10,21 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from raycluster.arrays import Array, Int64
 from raycluster.config.fingerprint import fingerprint
-from raycluster.errors import DamagedError, StorageError
+from raycluster.errors import StorageError
 from raycluster.storage import scratch
 from raycluster.storage.clear_errors import clear_errors
 from raycluster.storage.copy_file import Copy, Fill, Shape, build, opened
-from raycluster.storage.free_memory import available_bytes
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
+from raycluster.storage.some_rows import at_once, each_piece
 
-UNIT_TOLERANCE = 1e-3
-"""How far the squared length of a stored vector may be from 1. Rounding to float32 makes 1e-6; most flipped bits make more."""
-MEMORY_SHARE = 4
-"""Parts that are joined at once take one byte in so many of free memory. Fewer parts at once join more slowly."""
+DISTINCT = "distinct"
+"""What copies of the vectors of distinct rows are named after."""
 
 
 def name_of(run: RunFolder) -> str:
@@ -80,9 +77,9 @@ def joined(
             values = first if number == 0 and first is not None else shard(number)
             target[bounds[number] : bounds[number] + len(values)] = values
 
-        _at_once(place, len(bounds) - 1, threads, target.nbytes)
+        at_once(place, len(bounds) - 1, threads, target.nbytes)
 
-    return _copy(run, stage, f"{column}-{tag or dtype}", len(bounds) - 1, shape, fill)
+    return _copy(run, stage, f"{column}.{tag}" if tag else f"{column}-{dtype}", len(bounds) - 1, shape, fill)
 
 
 def scattered(
@@ -115,47 +112,18 @@ def scattered(
     DamagedError
         Where a vector is not finite or not of unit length: it was damaged before it was stored.
     """
-    markers = [run.marker("ingest", piece) for piece in range(len(run.plan.pieces))]
-    lost = np.sort(np.array([entry[3] for marker in markers for entry in marker.facts["dropped"]], np.int64))
 
     def fill(target: Array) -> None:
-        def place(piece: int) -> None:
-            table = run.table("ingest", piece, ["rank", column])
-            rank = table["rank"].to_numpy()
-            row, values = rank - np.searchsorted(lost, rank), to_array(table[column])
-            _require_unit(run, piece, values)
-            if chosen is not None:
-                at = np.searchsorted(chosen, row)
-                is_chosen = chosen[np.minimum(at, len(chosen) - 1)] == row
-                row, values = at[is_chosen], values[is_chosen]
+        def place(row: Array, values: Array) -> None:
             target[row] = values
 
-        _at_once(place, len(markers), threads, target.nbytes)
+        each_piece(run, column, chosen, place, threads, target.nbytes)
 
     def shape() -> Shape:
         return (rows if chosen is None else len(chosen), run.plan.input.width), np.dtype(dtype)
 
-    copied = "" if chosen is None else "-distinct"
-    return _copy(run, "ingest", f"{column}-{dtype}-{shards}{copied}", len(markers), shape, fill)
-
-
-def _require_unit(run: RunFolder, piece: int, vectors: Array) -> None:
-    squared = np.einsum("ij,ij->i", vectors, vectors)
-    if not np.all(np.abs(squared - 1) < UNIT_TOLERANCE):  # false for NaN as well
-        name = run.store.name(run.marker("ingest", piece).key)
-        run.markers.drop("ingest", piece)
-        raise DamagedError(f"{name} holds vectors that are not finite or not of unit length.")
-
-
-def _at_once(place: Callable[[int], None], count: int, threads: int, size: int) -> None:
-    """Call `place` for 0..count-1, on as many threads as memory allows.
-
-    `size` is that of all values together.
-    """
-    room = available_bytes() // (2 * MEMORY_SHARE * max(1, size // max(1, count)))
-    with ThreadPoolExecutor(max(1, min(threads, count, room))) as pool:
-        for _ in pool.map(place, range(count)):
-            pass
+    name = column if chosen is None else f"{column}.{DISTINCT}"
+    return _copy(run, "ingest", f"{name}-{dtype}-{shards}", len(run.plan.pieces), shape, fill)
 
 
 def _copy(run: RunFolder, stage: str, name: str, parts: int, shape: Callable[[], Shape], fill: Fill) -> Copy:
@@ -195,14 +163,24 @@ def take_over(run: RunFolder) -> list[str]:
     return swept
 
 
-def names_of(run: RunFolder, stages: Collection[str]) -> list[str]:
-    """Return how the names of copies of columns of `stages` begin."""
-    return [f"{os.path.basename(run.folders[stage])}-{stage}-" for stage in stages if stage in run.folders]
+def names_of(run: RunFolder, columns: Collection[str], *, are_distinct: bool = False) -> list[str]:
+    """Return how the names of copies of columns begin.
 
-
-def keep_only(run: RunFolder, stages: Collection[str]) -> None:
-    """Free this node's copies of a run but those of columns of `stages`."""
-    keep_named(name_of(run), names_of(run, stages))
+    Parameters
+    ----------
+    run
+        Whose copies.
+    columns
+        As `stage.column`, or `stage.column.conversion` for converted values.
+    are_distinct
+        Whether copies of vectors are of the distinct rows.
+    """
+    begins = []
+    for stage, _, column in (name.partition(".") for name in columns):
+        if stage in run.folders:
+            distinct = f".{DISTINCT}" if are_distinct and stage == "ingest" else ""
+            begins.append(f"{os.path.basename(run.folders[stage])}-{stage}-{column}{distinct}-")
+    return begins
 
 
 def keep_named(run: str, kept: Sequence[str]) -> None:
@@ -210,9 +188,14 @@ def keep_named(run: str, kept: Sequence[str]) -> None:
 
     Without such beginnings, all that belongs to the run is freed.
     """
-    if not kept:
+    if kept:
+        keep_copies(run, kept)
+    else:
         scratch.remove(run)
-        return
+
+
+def keep_copies(run: str, kept: Sequence[str]) -> None:
+    """Free this node's copies of a run that goes on, but those with such names."""
     directory = scratch.folder(run)
     for name in os.listdir(directory) if os.path.isdir(directory) else ():
         if not name.startswith(tuple(kept)) and name.endswith((".npy", ".npy.json")):

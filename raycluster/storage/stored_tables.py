@@ -1,18 +1,25 @@
 """Tables of a run folder, on disk or in object storage, shared by many processes."""
 
+import os
 from collections.abc import Collection, Iterator, Sequence
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Array
+from raycluster.arrays import Array, Int64
 from raycluster.config.stages import Config
 from raycluster.errors import DamagedError
-from raycluster.storage import node_cache
+from raycluster.storage import node_cache, some_rows
 from raycluster.storage.copies import Copies
 from raycluster.storage.copy_file import Copy
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
+from raycluster.storage.some_rows import SomeRows
 from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
+
+CopyKey = tuple[str, str, str | None, str | None, bool]
+"""Stage, column, type and conversion of a copy, and whether it is of all rows."""
 
 
 class StoredTables(SharedValues):
@@ -23,7 +30,7 @@ class StoredTables(SharedValues):
         self.folder, self.threads = folder, threads
         self._subset_runner = subset_runner
         self._collapsed: Copies | None = None
-        self._copies: dict[tuple[str, str, str | None, str | None, bool], Copy] = {}
+        self._copies: dict[CopyKey, Copy] = {}
         self._are_copies_known = "duplicates" not in folder.folders
 
     @property
@@ -97,6 +104,34 @@ class StoredTables(SharedValues):
             copy = self._copies[key] = build()
         return copy.array
 
+    def few_rows(self, stage: str, name: str, width: int, dtype: str) -> Array:
+        key = (stage, name, dtype, None, self.copies is None)
+        plain = (stage, name, None, None, self.copies is None)
+        for copy in (self._copies.get(key), self._copies.get(plain)):
+            if copy is not None and copy.array.dtype == dtype and copy.is_current():
+                return copy.array
+        # it is indexed as an array of all rows
+        return cast("Array", self.shared(("few rows", *key), lambda: self._few_rows(stage, name, width, dtype)))
+
+    def _few_rows(self, stage: str, name: str, width: int, dtype: str) -> SomeRows:
+        bounds, copies = self.bounds, self.copies
+        whole = bounds[-1] * width * np.dtype(dtype).itemsize
+
+        def read(rows: Int64, rank: int | None) -> Array:
+            values = np.empty((len(rows), width) if rank is None else len(rows), dtype)
+
+            def place(at: Array, block: Array) -> None:
+                values[at] = block if rank is None else block[:, rank]
+
+            if stage == "ingest":
+                first = rows if copies is None else copies.first[rows]
+                some_rows.each_piece(self.folder, name, first, place, self.threads, whole)
+            else:
+                some_rows.each_shard(self.folder, stage, name, bounds, rows, place, self.threads, whole)
+            return values
+
+        return SomeRows((bounds[-1], width), read)
+
     def _require_unchanged(self) -> None:
         """Raise DamagedError where a copy was written to while a task read it."""
         for key, copy in list(self._copies.items()):
@@ -105,11 +140,16 @@ class StoredTables(SharedValues):
                 self.forget_shared()
                 raise DamagedError(f"{copy.path} was changed or damaged.")
 
-    def release(self, stages: Collection[str]) -> None:
-        """Free the copies of all columns but those of `stages`."""
-        for key in [key for key in self._copies if key[0] not in stages]:
-            del self._copies[key]
-        node_cache.keep_only(self.folder, stages)
+    def release(self, columns: Collection[str]) -> None:
+        names = tuple(self.names_of(columns))
+        for key, copy in list(self._copies.items()):
+            if not os.path.basename(copy.path).startswith(names):
+                del self._copies[key]  # an open file would keep its bytes on the disk
+        node_cache.keep_copies(node_cache.name_of(self.folder), names)
+
+    def names_of(self, columns: Collection[str]) -> list[str]:
+        """Return how the names of copies of columns begin."""
+        return node_cache.names_of(self.folder, columns, are_distinct=self.copies is not None)
 
     def blocks(self, stage: str, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         for number in sorted(self.folder.finished(stage)):

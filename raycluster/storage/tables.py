@@ -55,8 +55,6 @@ class Output:
 class Conversion:
     """A function of a column's values that is applied once and kept.
 
-    An example takes similarities to edge probabilities.
-
     `tag` names it and all its parameters: two conversions with one tag are the same.
     """
 
@@ -142,6 +140,18 @@ class Tables(Protocol):
             Type of the result; None is that of the schema. `bfloat16` halves the memory of vectors.
         conversion
             Applied to the values once, and kept under its tag.
+        """
+        ...
+
+    def few_rows(self, stage: str, name: str, width: int, dtype: str) -> Array:
+        """A column (N, width) of which few rows are read, without a copy of all.
+
+        Parameters
+        ----------
+        stage, name
+            Whose column, and which.
+        width, dtype
+            Of its rows.
         """
         ...
 
@@ -233,8 +243,8 @@ class Tables(Protocol):
         """Read the record of every task of a stage; DamagedError where one is missing."""
         ...
 
-    def release(self, stages: Collection[str]) -> None:
-        """Free the copies of all columns but those of `stages`."""
+    def release(self, columns: Collection[str]) -> None:
+        """Free the copies of all columns but these, `stage.column[.conversion]`."""
         ...
 
     def commit(self, stage: str, task: Task, output: Output, schema: pa.Schema) -> None:

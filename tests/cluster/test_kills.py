@@ -139,21 +139,17 @@ def test_drivers_die_in_every_stage(source: str, expected: Path, tmp_path: Path)
     assert faults(tmp_path / "run", expected, source) == FAULTLESS
 
 
-@pytest.mark.parametrize("stages", [("ingest", "knn"), ("relations", "edges"), ("communities", "labels")], ids="-".join)
+@pytest.mark.parametrize("stages", [("ingest", "knn"), ("relations", "edges")], ids="-".join)
 def test_heads_die_in_every_stage(source: str, expected: Path, tmp_path: Path, stages: tuple[str, ...]) -> None:
     slow = ",".join(stages)
     with raylets(tmp_path / "cluster", nodes=2) as cluster:
         for stage in stages:
             with slow_job(cluster, source, tmp_path / "run", *WORDS, slow=slow, seconds=SECONDS) as job:
                 before = in_the_middle(job, stage)
-                cluster.kill_head()
-                for node in cluster.nodes:
-                    node.kill()
-                if stage in ON_WORKERS:
-                    assert job.finished() != 0, job.text()
-                    assert "is gone: no answer for" in job.text()
-                    assert "Run the same command again: what is done is kept." in job.text()
-                job.kill()
+                kill_all(cluster)
+                assert job.finished() != 0, job.text()
+                assert "is gone: no answer for" in job.text()
+                assert "Run the same command again: what is done is kept." in job.text()
             cluster.start_head()
             for _ in range(2):
                 cluster.add(f"n{len(cluster.nodes)}")
@@ -161,6 +157,57 @@ def test_heads_die_in_every_stage(source: str, expected: Path, tmp_path: Path, s
         with slow_job(cluster, source, tmp_path / "run", *WORDS) as job:
             assert job.finished() == 0, job.text()
     assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+@pytest.mark.parametrize("stage", ["communities", "labels"])
+def test_a_driver_that_needs_no_workers_ends_without_its_head(
+    source: str, expected: Path, tmp_path: Path, stage: str
+) -> None:
+    """It lets go of the cluster after the last stage with workers."""
+    with (
+        raylets(tmp_path / "cluster", nodes=2) as cluster,
+        slow_job(
+            cluster, source, tmp_path / "run", *WORDS, slow=stage, seconds=13.0 if stage == "labels" else 75.0
+        ) as job,
+    ):
+        progress = tmp_path / "run" / "progress.json"
+        until(lambda: progress.exists() and json.loads(progress.read_text())["stage"] == stage, stage, seconds=240)
+        kill_all(cluster)
+        began = time.monotonic()
+        assert job.finished(300) == 0, job.text()
+        record(victim="head", stage=stage, seconds_to_end_of_run=round(time.monotonic() - began, 1))
+        assert time.monotonic() - began > 60, "Ray ends a driver that is connected after 60 s"
+        assert [path for path in (tmp_path / "cluster" / "scratch-head").rglob("*") if path.is_file()] == []
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+def test_a_driver_that_computes_alone_between_stages_ends_with_the_sentence(
+    source: str, expected: Path, tmp_path: Path
+) -> None:
+    with raylets(tmp_path / "cluster", nodes=2) as cluster:
+        with slow_job(cluster, source, tmp_path / "run", *WORDS, slow="edges.once", seconds=200.0) as job:
+            job.until_marked("relations", 6)
+            time.sleep(3.0)
+            kill_all(cluster)
+            began = time.monotonic()
+            assert job.finished(100) == 1, job.text()
+            record(victim="head", stage="limits of edges", seconds_to_the_sentence=round(time.monotonic() - began, 1))
+        assert "is gone: no answer for" in job.text()
+        assert "while the driver computed by itself. Run the same command again: what is done is kept." in job.text()
+        assert list((tmp_path / "cluster" / "scratch-head").rglob("*.npy")) == []
+        cluster.start_head()
+        for _ in range(2):
+            cluster.add(f"n{len(cluster.nodes)}")
+        with slow_job(cluster, source, tmp_path / "run", *WORDS) as job:
+            assert job.finished() == 0, job.text()
+    assert faults(tmp_path / "run", expected, source) == FAULTLESS
+
+
+def kill_all(cluster: Raylets) -> None:
+    """End the head and all nodes at once."""
+    cluster.kill_head()
+    for node in cluster.nodes:
+        node.kill()
 
 
 def in_the_middle(job: Job, stage: str) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
-from raycluster.pipeline.outlook import read_by_workers, read_later, seconds_of
+from raycluster.pipeline.outlook import read_by_tasks, read_by_workers, read_later, seconds_of, size_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages import stage_named, wanted_stages
 from support import tiny
@@ -29,6 +29,9 @@ def test_forecasts_grow_with_the_rows_and_end_with_the_stage() -> None:
 def test_other_nodes_keep_what_tasks_read_and_the_driver_what_it_reads_itself(tmp_path: Path) -> None:
     tables = tiny.run(tmp_path, "cosine", shards=2)
     left = [stage_named(name) for name in ("edges", "communities", "rejoin", "labels")]
-    assert read_by_workers(tables, left) == {"knn"}, "limits are picked by the driver alone"
-    assert read_later(tables, left) >= {"ingest", "knn"}
-    assert read_by_workers(tables, left[1:]) == set()
+    of_run = size_of(tables), tables.config
+    lists = {"knn.neighbor", "knn.similarity"}
+    assert read_by_workers(*of_run, left) == lists, "limits are picked by the driver alone"
+    assert read_later(*of_run, left) == lists | {"ingest.embedding"}
+    assert read_by_tasks(*of_run, left[0], left[1:]) == lists
+    assert read_by_workers(*of_run, left[1:]) == set()

@@ -235,14 +235,21 @@ def test_vectors_that_are_not_of_unit_length_are_refused(
     assert run.finished("ingest") == set()
 
 
-def test_copies_of_other_stages_are_freed(run: RunFolder) -> None:
+def test_copies_of_other_columns_are_freed(run: RunFolder) -> None:
     joined(run, "row", "int32")
     joined(run, "embedding", "float32")
-    node_cache.keep_only(run, ["embeddings", "of-another-recipe"])
-    assert len(list(Path(node_cache.folder(run)).glob("*.npy"))) == 2
-    node_cache.keep_only(run, ["ingest"])
-    assert list(Path(node_cache.folder(run)).iterdir()) == []
-    node_cache.keep_named(node_cache.name_of(run), [])
+    joined(run, "embedding", "float32", lambda values: values[:, 0], "first")
+    name, folder = node_cache.name_of(run), Path(node_cache.folder(run))
+    names = node_cache.names_of(run, ["embeddings.embedding", "of-another-recipe.row"])
+    assert names == ["0-embeddings-embedding-"]
+    node_cache.keep_named(name, [*names, *node_cache.names_of(run, ["embeddings.row"])])
+    assert {path.name for path in folder.glob("*.npy")} == {
+        "0-embeddings-row-int32.npy", "0-embeddings-embedding-float32.npy"
+    }  # fmt: skip
+    assert node_cache.names_of(run, ["ingest.embedding"], are_distinct=True) == ["0-ingest-embedding.distinct-"]
+    node_cache.keep_copies(name, node_cache.names_of(run, ["ingest.embedding"]))
+    assert list(folder.iterdir()) == []
+    node_cache.keep_named(name, [])
     assert not Path(node_cache.folder(run)).exists()
 
 

@@ -2,8 +2,9 @@
 
     python tests/support/slow_job.py WORDS      as jobs/cluster.py
 
-The file RUN.slow.json beside the run folder names stages and the seconds that each of their tasks waits before it commits. On
-a node whose variable LAGGARD is set it waits forty times as long.
+The file RUN.slow.json beside the run folder names stages and the seconds that each of their tasks waits before it commits;
+`STAGE.once` names those before a stage's facts are recorded. On a node whose variable LAGGARD is set it waits forty times as
+long.
 """
 
 import json
@@ -18,7 +19,7 @@ from raycluster.command_line import run
 from raycluster.commands import load
 from raycluster.pipeline import run as pipeline
 from raycluster.storage.stored_tables import StoredTables
-from raycluster.storage.tables import Output, Task
+from raycluster.storage.tables import Facts, Output, Task
 
 LAG = 40.0
 """How many times as long a task takes on a node that lags."""
@@ -32,6 +33,11 @@ class SlowTables(StoredTables):
         seconds = json.loads(Path(f"{self.folder.store.url}.slow.json").read_text()).get(stage, 0.0)
         time.sleep(seconds * (LAG if os.environ.get("LAGGARD") else 1.0))
         super().commit(stage, task, output, schema)
+
+    def put_facts(self, stage: str, facts: Facts) -> None:
+        """Wait, then record what a stage found out once."""
+        time.sleep(json.loads(Path(f"{self.folder.store.url}.slow.json").read_text()).get(f"{stage}.once", 0.0))
+        super().put_facts(stage, facts)
 
 
 def open_slow(url: str, threads: int) -> SlowTables:
