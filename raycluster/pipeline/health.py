@@ -23,7 +23,8 @@ from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
 from raycluster.models.strength import UNIT
 from raycluster.stages.communities import communities_of
 from raycluster.stages.edges import edges_in_force, limits_of
-from raycluster.stages.knn import copies_of_neighbors, is_uniform, neighbors_of
+from raycluster.stages.knn import is_uniform, neighbors_of
+from raycluster.stages.knn_cost import copies_of_neighbors
 from raycluster.stages.labels import labels_of
 from raycluster.stages.rejoin import identities_of
 from raycluster.stages.relations import few_scores, measured_vectors

@@ -30,7 +30,7 @@ def seconds_of(tables: Tables, stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def read_later(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> set[str]:
-    """Return the columns that later stages, or the end of a run, read copies of on the driver's node.
+    """Return the columns that the driver's node reads copies of until the end.
 
     Parameters
     ----------

@@ -29,7 +29,8 @@ from raycluster.limits.in_force import EdgeLimits, decide_limits, for_small_sets
 from raycluster.models.requirements import thresholds_of
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.density import copy_of_roots, peaks_of
-from raycluster.stages.knn import copies_of_neighbors, copy_of_neighbors, few_neighbors, neighbors_of, similarity_of
+from raycluster.stages.knn import few_neighbors, neighbors_of, similarity_of
+from raycluster.stages.knn_cost import copies_of_neighbors, copy_of_neighbors
 from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
 from raycluster.stages.relations import measured_vectors, scores_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage

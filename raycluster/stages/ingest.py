@@ -136,7 +136,7 @@ def _cost(size: ProblemSize, config: Config) -> Cost:  # noqa: ARG001
         rate=1.1e-7,
         worker_bytes=worker,
         streams={"input": size.rows * (8.0 + 4 * size.width), "ranks": 8.0 * size.rows},
-        compression=0.93,
+        compression=0.84,
     )
 
 

@@ -24,7 +24,7 @@ from raycluster.stages import imported_knn
 from raycluster.stages.coarse_lists import inverted_file_of, uses_lists
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn_cost import CHOOSING_ROWS, MEASURING_ROWS, MOST_SHARE, SELF_JOIN_BYTES, cost_of_search
-from raycluster.stages.stage import ProblemSize, ShardFunction, Stage
+from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task, shortened
 
@@ -269,17 +269,6 @@ def similarity_of(tables: Tables, task: Task) -> Float32:
     if tables.is_given("knn"):
         return np.asarray(tables.column("knn", "similarity")[task.rows])
     return np.asarray(tables.block("knn", task.number, ["similarity"])["similarity"])
-
-
-def copy_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
-    """Return the bytes of a node's copy of neighbors without their similarities."""
-    return {"knn.neighbor": 4.0 * size.rows * config.knn.k}
-
-
-def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
-    """Return the bytes of a node's copies of the kNN table."""
-    table = 4.0 * size.rows * config.knn.k
-    return {"knn.neighbor": table, "knn.similarity": table}
 
 
 def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # noqa: ARG001

@@ -67,7 +67,7 @@ def cost_of_search(size: ProblemSize, config: Config) -> Cost:
             copies=copy_of_vectors(size, config),
             copies_once=copy_of_vectors(size, config),
             streams={"input": size.rows * (4.0 + 4 * k)},
-            compression=0.76,
+            compression=0.62,
             is_threaded=True,
             is_gpu_idle=True,
         )
@@ -81,9 +81,20 @@ def cost_of_search(size: ProblemSize, config: Config) -> Cost:
         worker_bytes=worker,
         copies=copy_of_vectors(size, config) | lists,
         copies_once=copy_of_vectors(size, config) | lists if is_chosen else copy_of_vectors(size, config),
-        compression=0.76,
+        compression=0.62,
         is_once_threaded=True,
         is_threaded=True,
         is_gpu_idle=uses_lists(config),
         gpu_flop=0.0 if uses_lists(config) else 2.0 * size.rows * size.rows * size.width,
     )
+
+
+def copy_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copy of neighbors without their similarities."""
+    return {"knn.neighbor": 4.0 * size.rows * config.knn.k}
+
+
+def copies_of_neighbors(size: ProblemSize, config: Config) -> dict[str, float]:
+    """Return the bytes of a node's copies of the kNN table."""
+    table = 4.0 * size.rows * config.knn.k
+    return {"knn.neighbor": table, "knn.similarity": table}

@@ -26,7 +26,8 @@ from raycluster.models.set_statistics import measure, ranks_read
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.contexts import copy_of_contexts
 from raycluster.stages.ingest import few_vectors, vectors_of
-from raycluster.stages.knn import copy_of_neighbors, few_neighbors, is_uniform, similarity_of
+from raycluster.stages.knn import few_neighbors, is_uniform, similarity_of
+from raycluster.stages.knn_cost import copy_of_neighbors
 from raycluster.stages.nep import copies_of_probabilities, nep_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.stages.topk import NETWORK_RATE, copy_of_counts, counts_of, network_bytes

@@ -42,6 +42,17 @@ def test_plain_columns_share_a_piece_and_every_column_of_vectors_has_its_own() -
     assert names == [["row"], ["neighbor"], ["similarity"]]
 
 
+def test_bytes_of_vectors_lie_apart_by_their_place_and_plain_columns_are_as_every_reader_has_them() -> None:
+    part = encode_part([block(0, 300)])
+    encodings = {}
+    for chunk in part.blocks[0]:
+        piece = pq.ParquetFile(io.BytesIO(part.data[chunk.start : chunk.stop]))
+        encodings[chunk.columns[0]] = piece.metadata.row_group(0).column(0).encodings
+    assert "BYTE_STREAM_SPLIT" in encodings["neighbor"]
+    assert "BYTE_STREAM_SPLIT" in encodings["similarity"]
+    assert "BYTE_STREAM_SPLIT" not in encodings["row"]
+
+
 def test_a_table_without_vectors_is_an_ordinary_parquet_file() -> None:
     table = pa.table({"row": [1, 2], "id": ["a", "b"]})
     part = encode_part([table])

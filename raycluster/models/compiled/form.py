@@ -4,6 +4,7 @@ Shapes: B rows of a block, S neighbors per row that get a logit, the row itself 
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from raycluster.arrays import Float32, Int64
 from raycluster.models.card import Card
@@ -82,4 +83,7 @@ def open_compiled(url: str, card: Card, scored_set: ScoredSet) -> CompiledForm:
     """
     require_width(card, scored_set.vectors.shape[1], scored_set.neighbor.shape[1], url)
     weights = load_arrays(url, card.networks["predictor"])
-    return CompiledForm(CompiledRelative(card.training.predictor, weights, scored_set.statistics), scored_set)
+    with threadpool_limits(
+        1, user_api="blas"
+    ):  # products of weights have other last digits on other numbers of threads
+        return CompiledForm(CompiledRelative(card.training.predictor, weights, scored_set.statistics), scored_set)

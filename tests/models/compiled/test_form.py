@@ -1,6 +1,7 @@
 """What the compiled form reads of a set, and from where."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from raycluster.models.card import load_card
 from raycluster.models.compiled.form import CompiledForm, open_compiled
@@ -39,3 +40,15 @@ def test_columns_at_the_ranks_that_are_read_serve_as_the_whole_table():
     expected = open_compiled("auto", card, rows.scored_set()).logits(np.arange(40))
     found = open_compiled("auto", card, rows.scored_set(similarity=columns)).logits(np.arange(40))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_folded_weights_do_not_depend_on_the_threads_of_the_blas():
+    rows, (card, _) = Rows(60), load_card("auto")
+    logits = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            form = open_compiled("auto", card, rows.scored_set())
+        with threadpool_limits(1, user_api="blas"):
+            logits.append(form.logits(np.arange(40)))
+    np.testing.assert_array_equal(logits[1], logits[0])
+    np.testing.assert_array_equal(logits[2], logits[0])
