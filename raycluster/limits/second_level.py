@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from raycluster.arrays import Float32
 from raycluster.limits.background import GRID_STEP, grid_from, lost_and_wrong
-from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, RandomPairs, identities_fill_neighborhoods
+from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, SMALLEST_SPREAD, RandomPairs, identities_fill_neighborhoods
 
 SHORTER = 0.1
 """Share of rows that are left out because few of their neighbors lie below the threshold. Lower values shorten the lists."""
@@ -64,7 +64,8 @@ def second_level(similarity: Float32, threshold: float, pairs: RandomPairs, rows
         Rows of the whole set.
     """
     below, highest = lists_below(similarity, threshold), threshold - LEAST_APART * pairs.spread
-    if below.shape[1] < FEWEST_NEIGHBORS or highest <= pairs.median:
+    # Cosines of sparse vectors are mostly 0: random pairs have no spread, and the steps of shared words would count as levels.
+    if below.shape[1] < FEWEST_NEIGHBORS or highest <= pairs.median or pairs.spread <= SMALLEST_SPREAD:
         return None
     grid = grid_from(pairs.median, highest)
     lost, wrong = lost_and_wrong(below, grid)

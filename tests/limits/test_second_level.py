@@ -82,6 +82,16 @@ def test_copies_without_anything_below_have_no_second_level() -> None:
     assert facts["basis"] == FAR_RANKS
 
 
+def test_words_that_sparse_rows_share_are_no_level() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.zeros((360, 60 * 40 + 200), np.float32)
+    for row in range(360):
+        vectors[row, 40 * (row // 6) + rng.choice(40, 20, replace=False)] = 1
+        vectors[row, 2400 + rng.choice(200, 2, replace=False)] = 1
+    lists, similarity = lists_of(unit(vectors))
+    assert pick_threshold(similarity, sample_pairs(unit(vectors)), lists)[1]["basis"] == FAR_RANKS
+
+
 def test_relatives_of_every_degree_are_no_level() -> None:
     rng = np.random.default_rng(0)
     falling = np.sort(0.2 + 0.75 * rng.random((2000, K - 1)) ** 3, axis=1)[:, ::-1]
