@@ -10,10 +10,12 @@ Small models are trained once and generated sets are made once, in folders that 
 baseline, whose digests it compares first. `--anew` also makes the sets and trains the models again, in other folders, and
 compares them with the baseline's. The labels of recipes with a model depend on whether the processor multiplies bfloat16,
 and trained weights on the number of cores, too: compare on a machine like the baseline's. Digests and counts are stored,
-nothing else.
+nothing else. `--here` runs local cases in this process, which saves the start of one per case.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import resource
@@ -162,6 +164,8 @@ class Args:
     """With `--check`, also make the sets and train the models again."""
     keep: bool = False
     """Keep the run folders."""
+    here: bool = False
+    """Run local cases in this process, with the package of this checkout: five to ten times as fast."""
 
 
 class Failed(Exception):
@@ -185,8 +189,8 @@ class Clock:
 
     @staticmethod
     def _cpu() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
+        return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 @dataclass
@@ -233,6 +237,21 @@ class Checkout:
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def run_here(*words: str) -> None:
+    """Run the job in this process."""
+    from raycluster.command_line import run
+    from raycluster.commands import load
+
+    printed, code = io.StringIO(), None
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            run(load("cluster"), words, "jobs/cluster.py")
+        except SystemExit as end:
+            code = end.code
+    if code:
+        raise Failed((printed.getvalue().strip().splitlines() or [f"exit code {code}"])[-1])
 
 
 def say(*words: str) -> None:
@@ -406,7 +425,10 @@ class Job:
         where = ("--input", str(source), "--output", str(folder))
         how = ("--shards", str(case.shards), "--executor", case.executor)
         clock = Clock()
-        self.checkout.run("jobs/cluster.py", *where, *words, *how)
+        if self.args.here and case.executor == "local":
+            run_here(*where, *words, *how, "--no-report")
+        else:
+            self.checkout.run("jobs/cluster.py", *where, *words, *how)
         entry = {**of_labels(folder), **clock.read()}
         if not self.args.keep:
             shutil.rmtree(folder)
@@ -481,6 +503,8 @@ def _how(entry: Any, expected: Any) -> str:
 
 def main(args: Args) -> int:
     """Make a baseline or compare with one; the exit code."""
+    if args.here and args.root.resolve() != Args().root:
+        raise SystemExit("--here runs this checkout: leave --root out.")
     if args.anew and args.check is None:
         raise SystemExit("--anew compares with a baseline: give --check.")
     clock = Clock()

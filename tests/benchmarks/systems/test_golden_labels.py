@@ -23,7 +23,7 @@ def test_a_baseline_agrees_with_itself_until_a_label_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     baseline = tmp_path / "baseline.json"
-    for words in (["--output", str(baseline)], ["--check", str(baseline)]):
+    for words in (["--output", str(baseline)], ["--check", str(baseline)], ["--here", "--check", str(baseline)]):
         with pytest.raises(SystemExit) as end:
             main([*options(tmp_path), *words])
         assert end.value.code == 0
