@@ -12,6 +12,7 @@ from raycluster.config.stages import Config
 from raycluster.estimate.rates import Rates
 from raycluster.executors.machines import Machine
 from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
+from raycluster.pipeline import health
 from raycluster.pipeline.bill import START_SECONDS, Bill
 from raycluster.pipeline.outlook import read_by_tasks, read_by_workers, read_later
 from raycluster.stages import wanted_stages
@@ -133,6 +134,8 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
             if place == "workers" or crew.is_driver or not run.is_apart:
                 disks[place].keep(read_by_tasks(run.size, run.config, stage, stages[number + 1 :]))
                 new += disks[place].holds(cost.copies)
+            if number == len(stages) - 1:  # what is read once labels are published
+                new += disks["driver"].holds(health.copies(run.size, run.config))
             seconds += new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
             moved += new * (crew.nodes if place == "workers" else 1)
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
