@@ -55,6 +55,26 @@ def test_ids_become_rows(kind, monkeypatch):
     assert np.diff(found.at).tolist() == [86_400_000_000]
 
 
+@given(st.permutations(range(9)), st.sets(st.integers(0, 8)), st.integers(0, 4))
+def test_rows_are_found_in_any_order_of_ids(order, absent, split):
+    """Rows of updates follow those before, and ids of removed rows are null; decisions may come in chunks."""
+    ids = pa.array([None if own in absent else 10 * own for own in order], pa.int64())
+    pairs = [(80, 0, True, 1), (10, 70, False, 2), (20, 60, True, 0), (30, 50, False, 3)]
+    table = pa.concat_tables([decided(pairs[:split]), decided(pairs[split:])])
+    found = decisions.in_rows(table, ids)
+    row = {own: at for at, own in enumerate(ids.to_pylist()) if own is not None}
+    expected = [
+        (min(row[a], row[b]), max(row[a], row[b]), same, day, place)
+        for place, (a, b, same, day) in enumerate(pairs)
+        if a in row and b in row
+    ]
+    first = decisions.in_rows(decided([(0, 1, True, 0)]), pa.array([0, 1])).at[0]
+    days = (found.at - first) // 86_400_000_000
+    columns = (found.one, found.other, found.same, days, found.place)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+    assert found.num_absent == len(pairs) - len(expected)
+
+
 def test_no_decisions():
     assert len(decisions.in_rows(decided([]), pa.array([1, 2])).one) == 0
 
