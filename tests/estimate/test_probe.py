@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +15,7 @@ from raycluster.estimate.probe import FEWEST_ROWS, probe
 from raycluster.estimate.rates import Rates
 from raycluster.models.requirements import with_model
 from raycluster.stages import wanted_stages
+from raycluster.stages.coarse_lists import number_of_lists
 from raycluster.stages.stage import ProblemSize
 from support import tiny
 from support.estimates import planned
@@ -53,7 +53,7 @@ def test_the_probe_times_every_stage_the_run_wants(
 def test_a_probe_of_inverted_lists_measures_the_share_that_is_read() -> None:
     config = load_config("cosine", {"knn": {"k": 12, "index": "ivf", "probes": 4}}, "test")
     rates = probed(config)
-    lists = round(8 * np.sqrt(2 * FEWEST_ROWS))
+    lists = number_of_lists(2 * FEWEST_ROWS, None)
     assert rates.share == pytest.approx(4 / lists)
     assert rates.share_growth == pytest.approx(-0.5, abs=0.01)
     assert rates.share_at(8 * FEWEST_ROWS) == pytest.approx(2 / lists, rel=0.05)
