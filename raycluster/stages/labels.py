@@ -55,8 +55,9 @@ def _scored(tables: Tables) -> Iterator[Block]:
 def _valued(tables: Tables) -> Iterator[Valued]:
     """Yield lists with scores where these make the edges, else with similarities."""
     if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
-        for start, neighbor, score, _ in _scored(tables):
-            yield start, neighbor, score
+        neighbors = tables.blocks("knn", ["neighbor"])
+        for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
+            yield start, knn["neighbor"], relations["score"]
         return
     for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
         yield start, knn["neighbor"], knn["similarity"]
