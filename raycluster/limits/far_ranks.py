@@ -133,7 +133,7 @@ def pick_threshold(
         threshold, basis = min(threshold, pairs.above_all_but_one(rows)), FULL_NEIGHBORHOODS
     elif least >= MOST_ROWS and threshold < strangers_end and k < rows / 2:
         threshold, basis = float(np.quantile(sample[:, 1:], 1 - CROWDED_SHARE)), CROWDED
-    elif least < UNRESOLVED_RISK and (second := second_level(sample, threshold, pairs, rows)) is not None:
+    elif least < UNRESOLVED_RISK and k < rows / 2 and (second := second_level(sample, threshold, pairs, rows)):
         threshold, least, basis = second.threshold, second.risk, SECOND_LEVEL
     lowest = above_all_pairs(pairs, rows)
     if threshold < lowest and (k >= rows - 1 or (k >= rows / 2 and threshold < strangers_end)):

@@ -8,9 +8,9 @@ more. They are read like the lists of a set of its own, with the same law of the
 
     wrong(t): rows where background outweighs what they gain.
 
-The second level counts where most rows gain a true neighbor, and at most half of these gain more wrong than true. Or identities
-fill the lists below the copies: these neighbors are nearer than random pairs come and about equally near, and few pairs lie
-between them and the copies.
+Thresholds that random pairs reach do not count. The second level counts where most rows gain a true neighbor, and at most half of
+these gain more wrong than true. Or identities fill the lists below the copies: these neighbors are nearer than random pairs come
+and about equally near, and few pairs lie between them and the copies.
 
 Shapes: N rows, K neighbors per row with the row itself at rank 0.
 """
@@ -63,18 +63,20 @@ def second_level(similarity: Float32, threshold: float, pairs: RandomPairs, rows
     rows : int
         Rows of the whole set.
     """
-    below, highest = lists_below(similarity, threshold), threshold - LEAST_APART * pairs.spread
+    below = lists_below(similarity, threshold)
+    lowest = pairs.above_all_but_one(rows)
+    grid = grid_from(lowest, threshold - LEAST_APART * pairs.spread)
+    grid = grid[grid >= lowest]
     # Cosines of sparse vectors are mostly 0: random pairs have no spread, and the steps of shared words would count as levels.
-    if below.shape[1] < FEWEST_NEIGHBORS or highest <= pairs.median or pairs.spread <= SMALLEST_SPREAD:
+    if below.shape[1] < FEWEST_NEIGHBORS or not len(grid) or pairs.spread <= SMALLEST_SPREAD:
         return None
-    grid = grid_from(pairs.median, highest)
     lost, wrong = lost_and_wrong(below, grid)
     best = int((lost + wrong).argmin())
     risk = float(lost[best] + wrong[best])
     if lost[best] <= MOST_LOST and wrong[best] <= MOST_WRONG * (1 - lost[best]):
         return Level(float(grid[best]), risk)
     if identities_fill_neighborhoods(below, pairs, rows) and are_apart(similarity, threshold):
-        return Level(min(float(grid[best]), pairs.above_all_but_one(rows)), risk)
+        return Level(lowest, risk)
     return None
 
 

@@ -92,6 +92,13 @@ def test_words_that_sparse_rows_share_are_no_level() -> None:
     assert pick_threshold(similarity, sample_pairs(unit(vectors)), lists)[1]["basis"] == FAR_RANKS
 
 
+@pytest.mark.parametrize(("groups", "k"), [(30, 20), (30, 80), (10, 9)])
+def test_strangers_of_tight_identities_are_no_level(groups: int, k: int) -> None:
+    rows = np.repeat(np.eye(groups), 5, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(5 * groups, groups))
+    lists, similarity = lists_of(unit(rows), k)
+    assert pick_threshold(similarity, sample_pairs(unit(rows)), lists)[1]["basis"] != SECOND_LEVEL
+
+
 def test_relatives_of_every_degree_are_no_level() -> None:
     rng = np.random.default_rng(0)
     falling = np.sort(0.2 + 0.75 * rng.random((2000, K - 1)) ** 3, axis=1)[:, ::-1]
