@@ -22,6 +22,7 @@ SLOW = {"ablation": ("--tables", "2", "4")}
 LONG = (
     "ablation",
     "audit",
+    "batches",
     "compare",
     "end_to_end",
     "face_transformer",
@@ -29,6 +30,7 @@ LONG = (
     "fuzz",
     "hard_figures",
     "health",
+    "knn_approximate",
     "lcepce",
     "long_tails",
     "published_scale",
