@@ -85,9 +85,9 @@ def passing(similarity: Float32, score: Float32, threshold: float, eta: float) -
 
 
 def are_too_low(similarity: Float32, score: Float32, threshold: float, eta: float) -> bool:
-    """Whether scores are far too low on full lists.
+    """Whether a limit of scores loses many of the pairs above a threshold.
 
-    The limit of the model would then part identities.
+    On full lists, and where nearly every row has near copies, such a limit parts identities.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def are_too_low(similarity: Float32, score: Float32, threshold: float, eta: floa
     threshold : float
         The threshold of similarity of the set.
     eta : float
-        The limit of the model.
+        The limit of scores: the model's, or the valley of the set.
     """
     near, alike = passing(similarity, score, threshold, eta)
     return bool(alike[near].mean() < KEPT_SHARE) if near.any() else False

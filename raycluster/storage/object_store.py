@@ -171,9 +171,9 @@ class Store:
                 os.rmdir(folder)
 
     def copy(self, source: str, target: str) -> None:
-        """Give an object a second name.
+        """Store the bytes of one object under another key, too.
 
-        On a disk that is a hard link, or a copy where the disk has no links. An object store copies the object.
+        A disk gets a hard link, or a copy where it has no hard links. An object store copies the object.
         """
         with clear_errors(self.name(source)):
             if self.is_local:

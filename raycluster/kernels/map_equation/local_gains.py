@@ -148,14 +148,20 @@ def members_near(state: State, communities: Ints, left_out: Int32) -> Int32:
 
 
 @numba.njit(nogil=True, cache=True)
+def widest_row(nodes, start):  # type: ignore[no-untyped-def]
+    """Return the number of entries in the longest row of some nodes; 0 for none."""
+    widest = 0
+    for node in nodes:
+        widest = max(widest, start[node + 1] - start[node])
+    return widest
+
+
+@numba.njit(nogil=True, cache=True)
 def _evaluate(  # type: ignore[no-untyped-def]
     nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
     membership, alone, m_flow, m_exit, m_enter, mu, total, sums, stamp, result,
 ):  # fmt: skip
-    widest = 0
-    for node in nodes:
-        widest = max(widest, start[node + 1] - start[node])
-    touched = np.empty(widest + 1, np.int32)
+    touched = np.empty(widest_row(nodes, start) + 1, np.int32)
     for rank in range(nodes.shape[0]):
         to, _, _ = best_move(
             nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,

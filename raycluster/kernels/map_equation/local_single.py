@@ -11,6 +11,7 @@ import numpy as np
 
 from raycluster.arrays import Int32, Int64
 from raycluster.kernels.map_equation.apart import Apart, ranges
+from raycluster.kernels.map_equation.local_gains import widest_row
 from raycluster.kernels.map_equation.local_moves import ALONE, STAY, best_move, change_flows, value_counts
 from raycluster.kernels.map_equation.local_state import State
 
@@ -74,10 +75,7 @@ def _pass(  # type: ignore[no-untyped-def]
     membership, size, head, following, m_flow, m_exit, m_enter, mu, total, free, sums, stamp,
 ):  # fmt: skip
     """Move nodes to their best communities; returns the first unused number."""
-    widest = 0
-    for node in nodes:
-        widest = max(widest, start[node + 1] - start[node])
-    touched = np.empty(widest + 1, np.int32)
+    touched = np.empty(widest_row(nodes, start) + 1, np.int32)
     for rank in range(nodes.shape[0]):
         node = nodes[rank]
         own = membership[node]
