@@ -34,11 +34,12 @@ SETTINGS: dict[str, tuple[int | float, ...]] = {
 }  # fmt: skip
 """The six settings of Table 6, with the values beside the default: 2 layers, 4 heads of 64, dropout 0.4, hop1 150, hop2 5."""
 SMALL_SETTINGS: dict[str, tuple[int | float, ...]] = SETTINGS | {
+    "depth": (2, 4),
     "head width": (8, 32),
     "hop1": (15, 25),
     "hop2": (2, 8),
 }
-"""The same about the small default: 4 heads of 16, hop1 20."""
+"""The same about the small default: 1 layer, 4 heads of 16, hop1 20."""
 
 
 @dataclass

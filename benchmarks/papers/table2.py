@@ -22,18 +22,19 @@ METHODS: list[tuple[str, str, dict[str, float]]] = [
 """Name, recipe, and what is laid over its edges."""
 
 
+def walks(comparison: table3.Comparison) -> Iterator[Row]:
+    """Yield the scores of every walk, each at its best theta on the tuning set."""
+    for name, recipe, edges in METHODS:
+        tune, test = (comparison.laboratory.ready(recipe, which, **edges) for which in ("tune", "test"))
+        theta = tune.best_theta()
+        scores = test.clustered(theta, None, 1.0, comparison.args.infomap_seeds)
+        yield {"method": name, **edges, "theta": theta, **scores}
+
+
 def tables(args: table3.Args) -> Tables:
     """Yield the table as it grows."""
-    comparison = table3.Comparison(args)
-
-    def rows() -> Iterator[Row]:
-        for name, recipe, edges in METHODS:
-            tune, test = (comparison.laboratory.ready(recipe, which, **edges) for which in ("tune", "test"))
-            theta = tune.best_theta()
-            yield {"method": name, **edges, "theta": theta, **test.clustered(theta, None, 1.0, args.infomap_seeds)}
-
     done: Rows = []
-    for row in rows():
+    for row in walks(table3.Comparison(args)):
         done.append(row)
         yield f"Table 2 on one source: K {args.knn_k}", done
 

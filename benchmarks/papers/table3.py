@@ -83,7 +83,9 @@ class Args(Options):
     infomap_seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     """Infomap runs per training, whose mean counts."""
     knn_k: int = 40
-    """Neighbors per row, the row itself included. Generated identities have 70 rows at 80, and are in proportion."""
+    """Neighbors per row, the row itself included."""
+    set_k: int | None = None
+    """K that the sizes of generated identities suit, 70 rows at 80 and others in proportion; none means `knn_k`."""
     published: bool = False
     """Whether networks are the recipes', three layers of width 416 fitted by SGD, and not small ones."""
     forms: tuple[str, ...] = FORMS
@@ -106,7 +108,7 @@ class Comparison:
             train, tune, test = split_in_three(args.folder, args.labelled)
         else:
             train, test = (
-                generated(args.folder, rows, seed, args.knn_k)
+                generated(args.folder, rows, seed, args.set_k or args.knn_k)
                 for rows, seed in ((args.train_rows, 101), (args.test_rows, 202))
             )
             tune = train

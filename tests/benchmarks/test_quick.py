@@ -23,6 +23,7 @@ LONG = (
     "ablation",
     "audit",
     "batches",
+    "by_k",
     "compare",
     "end_to_end",
     "face_transformer",

@@ -4,6 +4,7 @@ Shapes: B rows of a batch, T tokens per row, R tokens that are read, S tokens th
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +21,21 @@ class EncoderLayer(nn.Module):
     width
         Width of the tokens.
     config
-        Its `norm` places LayerNorm: `before` as x + Attention(LayerNorm(x)); `after` as LayerNorm(x + Attention(x)) with
-        dropout on the summand, as Vaswani et al. (2017) and S3 (eq. 4) have it.
+        Its `norm` places LayerNorm: `before` as x + Attention(LayerNorm(x)), with dropout on attention maps and inside the
+        feed-forward network; `after` as LayerNorm(x + Attention(x)), with dropout on the summands alone, as Vaswani et al.
+        (2017) and S3 (eq. 4) have it.
     """
 
     def __init__(self, width: int, config: EncoderConfig) -> None:
         super().__init__()
         self.norm_after = config.norm == "after"
-        self.dropout = nn.Dropout(config.dropout if self.norm_after else 0.0)
+        of_summand, inside = (config.dropout, 0.0) if self.norm_after else (0.0, config.dropout)
+        self.dropout = nn.Dropout(of_summand)
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, config)
+        self.attention = Attention(width, replace(config, dropout=inside))
         self.ffn_norm = nn.LayerNorm(width)
         self.ffn = nn.Sequential(
-            nn.Linear(width, config.hidden), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(config.hidden, width)
+            nn.Linear(width, config.hidden), nn.GELU(), nn.Dropout(inside), nn.Linear(config.hidden, width)
         )
 
     def forward(

@@ -6,6 +6,8 @@ Shapes: R rows that are encoded, B rows of a batch, K neighbors per row with the
 D is the width of the vectors, H the hop2 nearest neighbors that a context is made of.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
@@ -40,7 +42,7 @@ class RelationEncoder(nn.Module):
         super().__init__()
         self.config = config.encoder
         self.encoder = Encoder(embedding_width, config.encoder)
-        self.attention = Attention(self.encoder.width, config.encoder)
+        self.attention = Attention(self.encoder.width, replace(config.encoder, dropout=0.0))  # eq. 5 and 6 have none
         self.norm = nn.LayerNorm(self.encoder.width)
         self.register_buffer("row", torch.tensor([0]), persistent=False)
         self.register_buffer("neighbors", torch.arange(1, 1 + config.hop2), persistent=False)

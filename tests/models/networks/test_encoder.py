@@ -84,7 +84,24 @@ def test_a_layer_with_its_norms_after_is_its_formula(attention, mask):
     torch.testing.assert_close(layer(x, seen), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_norms_after_drop_sums_too_and_end_a_stack():
+@every_kind
+def test_norms_after_drop_summands_alone(attention, mask):
+    """In training the layer is S3's equation 4 with two dropped summands, and draws nothing else."""
+    chosen = config(attention, mask, norm="after", dropout=0.4)
+    layer, (x, seen) = module(EncoderLayer, 8, chosen).train(), rows(chosen)
+    generator = torch.Generator().manual_seed(1)
+    masks = [(torch.rand(3, 6, 8, generator=generator) < 0.6).double() / 0.6 for _ in range(2)]
+    drawn = iter(masks)
+    layer.dropout.register_forward_hook(lambda _module, inputs, _output: inputs[0] * next(drawn))
+    found = layer(x, seen)
+    layer.eval()
+    inner = layer_norm(x + masks[0] * layer.attention(x, seen), layer.attention_norm)
+    expected = layer_norm(inner + masks[1] * layer.ffn(inner), layer.ffn_norm)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert layer.dropout.p == 0.4
+
+
+def test_norms_after_end_a_stack():
     encoder = module(Encoder, 8, config(norm="after", dropout=0.3))
     assert [layer.dropout.p for layer in encoder.layers] == [0.3, 0.3]
     assert [layer.dropout.p for layer in module(Encoder, 8, config(dropout=0.3)).layers] == [0.0, 0.0]

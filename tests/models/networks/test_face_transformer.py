@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, layer_norm, no
 
 from raycluster.config.networks import EncoderConfig, PredictorConfig
 from raycluster.errors import ConfigError, InputError
+from raycluster.models.networks.encoder import EncoderLayer
 from raycluster.models.networks.face_transformer import FaceTransformer, RelationEncoder, distance_logits
 
 ROWS, K, D, HOP2 = 30, 7, 12, 3
@@ -235,6 +236,19 @@ def test_order_does_not_matter_beyond_who_is_listed():
         order = torch.tensor([0, 4, 6, 1, 5, 3, 2])
         after = model(vectors[:, [0, 3, 1, 2]], near, place[:, order], present)
     torch.testing.assert_close(after, before[:, order], rtol=1e-4, atol=1e-5)
+
+
+@every_kind
+def test_dropout_is_of_the_summands_of_layers_alone(kind):
+    """Equations 4 and 7 have a d, 5, 6 and 9 have none: without those of the layers, training is inference."""
+    model, graph = small(kind, dropout=0.4).double(), Graph(dtype=torch.float64)
+    inputs = graph.inputs(model, ALL)
+    expected = model.eval()(*inputs)
+    assert not torch.allclose(model.train()(*inputs), expected)
+    for part in model.modules():
+        if isinstance(part, EncoderLayer):
+            part.dropout.p = 0.0
+    torch.testing.assert_close(model(*inputs), expected, rtol=1e-9, atol=1e-9)
 
 
 @every_kind
