@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import weakref
 from collections.abc import Iterator
 
 from raycluster.arrays import Array
@@ -57,7 +58,8 @@ class TimedTables(StoredTables):
     def __init__(self, tables: StoredTables, times: StageTimes) -> None:
         super().__init__(tables.folder, tables.threads, cluster_rows)
         self._times = times
-        self._counted: set[int] = set()
+        self._counted: dict[int, weakref.ref[Array]] = {}
+        """The copies that are counted, by their address. A copy may go, and its address to another."""
 
     def column(self, stage: str, name: str, dtype: str | None = None, conversion: Conversion | None = None) -> Array:
         """Return a column of all rows, and count what its copy took the first time.
@@ -71,8 +73,9 @@ class TimedTables(StoredTables):
         """
         began = time.perf_counter()
         copy = super().column(stage, name, dtype, conversion)
-        if id(copy) not in self._counted:  # tables keep their copies, so that no other array gets this id
-            self._counted.add(id(copy))
+        counted = self._counted.get(id(copy))
+        if counted is None or counted() is not copy:
+            self._counted[id(copy)] = weakref.ref(copy)
             self._times.copy_seconds += time.perf_counter() - began
             self._times.copied_bytes += copy.nbytes
         return copy
