@@ -7,7 +7,7 @@
     R4: confirmed ids go first. Clusters of two confirmed ids are taken apart before (`confirmed`).
     R5: rows that are alone have an id only where callers want it.
     R6: retired ids resolve to their heirs for ever (`lineage.resolved`).
-    R8: a retired id comes back where a cluster has exactly its rows again.
+    R8: a retired id comes back where a cluster has exactly its rows again, and no row changes its id for that.
 
 Shapes: N rows of today, C clusters numbered by their lowest row, I old ids.
 """
@@ -118,11 +118,13 @@ def inherit(before: Before, cluster: Int32, former: Former | None = None, with_s
     may_have = (size > 1) | with_singletons
     shared = overlaps(before.row_id, cluster)
     ids = np.full(len(size), NO_ID)
-    restored = _restore(before, cluster, former if former is not None else Former.nothing(), may_have, ids)
     rank = np.lexsort((shared.cluster, shared.id, -shared.rows, ~np.isin(shared.id, before.confirmed)))
     rank = rank[may_have[shared.cluster[rank]]]
     place = np.searchsorted(before.ids, shared.id).astype(np.int64)
     _assign(rank, place, shared.id, shared.cluster, np.zeros(len(before.ids), bool), ids)
+    restored = np.empty(0, np.int64)
+    if former is not None and len(former.id):
+        restored = _restore(*_returning(before, cluster, former, may_have), shared, may_have, ids)
     fresh = np.flatnonzero(may_have & (ids == NO_ID))
     ids[fresh] = before.next_id + np.arange(len(fresh))
     retired = np.setdiff1d(before.ids, ids)
@@ -139,8 +141,8 @@ def _assign(rank, place, old_id, cluster, taken, ids):  # type: ignore[no-untype
             taken[place[at]] = True
 
 
-def _restore(before: Before, cluster: Int32, former: Former, may_have: Bool, ids: Int64) -> Int64:
-    """Give clusters back the retired id of exactly their rows; returns these ids."""
+def _returning(before: Before, cluster: Int32, former: Former, may_have: Bool) -> tuple[Int64, Int64]:
+    """Clusters, ascending, that have exactly the rows of a retired id, and these ids."""
     kept = ~np.isin(former.id, before.ids)
     row, name = former.row[kept], former.id[kept]
     names, place = np.unique(name, return_inverse=True)
@@ -151,10 +153,26 @@ def _restore(before: Before, cluster: Int32, former: Former, may_have: Bool, ids
     one = np.flatnonzero(lowest == highest)
     one = one[(surviving[lowest[one]] == np.bincount(place, minlength=len(names))[one]) & may_have[lowest[one]]]
     # Of several ids with these rows the oldest comes back.
-    _, first = np.unique(lowest[one], return_index=True)
-    back = one[first]
-    ids[lowest[back]] = names[back]
-    return names[back]
+    back, first = np.unique(lowest[one], return_index=True)
+    return back, names[one[first]]
+
+
+def _restore(back: Int64, names: Int64, shared: Overlaps, may_have: Bool, ids: Int64) -> Int64:
+    """Give clusters their retired ids back where no further row changes its id; returns these ids.
+
+    A cluster without an id takes its own back. One with an id gives it away where another without an id has as many of its rows.
+    """
+    free = ids[back] == NO_ID
+    ids[back[free]] = names[free]
+    restored = [names[free]]
+    for own, name in zip(back[~free].tolist(), names[~free].tolist(), strict=True):
+        pairs = slice(*np.searchsorted(shared.id, [ids[own], ids[own] + 1]))
+        clusters, rows = shared.cluster[pairs], shared.rows[pairs]
+        heirs = clusters[(rows == rows[clusters == own]) & may_have[clusters] & (ids[clusters] == NO_ID)]
+        if len(heirs):
+            ids[heirs[0]], ids[own] = ids[own], name
+            restored.append(np.array([name]))
+    return np.concatenate(restored)
 
 
 def _heirs(shared: Overlaps, ids: Int64, retired: Int64) -> Int64:

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raycluster.identities import lineage
 from raycluster.identities.inheritance import NO_ID, Before, Former, inherit, overlaps
 from support.generations import before_of, numbered
 
@@ -111,6 +112,32 @@ def test_undoing_a_merge_restores_both_ids(labels, one, other):
     )
     np.testing.assert_array_equal(undone.of_rows(cluster), start)
     np.testing.assert_array_equal(undone.restored, merged.retired)
+
+
+@given(st.integers(1, 12).flatmap(lambda rows: st.lists(st.lists(st.integers(0, 4), min_size=rows, max_size=rows))))
+def test_no_further_row_changes_its_id_for_an_id_that_comes_back(generations):
+    """Over generations of the same rows, whose retired ids may come back, changes are those of the greedy assignment."""
+    row_id, next_id, former = np.full(len(generations[0]) if generations else 0, NO_ID), 0, Former.nothing()
+    for labels in generations:
+        before, cluster = before_of(row_id, next_id), numbered(labels)
+        after, greedy = inherit(before, cluster, former), inherit(before, cluster)
+        assert lineage.churn(before, cluster, after, greedy).avoidable == 0
+        assert len(set(after.ids[after.ids >= 0].tolist())) == (after.ids >= 0).sum()
+        # An id that comes back has exactly its rows.
+        row_of = {name: set(former.row[former.id == name].tolist()) for name in after.restored.tolist()}
+        assert row_of == {name: set(np.flatnonzero(after.of_rows(cluster) == name).tolist()) for name in row_of}
+        rows = np.flatnonzero(np.isin(row_id, after.retired)).astype(np.int32)
+        stays = ~np.isin(former.id, after.restored)
+        former = Former(np.concatenate([former.row[stays], rows]), np.concatenate([former.id[stays], row_id[rows]]))
+        row_id, next_id = after.of_rows(cluster), after.next_id
+
+
+def test_an_id_that_comes_back_takes_no_rows_from_one_in_use():
+    """Rows 0 and 1 had the id 3 and have 5 now, which stays with them where it has no more rows elsewhere."""
+    former = Former(np.array([0, 1], np.int32), np.array([3, 3]))
+    assert inherit(before_of([5, 5, 5, 7, 7], 20), numbered([0, 0, 1, 2, 2]), former).ids.tolist() == [5, NO_ID, 7]
+    assert inherit(before_of([5, 5, 5, 5, 5], 20), numbered([0, 0, 1, 1, 1]), former).ids.tolist() == [3, 5]
+    assert inherit(before_of([5, 5, 5, 5, 7, 7, 7], 20), numbered([0, 0, 1, 1, 1, 1, 1]), former).ids.tolist() == [5, 7]
 
 
 def test_an_id_comes_back_only_with_exactly_its_rows():
