@@ -10,6 +10,7 @@ import numpy as np
 
 from raycluster.arrays import Int32, Int64
 from raycluster.identities.inheritance import Before, overlaps
+from raycluster.identities.ties import Ties
 from raycluster.kernels.map_equation.aggregate import numbered
 
 
@@ -25,7 +26,7 @@ class Suggestions:
     """Rows of `other` there."""
 
 
-def kept_apart(before: Before, cluster: Int32, node: Int32 | None = None) -> tuple[Int32, Suggestions]:
+def kept_apart(before: Before, cluster: Int32, ties: Ties | None = None) -> tuple[Int32, Suggestions]:
     """Return clusters in which no two confirmed ids are one, and the merges left out.
 
     The main cluster of an id holds most of its rows. Two confirmed ids with one main cluster would merge: the rows of the
@@ -37,8 +38,8 @@ def kept_apart(before: Before, cluster: Int32, node: Int32 | None = None) -> tup
         Ids that rows had.
     cluster : (N,) int32
         New clusters, in the order of their lowest row.
-    node : (N,) int32
-        Rows that a person has made one (`rules.Rules.node`). Ids with rows of one node do merge.
+    ties : Ties
+        Rows that a person has made one. Ids with rows of one node do merge.
     """
     has = np.isin(before.row_id, before.confirmed)
     shared = overlaps(np.where(has, before.row_id, -1), cluster)
@@ -51,7 +52,7 @@ def kept_apart(before: Before, cluster: Int32, node: Int32 | None = None) -> tup
         stays = [int(shared.id[main[begin]])]
         for at in main[begin + 1 : end]:
             name = int(shared.id[at])
-            if _is_tied(before, stays, name, node):
+            if _is_tied(before, stays, name, ties):
                 stays.append(name)
                 continue
             result[(before.row_id == name) & (cluster == shared.cluster[at])] = count
@@ -62,8 +63,9 @@ def kept_apart(before: Before, cluster: Int32, node: Int32 | None = None) -> tup
     return result, Suggestions(*columns)
 
 
-def _is_tied(before: Before, stays: list[int], name: int, node: Int32 | None) -> bool:
+def _is_tied(before: Before, stays: list[int], name: int, ties: Ties | None) -> bool:
     """Whether a person has tied a row of the id `name` to one of an id that stays."""
-    if node is None:
+    if ties is None:
         return False
-    return bool(np.isin(node[before.row_id == name], node[np.isin(before.row_id, stays)]).any())
+    one, other = (np.flatnonzero(np.isin(before.row_id, names)) for names in ([name], stays))
+    return bool(np.isin(ties.of(one), ties.of(other)).any())

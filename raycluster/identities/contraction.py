@@ -18,8 +18,6 @@ LINKS_PER_CALL = 2**18
 """Links handled at once, 260,000: scratch of about 10 MB. Results do not depend on it."""
 ALL_BITS = 0b11111110
 """Bits of a node with values of columns, which any other one may exclude."""
-ROWS_PER_CALL = 2**18
-"""Rows compared at once, 260,000: about 3 MB. Results do not depend on it."""
 
 
 def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> tuple[Int32, Int32, Float32]:
@@ -36,7 +34,7 @@ def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> t
     rules : Rules
         Tied rows, and what must be apart.
     """
-    if rules.node is None and rules.apart.is_empty:
+    if rules.ties.is_empty and rules.apart.is_empty:
         return source, target, weight
     put = 0
     for one, other, own in links_of_nodes(source, target, weight, rules, rule_bits(rules.apart)):
@@ -84,9 +82,9 @@ def links_of_nodes(
     for start in range(0, len(source), LINKS_PER_CALL):
         piece = slice(start, start + LINKS_PER_CALL)
         one, other, own = source[piece], target[piece], weight[piece]
-        if rules.node is not None:
+        if not rules.ties.is_empty:
             inner = one != other
-            one, other = rules.node[one], rules.node[other]
+            one, other = rules.ties.of(one), rules.ties.of(other)
             inner &= one == other
             own = np.where(inner, 2 * own, own)
         parted = _forbidden(one, other, bits, rules.apart)
@@ -116,12 +114,8 @@ def _conflicts(one, other, bits, node, group, value, parted):  # type: ignore[no
 
 def broken_rules(membership: Int32, rules: Rules) -> int:
     """Return how many rules communities of rows (N,) break: 0 after a solve."""
-    tied = 0
-    if rules.node is not None:
-        for start in range(0, len(membership), ROWS_PER_CALL):
-            piece = slice(start, start + ROWS_PER_CALL)
-            tied += int(np.count_nonzero(membership[piece] != membership[rules.node[piece]]))
-    return tied + rules.apart.violations(membership)
+    tied = np.count_nonzero(membership[rules.ties.row] != membership[rules.ties.node])
+    return int(tied) + rules.apart.violations(membership)
 
 
 def out_of_place(membership: Int32, rules: Rules) -> Int64:
@@ -133,7 +127,5 @@ def out_of_place(membership: Int32, rules: Rules) -> Int64:
     own = membership.copy()
     own[alone] = int(membership.max(initial=-1)) + 1 + np.arange(int(alone.sum()), dtype=np.int32)
     result = np.flatnonzero(np.isin(own, broken_communities(own, rules.apart)))
-    if rules.node is None:
-        return result
-    parted = np.flatnonzero(own != own[rules.node])
-    return np.union1d(result, np.union1d(parted, rules.node[parted]))
+    parted = np.flatnonzero(own[rules.ties.row] != own[rules.ties.node])
+    return np.union1d(result, np.union1d(rules.ties.row[parted], rules.ties.node[parted]))

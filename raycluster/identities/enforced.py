@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from raycluster.arrays import Array, Bool, Float32, Int32, Int64
-from raycluster.identities.contraction import LINKS_PER_CALL, ROWS_PER_CALL, links_of_nodes, rule_bits
+from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes, rule_bits
 from raycluster.identities.rules import Rules
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
@@ -22,6 +22,8 @@ from raycluster.kernels.map_equation.apart import Apart, broken_communities, dis
 from raycluster.kernels.map_equation.local import LocalSolution, solve
 from raycluster.kernels.map_equation.local_terms import add_links, community_flows, flows_of_links
 
+ROWS_PER_CALL = 2**18
+"""Rows compared at once, 260,000: about 3 MB. Results do not depend on it."""
 ROWS_PER_SOLVE = 2**15
 """Rows of communities solved at once, 32,768: about 20 MB. Where rules reach more rows, communities of one solve see those of
 the next as they were. Raising it takes more memory."""
@@ -57,11 +59,7 @@ def obeyed(
     solved = 0
     for block in _blocks(chosen, _sizes(membership, count)[chosen]):
         solved += state.solve(block)
-    if rules.node is not None:
-        # A node is the lowest of its rows, so what is read here is written already, with the same value.
-        for start in range(0, len(membership), ROWS_PER_CALL):
-            piece = slice(start, start + ROWS_PER_CALL)
-            membership[piece] = membership[rules.node[piece]]
+    membership[rules.ties.row] = membership[rules.ties.node]
     strength, exits = state.strength, state.exits
     del state  # its links are not needed any more
     kept = numbered(membership)
@@ -105,13 +103,10 @@ class _State:
 
         They break a rule, or hold some of the rows of one node.
         """
-        result = [broken_communities(self.membership, self.rules.apart)]
-        if self.rules.node is not None:
-            for start in range(0, len(self.membership), ROWS_PER_CALL):
-                piece = slice(start, start + ROWS_PER_CALL)
-                own, of_node = self.membership[piece], self.membership[self.rules.node[piece]]
-                parted = np.flatnonzero(own != of_node)
-                result += [own[parted], of_node[parted]]
+        ties = self.rules.ties
+        own, of_node = self.membership[ties.row], self.membership[ties.node]
+        parted = np.flatnonzero(own != of_node)
+        result = [broken_communities(self.membership, self.rules.apart), own[parted], of_node[parted]]
         return distinct(np.concatenate(result).astype(np.int64))
 
     def read(self, links: Links, chosen: Int64) -> None:
@@ -123,8 +118,9 @@ class _State:
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
         bits = rule_bits(self.rules.apart)
-        node = np.empty(0, np.int32) if self.rules.node is None else self.rules.node
-        _flag(self.membership, node, bits, is_chosen, flag)
+        _flag(self.membership, bits, is_chosen, flag)
+        # A tied row has the bits of its node.
+        flag[self.rules.ties.row] = flag[self.rules.ties.node]
         kept: list[Links] = []
         for raw in _read(links, flag):
             near = _reaches(raw, self.membership, self.rules, is_chosen)
@@ -179,7 +175,7 @@ class _State:
             rows = start + np.flatnonzero(is_chosen[self.membership[start : start + ROWS_PER_CALL]])
             result.append(rows.astype(np.int32))
         inside: Int32 = np.concatenate(result)
-        return inside if self.rules.node is None else inside[self.rules.node[inside] == inside]
+        return inside[self.rules.ties.of(inside) == inside]
 
     def _take(self, nodes: Int32, solution: LocalSolution, is_chosen: Bool) -> None:
         """Write a solution.
@@ -219,7 +215,7 @@ def _joined(pieces: list[Links]) -> Links:
 
 def _reaches(links: Links, membership: Int32, rules: Rules, is_chosen: Bool) -> Bool:
     """Which links of rows reach a chosen community once their ends are nodes."""
-    ends = links[:2] if rules.node is None else (rules.node[links[0]], rules.node[links[1]])
+    ends = rules.ties.of(links[0]), rules.ties.of(links[1])
     result: Bool = is_chosen[membership[ends[0]]] | is_chosen[membership[ends[1]]]
     return result
 
@@ -229,10 +225,9 @@ CHOSEN = 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _flag(membership, node, bits, is_chosen, flag):  # type: ignore[no-untyped-def]
+def _flag(membership, bits, is_chosen, flag):  # type: ignore[no-untyped-def]
     for row in range(membership.shape[0]):
-        own = node[row] if node.shape[0] else row
-        flag[row] = bits[own] | np.uint8(CHOSEN * is_chosen[membership[own]])
+        flag[row] = bits[row] | np.uint8(CHOSEN * is_chosen[membership[row]])
 
 
 @numba.njit(nogil=True, cache=True)

@@ -42,8 +42,8 @@ def placed(
     graph = contracted(edges.source.copy(), edges.target.copy(), edges.weight.copy(), rules)
     network = flows.undirected(*graph, np.arange(rows, dtype=np.int32), 1)
     start = grown.piece
-    if rules.node is not None:
-        touched, reached, lost = (np.union1d(rows, rules.node[rows]) for rows in (touched, reached, lost))
+    if not rules.ties.is_empty:
+        touched, reached, lost = (np.union1d(rows, rules.ties.of(rows)) for rows in (touched, reached, lost))
     # Removed rows left their community: it is solved again where an edge vanished, and loses a lonely row otherwise.
     _, start_numbers = np.unique(start[start >= 0], return_inverse=True)
     start = start.copy()
@@ -53,7 +53,8 @@ def placed(
     else:
         touched, reached, lost = (rows[grown.is_alive[rows]] for rows in (touched, reached, lost))
         solution = local.solve(network, start, touched, None, reached=reached, lost=lost, apart=rules.apart)
-    piece = solution.communities if rules.node is None else solution.communities[rules.node]
+    piece = solution.communities
+    piece[rules.ties.row] = piece[rules.ties.node]
     numbered(piece)
     return piece, solution
 

@@ -19,7 +19,7 @@ from raycluster.errors import InputError
 from raycluster.identities.conflicts import conflicts, message, sets_of
 from raycluster.identities.decisions import in_rows
 from raycluster.identities.newest import newest
-from raycluster.identities.ties import Columns, must_links, shared_values, united
+from raycluster.identities.ties import Columns, Ties, must_links, shared_values, united
 from raycluster.kernels.map_equation.apart import Apart
 
 ON_CONFLICT = ("stop", "newest", "drop")
@@ -35,14 +35,10 @@ null makes larger ones; raising it finds these later."""
 class Rules:
     """What a solve of N rows must obey."""
 
-    node: Int32 | None
-    """(N,) the lowest row that is the same identity; none where no two rows are."""
+    ties: Ties
+    """Rows that are one identity."""
     apart: Apart
     """Nodes that no community may hold together."""
-
-    def nodes(self, num_rows: int) -> Int32:
-        """Return the node of each row (N,)."""
-        return np.arange(num_rows, dtype=np.int32) if self.node is None else self.node
 
 
 def compiled(
@@ -102,11 +98,7 @@ def compiled(
     del decisions, links, apart, in_force, kept, chosen  # what follows is as large
     apart_from = _apart(len(ids), rows, lowest, pairs, columns)
     del pairs
-    node = None
-    if len(rows):
-        node = np.arange(len(ids), dtype=np.int32)
-        node[rows] = lowest
-    return Rules(node, apart_from), np.flatnonzero(left_out)
+    return Rules(Ties.make(rows, lowest, len(ids)), apart_from), np.flatnonzero(left_out)
 
 
 def _apart(num_rows: int, rows: Int32, lowest: Int32, pairs: tuple[Int32, Int32], columns: Columns) -> Apart:

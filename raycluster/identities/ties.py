@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from raycluster.arrays import Bool, Int32
+from raycluster.arrays import Bool, Int32, Ints
 from raycluster.identities.decisions import RowDecisions
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation.apart import distinct
@@ -31,6 +31,68 @@ class MustLinks:
     other: Int32
     decision: Int32
     """Number among `RowDecisions` of what decided it, or -1 - i for the i-th same column."""
+
+
+ROWS_PER_BLOCK = 32
+"""Rows whose ties are sought together: an eighth of a byte per row of the set, and a look-up reads those of one block."""
+
+
+@dataclass(frozen=True)
+class Ties:
+    """The node of each row: the lowest row that is the same identity.
+
+    Only rows that are tied take memory, so that a few decisions about many rows are cheap.
+    """
+
+    row: Int32
+    """(R,) rows that share their identity with others, ascending."""
+    node: Int32
+    """(R,) the lowest row of the set of each."""
+    first: Int32
+    """(B + 1,) where the rows of each block begin in `row`."""
+
+    @classmethod
+    def make(cls, row: Int32, node: Int32, num_rows: int) -> "Ties":
+        """Return the ties of `num_rows` rows.
+
+        Parameters
+        ----------
+        row, node : (R,) int32
+            As `united` returns them.
+        num_rows : int
+            Rows, tied or not.
+        """
+        bounds = np.arange(0, num_rows + ROWS_PER_BLOCK, ROWS_PER_BLOCK)
+        return cls(row, node, np.searchsorted(row, bounds).astype(np.int32))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every row is an identity of its own, as far as rules go."""
+        return len(self.row) == 0
+
+    def of(self, rows: Ints) -> Int32:
+        """Return the node (S,) of each of some rows, which may be in any order."""
+        result = np.asarray(rows).astype(np.int32)
+        if not self.is_empty:
+            _nodes(self.row, self.node, self.first, result)
+        return result
+
+
+@numba.njit(nogil=True, cache=True)
+def node_of(own, row, node, first):  # type: ignore[no-untyped-def]
+    """Return the node of one row: `Ties` as columns."""
+    block = own // ROWS_PER_BLOCK
+    for at in range(first[block], first[block + 1]):
+        if row[at] == own:
+            return node[at]
+    return own
+
+
+@numba.njit(nogil=True, cache=True)
+def _nodes(row, node, first, result):  # type: ignore[no-untyped-def]
+    """Write the nodes over the rows."""
+    for at in range(result.shape[0]):
+        result[at] = node_of(result[at], row, node, first)
 
 
 def codes(column: pa.Array | pa.ChunkedArray) -> Int32:

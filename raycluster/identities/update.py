@@ -144,7 +144,7 @@ def update(
     whole = with_rejoined(grown, piece, *homes(state, piece), threads)
     cluster = joined(piece, whole, rules, grown.is_alive)
     before, former = _before(state, grown) if past is None else (past.before, past.former)
-    cluster, suggestions = kept_apart(before, cluster, rules.node)
+    cluster, suggestions = kept_apart(before, cluster, rules.ties)
     is_there = grown.is_alive[former.row]
     after = inherit(before, cluster, Former(former.row[is_there], former.id[is_there]))
     greedy = inherit(replace(before, confirmed=before.confirmed[:0]), cluster)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from raycluster.identities.confirmed import kept_apart
 from raycluster.identities.inheritance import inherit
+from raycluster.identities.ties import Ties
 from support.generations import before_of, numbered
 
 
@@ -19,7 +20,9 @@ def test_two_confirmed_identities_become_a_suggestion():
 
 def test_a_person_may_merge_them():
     before = before_of([4, 4, 7, 7], 20, confirmed=[4, 7])
-    cluster, suggestions = kept_apart(before, numbered([0] * 4), np.array([0, 1, 1, 3], np.int32))
+    cluster, suggestions = kept_apart(
+        before, numbered([0] * 4), Ties.make(np.array([1, 2], np.int32), np.array([1, 1], np.int32), 4)
+    )
     assert cluster.tolist() == [0] * 4
     assert len(suggestions.into) == 0
 

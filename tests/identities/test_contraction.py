@@ -51,12 +51,14 @@ def test_local_equals_full_equals_the_best_that_obeys(history):
         links, before = {**links, **changed}, pairs
         rules, _ = compiled(decided(pairs), ids, Columns(), "newest")
         network = network_of({pair: weight for pair, weight in links.items() if weight > 0}, rules, nodes)
-        at = np.unique(np.concatenate([sorted(touched), rules.nodes(nodes)[sorted(touched)]]).astype(np.int64))
+        at = np.unique(
+            np.concatenate([sorted(touched), rules.ties.of(np.arange(nodes))[sorted(touched)]]).astype(np.int64)
+        )
         found = local.solve(network, membership, at, mu, flows=own, apart=rules.apart, rounds=None)
         everything = np.arange(nodes)
         full = local.solve(network, np.full(nodes, -1, np.int32), everything, mu, apart=rules.apart, rounds=None)
         np.testing.assert_array_equal(found.communities, full.communities)
-        of_rows = found.communities[rules.nodes(nodes)]
+        of_rows = found.communities[rules.ties.of(np.arange(nodes))]
         assert broken_rules(of_rows, rules) == 0
         allowed = [one for one in partitions(nodes) if broken_rules(np.array(one), rules) == 0]
         # Tied rows count as one node here: the others of its set have no links and cost nothing.
@@ -71,9 +73,9 @@ def test_contraction_keeps_the_strength_of_rows(monkeypatch):
     rules, _ = compiled(decided([(0, 1, True, 0), (1, 7, True, 0), (3, 30, True, 0)]), pa.array(range(40)), Columns())
     network = network_of(links, rules, 40)
     plain = network_of(links, compiled(decided([]), pa.array(range(40)), Columns())[0], 40)
-    expected = np.bincount(rules.nodes(40), plain.flow, 40)
+    expected = np.bincount(rules.ties.of(np.arange(40)), plain.flow, 40)
     np.testing.assert_allclose(network.flow, expected, rtol=1e-6)
-    grouped = community_flows(plain, rules.nodes(40), 40)
+    grouped = community_flows(plain, rules.ties.of(np.arange(40)), 40)
     np.testing.assert_allclose(network.exit, grouped.exit, rtol=1e-6)
 
 

@@ -45,7 +45,7 @@ def test_the_order_of_the_table_has_no_influence(pairs, random, on_conflict):
     shuffled = pairs.copy()
     random.shuffle(shuffled)
     one, other = (compiled(decided(these), IDS, Columns(), on_conflict)[0] for these in (pairs, shuffled))
-    np.testing.assert_array_equal(one.nodes(8), other.nodes(8))
+    np.testing.assert_array_equal(one.ties.of(np.arange(8)), other.ties.of(np.arange(8)))
     groups = [
         {tuple(rules.apart.member[a:b]) for a, b in zip(rules.apart.first[:-1], rules.apart.first[1:], strict=True)}
         for rules in (one, other)
@@ -58,22 +58,22 @@ def test_decisions_beat_columns_and_exclusive_columns_beat_same_columns():
     ean = np.array([-1, -1, 5, 5, 6, 6, -1, -1], np.int32)
     columns = Columns(exclusive={"frame": frame}, same={"ean": ean})
     rules, left_out = compiled(decided([(0, 1, True, 0)]), IDS, columns, "newest")
-    assert rules.nodes(8).tolist() == [0, 0, 2, 3, 4, 4, 6, 7]
+    assert rules.ties.of(np.arange(8)).tolist() == [0, 0, 2, 3, 4, 4, 6, 7]
     assert len(left_out) == 0
     rules, _ = compiled(decided([(4, 5, False, 0)]), IDS, columns, "newest")
-    assert rules.nodes(8).tolist() == list(range(8))
+    assert rules.ties.of(np.arange(8)).tolist() == list(range(8))
 
 
 def test_differ_columns_part_sets():
     color = np.array([1, -1, 2, -1, -1, -1, -1, -1], np.int32)
     ean = np.array([0, 0, 0, -1, -1, -1, -1, -1], np.int32)
     rules, _ = compiled(decided([]), IDS, Columns(same={"ean": ean}, differ={"color": color}), "newest")
-    assert rules.nodes(8).tolist() == [0, 0, 2, 3, 4, 5, 6, 7]
+    assert rules.ties.of(np.arange(8)).tolist() == [0, 0, 2, 3, 4, 5, 6, 7]
 
 
 def test_drop_leaves_out_all_decisions_of_a_contradictory_set():
     pairs = [(0, 1, True, 0), (1, 2, True, 1), (0, 2, False, 2), (2, 7, False, 3), (5, 6, True, 4)]
     rules, left_out = compiled(decided(pairs), IDS, Columns(), "drop")
-    assert rules.nodes(8).tolist() == [0, 1, 2, 3, 4, 5, 5, 7]
+    assert rules.ties.of(np.arange(8)).tolist() == [0, 1, 2, 3, 4, 5, 5, 7]
     assert left_out.tolist() == [0, 1, 2]
     assert rules.apart.member.tolist() == [2, 7]

@@ -20,13 +20,13 @@ def test_rows_of_a_set_are_named_by_the_lowest():
     found, left_out = rules.compiled(
         text([("c", "e", True, 0), ("e", "g", True, 0), ("b", "z", True, 0)]), IDS, Columns()
     )
-    assert found.nodes(8).tolist() == [0, 1, 2, 3, 2, 5, 2, 7]
+    assert found.ties.of(np.arange(8)).tolist() == [0, 1, 2, 3, 2, 5, 2, 7]
     assert left_out.tolist() == [2]
 
 
 def test_without_ties_there_is_no_map():
     found, _ = rules.compiled(text([("a", "b", False, 0)]), IDS, Columns())
-    assert found.node is None
+    assert found.ties.is_empty
     assert found.apart.member.tolist() == [0, 1]
 
 
@@ -47,7 +47,7 @@ def test_large_sets_need_yes(monkeypatch):
     columns = Columns(same={"ean": np.zeros(8, np.int32)})
     with pytest.raises(InputError, match=r"make 8 rows one identity, with row 0; above 3 rows that needs --yes"):
         rules.compiled(text([]), IDS, columns)
-    assert rules.compiled(text([]), IDS, columns, yes=True)[0].nodes(8).tolist() == [0] * 8
+    assert rules.compiled(text([]), IDS, columns, yes=True)[0].ties.of(np.arange(8)).tolist() == [0] * 8
 
 
 def test_large_exclusive_groups_need_yes(monkeypatch):
