@@ -2,8 +2,9 @@
 
     python -m benchmarks batches --inputs lfw.parquet celeba.parquet --recipes cosine --folder kept
 
-The first batch is clustered. Every further batch is an update; where the update advises a full run, all rows are clustered
-again and clusters keep their ids. The last tables have the states after each batch. Finished feeds are kept in the folder,
+The first batch is clustered. Every further batch is an update. All rows are clustered again where a batch is so large that
+the update does so by itself, and for the batch after an update that advises it; clusters keep their ids. The last tables
+have the states after each batch. Finished feeds are kept in the folder,
 so that the same command goes on after an interruption.
 """
 
@@ -26,6 +27,7 @@ from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.evaluation.metrics import evaluate
 from raycluster.executors.progress import Silence
+from raycluster.identities.advice import why_at_once
 from raycluster.identities.afresh import Legacy, taken_over
 from raycluster.identities.grown import Change
 from raycluster.identities.inheritance import NO_ID
@@ -82,7 +84,7 @@ def fed(vectors: Float32, truth: Int64, order: Int64, batches: int, config: Conf
     for number, batch in enumerate(np.array_split(order, batches)):
         began = time.perf_counter()
         seen = np.concatenate([seen, batch])
-        if state is None or (result is not None and result.advice):
+        if state is None or (result is not None and result.advice) or why_at_once(state, len(batch)):
             result = taken_over(fresh(vectors, seen, config, threads), state, [], Legacy(), str(number), threads)
         else:
             batch = np.sort(batch)

@@ -1,4 +1,4 @@
-"""Reasons to cluster everything again.
+"""Reasons to cluster everything again, at once or soon.
 
 Model, limits, mu and inverted lists are those of the last full run. Each reason measures how far the set has moved from it.
 """
@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from raycluster.identities.state import State
+from raycluster.identities.state import State, why_not_local
 from raycluster.kernels.map_equation.local import LocalSolution
 from raycluster.kernels.search import recall
 from raycluster.limits import valley
@@ -15,6 +15,8 @@ from raycluster.limits import valley
 MOST_NEW = 0.2
 """New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
 search were chosen for the rows that were there."""
+MOST_AT_ONCE = 0.5
+"""New rows of one update, as a share of the rows that are there, above which it clusters everything again by itself."""
 MOST_DRIFT = 0.25
 """Change of the exit weight, in powers of two, above which the summary advises a full run: mu is off by as many bits."""
 MOST_LOST = 0.01
@@ -24,6 +26,24 @@ MOST_MOVED = 0.05
 """Move of the valley of scores above which the summary advises a full run; a valley is exact to about 0.01."""
 SAMPLE = 64
 """New rows whose neighbors are searched exactly. More rows measure the recall better and take longer, with N."""
+
+
+def why_at_once(state: State, num_new: int) -> str | None:
+    """Return why an update should cluster everything again, or none where it need not.
+
+    Parameters
+    ----------
+    state : State
+        Before the update.
+    num_new : int
+        Rows that come, those that replace others included.
+    """
+    if why := why_not_local(state.config):
+        return why
+    there = int(state.is_alive.sum())
+    if num_new > MOST_AT_ONCE * there:
+        return f"{num_new:,} new rows come to {there:,}, and the limits of a smaller set may not fit all of them"
+    return None
 
 
 def advice(state: State, num_old: int, solution: LocalSolution, threads: int) -> list[str]:

@@ -49,7 +49,8 @@ class GrowingMixin:
 
         Labels of old rows stay wherever their identities do.
 
-        Neighbors, scores and communities are computed for new rows and those near them. Limits are those of `fit`.
+        Neighbors, scores and communities are computed for new rows and those near them. Limits are those of `fit`, which may
+        not fit where new rows outnumber half of the old ones: fit all rows then.
 
         Parameters
         ----------

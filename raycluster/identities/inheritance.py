@@ -158,7 +158,7 @@ def _returning(before: Before, cluster: Int32, former: Former, may_have: Bool) -
 
 
 def _restore(back: Int64, names: Int64, shared: Overlaps, may_have: Bool, ids: Int64) -> Int64:
-    """Give clusters their retired ids back where no further row changes its id; returns these ids.
+    """Give clusters their retired ids back where that moves no row; returns these ids.
 
     A cluster without an id takes its own back. One with an id gives it away where another without an id has as many of its rows.
     """

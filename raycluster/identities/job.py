@@ -13,6 +13,7 @@ from raycluster.errors import InputError, RayclusterError
 from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import own_threads
 from raycluster.identities import deciding, decisions
+from raycluster.identities.advice import why_at_once
 from raycluster.identities.afresh import Legacy, cluster_again, put_rows
 from raycluster.identities.corrections import FILE
 from raycluster.identities.destination import claimed, give_back, record_of, require_apart
@@ -20,7 +21,7 @@ from raycluster.identities.grown import Change
 from raycluster.identities.incoming import Incoming, incoming
 from raycluster.identities.layers import is_numbered, loaded, previous_of, saved
 from raycluster.identities.published import published
-from raycluster.identities.state import State, why_not_local
+from raycluster.identities.state import State
 from raycluster.identities.update import facts_of, update
 from raycluster.pipeline.own_objects import require_unused
 from raycluster.pipeline.results import Results
@@ -84,8 +85,11 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
     coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
     again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
-    if order.mode == "full" or (order.mode == "local" and (reason := why_not_local(state.config)) is not None):
-        if order.mode != "full":
+    reason = why_at_once(state, len(coming.ids)) if order.mode == "local" else None
+    if order.mode == "full" or reason is not None:
+        if reason is not None:
+            if store.get("plan.json") is None:
+                require_unused(store)
             Progress().say(f"everything is clustered again, because {reason}")
         legacy = Legacy(old.url, order.decisions or _left_in(old), order.columns, order.on_conflict, order.yes)
         rows = put_rows(store, state, coming)

@@ -34,7 +34,7 @@ class MustLinks:
 
 
 ROWS_PER_BLOCK = 32
-"""Rows whose ties are sought together: an eighth of a byte per row of the set, and a look-up reads those of one block."""
+"""Rows per block, 32: an eighth of a byte per row of the set. Finding the node of a row reads the ties of its block."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Ties:
 
 
 @numba.njit(nogil=True, cache=True)
-def node_of(own, row, node, first):  # type: ignore[no-untyped-def]
+def _node_of(own, row, node, first):  # type: ignore[no-untyped-def]
     """Return the node of one row: `Ties` as columns."""
     block = own // ROWS_PER_BLOCK
     for at in range(first[block], first[block + 1]):
@@ -92,7 +92,7 @@ def node_of(own, row, node, first):  # type: ignore[no-untyped-def]
 def _nodes(row, node, first, result):  # type: ignore[no-untyped-def]
     """Write the nodes over the rows."""
     for at in range(result.shape[0]):
-        result[at] = node_of(result[at], row, node, first)
+        result[at] = _node_of(result[at], row, node, first)
 
 
 def codes(column: pa.Array | pa.ChunkedArray) -> Int32:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raycluster.identities.advice import advice, recall_of_new, valley_of
+from raycluster.identities.advice import advice, recall_of_new, valley_of, why_at_once
 from raycluster.identities.grown import Change
 from raycluster.identities.state import Lists, from_tables
 from raycluster.identities.update import update
@@ -17,6 +17,14 @@ from support.living import BASE, ROWS, base, change, rows, tables_of, updated
 def test_a_small_update_gives_no_reason_and_many_new_rows_do():
     assert updated(base(), range(BASE, BASE + 20)).advice == []
     assert "25% of the rows are new since the last full run" in updated(base(), range(BASE, ROWS)).advice
+
+
+def test_a_batch_of_more_than_half_of_the_rows_runs_in_full():
+    assert why_at_once(base(), BASE // 2) is None
+    assert why_at_once(base(), BASE // 2 + 1).startswith("121 new rows come to 240")
+    fewer = updated(base(), removed=range(40)).state
+    assert why_at_once(fewer, 101).startswith("101 new rows come to 200")
+    assert "connected components" in why_at_once(from_tables(tables_of(rows()[0][:50], recipe="components")), 1)
 
 
 def test_a_drift_of_the_exits_is_a_reason():

@@ -149,6 +149,19 @@ def test_a_recipe_that_cannot_be_updated_locally_runs_in_full(folder, tmp_path, 
         )
 
 
+def test_a_batch_as_large_as_the_run_is_clustered_in_full(folder, tmp_path, capsys):
+    """Half of the rows and then the other half end where all rows at once end, and ids stay."""
+    cluster(written(tmp_path / "first.parquet", range(0, BASE, 2)), str(tmp_path / "run"), config_of(), LOCAL)
+    order = Order((written(tmp_path / "second.parquet", range(1, BASE, 2)),), threads=1)
+    summary = update_run(str(tmp_path / "run"), str(tmp_path / "run2"), order)
+    assert (summary["mode"], summary["new"], summary["avoidable_changes"]) == ("full", BASE // 2, 0)
+    assert "again, because 120 new rows come to 120" in capsys.readouterr().err
+    assert partition(labels(tmp_path / "run2")) == partition(labels(folder / "run"))
+    former, names = loaded(str(tmp_path / "run")), labels(tmp_path / "run2")
+    ids = {row: name for row, name in zip(former.ids.to_pylist(), former.row_id.tolist(), strict=True) if name != NO_ID}
+    assert summary["changed_ids"] == sum(names[row] != name for row, name in ids.items()) < len(ids) / 10
+
+
 def test_an_interrupted_full_run_goes_on(folder, tmp_path, monkeypatch):
     from raycluster.identities import afresh
 
