@@ -34,6 +34,9 @@ class EncoderConfig(Section):
     width: Count | None = None
     """Width inside the encoder, to which tokens are projected: a multiple of the number of heads, or of twice that with
     differential attention. None keeps the width of the tokens, as in S1. Raising it fits more and is slower."""
+    head_width: Count | None = None
+    """Width of a head, from 1 up, and even with differential attention. None shares the encoder's width among the heads. Raising
+    it fits more and is slower."""
     hidden: Count = 1024
     """Width of the feed-forward layer, from 1 up; 1024 in S1. Raising it fits more and is slower."""
     dropout: BelowOne = 0.1
@@ -52,9 +55,13 @@ class EncoderConfig(Section):
     """Share of the second map of differential attention at the start of training (S1 eq. 11), from 0 to below 1."""
 
     def conflicts(self) -> Iterator[str]:
-        """Yield a sentence where the heads do not divide the width."""
-        unit = self.heads * (2 if self.attention == "differential" else 1)
-        if self.width is not None and self.width % unit:
+        """Yield a sentence where the heads do not divide the width, or the maps a head."""
+        maps = 2 if self.attention == "differential" else 1
+        unit = self.heads * maps
+        if self.head_width is not None:
+            if self.head_width % maps:
+                yield f"encoder.head_width is {self.head_width}: it must be even with differential attention."
+        elif self.width is not None and self.width % unit:
             yield f"encoder.width is {self.width}: it must be a multiple of {unit}, for {self.heads} heads."
 
 
@@ -154,6 +161,8 @@ class PredictorConfig(Section):
                 yield "predictor.form relative reads only cosines; set predictor.tokens to gram."
             if self.encoder.width is None:
                 yield "predictor.form relative needs predictor.encoder.width."
+            if self.encoder.head_width is not None:
+                yield "predictor.form relative shares its width among the heads; leave predictor.encoder.head_width out."
         if self.form in ("linkage", "distance") and self.tokens != "embedding":
             yield f"predictor.form {self.form} reads the embeddings; set predictor.tokens to embedding."
         if self.form in ("relative", "linkage", "distance") and self.encoder.mask != "none":

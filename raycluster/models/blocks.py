@@ -33,7 +33,8 @@ def activation_bytes(network: Network, embedding_width: int) -> int:
     encoder = network.config.encoder
     maps = encoder.heads * (2 if encoder.attention == "differential" else 1)
     # a layer keeps eight token widths, and either four copies of its attention maps or two of its hidden width
-    return 4 * length * (inputs + 8 * network.encoder.width + max(4 * maps * length, 2 * encoder.hidden))
+    widest = max(network.encoder.width, encoder.heads * (encoder.head_width or 0))
+    return 4 * length * (inputs + 8 * widest + max(4 * maps * length, 2 * encoder.hidden))
 
 
 def block_size(network: Network, device_type: str, free: int, embedding_width: int) -> int:

@@ -13,6 +13,8 @@ EARLIER: dict[str, Any] = {
     "filter.fit.schedule": "cosine",
     "predictor.adjust": None,
     "predictor.fit.schedule": "cosine",
+    "filter.encoder.head_width": None,
+    "predictor.encoder.head_width": None,
 }
 """Keys of the training configuration that the first cards of this format lack, with what held before there was a choice."""
 

@@ -60,6 +60,12 @@ def test_heads_divide_the_width() -> None:
     said = complaint(EncoderConfig(attention="differential"), width=24)
     assert said == "encoder.width is 24: it must be a multiple of 16, for 8 heads."
     assert EncoderConfig(attention="differential", width=32).width == 32
+    assert EncoderConfig(width=12, head_width=3).width == 12
+    said = complaint(EncoderConfig(attention="differential"), head_width=3)
+    assert said == "encoder.head_width is 3: it must be even with differential attention."
+    relative = PredictorConfig(form="relative", tokens="gram", encoder=EncoderConfig(width=16))
+    said = complaint(relative, encoder=EncoderConfig(width=16, head_width=4))
+    assert said == "predictor.form relative shares its width among the heads; leave predictor.encoder.head_width out."
 
 
 GRAM = PredictorConfig(tokens="gram", encoder=EncoderConfig(width=16))

@@ -83,7 +83,8 @@ class Attention(nn.Module):
     Parameters
     ----------
     width
-        Width of the sequence: a multiple of the heads, of twice the heads where attention is differential.
+        Width of the sequence. Without a `head_width` it is a multiple of the heads, of twice the heads where attention is
+        differential.
     config
         Heads, kind of attention, mask and dropout.
 
@@ -98,13 +99,14 @@ class Attention(nn.Module):
         self.differential = config.attention == "differential"
         self.maps = config.heads * (2 if self.differential else 1)
         self.heads = config.heads
-        assert width % self.maps == 0, f"width {width} is not a multiple of {self.maps}"
-        self.q = nn.Linear(width, width, bias=False)
-        self.k = nn.Linear(width, width, bias=False)
-        self.v = nn.Linear(width, width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
+        inner = width if config.head_width is None else config.heads * config.head_width  # of all heads
+        assert inner % self.maps == 0, f"width {inner} is not a multiple of {self.maps}"
+        self.q = nn.Linear(width, inner, bias=False)
+        self.k = nn.Linear(width, inner, bias=False)
+        self.v = nn.Linear(width, inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
-        key_width = width // self.maps  # of a head, or of half a head
+        key_width = inner // self.maps  # of a head, or of half a head
         self.scale = 1 / math.sqrt(key_width)
         self.mixture = config.mask == "mixture"
         if self.mixture:

@@ -87,13 +87,14 @@ class Encoder(nn.Module):
     token_width
         Width of the tokens.
     config
-        The layers. Without a `width` the tokens keep their own, rounded up to a multiple of the heads, of twice the heads
-        where attention is differential.
+        The layers. Without a `width` the tokens keep their own. Without a `head_width` it is rounded up to a multiple of the
+        heads, of twice the heads where attention is differential.
     """
 
     def __init__(self, token_width: int, config: EncoderConfig) -> None:
         super().__init__()
-        unit = config.heads * (2 if config.attention == "differential" else 1)
+        shared = config.head_width is None
+        unit = config.heads * (2 if config.attention == "differential" else 1) if shared else 1
         self.width = config.width or math.ceil(token_width / unit) * unit
         own = config.width is None and self.width == token_width
         self.embed = nn.Identity() if own else nn.Linear(token_width, self.width)

@@ -52,9 +52,9 @@ def oracle(made: Attention, settings: EncoderConfig, x: torch.Tensor, seen: torc
     """Eq. 9-13, one query, head, expert and map at a time."""
     p = {name: value.detach().numpy() for name, value in made.named_parameters()}
     tokens, masks = x.numpy(), seen.numpy()
-    batch, length, width = tokens.shape
+    batch, length, _ = tokens.shape
     maps = 2 if settings.attention == "differential" else 1
-    size = width // settings.heads
+    size = len(p["v.weight"]) // settings.heads
     half = size // maps
     signs = [1.0]
     if maps == 2:
@@ -83,12 +83,13 @@ def oracle(made: Attention, settings: EncoderConfig, x: torch.Tensor, seen: torc
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 7)),
     heads=st.sampled_from([1, 2, 4]),
+    head_width=st.sampled_from([None, None, 2, 6]),
     lambda_init=st.sampled_from([0.0, 0.3, 0.8]),
     seed=st.integers(0, 2**31),
 )
 @settings(max_examples=15, deadline=None)
-def test_is_the_published_formula(attention, mask, shape, heads, lambda_init, seed):
-    chosen = config(attention, mask, heads=heads, lambda_init=lambda_init)
+def test_is_the_published_formula(attention, mask, shape, heads, head_width, lambda_init, seed):
+    chosen = config(attention, mask, heads=heads, head_width=head_width, lambda_init=lambda_init)
     made, (x, seen) = module(chosen, seed=seed), rows(chosen, *shape, seed=seed)
     before = x.clone()
     found = made(x, seen).detach().numpy()
