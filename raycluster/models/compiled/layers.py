@@ -1,9 +1,11 @@
 """The parts of a Transformer layer that are no matrix products.
 
-Each is one pass over memory, in float32, in the calling thread. Loops are written so that the compiler uses vector instructions:
+They compute in float32, in the calling thread. Loops are written so that the compiler uses vector instructions:
 `exp` and `erf` are polynomials, with errors below 4e-7.
 
-Shapes: T tokens, W width of a token, B rows of a batch, K tokens per row, M attention maps, BINS entries of a bias table.
+Arrays hold a number of a token per row and a token per column, so that each step is the same for neighboring columns.
+
+Shapes: T tokens, W width of a token, k tokens of a row, BINS entries of a bias table.
 """
 
 from typing import Any
@@ -73,91 +75,87 @@ def error_function(x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def gelu(x, bias):  # type: ignore[no-untyped-def]
-    """Add a bias (W,) to x (T, W) and apply GELU, in place."""
-    for token in range(len(x)):
-        row = x[token]
-        for place in range(row.shape[0]):
-            value = row[place] + bias[place]
-            row[place] = HALF * value * (ONE + error_function(value * ROOT_HALF))
-
-
-@numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def normalize(x, out):  # type: ignore[no-untyped-def]
-    """Write x (T, W), less its mean over its deviation per token, into `out` (T, W).
-
-    A LayerNorm's scale and offset are in the weights of the matrix product that follows.
-    """
-    width = np.float32(x.shape[1])
-    for token in range(len(x)):
-        row, result = x[token], out[token]
-        total = ZERO
-        for place in range(row.shape[0]):
-            total += row[place]
-        mean = total / width
-        squares = ZERO
-        for place in range(row.shape[0]):
-            squares += (row[place] - mean) * (row[place] - mean)
-        factor = ONE / np.sqrt(squares / width + EPSILON)
-        for place in range(row.shape[0]):
-            result[place] = (row[place] - mean) * factor
-
-
-@numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def add_and_normalize(x, summand, bias, out):  # type: ignore[no-untyped-def]
-    """Add to x in place, then `normalize` it.
+def gelu(x, bias, tokens):  # type: ignore[no-untyped-def]
+    """Add a bias and apply GELU, in place.
 
     Parameters
     ----------
-    x : float32 (T, W)
+    x : float32 (W, T)
         Changed.
-    summand : float32 (T, W)
-        Added.
     bias : float32 (W,)
         Added to every token.
-    out : float32 (T, W)
-        Filled.
+    tokens : int
+        How many of them are changed.
     """
-    for token in range(len(x)):
-        row, added = x[token], summand[token]
-        for place in range(row.shape[0]):
-            row[place] += added[place] + bias[place]
-    normalize(x, out)
+    for place in range(len(bias)):
+        row, own_bias = x[place], bias[place]
+        for token in range(tokens):
+            value = row[token] + own_bias
+            row[token] = HALF * value * (ONE + error_function(value * ROOT_HALF))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def softmax(scores, bin_of_pair, table, count):  # type: ignore[no-untyped-def]
-    """Turn attention scores into shares, in place.
+def normalize(x, tokens, out):  # type: ignore[no-untyped-def]
+    """Take the mean of each token from it and divide it by its deviation.
+
+    A LayerNorm's scale and offset are in the weights of the matrix product that follows.
 
     Parameters
     ----------
-    scores : float32 (B, M, K, K)
-        Scores of queries and keys; becomes shares that sum to 1 over the keys of a query.
-    bin_of_pair : uint8 (B, K, K)
-        The entry of the bias table that a query and a key read.
-    table : float32 (M, BINS)
-        Bias of each map, added to the scores.
-    count : int64 (B,)
-        Tokens that are there, in 1..K; those behind are no keys, and get a share of 0.
+    x : float32 (W, T)
+        Tokens.
+    tokens : int
+        How many of them are normalized.
+    out : float32 (W, T)
+        Filled.
     """
-    for b in range(scores.shape[0]):
-        keys = count[b]
-        for m in range(scores.shape[1]):
-            bias = table[m]
-            for query in range(scores.shape[2]):
-                row, bins = scores[b, m, query], bin_of_pair[b, query]
-                highest = np.float32(-1e30)
-                for key in range(keys):
-                    value = row[key] + bias[bins[key]]
-                    row[key] = value
-                    highest = max(highest, value)
-                total = ZERO
-                for key in range(keys):
-                    value = exponential(row[key] - highest)
-                    row[key] = value
-                    total += value
-                factor = ONE / total
-                for key in range(keys):
-                    row[key] *= factor
-                for key in range(keys, row.shape[0]):
-                    row[key] = ZERO
+    width = np.float32(x.shape[0])
+    mean, factor = np.zeros(tokens, np.float32), np.zeros(tokens, np.float32)
+    # elements, not views of rows: the compiler makes no vector instructions of the latter
+    for place in range(x.shape[0]):
+        for token in range(tokens):
+            mean[token] += x[place, token]
+    for token in range(tokens):
+        mean[token] /= width
+    for place in range(x.shape[0]):
+        for token in range(tokens):
+            factor[token] += (x[place, token] - mean[token]) * (x[place, token] - mean[token])
+    for token in range(tokens):
+        factor[token] = ONE / np.sqrt(factor[token] / width + EPSILON)
+    for place in range(x.shape[0]):
+        for token in range(tokens):
+            out[place, token] = (x[place, token] - mean[token]) * factor[token]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def exponentials(scores, bin_of_pair, table, keys, highest, total):  # type: ignore[no-untyped-def]
+    """Turn attention scores into shares that are not divided by their sum yet.
+
+    Parameters
+    ----------
+    scores : float32 (k and more, k and more)
+        Scores of a key per row and a query per column; become exponentials, 1 at the highest of a query.
+    bin_of_pair : uint8 (k, k)
+        The entry of the bias table that a key and a query read.
+    table : float32 (BINS,)
+        Bias of the attention map, added to the scores.
+    keys : int
+        Tokens that are there, in 1..k; those behind are no keys.
+    highest, total : float32 (k,)
+        Filled with the highest score of every query, and the sum of its exponentials.
+    """
+    queries = bin_of_pair.shape[1]
+    highest[:] = np.float32(-1e30)
+    total[:] = ZERO
+    for key in range(keys):
+        row, bins = scores[key], bin_of_pair[key]
+        for query in range(queries):
+            value = row[query] + table[bins[query]]
+            row[query] = value
+            highest[query] = max(highest[query], value)
+    for key in range(keys):
+        row = scores[key]
+        for query in range(queries):
+            value = exponential(row[query] - highest[query])
+            row[query] = value
+            total[query] += value

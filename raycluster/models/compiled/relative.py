@@ -2,13 +2,12 @@
 
 It computes what `raycluster.models.networks.relative.RelativePredictor` computes in evaluation mode in float32, from the same
 weights: both passes, and the mean of their logits where a row is in doubt. What stays the same for the whole set is computed
-once: tables of the attention bias, and the set's share of the first layer. A LayerNorm's scale and offset, and the scale
-of queries, are in the weights that follow.
+once: tables of the attention bias, and the set's share of the first layer.
 
-Shapes: B rows of a batch, k tokens per row, T = B k tokens, W width of a token, M attention maps per layer.
+Shapes: B rows of a batch, k tokens per row, T = B k tokens, W width of a token.
 """
 
-import math
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,10 @@ import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32, Int64, Vectors
 from raycluster.config.networks import PredictorConfig
-from raycluster.models.compiled.layers import add_and_normalize, gelu, normalize, softmax
+from raycluster.models.compiled.encoder import Setting, columns_for, encode, multiply, scratch_for
+from raycluster.models.compiled.folded import Arrays, folded, head_of
+from raycluster.models.compiled.layers import gelu
+from raycluster.models.compiled.tiles import ROWS
 from raycluster.models.compiled.tokens import describe, return_ranks
 from raycluster.models.relative_terms import (
     BINS,
@@ -31,74 +33,6 @@ from raycluster.models.relative_terms import (
     STATISTICS,
 )
 from raycluster.models.set_statistics import SetStatistics
-
-Weights = dict[str, Float32]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One Transformer layer, with its LayerNorms in the weights."""
-
-    queries_keys_values: Float32
-    """(W, 3 W)."""
-    offset: Float32
-    """(3 W,)."""
-    out: Float32
-    """(W, W)."""
-    widen: Float32
-    """(W, hidden)."""
-    widen_offset: Float32
-    """(hidden,)."""
-    narrow: Float32
-    """(hidden, W)."""
-    narrow_offset: Float32
-    """(W,)."""
-
-    @classmethod
-    def of(cls, weights: Weights, number: int, heads: int) -> "Layer":
-        """Return one layer of a predictor.
-
-        Parameters
-        ----------
-        weights
-            Of the whole predictor.
-        number
-            Number of the layer, from 0.
-        heads
-            Attention maps.
-        """
-        own = {name: weights[f"encoder.layers.{number}.{name}"] for name in _LAYER}
-        scale, offset = own["attention_norm.weight"], own["attention_norm.bias"]
-        stacked = np.concatenate([own[f"attention.{name}.weight"] for name in "qkv"]).T.copy()
-        stacked[:, : len(scale)] /= math.sqrt(len(scale) // heads)
-        ffn_scale, ffn_offset = own["ffn_norm.weight"], own["ffn_norm.bias"]
-        widen = own["ffn.0.weight"].T
-        return cls(
-            queries_keys_values=np.ascontiguousarray(scale[:, None] * stacked),
-            offset=offset @ stacked,
-            out=own["attention.out.weight"].T.copy(),
-            widen=np.ascontiguousarray(ffn_scale[:, None] * widen),
-            widen_offset=own["ffn.0.bias"] + ffn_offset @ widen,
-            narrow=own["ffn.3.weight"].T.copy(),
-            narrow_offset=own["ffn.3.bias"],
-        )
-
-
-_LAYER = (
-    *(f"{norm}_norm.{name}" for norm in ("attention", "ffn") for name in ("weight", "bias")),
-    *(f"attention.{name}.weight" for name in ("q", "k", "v", "out")),
-    *(f"ffn.{place}.{name}" for place in (0, 3) for name in ("weight", "bias")),
-)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a pass over a set reads of its statistics."""
-
-    embedded: Float32
-    """(W,), the set's share of the first layer, its offset included."""
-    tables: Float32
-    """(layers, M, BINS), the attention bias."""
 
 
 @dataclass(frozen=True)
@@ -122,47 +56,32 @@ class CompiledRelative:
     ----------
     config
         Of form `relative`, with LayerNorm before each part and vanilla attention.
-    weights
+    arrays
         State of a `RelativePredictor`.
     statistics
         Those of the set.
     """
 
-    def __init__(self, config: PredictorConfig, weights: Weights, statistics: SetStatistics) -> None:
-        self.heads = config.encoder.heads
-        self.weights = weights
-        first = weights["embed.0.weight"].T
-        self.embed = np.ascontiguousarray(first[:STATISTICS])
-        # the second layer of `embed` and the encoder's own: nothing but the anchor stands between them
-        again = weights["encoder.embed.weight"].T
-        self.embed_again = np.ascontiguousarray(weights["embed.2.weight"].T @ again)
-        self.embed_offset = weights["embed.2.bias"] @ again + weights["encoder.embed.bias"]
-        self.anchor = weights["anchor"] @ again
-        self.layers = [Layer.of(weights, number, self.heads) for number in range(config.encoder.layers)]
-        scale, offset = weights["encoder.norm.weight"], weights["encoder.norm.bias"]
-        of_neighbor, of_anchor = weights["of_neighbor.weight"].T, weights["of_anchor.weight"].T
-        self.of_neighbor = np.ascontiguousarray(scale[:, None] * of_neighbor)
-        self.of_anchor = np.ascontiguousarray(scale[:, None] * of_anchor)
-        self.head_offset = weights["of_neighbor.bias"] + offset @ of_neighbor + offset @ of_anchor
-        names = sorted(int(name.split(".")[1]) for name in weights if name.startswith("head.") and "weight" in name)
-        self.head = [(weights[f"head.{place}.weight"].T.copy(), weights[f"head.{place}.bias"]) for place in names]
-        values = np.array(statistics.setting, np.float32)
+    def __init__(self, config: PredictorConfig, arrays: Arrays, statistics: SetStatistics) -> None:
+        self.weights, self.kept = folded(config, arrays), threading.local()
+        self.head_offset, self.head = head_of(arrays)
         self.units = np.array(
             [statistics.shared, statistics.background, statistics.spread, statistics.threshold], np.float32
         )
-        self.with_setting, self.without = (self._setting(first, used) for used in (values, np.zeros_like(values)))
+        values = np.array(statistics.setting, np.float32)
+        self.with_setting, self.without = (self._setting(arrays, used) for used in (values, np.zeros_like(values)))
 
-    def _setting(self, first: Float32, setting: Float32) -> Setting:
+    def _setting(self, arrays: Arrays, setting: Float32) -> Setting:
         """Return what a pass reads, of a setting or of zeros."""
-        layers = len(self.layers)
-        weights = self.weights
         at = _curve(self.units)
-        hidden = np.concatenate([at, np.tile(setting, (BINS, 1))], axis=1) @ weights["bias_of_set.0.weight"].T
-        gelu(hidden, weights["bias_of_set.0.bias"])
-        table = at @ weights["bias.weight"].T + weights["bias.bias"]
-        table += hidden @ weights["bias_of_set.2.weight"].T + weights["bias_of_set.2.bias"]
-        tables = np.ascontiguousarray(table.T.reshape(layers, -1, BINS), np.float32)
-        return Setting(setting @ first[STATISTICS:] + weights["embed.0.bias"], tables)
+        both = np.concatenate([at, np.tile(setting, (BINS, 1))], axis=1)
+        hidden = np.ascontiguousarray((both @ arrays["bias_of_set.0.weight"].T).T)
+        gelu(hidden, arrays["bias_of_set.0.bias"], BINS)
+        table = at @ arrays["bias.weight"].T + arrays["bias.bias"]
+        table += hidden.T @ arrays["bias_of_set.2.weight"].T + arrays["bias_of_set.2.bias"]
+        tables = np.ascontiguousarray(table.T.reshape(len(self.weights.out), -1, BINS), np.float32)
+        first = arrays["embed.0.weight"].T[STATISTICS:]
+        return Setting(setting @ first + arrays["embed.0.bias"], tables)
 
     def logits(self, tables: SetTables, rows: Int64, k: int) -> Float32:
         """Return logits (B, k) of the first k neighbors of rows (B,).
@@ -186,56 +105,55 @@ class CompiledRelative:
         ids = tables.neighbor[rows, :k]
         count = (ids >= 0).sum(axis=1)
         near = np.take(tables.vectors, ids, axis=0, mode="clip").astype(np.float32, copy=False)
-        cosine = np.matmul(near, near.transpose(0, 2, 1))
         back = np.empty(ids.shape, np.int32)
         return_ranks(tables.neighbor, rows, back)
-        own = np.empty((*ids.shape, STATISTICS), np.float32)
-        bin_of_pair = np.empty(cosine.shape, np.uint8)
+        own = np.zeros((STATISTICS, columns_for(ids.size)), np.float32)
+        bin_of_pair = np.empty((len(rows), k, k), np.uint8)
         logarithm = (np.log2(1 + np.arange(2 * k + 1)) / LOG_UNIT).astype(np.float32)
         levels = np.array(LEVELS, np.float32)
         bins = np.array([BINS_PER_UNIT, BINS - 1], np.float32)
         describe(
-            cosine, count, back, tables.similarity, tables.columns, ids, self.units, levels, FIRST, logarithm, bins, own,
+            near, count, back, tables.similarity, tables.columns, ids, self.units, levels, FIRST, logarithm, bins, own,
             bin_of_pair,
         )  # fmt: skip
         logits = self._pass(own, bin_of_pair, count, self.with_setting)
         doubtful = np.flatnonzero(_in_doubt(logits, count))
         if len(doubtful):
-            again = self._pass(own[doubtful], bin_of_pair[doubtful], count[doubtful], self.without)
+            again = self._pass(_of_rows(own, doubtful, k), bin_of_pair[doubtful], count[doubtful], self.without)
             logits[doubtful] += (again - logits[doubtful]) / 2
         return logits
 
-    def _pass(self, statistics: Float32, bin_of_pair: Any, count: Int64, setting: Setting) -> Float32:
+    def _scratch(self, columns: int) -> Float32:
+        """Return memory for a pass, which a thread keeps."""
+        kept: tuple[int, Float32] = getattr(self.kept, "scratch", (0, np.empty(0, np.float32)))
+        if kept[0] < columns:
+            kept = self.kept.scratch = (columns, scratch_for(self.weights, columns))
+        return kept[1]
+
+    def _pass(self, own: Float32, bin_of_pair: Any, count: Int64, setting: Setting) -> Float32:
         """Return logits (B, k) of one pass."""
-        num_rows, k = statistics.shape[:2]
-        x = statistics.reshape(num_rows * k, -1) @ self.embed
-        gelu(x, setting.embedded)
-        x = x @ self.embed_again
-        x += self.embed_offset
-        x[::k] += self.anchor  # marks the row itself
-        width = x.shape[1]
-        normal, heads = np.empty_like(x), np.empty_like(x)
-        scores = np.empty((num_rows, self.heads, k, k), np.float32)
-        no_offset = np.zeros(width, np.float32)
-        normalize(x, normal)
-        for layer, table in zip(self.layers, setting.tables, strict=True):
-            stacked = normal @ layer.queries_keys_values
-            stacked += layer.offset
-            query, key, value = stacked.reshape(num_rows, k, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
-            np.matmul(query, key.transpose(0, 1, 3, 2), out=scores)
-            softmax(scores, bin_of_pair, table, count)
-            np.matmul(scores, value, out=heads.reshape(num_rows, k, self.heads, -1).transpose(0, 2, 1, 3))
-            add_and_normalize(x, heads @ layer.out, no_offset, normal)
-            hidden = normal @ layer.widen
-            gelu(hidden, layer.widen_offset)
-            add_and_normalize(x, hidden @ layer.narrow, layer.narrow_offset, normal)
-        h = normal @ self.of_neighbor
-        h.reshape(num_rows, k, -1)[...] += (normal[::k] @ self.of_anchor)[:, None]
-        offset = self.head_offset
+        num_rows, k = bin_of_pair.shape[:2]
+        tokens = num_rows * k
+        h, offset = (
+            encode(own, bin_of_pair, count, self.weights, setting, self._scratch(own.shape[1])),
+            self.head_offset,
+        )
         for matrix, own_offset in self.head:
-            gelu(h, offset)
-            h, offset = h @ matrix, own_offset
-        return (h + offset).reshape(num_rows, k)
+            gelu(h, offset, tokens)
+            out = np.empty((matrix.shape[0] * ROWS, h.shape[1]), np.float32)
+            multiply(matrix, h, tokens, out, np.zeros(len(out), np.float32), False)
+            h, offset = out, own_offset
+        return np.asarray(h[0, :tokens] + offset[0], np.float32).reshape(num_rows, k)
+
+
+def _of_rows(own: Float32, some: Int64, k: int) -> Float32:
+    """Return the columns of some rows of a batch, k per row.
+
+    Columns for tiles to end in come last.
+    """
+    chosen = np.zeros((len(own), columns_for(len(some) * k)), np.float32)
+    chosen[:, : len(some) * k] = own[:, (some[:, None] * k + np.arange(k)).ravel()]
+    return chosen
 
 
 def _in_doubt(logits: Float32, count: Int64) -> Bool:

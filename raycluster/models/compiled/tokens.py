@@ -3,13 +3,18 @@
 They are what the predictor of the form relative reads: the numbers of `networks.relative.neighbor_statistics`, and of
 `raycluster.models.neighbor_profiles`.
 
-Shapes: N rows of the set, K neighbors per row with the row itself at rank 0. B rows of a batch, k neighbors read per row.
+Shapes: N rows of the set, K neighbors per row with the row itself at rank 0. B rows of a batch, k neighbors read per row, D width
+of the vectors.
 """
 
 import numpy as np
 
 from raycluster.kernels import numba
 from raycluster.models.compiled.layers import ZERO
+from raycluster.models.compiled.tiles import LANES, ROWS, tiles
+
+GATHERED = 16
+"""Coordinates turned at once: those of a row fill a cache line. Results do not depend on it."""
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -27,24 +32,51 @@ def return_ranks(neighbor, rows, out):  # type: ignore[no-untyped-def]
     """
     k = out.shape[1]
     for b in range(len(rows)):
+        row = np.int32(rows[b])
         for rank in range(k):
-            listed = neighbor[max(neighbor[rows[b], rank], 0)]
-            place = 0
-            while place < k and listed[place] != rows[b]:
-                place += 1
-            out[b, rank] = place if place < k else 2 * k
+            listed = neighbor[max(neighbor[row, rank], 0)]
+            # all ranks are read: a search that stops early takes longer
+            first = np.int32(2 * k)
+            for place in range(k):
+                first = min(first, np.int32(place) if listed[place] == row else np.int32(2 * k))
+            out[b, rank] = first
+
+
+@numba.njit(nogil=True, cache=True)
+def cosines(near, out):  # type: ignore[no-untyped-def]
+    """Write the inner products of a row's neighbors, the same for (i, j) and (j, i).
+
+    Parameters
+    ----------
+    near : float32 (k, D)
+        Unit rows.
+    out : float32 (k and more, k and more)
+        Filled: whole tiles.
+    """
+    k, width = near.shape
+    blocks, padded = -(-k // ROWS), out.shape[1]
+    turned = np.empty((width, max(padded, blocks * ROWS)), np.float32)
+    for first in range(0, width, GATHERED):
+        for i in range(k):
+            row = near[i]
+            for place in range(first, min(first + GATHERED, width)):
+                turned[place, i] = row[place]
+    zeros, columns = np.zeros(blocks * ROWS, np.float32), turned.shape[1]
+    tiles(
+        turned, 0, 1, columns, turned, 0, columns, out, 0, padded, width, blocks, ROWS, padded // LANES, zeros, False
+    )  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def describe(  # type: ignore[no-untyped-def]
-    cosine, count, return_rank, similarity, columns, ids, units, levels, first, logarithm, bins, out, bin_of_pair
+    near, count, return_rank, similarity, columns, ids, units, levels, first, logarithm, bins, out, bin_of_pair
 ):
     """Write the statistics of every neighbor, and the bias entries of every pair.
 
     Parameters
     ----------
-    cosine : float32 (B, k, k)
-        Of a row and its neighbors among each other. The shared component is taken out, in place.
+    near : float32 (B, k, D)
+        Unit rows of the neighbors.
     count : int64 (B,)
         Neighbors that are there.
     return_rank : int32 (B, k)
@@ -65,46 +97,57 @@ def describe(  # type: ignore[no-untyped-def]
         Counts and ranks as the network reads them.
     bins : float32 (2,)
         Entries per unit of distance, and the number of the last entry.
-    out : float32 (B, k, 7 + 2 L + R)
-        The statistics.
+    out : float32 (7 + 2 L + R, B k and more)
+        The statistics of the neighbors of all rows, a neighbor per column.
     bin_of_pair : uint8 (B, k, k)
         The entries.
     """
     shared, background, spread, threshold = units
-    contrast = threshold - background
-    first = min(first, cosine.shape[1])
-    for b in range(len(cosine)):
+    contrast, rest = threshold - background, np.float32(1) - shared
+    k = near.shape[1]
+    first = min(first, k)
+    cosine = np.empty((-(-k // ROWS) * ROWS, -(-k // LANES) * LANES), np.float32)
+    relative, total, total_first = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)
+    num_near, num_first = np.empty((len(levels), k), np.int32), np.empty((len(levels), k), np.int32)
+    for b in range(len(near)):
         present = count[b]
-        for i in range(cosine.shape[1]):
-            row, pairs, token = cosine[b, i], bin_of_pair[b, i], out[b, i]
-            total, total_first = ZERO, ZERO
-            for j in range(row.shape[0]):
-                row[j] = (row[j] - shared) / (np.float32(1) - shared)
-                distance = np.sqrt(max(np.float32(2) - np.float32(2) * row[j], ZERO)) * bins[0]
-                pairs[j] = np.uint8(min(distance, bins[1]))
-            for j in range(present):
-                total += (row[j] - background) / contrast
-            for j in range(min(first, present)):
-                total_first += (row[j] - background) / contrast
-            own = cosine[b, 0, i]
-            token[0] = (own - background) / contrast if i < present else ZERO
-            token[1] = own
-            token[2] = (own - background) / spread / np.float32(5)
-            token[3] = total / np.float32(max(present, 1))
-            token[4] = total_first / np.float32(first)
-            token[5] = logarithm[i]
-            token[6] = logarithm[return_rank[b, i]]
+        cosines(near[b], cosine)
+        total[:], total_first[:] = ZERO, ZERO
+        num_near[:], num_first[:] = 0, 0
+        # Cosines are symmetric: row j adds the share of neighbor j to what every neighbor i counts.
+        for j in range(k):
+            row, pairs = cosine[j], bin_of_pair[b, j]
+            for i in range(k):
+                row[i] = (row[i] - shared) / rest
+                distance = np.sqrt(max(np.float32(2) - np.float32(2) * row[i], ZERO)) * bins[0]
+                pairs[i] = np.uint8(np.int32(min(distance, bins[1])))
+            if j >= present:
+                continue
+            for i in range(k):
+                relative[i] = (row[i] - background) / contrast
+                total[i] += relative[i]
+            for level in range(len(levels)):
+                for i in range(k):
+                    num_near[level, i] += np.int32(relative[i] >= levels[level])
+            if j < first:
+                total_first += relative
+                num_first[:] = num_near
+        for i in range(k):
+            at = b * k + i
+            own = cosine[0, i]
+            out[0, at] = (own - background) / contrast if i < present else ZERO
+            out[1, at] = own
+            out[2, at] = (own - background) / spread / np.float32(5)
+            out[3, at] = total[i] / np.float32(max(present, 1))
+            out[4, at] = total_first[i] / np.float32(first)
+            out[5, at] = logarithm[i]
+            out[6, at] = logarithm[return_rank[b, i]]
             place = 7
-            for level in levels:
-                num_near, num_first = 0, 0
-                for j in range(present):
-                    num_near += (row[j] - background) / contrast >= level
-                for j in range(min(first, present)):
-                    num_first += (row[j] - background) / contrast >= level
-                token[place] = logarithm[num_near]
-                token[place + 1] = np.float32(num_first) / np.float32(first)
+            for level in range(len(levels)):
+                out[place, at] = logarithm[num_near[level, i]]
+                out[place + 1, at] = np.float32(num_first[level, i]) / np.float32(first)
                 place += 2
             listed = similarity[max(ids[b, i], 0)]
             for column in columns:
-                token[place] = ((listed[column] - shared) / (np.float32(1) - shared) - background) / contrast
+                out[place, at] = ((listed[column] - shared) / rest - background) / contrast
                 place += 1

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from raycluster.models.compiled import tokens
+from raycluster.models.compiled.encoder import columns_for
 from raycluster.models.compiled.tokens import describe, return_ranks
 from raycluster.models.neighbor_profiles import NeighborProfiles
 from raycluster.models.networks.relative import RelativePredictor, cosines, neighbor_statistics
@@ -32,17 +34,30 @@ def test_statistics_and_bins_are_those_of_the_network(k, offset):
     own_back = np.empty(ids.shape, np.int32)
     return_ranks(rows.neighbor, some, own_back)
     np.testing.assert_array_equal(own_back[ids >= 0], back[ids >= 0])
-    found, bins = np.empty((*ids.shape, STATISTICS), np.float32), np.empty((len(some), k, k), np.uint8)
+    by_column = np.empty((STATISTICS, columns_for(ids.size)), np.float32)
+    bins = np.empty((len(some), k, k), np.uint8)
     describe(
-        near @ near.transpose(0, 2, 1), (ids >= 0).sum(axis=1), own_back, rows.similarity,
+        near, (ids >= 0).sum(axis=1), own_back, rows.similarity,
         np.array(ranks_within(rows.similarity, RANKS)), ids,
         np.array([statistics.shared, statistics.background, statistics.spread, statistics.threshold], np.float32),
         np.array(LEVELS, np.float32), FIRST,
         (np.log2(1 + np.arange(2 * k + 1)) / LOG_UNIT).astype(np.float32), np.array([BINS_PER_UNIT, BINS - 1], np.float32),
-        found, bins,
+        by_column, bins,
     )  # fmt: skip
+    found = by_column[:, : ids.size].T.reshape(*ids.shape, STATISTICS)
     np.testing.assert_allclose(found[ids >= 0], expected.numpy()[ids >= 0], rtol=1e-4, atol=1e-4)
     pairs = (ids >= 0)[:, :, None] & (ids >= 0)[:, None]
     off = np.abs(bins.astype(int) - place.numpy())[pairs]
     assert off.max() <= 1  # a distance beside a border
     assert (off > 0).mean() < 0.05
+    np.testing.assert_array_equal(bins, bins.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("k", [1, 7, 80])
+@pytest.mark.parametrize("width", [1, 5, 33])
+def test_cosines_are_inner_products_and_symmetric(k, width):
+    near = np.random.default_rng(k).standard_normal((k, width)).astype(np.float32)
+    found = np.empty((96, 80), np.float32)
+    tokens.cosines(near, found)
+    np.testing.assert_allclose(found[:k, :k], near @ near.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(found[:k, :k], found[:k, :k].T)
