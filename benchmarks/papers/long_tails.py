@@ -2,7 +2,8 @@
 
     python -m benchmarks long_tails --train train.parquet --test test.parquet --folder work
 
-Both recipes of S1 train on the same sets with small networks, and are scored as calibrated. `auto` and `cosine` read no label.
+Both recipes of S1 train on the same sets with small networks, share a filter, and are scored as calibrated. `auto` and `cosine`
+read no label.
 P_B and R_B are BCubed precision and recall. All are percent.
 """
 
@@ -50,11 +51,13 @@ def values_of(args: Args, recipe: str) -> dict[str, Any]:
 def tables(args: Args) -> Tables:
     """Yield the table as it grows."""
     rows: Rows = []
+    filtered: str | None = None
     for recipe in args.recipes:
         values = values_of(args, recipe)
         own: dict[str, Any] = {"knn": values["knn"]}
         if "training" in values:
-            own["model"] = trained(args.folder, "", recipe, args.train, values, 0)
+            values["training"]["filter"]["source"] = filtered
+            own["model"] = filtered = trained(args.folder, "", recipe, args.train, values, 0)
         url = f"{args.folder}/runs/{Path(args.test).stem}-{recipe}"
         found = scores(evaluated(args.test, url, load_config(recipe, own, "benchmark"))[0])
         columns = {name: found[name] for name in ("F_P", "F_B", "P_B", "R_B")}

@@ -24,25 +24,25 @@ from raycluster.errors import RayclusterError
 
 Scale = Literal["small", "documented"]
 K = 20
-"""Neighbors per row at the small scale: lists and identities a quarter as long as in MS1M."""
-SETS = "--train-rows 4000 --test-rows 3000 --knn-k 20 --steps 100 --filter-steps 200 --infomap-seeds 1 2"
+"""Neighbors per row at the small scale. Lists and identities are a quarter as long as in MS1M."""
+SETS = "--train-rows 2000 --test-rows 1500 --knn-k 20 --steps 40 --filter-steps 80 --infomap-seeds 1 2"
 """S1's sets and networks at the small scale, which three scripts share."""
 WORDS: dict[str, dict[Scale, str]] = {
     "quoted": {"small": "", "documented": ""},
     "table3": {"small": f"{SETS} --seeds 0 1", "documented": ""},
     "table2": {"small": f"{SETS} --seeds 0 1", "documented": ""},
     "figure5": {"small": f"{SETS} --seeds 0 1 --forms row", "documented": "--seeds 0 1 2 3 4 --forms row"},
-    "by_k": {"small": f"{SETS} --seeds 0 --ks 20 40 80 --set-k 40", "documented": ""},
-    "published_scale": {"small": "--sample 1000 --steps 1 --batch 8", "documented": "--steps 2 --batch 32"},
+    "by_k": {"small": f"{SETS} --seeds 0 --ks 10 20 40 --set-k 20", "documented": ""},
+    "published_scale": {"small": "--sample 400 --steps 1 --batch 4", "documented": "--steps 2 --batch 32"},
     "hard_clusters": {"small": "--knn-k 20", "documented": ""},
     "hard_figures": {"small": "--knn-k 20", "documented": ""},
-    "lcepce": {"small": "--knn-k 20 --seeds 0 1 --steps 100", "documented": "--steps 300"},
-    "long_tails": {"small": "--knn-k 20 --steps 100 --filter-steps 200", "documented": ""},
+    "lcepce": {"small": "--knn-k 20 --seeds 0 1 --steps 40", "documented": "--steps 300"},
+    "long_tails": {"small": "--knn-k 20 --steps 40 --filter-steps 80", "documented": ""},
     "face_transformer": {
-        "small": "--seeds 0 1 --steps 100 --tables 5 6 iterated",
+        "small": "--seeds 0 --steps 40 --tables 5 6 iterated",
         "documented": "--steps 300 --tables 5 6 iterated",
     },
-    "ablation": {"small": "--knn-k 20 --k 20 --steps 100 --filter-steps 200", "documented": ""},
+    "ablation": {"small": "--knn-k 20 --k 20 --steps 40 --filter-steps 80", "documented": ""},
 }
 """Options of every script by scale. `documented` are those of the tables in docs/papers.md."""
 SHARED = {"table2": "table3", "figure5": "table3"}
@@ -69,8 +69,8 @@ class Args(Options):
 
 def command(args: Args, name: str) -> list[str]:
     """Return the command of a script."""
-    train = args.train or generated(args.folder, 3000, 101, K)
-    test = args.test or generated(args.folder, 2000, 202, K)
+    train = args.train or generated(args.folder, 1500, 101, K)
+    test = args.test or generated(args.folder, 1000, 202, K)
     words = [sys.executable, "-m", "benchmarks", name, "--json", f"{args.folder}/{name}.json"]
     if name != "quoted":
         words += ["--folder", f"{args.folder}/{SHARED.get(name, name)}"]
