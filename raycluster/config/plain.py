@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from raycluster.config.load import apply, load_config
 from raycluster.config.stages import DEFAULT_RECIPE, Config
 from raycluster.errors import ConfigError
@@ -29,7 +31,11 @@ def configuration_of(params: Mapping[str, Any]) -> Config:
     Raises ConfigError where they are unknown, out of range or contradict each other.
     """
     recipe, effort, seed = params["recipe"], params["effort"], params["random_state"]
-    if effort not in EFFORT:
+    if not isinstance(params["overrides"] or {}, Mapping):
+        raise ConfigError(f"overrides is {params['overrides']!r}: it takes a mapping of keys, nested as in YAML.")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+        raise ConfigError(f"random_state is {seed!r}: it takes a whole number of at least 0, or None.")
+    if not isinstance(effort, str) or effort not in EFFORT:
         raise ConfigError(f"effort is {effort!r}: it takes 'default' or 'fast'.")
     if effort == "fast" and recipe not in (DEFAULT_RECIPE, EFFORT["fast"]):
         raise ConfigError(f"effort 'fast' and recipe '{recipe}' exclude each other.")

@@ -14,6 +14,7 @@ from raycluster.pipeline.own_objects import require_unused
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.places import is_inside
+from raycluster.storage.read_places import is_read
 from raycluster.storage.records import encode
 
 CLAIM = "update.json"
@@ -37,7 +38,7 @@ def require_apart(output: str, run: str, inputs: Sequence[str]) -> None:
         The update would write into the run or an input.
     """
     for place, name in ((run, "run"), *((url, "input") for url in inputs)):
-        if is_inside(output, place):
+        if is_inside(output, place) if name == "run" else is_read(output, place):
             if name == "run" and is_inside(place, output):
                 raise ConfigError(f"{output} is a run folder already; choose an empty --output.")
             raise ConfigError(f"The run folder {output} lies in the {name} {place}, which it would change.")

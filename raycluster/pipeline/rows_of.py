@@ -18,7 +18,7 @@ from raycluster.errors import InputError
 from raycluster.kernels.unit_rows import NULL, REASONS, content_order, normalize
 from raycluster.storage.column_types import id_order, unique_ids
 from raycluster.storage.matrices import matrix_of, text_columns
-from raycluster.storage.parquet_input import read_table
+from raycluster.storage.read_rows import read_rows
 from raycluster.storage.vector_columns import vectors_of_table
 
 
@@ -61,36 +61,49 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
         For what holds no vectors, for rows that have no direction, and for ids that do not fit them.
     """
     index = getattr(X, "index", None) if hasattr(X, "columns") else None
-    table, name = _table(X, config)
-    if table is None:
-        vectors, names = matrix_of(X), text_columns(X)
-        missing = np.zeros(len(vectors), bool)
+    column, where, names = config.embedding_column, None, None
+    if isinstance(X, str | os.PathLike):
+        read = read_rows(os.fspath(X), config.id_column, column)
+        vectors, missing, own, where = read.vectors, read.missing, read.ids, read.where
+    elif (table := _table(X, config)) is not None:
+        vectors, missing = vectors_of_table(table, column, "X")
+        own = table[config.id_column] if config.id_column in table.column_names else None
     else:
-        (vectors, missing), names = vectors_of_table(table, config.embedding_column, name), None
-        if ids is None and config.id_column in table.column_names:
-            ids = table[config.id_column]
+        vectors, names, own = matrix_of(X), text_columns(X), None
+        missing = np.zeros(len(vectors), bool)
+    ids = own if ids is None else ids
     keys = None if ids is None else unique_ids(ids, len(vectors))
     unit, reason = normalize(vectors)
     reason[missing] = NULL
-    for bad in np.flatnonzero(reason)[:1]:
-        raise InputError(f"X, row {bad}: the vector holds {REASONS[reason[bad]]}.")
+    for bad in np.flatnonzero(reason)[:1].tolist():
+        place = f"X, row {bad}" if where is None else where(bad, column)
+        raise InputError(f"{place}: the vector holds {REASONS[reason[bad]]}.")
     order = content_order(unit) if keys is None else id_order(keys)
     return Rows(unit, pa.array(np.arange(len(unit))) if keys is None else keys, keys is not None, order, index, names)
 
 
-def _table(X: Any, config: Config) -> tuple[pa.Table | None, str]:
-    """Return X as an Arrow table, and its name in messages.
-
-    None in place of the table for what holds a matrix.
-    """
-    if isinstance(X, str | os.PathLike):
-        return read_table(os.fspath(X), config.id_column, config.embedding_column), os.fspath(X)
+def _table(X: Any, config: Config) -> pa.Table | None:
+    """Return X as an Arrow table; none for what holds a matrix."""
     if isinstance(X, pa.Table | pa.RecordBatch):
-        return pa.table(X) if isinstance(X, pa.RecordBatch) else X, "X"
+        return pa.table(X) if isinstance(X, pa.RecordBatch) else X
     if isinstance(X, pa.Array | pa.ChunkedArray):
-        return pa.table({config.embedding_column: X}), "X"
+        return pa.table({config.embedding_column: X})
     columns = getattr(X, "columns", ())
     if config.embedding_column in columns and hasattr(X, "to_numpy"):
         names = [name for name in (config.id_column, config.embedding_column) if name in columns]
-        return pa.table({name: pa.array(X[name].to_list()) for name in names}), "X"
-    return None, "X"
+        return pa.table({name: _cells(X[name], name) for name in names})
+    return None
+
+
+def _cells(column: Any, name: str) -> pa.Array:
+    """Return a column of a data frame.
+
+    Raises InputError where there are two of its name, or its cells are of several kinds.
+    """
+    if hasattr(column, "columns"):
+        raise InputError(f"X has {len(column.columns)} columns named '{name}'.")
+    cells = [matrix_of([cell])[0] if hasattr(cell, "detach") else cell for cell in column.to_list()]
+    try:
+        return pa.array(cells)
+    except (OverflowError, TypeError, UnicodeError, pa.ArrowException) as error:
+        raise InputError(f"X, column '{name}' cannot be read: {' '.join(str(error).split()).rstrip('.')}.") from error

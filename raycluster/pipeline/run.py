@@ -36,7 +36,7 @@ from raycluster.stages.rejoin import identities_of
 from raycluster.storage import node_cache
 from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.parquet_input import describe_input
-from raycluster.storage.places import is_inside
+from raycluster.storage.read_places import is_read
 from raycluster.storage.records import InputDescription
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
@@ -114,7 +114,7 @@ def opened(
     """
     described = describe_input(input_url)
     for url in [input_url] if isinstance(input_url, str) else input_url:
-        if is_inside(output_url, url):
+        if is_read(output_url, url):
             raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
     own, nodes = _reports(described, output_url, config, execution)
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)

@@ -85,7 +85,7 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
         source = VectorSource.of(file.schema_arrow, config.embedding_column, store.name(name))
         columns = source.columns if plan.input.numbered else [config.id_column, *source.columns]
         for batch in file.iter_batches(BATCH_ROWS, row_groups=piece.groups, columns=columns):
-            values, null = read_vectors(source.lists(batch), width, where, row)
+            values, null = read_vectors(source.lists(batch, row), width, where, row)
             unit, reason = normalize(values)
             reason[null] = NULL
             bad = np.flatnonzero(reason)

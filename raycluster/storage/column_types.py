@@ -210,15 +210,29 @@ def _arrow_ids(ids: Any) -> pa.Array:
     if isinstance(ids, pa.Array | pa.ChunkedArray):
         keys = plain_ids(pa.chunked_array([ids]) if isinstance(ids, pa.Array) else ids).combine_chunks()
     else:
-        array = np.asarray(ids)
         try:
-            is_whole = array.dtype.kind in "iu" and array.ndim == 1
-            keys = pa.array(array.astype(array.dtype.newbyteorder("=")) if is_whole else array.tolist())
-        except (OverflowError, pa.ArrowException) as error:
-            raise InputError(f"ids cannot be compared: {' '.join(str(error).split())}.") from error
+            keys = pa.array(_cells(ids))
+        except (OverflowError, TypeError, UnicodeError, pa.ArrowException) as error:
+            raise InputError(f"ids cannot be compared: {' '.join(str(error).split()).rstrip('.')}.") from error
         keys = keys.storage if isinstance(keys, pa.ExtensionArray) else keys
     if pa.types.is_nested(keys.type):
         raise InputError(f"ids are {keys.type}; an id is one integer, string or binary.")
     if pa.types.is_floating(keys.type) and pc.any(pc.is_nan(keys)).as_py():
         raise InputError(f"ids, row {pc.index(pc.is_nan(keys), True).as_py()}: the id is NaN.")
     return keys
+
+
+def _cells(ids: Any) -> Any:
+    """Return ids as whole numbers or a list of values, none changed.
+
+    numpy would cut zero bytes at the end of an id, and make text of numbers beside text.
+    """
+    if isinstance(ids, str | bytes):
+        raise InputError(f"ids is one text, {ids[:40]!r}; it takes one id per row.")
+    if hasattr(ids, "to_list"):  # a series or an index
+        return ids.to_list()
+    if not hasattr(ids, "__array__"):
+        return list(ids)
+    array = np.asarray(ids)
+    is_whole = array.dtype.kind in "iu" and array.ndim == 1
+    return array.astype(array.dtype.newbyteorder("=")) if is_whole else array.tolist()

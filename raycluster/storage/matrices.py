@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 
 from raycluster.arrays import Array
-from raycluster.errors import InputError
+from raycluster.errors import InputError, ResourceError
+from raycluster.storage.free_memory import available_bytes
+
+FLOAT32_BYTES = 4
+"""Bytes of the narrowest floating-point numbers of a tensor that every numpy has. It has no bfloat16, so that narrower ones are widened."""
 
 
 def matrix_of(X: Any) -> Array:
@@ -28,10 +32,14 @@ def matrix_of(X: Any) -> Array:
             raise InputError(f"X, row {row}: the vector holds a masked value.")
         X = X.data
     if hasattr(X, "toarray"):
-        X = X.toarray()
+        X = _with_zeros(X)
+    if isinstance(X, list | tuple) and any(hasattr(row, "detach") for row in X):
+        X = [_values_of_tensor(row) if hasattr(row, "detach") else row for row in X]
     try:
         array = np.asarray(X)
     except ValueError as error:
+        if isinstance(X, list | tuple) and (empty := [row for row, vector in enumerate(X) if vector is None]):
+            raise InputError(f"X, row {empty[0]}: the vector is missing.") from error
         raise InputError("X must be a 2-d array of numbers, but its rows differ in length.") from error
     if array.dtype == object:
         array = _numbers(array)
@@ -59,9 +67,27 @@ def _values_of_tensor(X: Any) -> Array:
     """
     if X.is_meta:
         raise InputError("X must be a 2-d array of numbers, but its tensor is on the device meta, without values.")
+    if X.is_nested:
+        raise InputError("X must be a 2-d array of numbers, but its tensor is nested: its rows may differ in length.")
     X = X.detach()
     X = (X if str(X.layout) == "torch.strided" else X.to_dense()).cpu()
-    return np.asarray((X.float() if X.is_floating_point() else X).numpy())
+    X = X.dequantize() if X.is_quantized else X
+    is_narrow = X.is_floating_point() and X.element_size() < FLOAT32_BYTES
+    return np.asarray((X.float() if is_narrow else X).numpy())
+
+
+def _with_zeros(X: Any) -> Array:
+    """Return a sparse matrix as an array.
+
+    Raises ResourceError where that fits into no memory.
+    """
+    need, free = int(np.prod(X.shape, dtype=object)) * X.dtype.itemsize, available_bytes()
+    if need > free:
+        raise ResourceError(
+            f"X is sparse, and with its zeros it takes {need / 2**30:.1f} GiB, of which {free / 2**30:.1f} GiB are free; "
+            "reduce its columns, by a truncated singular value decomposition for example."
+        )
+    return np.asarray(X.toarray())
 
 
 def _numbers(array: Array) -> Array:

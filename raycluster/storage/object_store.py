@@ -22,7 +22,7 @@ from raycluster.storage.clear_errors import clear_errors, reason_of
 from raycluster.storage.endpoint import patient_s3
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.parts import encode_parquet
-from raycluster.storage.places import plain_url
+from raycluster.storage.places import is_pattern, plain_url
 from raycluster.storage.records import Record, decode
 
 
@@ -214,7 +214,7 @@ class Store:
         None where it is no pattern.
         """
         with clear_errors(self.url):
-            names = self._fs.glob(self._root) if any(mark in self._root for mark in "*?[") else []
+            names = self._fs.glob(self._root) if is_pattern(self._root) else []
         prefix = self.url.split("://", 1)[0] + "://" if "://" in self.url else ""
         return sorted(f"{prefix}{name}" for name in names)
 

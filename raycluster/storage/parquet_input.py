@@ -42,32 +42,6 @@ def input_files(url: str) -> tuple[Store, list[str]]:
     return store, names
 
 
-def read_table(url: str, id_column: str, embedding_column: str) -> pa.Table:
-    """Return the vectors, and the ids if there are any, of an input as one table.
-
-    Parameters
-    ----------
-    url
-        A Parquet file, folder or pattern.
-    id_column, embedding_column
-        Their columns; the second may be a pattern or a field of a struct.
-
-    Raises
-    ------
-    InputError
-        Where there is no Parquet file, or one without vectors.
-    """
-    store, names = input_files(url)
-    tables = []
-    for name in names:
-        with store.parquet(name) as file:
-            source = VectorSource.of(file.schema_arrow, embedding_column, store.name(name))
-            vector_width(file, source)
-            columns = source.columns + ([id_column] if id_column in file.schema_arrow.names else [])
-            tables.append(file.read(columns=columns))
-    return pa.concat_tables(tables, promote_options="permissive")
-
-
 def describe_input(urls: str | Sequence[str]) -> InputDescription:
     """Return which files an input has, and which are left out and why.
 
@@ -97,12 +71,13 @@ def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int
 
     Files are relative to the store. Those left out have a reason; hidden ones are counted.
     """
-    places = [place for url in urls for place in _places(url)]
+    places = list({store.url: (store, files) for url in urls for store, files in _places(url)}.values())
     if len(places) == 1 and places[0][1] == [""]:
         return places[0][0], [""], [], 0  # the file that was named, whatever its ending
     root = places[0][0] if len(places) == 1 else _shared_folder([store.url for store, _ in places], " ".join(urls))
     below = [(posixpath.relpath(store.url, root.url), files) for store, files in places]
-    paths = [posixpath.normpath(posixpath.join(folder, name)) for folder, files in below for name in files]
+    joined = (posixpath.normpath(posixpath.join(folder, name)) for folder, files in below for name in files)
+    paths = list(dict.fromkeys(joined))  # a file that two inputs name is read once
     visible = [path for path in paths if not _hidden(path)]
     names = [path for path in visible if path.lower().endswith(ENDINGS) or root.starts_with(path, MARKS)]
     if not names:
@@ -180,7 +155,7 @@ def vector_width(file: pq.ParquetFile, vectors: VectorSource) -> int:
         return len(vectors.columns)
     row = 0
     for batch in file.iter_batches(WIDTH_BATCH, columns=vectors.columns):
-        column: Any = vectors.lists(batch)
+        column: Any = vectors.lists(batch, row)
         valid = np.flatnonzero(pc.is_valid(column))
         if vectors.kind != "nothing" and len(valid):
             fixed = pa.types.is_fixed_size_list(column.type)

@@ -17,17 +17,26 @@ def plain_url(url: str) -> str:
     """
     if not url.strip():
         raise InputError("A path or URL is empty.")
+    if "\0" in url:
+        raise InputError(f"The path {url} holds a null character, which no file system takes.")
     scheme, separator, rest = url.partition("://")
     if separator and (USER.search(url) or SIGNED.search(url)):
         raise InputError(
             f"The URL {url} holds keys, which would be stored with the run; set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a file of credentials, and name the place without them."
         )
+    if not separator and url.lower().startswith(("file:/", "local:/")):  # as Java and Spark spell file:///
+        return os.path.abspath(urllib.parse.unquote(url.partition(":")[2]))
     if not separator:
         return os.path.abspath(os.path.expanduser(url))
     if scheme.lower() in ("file", "local"):
         return os.path.abspath(urllib.parse.unquote(rest.removeprefix("localhost")))
-    return f"{'s3' if scheme.lower() == 's3a' else scheme}://{rest.rstrip('/')}"
+    return f"{'s3' if scheme.lower() == 's3a' else scheme.lower()}://{rest.rstrip('/')}"
+
+
+def is_pattern(url: str) -> bool:
+    """Whether a path or URL may be a pattern (*, ?, [...])."""
+    return any(mark in url for mark in "*?[")
 
 
 def is_inside(inner: str, outer: str) -> bool:

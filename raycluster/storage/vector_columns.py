@@ -78,8 +78,11 @@ class VectorSource:
         require_columns(schema, [column], name)
         return cls([column], _stored_as(storage_type(schema.field(column).type), where), where)
 
-    def lists(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return a batch's vectors as a list column."""
+    def lists(self, batch: pa.RecordBatch, first_row: int = 0) -> pa.Array:
+        """Return a batch's vectors as a list column.
+
+        `first_row` is the number of its first row in its file, for messages.
+        """
         if self.kind == "columns":
             return stacked([batch.column(name) for name in self.columns])
         name = self.columns[0]
@@ -87,7 +90,7 @@ class VectorSource:
         column = batch.column(outer)
         column = plain_lists(pc.struct_field(column, inner) if inner else column)
         decode = {"bytes": from_bytes, "text": from_text, "nested": first_of, "sparse": from_sparse}.get(self.kind)
-        return column if decode is None else decode(column, self.where)
+        return column if decode is None else decode(column, self.where, first_row)
 
 
 def is_sparse(kind: pa.DataType) -> bool:
@@ -173,11 +176,13 @@ def vectors_of_table(table: pa.Table, column: str, name: str) -> tuple[Array, Bo
         Where the column is missing or holds no vectors, or vectors of two lengths.
     """
     vectors = VectorSource.of(table.schema, column, name)
-    lists = [vectors.lists(batch) for batch in table.combine_chunks().to_batches()]
+    batches = table.combine_chunks().to_batches()
+    first = np.cumsum([0] + [batch.num_rows for batch in batches]).tolist()
+    lists = [vectors.lists(batch, row) for batch, row in zip(batches, first, strict=False)]
     width = first_width(lists)
     if width is None:
         raise InputError(f"{name}, column '{vectors.columns[0]}' holds no vector.")
-    parts = [read_vectors(values, width, vectors.where, 0) for values in lists]
+    parts = [read_vectors(values, width, vectors.where, row) for values, row in zip(lists, first, strict=False)]
     return np.concatenate([values for values, _ in parts]), np.concatenate(
         [np.asarray(null, bool) for _, null in parts]
     )

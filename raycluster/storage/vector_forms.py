@@ -13,13 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raycluster.arrays import Array
-from raycluster.errors import InputError
+from raycluster.errors import InputError, ResourceError
 from raycluster.storage.bare_numbers import BARE, misread_as
+from raycluster.storage.free_memory import available_bytes
 
 DECIMAL_COMMA = re.compile(r"\d,\d")
 """A comma inside a number, or between two."""
 APART = re.compile(r"\d[\s;]+[-+]?\d")
 """Two numbers with no comma between them."""
+
+COORDINATE_BYTES = 8
+"""Bytes of a coordinate of a sparse vector while its batch is read."""
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -64,73 +68,139 @@ def _lists(rows: list[Any]) -> pa.Array:
     return pa.array(rows, pa.large_list(pa.float64()))
 
 
-def from_bytes(column: pa.Array, where: str) -> pa.Array:
+def from_bytes(column: pa.Array, where: str, first_row: int = 0) -> pa.Array:
     """Return vectors stored as little-endian float32 bytes.
 
     Raises InputError for bytes that hold something else.
+
+    Parameters
+    ----------
+    column
+        Bytes per row.
+    where
+        File and column, for messages.
+    first_row
+        Number of the first row in its file, for messages.
     """
     rows = column.to_pylist()
-    for row in rows:
+    for number, row in enumerate(rows, first_row):
         if row is not None and len(row) % BARE.itemsize:
-            raise InputError(f"{where} holds {len(row)} bytes, which are no float32 numbers; write vectors as lists.")
+            raise InputError(
+                f"{where}, row {number}: the {len(row)} bytes are no float32 numbers; write vectors as lists."
+            )
     if (kind := misread_as(b"".join(row for row in rows if row))) is not None:
         raise InputError(f"{where} holds bytes that are no float32 numbers, but maybe {kind}; write vectors as lists.")
     return _lists([None if row is None else np.frombuffer(row, BARE) for row in rows])
 
 
-def first_of(column: pa.Array, where: str) -> pa.Array:
+def first_of(column: pa.Array, where: str, first_row: int = 0) -> pa.Array:
     """Return the vectors of a column whose rows are lists of one vector.
 
     Raises InputError where a row has several.
+
+    Parameters
+    ----------
+    column
+        Lists of lists.
+    where
+        File and column, for messages.
+    first_row
+        Number of the first row in its file, for messages.
     """
     plain = plain_lists(column)
     several = pc.fill_null(pc.not_equal(pc.list_value_length(plain), 1), False)
     if pc.any(several).as_py():
-        raise InputError(f"{where} holds lists of several vectors; a row is one vector.")
+        row = first_row + pc.index(several, True).as_py()
+        raise InputError(f"{where}, row {row}: the list holds several vectors; a row is one vector.")
     return plain_lists(pc.list_element(plain, 0))
 
 
-def from_sparse(column: pa.Array, where: str) -> pa.Array:
+def from_sparse(column: pa.Array, where: str, first_row: int = 0) -> pa.Array:
     """Return vectors that Spark stored.
 
     They are all values, or a size, indices and their values.
 
-    Raises InputError for a sparse one without a size.
+    Parameters
+    ----------
+    column
+        Structs of size, indices and values.
+    where
+        File and column, for messages.
+    first_row
+        Number of the first row in its file, for messages.
+
+    Raises
+    ------
+    InputError
+        For a sparse vector without a size, or whose indices do not fit its size and values.
+    ResourceError
+        Where a batch of the vectors, with their zeros, does not fit into memory.
     """
     vectors: list[Any] = []
-    for row in column.to_pylist():
+    free = available_bytes()
+    for number, row in enumerate(column.to_pylist(), first_row):
         if row is None or row["values"] is None or row["indices"] is None:
             vectors.append(row and row["values"])
             continue
-        if not row.get("size"):
-            raise InputError(f"{where} holds a sparse vector without a size.")
-        vector = np.zeros(row["size"])
-        vector[row["indices"]] = row["values"]
-        vectors.append(vector)
+        size = row.get("size") or 0
+        if size < 1:
+            raise InputError(f"{where}, row {number}: the sparse vector has no size.")
+        if (need := len(column) * size * COORDINATE_BYTES) > free:
+            raise ResourceError(
+                f"{where}, row {number}: {len(column)} sparse vectors of {size} coordinates take {need / 2**30:.1f} GiB "
+                f"with their zeros, and {free / 2**30:.1f} GiB are free; reduce their size."
+            )
+        vectors.append(_dense(row, size, f"{where}, row {number}"))
     return _lists(vectors)
 
 
-def from_text(column: pa.Array, where: str) -> pa.Array:
+def _dense(row: dict[str, Any], size: int, where: str) -> Array:
+    """Return a sparse vector with its zeros.
+
+    Raises InputError for indices that are missing, twice or outside of the vector.
+    """
+    places, values = row["indices"], row["values"]
+    is_fit = len(places) == len(set(places)) == len(values) and all(
+        place is not None and 0 <= place < size for place in places
+    )
+    if not is_fit:
+        raise InputError(
+            f"{where}: the sparse vector of size {size} has {len(places)} indices and {len(values)} values; it takes as "
+            f"many of both, and every index once, from 0 to {size - 1}."
+        )
+    vector = np.zeros(size)
+    vector[places] = values
+    return vector
+
+
+def from_text(column: pa.Array, where: str, first_row: int = 0) -> pa.Array:
     """Return vectors stored as text, such as [0.1, 0.2] or 0.1 0.2.
 
     Raises InputError for text that is none.
+
+    Parameters
+    ----------
+    column
+        Text per row.
+    where
+        File and column, for messages.
+    first_row
+        Number of the first row in its file, for messages.
     """
-    vectors: list[Any] = []
-    for row in column.to_pylist():
-        if row is None:
-            vectors.append(None)
-            continue
-        try:
-            if DECIMAL_COMMA.search(row) and APART.search(row):
-                raise InputError(f"{where} holds the text {row[:40]!r}, whose commas may be decimal; write points.")
-            vectors.append(
-                [float(word) for word in re.split(r"[\s,;]+", row.strip().strip("[](){}").strip(" ,;")) if word]
-            )
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{where} holds the text {row[:40]!r}, which is no vector of numbers.") from None
-    return _lists(vectors)
+    return _lists([_numbers(row, f"{where}, row {number}") for number, row in enumerate(column.to_pylist(), first_row)])
+
+
+def _numbers(row: str | None, where: str) -> list[float] | None:
+    """Return the numbers in a text; none for a null."""
+    if row is None:
+        return None
+    if DECIMAL_COMMA.search(row) and APART.search(row):
+        raise InputError(f"{where}: the commas of the text {row[:40]!r} may be decimal; write points.")
+    words = re.split(r"[\s,;]+", row.strip().strip("[](){}").strip(" ,;"))
+    try:
+        return [float(word) for word in words if word]
+    except ValueError:
+        raise InputError(f"{where}: the text {row[:40]!r} is no vector of numbers.") from None
 
 
 def first_width(lists: list[pa.Array]) -> int | None:

@@ -1,5 +1,6 @@
 """Plain options as a configuration."""
 
+import numpy as np
 import pytest
 
 from raycluster import Clusterer
@@ -31,3 +32,16 @@ def test_every_rule_with_a_limit_has_its_key():
     assert limit_key(load_config("auto"), "limit") == "eta"
     with pytest.raises(ConfigError, match="has no limit"):
         limit_key(load_config("facemap"), "limit")
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, True, np.random.RandomState(0), np.random.default_rng(0)])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises(ConfigError, match=r"random_state is .*: it takes a whole number"):
+        configuration_of(params(random_state=seed))
+    assert configuration_of(params(random_state=np.int64(3))).knn.seed == 3
+
+
+@pytest.mark.parametrize("overrides", ["knn", 5, [("knn", {"k": 9})]])
+def test_overrides_are_a_mapping(overrides):
+    with pytest.raises(ConfigError, match=r"overrides is .*: it takes a mapping of keys"):
+        configuration_of(params(overrides=overrides))

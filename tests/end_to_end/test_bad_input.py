@@ -175,7 +175,7 @@ CASES = [
     Case("ids of floats", with_columns(lambda c: c | {"id": [x / 2 for x in c["id"]]}),
          (A, "column 'id' is double; ids are integers, strings or binary.")),
     Case("embeddings of text", with_columns(lambda c: c | {"embedding": pa.array(["x"] * ROWS)}),
-         (A, "column 'embedding' holds the text 'x', which is no vector of numbers.")),
+         (A, "column 'embedding', row 0: the text 'x' is no vector of numbers.")),
     Case("embeddings of lists of text", with_columns(lambda c: c | {"embedding": pa.array([["x"]] * ROWS)}),
          (A, "column 'embedding' is list<element: string>; embeddings are lists of floats,")),
     Case("ids of two types", other_id_type, (B, A, "column 'id' is string", "it is int64")),

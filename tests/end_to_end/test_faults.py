@@ -209,6 +209,21 @@ def test_patterns_and_several_inputs_are_one_input(tmp_path: Path) -> None:
     assert_refused(clustered(tmp_path / "none", tmp_path / "in" / "no-*.parquet"), "does not exist")
 
 
+def test_a_file_that_several_inputs_name_is_read_once(tmp_path: Path) -> None:
+    source = written(tmp_path / "in" / "a.parquet")
+    for number, inputs in enumerate([(source, source), (source.parent, source), (f"{tmp_path}/in/**",)]):
+        assert_right(clustered(tmp_path / f"run{number}", *inputs), tmp_path / f"run{number}")
+
+
+def test_an_output_that_the_input_would_read_the_next_time_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "in" / "a.parquet")
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "in" / "link").symlink_to("../beside")
+    for pattern, output in (("in/*", "in/run"), ("in/**/*.parquet", "in/sub/run"), ("in", "beside/run")):
+        assert_refused(clustered(tmp_path / output, tmp_path / pattern), "lies in the input")
+        assert not (tmp_path / output).exists()
+
+
 # C. Other machines
 
 

@@ -1,12 +1,15 @@
 """What people pass as X: vectors, ids, and one sentence for what is none."""
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
@@ -83,6 +86,10 @@ def test_ids_of_any_kind_are_kept(ids: Any) -> None:
         (np.zeros((4, 2)), "an id is one integer, string or binary"),
         ([2**70] * 4, "ids cannot be compared"),
         ([1.0, float("nan"), 2.0, 3.0], "ids, row 1: the id is NaN"),
+        ([1, "1", 2, 3], "ids cannot be compared"),
+        (["a", "b", "c", "\udcff"], "ids cannot be compared"),
+        (7, "ids cannot be compared"),
+        ("abcd", "ids is one text, 'abcd'; it takes one id per row"),
     ],
 )
 def test_what_is_no_id_is_refused(ids: Any, words: str) -> None:
@@ -110,3 +117,46 @@ def test_frames_with_a_column_of_vectors_are_tables() -> None:
         np.testing.assert_array_equal(found.unit, UNIT)
         assert found.ids.to_pylist() == ["d", "a", "c", "b"]
     np.testing.assert_array_equal(rows_of(pd.Series(list(MATRIX)), None, Config()).unit, UNIT)
+
+
+def test_ids_keep_zero_bytes_at_their_end() -> None:
+    ids = [number.to_bytes(4, "little") for number in (256, 1, 2, 0)]
+    assert rows_of(MATRIX, ids, Config()).ids.to_pylist() == ids
+
+
+def test_tensors_in_the_cells_of_a_frame_are_vectors() -> None:
+    frame = pd.DataFrame({"embedding": [torch.tensor(row, requires_grad=True) for row in MATRIX]})
+    np.testing.assert_array_equal(rows_of(frame, None, Config()).unit, UNIT)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pd.DataFrame({"embedding": [MATRIX[0], "b"]}), "X, column 'embedding' cannot be read: cannot mix list"),
+        (pd.DataFrame({"id": [1, "a"], "embedding": list(MATRIX[:2])}), "X, column 'id' cannot be read"),
+        (pd.DataFrame({"embedding": [np.array([1j])]}), "X, column 'embedding' cannot be read"),
+        (pd.DataFrame([[MATRIX[0]] * 2], columns=["embedding"] * 2), "X has 2 columns named 'embedding'"),
+    ],
+)
+def test_cells_that_are_no_vectors_are_refused(frame: pd.DataFrame, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        rows_of(frame, None, Config())
+
+
+def write(path: Path, embedding: Any, **columns: Any) -> None:
+    pq.write_table(pa.table({**columns, "embedding": embedding}), path)
+
+
+def test_files_of_other_types_are_rows_of_one_input(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", MATRIX[:2].tolist(), id=pa.array(["d", "a"]).dictionary_encode())
+    write(tmp_path / "b.parquet", [str(row.tolist()) for row in MATRIX[2:]], id=pa.array(["c", "b"], pa.large_string()))
+    result = rows_of(tmp_path, None, Config())
+    np.testing.assert_array_equal(result.unit, UNIT)
+    assert result.ids.to_pylist() == ["d", "a", "c", "b"]
+
+
+def test_a_bad_row_of_a_file_is_named_by_file_and_row(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", MATRIX[:2].tolist())
+    write(tmp_path / "b.parquet", [MATRIX[2].tolist(), None])
+    with pytest.raises(InputError, match=r"b\.parquet, column 'embedding', row 1: the vector holds a null\."):
+        rows_of(tmp_path, None, Config())

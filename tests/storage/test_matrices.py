@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from raycluster.errors import InputError
+from raycluster.errors import InputError, ResourceError
 from raycluster.storage.matrices import matrix_of, text_columns
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -45,3 +45,28 @@ def test_frames_series_lists_and_sparse_matrices_are_matrices() -> None:
 def test_what_is_no_matrix_of_numbers_is_named(X: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         matrix_of(X)
+
+
+def test_lists_of_tensors_and_quantized_tensors_are_matrices() -> None:
+    rows = [torch.tensor(row, requires_grad=True) for row in MATRIX]
+    np.testing.assert_array_equal(matrix_of(rows), MATRIX)
+    np.testing.assert_array_equal(matrix_of([row.bfloat16() for row in rows]), MATRIX)
+    quantized = torch.quantize_per_tensor(torch.tensor(MATRIX), 1.0, 0, torch.qint8)
+    np.testing.assert_array_equal(matrix_of(quantized), MATRIX)
+
+
+def test_tensors_of_doubles_keep_their_range() -> None:
+    wide = torch.tensor(MATRIX, dtype=torch.float64) * 1e300
+    np.testing.assert_array_equal(matrix_of(wide), MATRIX.astype(np.float64) * 1e300)
+
+
+def test_sparse_matrices_that_fit_into_no_memory_are_refused() -> None:
+    with pytest.raises(ResourceError, match=r"X is sparse, and with its zeros it takes 7450\.6 GiB"):
+        matrix_of(scipy.sparse.csr_array((10**6, 10**6)))
+
+
+def test_a_nested_tensor_and_a_missing_row_are_named() -> None:
+    with pytest.raises(InputError, match="its tensor is nested"):
+        matrix_of(torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged))
+    with pytest.raises(InputError, match="X, row 1: the vector is missing"):
+        matrix_of(pd.Series([MATRIX[0], None]))

@@ -113,8 +113,7 @@ def test_the_field_of_a_struct_must_be_named(folder: Path) -> None:
 def test_text_that_is_no_vector_is_refused_by_name(folder: Path) -> None:
     pq.write_table(pa.table({"id": [1], "embedding": ["a cat"]}), folder / "a.parquet")
     assert (
-        refusal(folder)
-        == f"{folder}/a.parquet, column 'embedding' holds the text 'a cat', which is no vector of numbers."
+        refusal(folder) == f"{folder}/a.parquet, column 'embedding', row 0: the text 'a cat' is no vector of numbers."
     )
 
 

@@ -15,6 +15,10 @@ def test_every_spelling_of_a_place_is_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert {plain_url(spelling) for spelling in spellings} == {str(tmp_path / "a b")}
     assert plain_url("s3a://bucket/key/") == plain_url("s3://bucket/key") == "s3://bucket/key"
     assert plain_url("/data/a::b") == "/data/a::b"
+    assert plain_url("S3://bucket/key") == "s3://bucket/key"
+    assert plain_url("file:/data/a%20b") == plain_url("file:///data/a%20b") == "/data/a b"
+    with pytest.raises(InputError, match="a null character"):
+        plain_url("a\0b")
     with pytest.raises(InputError, match="is empty"):
         plain_url("  ")
 

@@ -52,7 +52,7 @@ def test_bytes_of_another_type_are_refused() -> None:
     with pytest.raises(InputError, match="no float32 numbers, but maybe float64"):
         VectorSource.of(table.schema, "embedding", "here").lists(table.to_batches()[0])
     odd = pa.table({"embedding": [b"abc"]})
-    with pytest.raises(InputError, match="holds 3 bytes, which are no float32 numbers"):
+    with pytest.raises(InputError, match="row 0: the 3 bytes are no float32 numbers"):
         VectorSource.of(odd.schema, "embedding", "here").lists(odd.to_batches()[0])
 
 

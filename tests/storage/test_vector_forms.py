@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raycluster.errors import InputError
+from raycluster.errors import InputError, ResourceError
 from raycluster.storage.vector_columns import vectors_of_table
 
 ROWS = np.array([[0.5, -1.0, 0.25], [0.0, 1.0, 2.0]])
@@ -55,7 +55,7 @@ def test_sparse_and_dense_vectors_of_spark_are_read(name: str) -> None:
         None,
     ]
     assert read(pa.array(rows, SPARK), name) == [*ROWS.tolist(), None]
-    with pytest.raises(InputError, match="a sparse vector without a size"):
+    with pytest.raises(InputError, match="row 0: the sparse vector has no size"):
         read(pa.array([{"type": 0, "size": None, "indices": [1], "values": [2.0]}], SPARK))
 
 
@@ -72,10 +72,10 @@ def test_fields_of_structs_in_structs_are_named_by_points() -> None:
 @pytest.mark.parametrize(
     ("column", "sentence"),
     [
-        (pa.array([[[1.0], [2.0]]]), "lists of several vectors; a row is one vector"),
+        (pa.array([[[1.0], [2.0]]]), "row 0: the list holds several vectors; a row is one vector"),
         (pa.array([row.astype("<f2").tobytes() * 2 for row in ROWS]), "maybe float16"),
         (pa.array([row.astype("<f8").tobytes() * 2 for row in ROWS]), "maybe float64"),
-        (pa.array(["0,5 -1,0 0,25"]), "commas may be decimal"),
+        (pa.array(["0,5 -1,0 0,25"]), "row 0: the commas of the text .* may be decimal"),
         (pa.array(["[ 0.5 -1.0 ... 0.25]"]), "no vector of numbers"),
         (pa.array(["1:0.5 3:0.2"]), "no vector of numbers"),
     ],
@@ -83,3 +83,35 @@ def test_fields_of_structs_in_structs_are_named_by_points() -> None:
 def test_what_is_no_vector_is_refused(column: pa.Array, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read(column)
+
+
+@pytest.mark.parametrize(
+    ("size", "indices", "values"),
+    [
+        (3, [0, 3], [1.0, 2.0]),
+        (3, [-1, 0], [1.0, 2.0]),
+        (3, [1, 1], [1.0, 2.0]),
+        (3, [None, 1], [1.0, 2.0]),
+        (3, [0, 1], [1.0]),
+    ],
+)
+def test_indices_of_sparse_vectors_fit_their_size(size: int, indices: list[int | None], values: list[float]) -> None:
+    good = {"type": 0, "size": 3, "indices": [2], "values": [2.0]}
+    row = {"type": 0, "size": size, "indices": indices, "values": values}
+    with pytest.raises(
+        InputError, match=r"column 'embedding', row 1: the sparse vector of size 3 has .* from 0 to 2\."
+    ):
+        read(pa.array([good, row], SPARK))
+
+
+def test_sparse_vectors_that_fit_into_no_memory_are_refused_before_they_are_made() -> None:
+    row = {"type": 0, "size": 2**31 - 1, "indices": [0], "values": [1.0]}
+    with pytest.raises(ResourceError, match=r"row 0: 64 sparse vectors of 2147483647 coordinates take 1024\.0 GiB"):
+        read(pa.array([row] * 64, SPARK))
+
+
+def test_text_and_bytes_that_are_no_vector_are_named_by_row() -> None:
+    with pytest.raises(InputError, match=r"column 'embedding', row 2: the text 'cat' is no vector of numbers\."):
+        read(pa.array(["1,2", None, "cat"]))
+    with pytest.raises(InputError, match=r"column 'embedding', row 1: the 3 bytes are no float32 numbers"):
+        read(pa.array([b"1234", b"123"]))
