@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
+from raycluster.config.fitted import resolved_for
 from raycluster.config.stages import Config
 from raycluster.estimate import costs
 from raycluster.estimate.costs import GIB, PlannedRun, StageForecast
@@ -28,7 +29,6 @@ from raycluster.pipeline.plan import make_plan, row_shards
 from raycluster.stages import wanted_stages
 from raycluster.stages.edges import edges_at_most
 from raycluster.stages.ingest import read_unit_rows
-from raycluster.stages.knn import resolved_for
 from raycluster.stages.stage import ProblemSize
 from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.records import Plan

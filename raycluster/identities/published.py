@@ -11,9 +11,11 @@ from raycluster._version import __version__
 from raycluster.arrays import Int64
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
-from raycluster.models.strength import calibrated_strength
+from raycluster.kernels.neighborhoods.pair_sums import PairSums, both_limits
+from raycluster.models.card import strength_weights
+from raycluster.models.set_statistics import similarity_limit
+from raycluster.models.strength import Evidence
 from raycluster.stages.label_columns import Labels, describe, nulls_for_nan
-from raycluster.stages.labels import strength_weights
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import LabelsPart, encode
@@ -91,10 +93,13 @@ def labels_and_clusters(updated: Updated, label: Int64) -> tuple[Labels, pa.Tabl
 def _described(updated: Updated) -> Labels:
     state = updated.state
     strength = None
-    lists, limits, model = state.lists, state.limits, strength_weights(state.config)
-    if model and lists.score is not None and limits.threshold is None:  # scores that were set aside measure no strength
-        block = (0, lists.neighbor, lists.score, lists.similarity)
-        strength = calibrated_strength(model, updated.cluster, [block], state.set_facts, limits.eta)
+    lists, limits = state.lists, state.limits
+    has_scores = lists.score is not None and state.config.relations.score == "all"
+    weights = strength_weights(str(state.config.model)) if has_scores else {}
+    if weights and limits.threshold is None:  # scores that were set aside measure no strength
+        block = (0, lists.neighbor, lists.similarity, lists.score)
+        sums = PairSums.of(updated.cluster, [block], both_limits(limits.eta, similarity_limit(state.set_facts)))
+        strength = Evidence.of(updated.cluster, sums).strength(weights)
     labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
     # Copies have no edges of their own: what holds for the first of them holds for all.
     names = ("strength", "is_outlier", "runner_up", "margin")

@@ -23,11 +23,10 @@ from raycluster.kernels.map_equation.flow import Flows, Network
 from raycluster.kernels.map_equation.local_terms import flows_of_links, frozen_mu
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages.coarse_lists import centroids_of, uses_lists
-from raycluster.stages.communities import communities_of
+from raycluster.stages.communities import communities_of, identities_of
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of, recall_of
-from raycluster.stages.rejoin import identities_of
 from raycluster.stages.relations import scores_of
 from raycluster.storage.copies import Copies
 from raycluster.storage.tables import Tables, Task

@@ -180,6 +180,15 @@ def load_card(url: str) -> tuple[Card, str]:
     return _card(data, store.name(CARD)), digest_of(data)
 
 
+def strength_weights(url: str) -> dict[str, float]:
+    """Return the weights by which a model was calibrated for strength.
+
+    Empty where it was not.
+    """
+    card, _ = load_card(url)
+    return card.strength
+
+
 def _card(data: bytes, name: str) -> Card:
     """Return the card in the bytes of the file `name`."""
     values = _readable(data, name)

@@ -8,6 +8,7 @@ every cosine first.
 Shapes: N rows of the set, K neighbors per row with the row itself at rank 0, B some rows, D width of the vectors.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
@@ -171,6 +172,15 @@ def measure(form: str, neighbor: Int32, similarity: Float32, vectors: Vectors) -
         vectors = cast("Vectors", MeasuredVectors(vectors, lambda: pairs))  # pairs are drawn once
         measured["statistics"] = SetStatistics.measure(neighbor, similarity, vectors).to_json()
     return measured
+
+
+def similarity_limit(set_facts: Mapping[str, Any]) -> float | None:
+    """Return the limit of similarity in what `measure` returned.
+
+    None for forms that read no similarities.
+    """
+    statistics = set_facts.get("statistics")
+    return None if statistics is None else SetStatistics.from_json(statistics).limit
 
 
 def unshared(cosine: Any, shared: Any) -> Any:

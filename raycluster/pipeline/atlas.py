@@ -15,9 +15,9 @@ from raycluster.kernels.layout import layout
 from raycluster.pipeline.joined import joined
 from raycluster.pipeline.results import Results
 from raycluster.pipeline.stages_of import stages_of
+from raycluster.stages.communities import identities_of
 from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import neighbors_of
-from raycluster.stages.rejoin import identities_of
 from raycluster.storage.column_types import ids_as
 from raycluster.storage.run_folder import numbered_rows
 from raycluster.storage.tables import Tables, for_all

@@ -16,17 +16,16 @@ from scipy.sparse.linalg import ArpackError, eigsh
 
 from raycluster.arrays import Bool, Float32, Int32, Int64
 from raycluster.kernels.neighborhoods.near_groups import in_groups
+from raycluster.kernels.neighborhoods.pair_sums import UNIT
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import pick_threshold
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
-from raycluster.models.strength import UNIT
-from raycluster.stages.communities import communities_of
+from raycluster.stages.communities import communities_of, identities_of
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.knn import is_uniform, neighbors_of
 from raycluster.stages.knn_cost import copies_of_neighbors
 from raycluster.stages.labels import labels_of
-from raycluster.stages.rejoin import identities_of
 from raycluster.stages.relations import few_scores, measured_vectors
 from raycluster.storage.tables import Tables
 

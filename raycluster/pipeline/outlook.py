@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from raycluster.config.stages import Config
 from raycluster.pipeline import health
-from raycluster.stages.stage import ProblemSize, Stage
+from raycluster.stages.stage import Cost, ProblemSize, Stage
 from raycluster.storage.tables import Tables
 
 EDGES_PER_ROW = 10.0
@@ -53,7 +53,7 @@ def read_by_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) 
     stages
         Those that are left, in order.
     """
-    return {column for stage in _on_workers(size, config, stages) for column in stage.cost(size, config).copies}
+    return {column for cost in _on_workers(size, config, stages) for column in cost.copies}
 
 
 def has_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> bool:
@@ -69,8 +69,10 @@ def has_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> b
     return bool(_on_workers(size, config, stages))
 
 
-def _on_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> list[Stage]:
-    return [stage for stage in stages if not stage.is_alone(config, stage.cost(size, config).tasks or size.shards)]
+def _on_workers(size: ProblemSize, config: Config, stages: Sequence[Stage]) -> list[Cost]:
+    """Return the costs of the stages that have tasks on workers."""
+    costs = [(stage, stage.cost(size, config)) for stage in stages]
+    return [cost for stage, cost in costs if not stage.is_alone(config, cost.tasks or size.shards)]
 
 
 def read_by_tasks(size: ProblemSize, config: Config, stage: Stage, left: Sequence[Stage]) -> set[str]:

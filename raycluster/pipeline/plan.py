@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from raycluster._version import __version__
 from raycluster.config.fingerprint import fingerprint
+from raycluster.config.fitted import resolved_for, shortened_line
 from raycluster.config.load import differences
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, DamagedError, InputError
 from raycluster.pipeline.own_objects import require_unused, take_back
 from raycluster.stages import STAGES
-from raycluster.stages.knn import resolved_for, shortened_line
 from raycluster.storage.column_types import common_id_type, id_type_of, require_columns
 from raycluster.storage.object_store import Store
 from raycluster.storage.parquet_input import left_out_line, vector_width

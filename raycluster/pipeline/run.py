@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from raycluster.arrays import Array, Int32
 from raycluster.config.execution import Execution
+from raycluster.config.fitted import resolved_for
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, InputError
 from raycluster.executors.node_report import NodeReport, Sighted, report, require_alike
@@ -31,8 +32,7 @@ from raycluster.pipeline.publish import publish
 from raycluster.pipeline.repair import repaired
 from raycluster.pipeline.results import finished_summary
 from raycluster.stages import STAGES
-from raycluster.stages.knn import resolved_for
-from raycluster.stages.rejoin import identities_of
+from raycluster.stages.communities import identities_of
 from raycluster.storage import node_cache
 from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.parquet_input import describe_input

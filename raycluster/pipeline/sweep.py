@@ -12,9 +12,9 @@ from raycluster.arrays import Int32
 from raycluster.errors import InputError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import LOCAL, fork, run_stages
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import limits_of
 from raycluster.stages.ingest import few_vectors
-from raycluster.stages.rejoin import identities_of
 from raycluster.storage import schemas
 from raycluster.storage.array_tables import ArrayTables
 from raycluster.storage.tables import Tables, for_all

@@ -16,9 +16,9 @@ from raycluster.pipeline.sweep import swept_tables
 from raycluster.review import charts
 from raycluster.review.opened_run import OpenedRun
 from raycluster.review.section import Section
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.knn import is_uniform
-from raycluster.stages.rejoin import identities_of
 from raycluster.storage.tables import Tables, for_all
 
 MOST_SCORES = 50_000_000

@@ -87,6 +87,16 @@ def communities_of(tables: Tables) -> tuple[Int32, Float64]:
     return columns["community"], columns["flow"]
 
 
+def identities_of(tables: Tables) -> Int32:
+    """Return the community (N,) of every row after all steps of the recipe.
+
+    The stage rejoin is one of them.
+    """
+    if not tables.config.communities.fragments:
+        return communities_of(tables)[0]
+    return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
+
+
 def foresee(tables: Tables) -> str | None:
     """Return what this step will need, if that is much.
 

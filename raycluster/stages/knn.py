@@ -6,7 +6,7 @@ neither shuffle nor merge, so every shard can be run again alone.
 Shapes: N rows, R rows of a shard, D dimensions, K neighbors per row.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -26,40 +26,10 @@ from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn_cost import CHOOSING_ROWS, MEASURING_ROWS, MOST_SHARE, SELF_JOIN_BYTES, cost_of_search
 from raycluster.stages.stage import ShardFunction, Stage
 from raycluster.storage import schemas
-from raycluster.storage.tables import Facts, Output, Tables, Task, shortened
+from raycluster.storage.tables import Facts, Output, Tables, Task
 
-ROWS_FOR_IVF = 200_000
-"""Rows from which `knn.index` auto reads inverted lists. Below, reading all rows takes seconds; labels depend on it."""
 FIRST_LISTS = 8
 """Lists that every row reads before its own similarities decide about more. More raise recall and time."""
-
-
-def resolved_for(config: Config, rows: int) -> Config:
-    """Return the configuration with `knn.k` and `knn.index` resolved for N rows.
-
-    A list is at most N - 1 long, and at least 2. Index auto becomes what it means for N rows. The machine plays no part: the
-    same input gives the same labels with and without GPUs.
-    """
-    config, index = shortened(config, rows), config.knn.index
-    if index == "auto":
-        approximate = rows >= ROWS_FOR_IVF and config.knn.source is None and config.knn.engine != "faiss"
-        index = "ivf" if approximate else "exact"
-    return replace(config, knn=replace(config.knn, index=index))
-
-
-def shortened_line(configured: Config, resolved: Config, rows: int) -> str | None:
-    """Return a line where the set's size made neighbor lists shorter than configured.
-
-    Parameters
-    ----------
-    configured, resolved
-        Configuration before and after it was fitted to the set.
-    rows
-        Number of rows, N.
-    """
-    if resolved.knn.k == configured.knn.k:
-        return None
-    return f"knn.k is {resolved.knn.k} in place of {configured.knn.k}: the set has only {rows} row{'s' if rows > 1 else ''}"
 
 
 def neighbors_of(tables: Tables) -> tuple[Int32, Float32]:

@@ -15,16 +15,20 @@
 Edges count at both ends, a negative weight as none. Weights add up in float64 in edge order, so shards do not matter.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from raycluster.arrays import Float32
 from raycluster.config.stages import Config
-from raycluster.models.card import load_card
-from raycluster.models.strength import Block, Valued, calibrated_strength, margins
+from raycluster.kernels.neighborhoods.pair_sums import Block, PairSums, both_limits
+from raycluster.models.card import strength_weights
+from raycluster.models.set_statistics import similarity_limit
+from raycluster.models.strength import Evidence
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.label_columns import Labels, describe
-from raycluster.stages.rejoin import identities_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, shards_of_all
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables
@@ -34,49 +38,33 @@ LINK_BYTES, ROW_BYTES = 46.0, 100.0
 edges are 12 of the 46."""
 
 
-def strength_weights(config: Config) -> dict[str, float]:
-    """Return the weights by which the model was calibrated for strength.
-
-    Empty where no model scores all neighbors, or the model was not calibrated for it.
-    """
-    if config.relations.score != "all":
-        return {}
-    card, _ = load_card(str(config.model))
-    return card.strength
-
-
-def _scored(tables: Tables) -> Iterator[Block]:
-    """Yield lists with scores and similarities."""
+def _lists(tables: Tables) -> Iterator[Block]:
+    """Yield the lists of all rows, with scores where all neighbors have one."""
+    scored: Iterator[Mapping[str, Float32 | None]] = itertools.repeat({"score": None})
+    if tables.config.relations.score == "all":
+        scored = tables.blocks("relations", ["score"])
     neighbors = tables.blocks("knn", ["neighbor", "similarity"])
-    for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
-        yield start, knn["neighbor"], relations["score"], knn["similarity"]
-
-
-def _valued(tables: Tables) -> Iterator[Valued]:
-    """Yield lists with scores where these make the edges, else with similarities."""
-    if tables.config.relations.score == "all" and limits_of(tables).threshold is None:
-        neighbors = tables.blocks("knn", ["neighbor"])
-        for start, knn, relations in zip(tables.bounds, neighbors, tables.blocks("relations", ["score"]), strict=False):
-            yield start, knn["neighbor"], relations["score"]
-        return
-    for start, knn in zip(tables.bounds, tables.blocks("knn", ["neighbor", "similarity"]), strict=False):
-        yield start, knn["neighbor"], knn["similarity"]
+    for start, knn, relations in zip(tables.bounds, neighbors, scored, strict=False):
+        yield start, knn["neighbor"], knn["similarity"], relations["score"]
 
 
 def labels_of(tables: Tables) -> Labels:
     """Return the labels of all rows, copies included; described once per process."""
 
     def described() -> Labels:
-        edges, config, copies = edges_in_force(tables), tables.config, tables.copies
-        scored, valued, model = _scored(tables), _valued(tables), strength_weights(tables.config)
-        cluster, limits, strength = identities_of(tables), limits_of(tables), None
-        if model and limits.threshold is None:  # scores that were set aside do not measure strength
-            strength = calibrated_strength(model, cluster, scored, tables.facts("relations"), limits.eta)
+        config, copies, lists = tables.config, tables.copies, _lists(tables)
+        has_scores = config.relations.score == "all"
+        near = similarity_limit(tables.facts("relations")) if has_scores else None
+        weights = strength_weights(str(config.model)) if has_scores else {}
+        edges, limits, cluster = edges_in_force(tables), limits_of(tables), identities_of(tables)
+        by_score = has_scores and limits.threshold is None  # else scores were set aside
+        is_calibrated = bool(weights) and by_score
+        sums = PairSums.of(cluster, lists, both_limits(limits.eta, near) if is_calibrated else None, by_score=by_score)
         # other rules limit something else than values
-        least = limits.swept_value if config.edges.rule in ("score", "threshold") else 0.0
-        margin = margins(cluster, valued, least)
-        weights = None if copies is None else copies.weights
-        labels = describe(cluster, **edges, config=config.labels, strength=strength, weights=weights, margin=margin)
+        margin = sums.margins(limits.swept_value if config.edges.rule in ("score", "threshold") else 0.0)
+        strength = Evidence.of(cluster, sums).strength(weights) if is_calibrated else None
+        shares = None if copies is None else copies.weights
+        labels = describe(cluster, **edges, config=config.labels, strength=strength, weights=shares, margin=margin)
         return labels if copies is None else labels.for_all(copies)
 
     return tables.shared("labels", described)

@@ -52,13 +52,6 @@ def open_rejoin(tables: Tables) -> ShardFunction:
     return rejoin
 
 
-def identities_of(tables: Tables) -> Int32:
-    """Return the community (N,) of every row after all steps of the recipe."""
-    if not REJOIN.is_wanted(tables.config):
-        return communities_of(tables)[0]
-    return np.asarray(tables.block("rejoin", 0, ["community"])["community"])
-
-
 def rejoined(
     community: Int32, neighbor: Int32, vectors: Vectors, config: Config, cluster_subset: ClusterSubset
 ) -> Int32:

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Array
+from raycluster.config.fitted import shortened
 from raycluster.config.stages import Config
 from raycluster.storage.copies import Copies
 from raycluster.storage.some_rows import SomeRows
-from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
+from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task
 
 
 class ArrayTables(SharedValues):

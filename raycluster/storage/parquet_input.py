@@ -74,7 +74,7 @@ def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int
     places = list({store.url: (store, files) for url in urls for store, files in _places(url)}.values())
     if len(places) == 1 and places[0][1] == [""]:
         return places[0][0], [""], [], 0  # the file that was named, whatever its ending
-    root = places[0][0] if len(places) == 1 else _shared_folder([store.url for store, _ in places], " ".join(urls))
+    root = places[0][0] if len(places) == 1 else _shared_folder([store.url for store, _ in places])
     below = [(posixpath.relpath(store.url, root.url), files) for store, files in places]
     joined = (posixpath.normpath(posixpath.join(folder, name)) for folder, files in below for name in files)
     paths = list(dict.fromkeys(joined))  # a file that two inputs name is read once
@@ -104,10 +104,10 @@ def _files(store: Store) -> list[str]:
     return [""] if store.is_file() else store.files()
 
 
-def _shared_folder(places: Sequence[str], inputs: str) -> Store:
+def _shared_folder(places: Sequence[str]) -> Store:
     """Return the folder that several places share."""
     if len({"://" in place for place in places}) > 1:
-        raise InputError(f"The inputs {inputs} lie on disk and in an object store; give inputs of one kind.")
+        raise InputError(f"The inputs {' '.join(places)} lie on disk and in an object store; give inputs of one kind.")
     root = posixpath.commonpath(places)
     return Store(root.replace(":/", "://", 1) if "://" in places[0] and "://" not in root else root)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Array, Int64
+from raycluster.config.fitted import shortened
 from raycluster.config.stages import Config
 from raycluster.errors import DamagedError
 from raycluster.storage import node_cache, some_rows
@@ -16,7 +17,7 @@ from raycluster.storage.copy_file import Copy
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.schemas import to_array
 from raycluster.storage.some_rows import SomeRows
-from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task, shortened
+from raycluster.storage.tables import Conversion, Facts, Output, SharedValues, SubsetRunner, Task
 
 CopyKey = tuple[str, str, str | None, str | None, bool]
 """Stage, column, type and conversion of a copy, and whether it is of all rows."""

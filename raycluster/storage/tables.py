@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -19,8 +19,6 @@ Facts = dict[str, Any]
 Columns = Mapping[str, Any]
 """numpy or Arrow columns of equal length, by name."""
 Value = TypeVar("Value")
-SHORTEST_LIST = 2
-"""Ranks of the shortest neighbor list: the row itself and one other, or none in a set of one row."""
 
 
 @dataclass(frozen=True)
@@ -270,13 +268,6 @@ def for_all(tables: Tables, values: Array) -> Array:
     Copies have the value of their first row.
     """
     return values if tables.copies is None else tables.copies.for_all(values)
-
-
-def shortened(config: Config, rows: int) -> Config:
-    """Return the configuration with neighbor lists that N distinct rows can fill."""
-    k, nearest = min(config.knn.k, max(rows - 1, SHORTEST_LIST)), config.density.nearest
-    density = replace(config.density, nearest=None if nearest is None else min(nearest, k))
-    return replace(config, knn=replace(config.knn, k=k), density=density)
 
 
 SubsetRunner = Callable[[Array, Config, int], Array]

@@ -19,11 +19,12 @@ from raycluster.evaluation import metrics
 from raycluster.evaluation.reliability import expected_calibration_error, reliability
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Silence
+from raycluster.kernels.neighborhoods.pair_sums import Limits, PairSums
 from raycluster.models.calibration import Table
-from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, Limits, probability
+from raycluster.models.strength import FEATURES, WEIGHTS, Evidence, probability
 from raycluster.pipeline.run import LOCAL, run_stages
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import limits_of
-from raycluster.stages.rejoin import identities_of
 from raycluster.storage.tables import Facts
 from raycluster.training.calibrated_limits import scored_tables
 from raycluster.training.labelled_set import LabelledSet
@@ -113,7 +114,8 @@ def _sample(labelled: LabelledSet, score: Float32, config: Config, form: str) ->
     used = is_shared & labelled.held_out[is_labelled]
     eta = limits_of(tables).eta
     limits = Limits(eta, labelled.statistics.limit) if form == "relative" and eta is not None else None
-    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score, labelled.similarity)], limits)
+    sums = PairSums.of(cluster, [(0, labelled.neighbor, labelled.similarity, score)], limits)
+    evidence = Evidence.of(cluster, sums)
     return evidence.features[is_labelled[used]], right[used]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from raycluster import Clusterer
 from raycluster.config.load import load_config
-from raycluster.stages import knn
 from support import runs
 from support.command_line import call
 from support.data import unit_rows
@@ -76,12 +75,3 @@ def test_the_command_agrees_and_goes_on(recipe: str, rows: int, tmp_path: Path) 
     alone = Clusterer(recipe).fit_predict(vectors)
     found = runs.labels(run)["cluster_id"].to_numpy()
     assert len({*zip(alone, found, strict=True)}) == len(set(alone)) == len(set(found))
-
-
-def test_a_list_is_at_most_one_shorter_than_the_set() -> None:
-    config = load_config("cosine", {"density": {"nearest": 30}})
-    for rows, k in ((1, 2), (2, 2), (3, 2), (50, 49), (80, 79), (81, 80), (1000, 80)):
-        resolved = knn.resolved_for(config, rows)
-        assert resolved.knn.k == k
-        assert resolved.density.nearest == min(30, k)
-        assert (knn.shortened_line(config, resolved, rows) is None) == (rows > 80)

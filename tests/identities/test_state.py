@@ -7,8 +7,8 @@ from raycluster.config.load import load_config
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.state import Edges, from_tables, undirected_edges, why_not_local
 from raycluster.kernels.map_equation.local_terms import frozen_mu
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import edges_in_force
-from raycluster.stages.rejoin import identities_of
 from support.living import base, rows, tables_of
 
 

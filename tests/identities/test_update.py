@@ -12,7 +12,7 @@ from raycluster.identities.grown import Change
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.state import from_tables
 from raycluster.identities.update import facts_of, update
-from raycluster.stages.rejoin import identities_of
+from raycluster.stages.communities import identities_of
 from support.decided import decided
 from support.living import BASE, ROWS, base, by_id, names, rows, tables_of, updated
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raycluster.kernels.neighborhoods.pair_sums import Limits, PairSums
 from raycluster.models.strength import (
     EARLIER_WEIGHTS,
     FEATURES,
@@ -16,7 +17,6 @@ from raycluster.models.strength import (
     MOST,
     NEAREST,
     Evidence,
-    Limits,
 )
 from raycluster.stages.engines import numbered_by_first_row
 
@@ -24,6 +24,12 @@ WEIGHTS = {
     "intercept": 0.5, "row": 1.25, "pairs": -1.0, "inside": 0.75, "alone": 3.0, "conflicts": -0.25,
 }  # fmt: skip
 LIMITS = Limits(0.4, 0.6)
+
+
+def evidence_of(cluster: Any, blocks: list[Any], limits: Limits | None = None) -> Evidence:
+    """Evidence from blocks of first row, neighbors, scores and similarities."""
+    turned = [(start, neighbor, similarity, score) for start, neighbor, score, similarity in blocks]
+    return Evidence.of(cluster, PairSums.of(cluster, turned, limits))
 
 
 @st.composite
@@ -78,7 +84,7 @@ def brute_force(cluster: Any, neighbor: Any, score: Any, similarity: Any) -> lis
 @given(scored())
 def test_features_are_means_and_shares_over_listed_pairs(example: tuple[Any, Any, Any, Any]) -> None:
     cluster, *lists = example
-    found = Evidence.of(cluster, [(0, *lists)], LIMITS)
+    found = evidence_of(cluster, [(0, *lists)], LIMITS)
     expected = np.array(brute_force(*example))
     assert found.features.dtype == np.float64
     np.testing.assert_allclose(found.features, expected, atol=2e-4)
@@ -94,16 +100,16 @@ def test_features_are_means_and_shares_over_listed_pairs(example: tuple[Any, Any
 @given(scored(), st.integers(0, 2**32 - 1))
 def test_neither_shards_nor_the_order_of_rows_change_a_bit(example: tuple[Any, Any, Any, Any], seed: int) -> None:
     cluster, neighbor, score, similarity = example
-    expected = Evidence.of(cluster, [(0, neighbor, score, similarity)], LIMITS).strength(WEIGHTS)
+    expected = evidence_of(cluster, [(0, neighbor, score, similarity)], LIMITS).strength(WEIGHTS)
     cut = 1 + seed % (len(cluster) - 1)
     blocks = [
         (0, neighbor[:cut], score[:cut], similarity[:cut]), (cut, neighbor[cut:], score[cut:], similarity[cut:]),
     ]  # fmt: skip
-    np.testing.assert_array_equal(Evidence.of(cluster, blocks, LIMITS).strength(WEIGHTS), expected)
+    np.testing.assert_array_equal(evidence_of(cluster, blocks, LIMITS).strength(WEIGHTS), expected)
     order = np.random.default_rng(seed).permutation(len(cluster))
     number = np.append(np.argsort(order), -1).astype(np.int32)  # -1 stays
     block = (0, number[neighbor[order]], score[order], similarity[order])
-    moved = Evidence.of(cluster[order], [block], LIMITS).strength(WEIGHTS)
+    moved = evidence_of(cluster[order], [block], LIMITS).strength(WEIGHTS)
     np.testing.assert_array_equal(moved, expected[order])
 
 
@@ -112,7 +118,7 @@ def test_a_row_is_surer_the_higher_its_pairs_score_and_one_alone_is_sure() -> No
     neighbor = np.array([[0, 1, 2], [1, 0, 2], [2, 0, 1], [3, 4, 5], [4, 3, 5], [5, 3, 4], [6, 0, 1]], np.int32)
     score = np.array([[np.nan, a, b] for a, b in [(0.9, 0.4), (0.9, 0.6), (0.4, 0.6), *[(0.7, 0.7)] * 3, (0.1, 0.1)]])
     block = (0, neighbor, score.astype(np.float32), score.astype(np.float32))
-    strength = Evidence.of(cluster, [block]).strength(WEIGHTS)
+    strength = evidence_of(cluster, [block]).strength(WEIGHTS)
     assert strength[1] > strength[0] > strength[2]
     assert strength[3] == strength[4] == strength[5]
     assert strength[6] == 1.0
@@ -123,8 +129,8 @@ def test_a_row_is_surer_the_higher_its_pairs_score_and_one_alone_is_sure() -> No
 def test_a_model_from_before_ignores_conflicts(example: tuple[Any, Any, Any, Any]) -> None:
     cluster, *lists = example
     earlier = {name: WEIGHTS[name] for name in EARLIER_WEIGHTS}
-    with_limits = Evidence.of(cluster, [(0, *lists)], LIMITS).strength(earlier)
-    np.testing.assert_array_equal(with_limits, Evidence.of(cluster, [(0, *lists)]).strength(earlier))
+    with_limits = evidence_of(cluster, [(0, *lists)], LIMITS).strength(earlier)
+    np.testing.assert_array_equal(with_limits, evidence_of(cluster, [(0, *lists)]).strength(earlier))
 
 
 def test_a_set_whose_limits_disagree_promises_less() -> None:
@@ -132,5 +138,5 @@ def test_a_set_whose_limits_disagree_promises_less() -> None:
     neighbor = np.array([[0, 1, 2], [1, 0, 2], [2, 0, 1]], np.int32)
     score = np.full((3, 3), 0.9, np.float32)
     agreeing, disagreeing = score, np.full((3, 3), 0.1, np.float32)
-    agreed, disagreed = (Evidence.of(cluster, [(0, neighbor, score, s)], LIMITS) for s in (agreeing, disagreeing))
+    agreed, disagreed = (evidence_of(cluster, [(0, neighbor, score, s)], LIMITS) for s in (agreeing, disagreeing))
     assert (disagreed.strength(WEIGHTS) < agreed.strength(WEIGHTS)).all()

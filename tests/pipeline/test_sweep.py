@@ -13,8 +13,8 @@ from raycluster.executors.progress import Silence
 from raycluster.models.requirements import with_model
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.pipeline.sweep import communities_at
+from raycluster.stages.communities import identities_of
 from raycluster.stages.edges import limits_of
-from raycluster.stages.rejoin import identities_of
 from support import tiny
 
 RUNS: dict[str, dict[str, Any]] = {

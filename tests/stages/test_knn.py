@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from raycluster import Clusterer
+from raycluster.config import fitted
 from raycluster.config.estimate import EstimateOptions
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
@@ -128,23 +129,15 @@ def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkey
     assert few.config.knn.index == "exact"
     assert "coarse_lists" not in few.folder.folders
     assert "knn_recall" not in summary
-    monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
+    monkeypatch.setattr(fitted, "ROWS_FOR_IVF", 2500)
     many, summary = job("many", recall=0.9)
     assert many.config.knn.index == "ivf"
     assert summary["knn_recall"] > 0.88
     job("many", recall=0.9)  # settled the same way when it is started again
 
 
-def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
-    resolved = knn.resolved_for(config(source="elsewhere"), 10**9)
-    assert resolved.knn.index == "exact"
-    assert knn.resolved_for(config(engine="faiss"), 10**9).knn.index == "exact"
-    assert knn.resolved_for(config(), 10**9).knn.index == "ivf"
-    assert knn.resolved_for(config(index="ivf"), 3).knn.index == "ivf"
-
-
 def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(knn, "ROWS_FOR_IVF", 2500)
+    monkeypatch.setattr(fitted, "ROWS_FOR_IVF", 2500)
     from raycluster.estimate.forecast import dry_run
 
     options = EstimateOptions(probe_seconds=0)

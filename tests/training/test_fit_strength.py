@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from raycluster.config.load import load_config
 from raycluster.evaluation.truth import UNKNOWN
-from raycluster.models.strength import WEIGHTS, Evidence, Limits, probability
+from raycluster.kernels.neighborhoods.pair_sums import Limits, PairSums
+from raycluster.models.strength import WEIGHTS, Evidence, probability
 from raycluster.training import fit_strength as strength
 from raycluster.training.labelled_set import LabelledSet
 from support.labelled import ROWS, K, opened
@@ -77,7 +78,7 @@ def test_rows_of_held_out_identities_are_right_where_theirs_is_the_majority_of_t
     weights, table, quality = strength.fit_strength([has_topk], [score], config, "relative", LINES.append)
     cluster = clusters[0]
     limits = Limits(0.5, labelled.statistics.limit)
-    evidence = Evidence.of(cluster, [(0, labelled.neighbor, score, labelled.similarity)], limits)
+    evidence = Evidence.of(cluster, PairSums.of(cluster, [(0, labelled.neighbor, labelled.similarity, score)], limits))
     right, used = [], []
     for row in np.flatnonzero(labelled.held_out & (labelled.identity != UNKNOWN)):
         others = labelled.identity[(cluster == cluster[row]) & (labelled.identity != UNKNOWN)]

@@ -17,7 +17,15 @@ import numba
 import numpy as np
 
 from raycluster.arrays import Float32, Float64, Int32
-from raycluster.kernels.map_equation.links import Rows, directed_rows, grid, packed, rounded, undirected_rows
+from raycluster.kernels.map_equation.links import (
+    Rows,
+    directed_rows,
+    grid,
+    packed,
+    rounded,
+    undirected_rows,
+    widest_row,
+)
 
 TELEPORTATION = 0.15
 """Probability per step of leaving the links, as in Infomap and PageRank. Raising it makes visit rates more alike and communities
@@ -212,9 +220,7 @@ def _link_flows(  # type: ignore[no-untyped-def]
         Written: entries left in each row.
     """
     nodes = flow.shape[0]
-    widest = 0
-    for row in range(nodes):
-        widest = max(widest, start[row + 1] - start[row])
+    widest = widest_row(range(nodes), start)
     for task in numba.prange(tasks):
         name, half = np.empty(widest, np.int32), np.empty(widest)
         for row in range(nodes * task // tasks, nodes * (task + 1) // tasks):

@@ -33,6 +33,15 @@ class Rows:
 
 
 @numba.njit(nogil=True, cache=True)
+def widest_row(nodes, start):  # type: ignore[no-untyped-def]
+    """Return the number of entries in the longest row of some nodes; 0 for none."""
+    widest = 0
+    for node in nodes:
+        widest = max(widest, start[node + 1] - start[node])
+    return widest
+
+
+@numba.njit(nogil=True, cache=True)
 def _heaviest(weight):  # type: ignore[no-untyped-def]
     """Return the heaviest weight, 0 if none is above 0, and how many are above 0."""
     heaviest, count = np.float32(0), 0
@@ -157,9 +166,7 @@ def _rows(
 def _sort_rows(start, neighbor, weight, tasks, length):  # type: ignore[no-untyped-def]
     """Sort each row by (neighbor, weight), add up duplicates, and fill length (N,)."""
     nodes = start.shape[0] - 1
-    widest = 0
-    for row in range(nodes):
-        widest = max(widest, start[row + 1] - start[row])
+    widest = widest_row(range(nodes), start)
     for task in numba.prange(tasks):
         key = np.empty(widest, np.int64)
         for row in range(nodes * task // tasks, nodes * (task + 1) // tasks):

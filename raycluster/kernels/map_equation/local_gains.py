@@ -9,6 +9,7 @@ import numpy as np
 from raycluster.arrays import Bool, Int32, Int64, Ints
 from raycluster.kernels.map_equation.apart import ranges
 from raycluster.kernels.map_equation.flow import Flows
+from raycluster.kernels.map_equation.links import widest_row
 from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, STAY, best_move
 from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import coupling, terms
@@ -145,15 +146,6 @@ def members_near(state: State, communities: Ints, left_out: Int32) -> Int32:
     rows, own = state.network.rows, state.members(communities)
     near: Int32 = np.setdiff1d(rows.neighbor[ranges(rows.start[own], rows.start[own + 1])], left_out)
     return near
-
-
-@numba.njit(nogil=True, cache=True)
-def widest_row(nodes, start):  # type: ignore[no-untyped-def]
-    """Return the number of entries in the longest row of some nodes; 0 for none."""
-    widest = 0
-    for node in nodes:
-        widest = max(widest, start[node + 1] - start[node])
-    return widest
 
 
 @numba.njit(nogil=True, cache=True)

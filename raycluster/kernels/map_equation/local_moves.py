@@ -16,6 +16,7 @@ from raycluster.arrays import Bool, Int32
 from raycluster.kernels.map_equation.aggregate import module_network, numbered
 from raycluster.kernels.map_equation.apart import Apart
 from raycluster.kernels.map_equation.flow import Flows, Network
+from raycluster.kernels.map_equation.links import widest_row
 from raycluster.kernels.map_equation.local_terms import community_flows, coupling, term
 
 LEAST_GAIN = 1e-10
@@ -169,16 +170,15 @@ def _move(  # type: ignore[no-untyped-def]
     nodes = membership.shape[0]
     held, count = np.full((nodes, value.shape[1]), -1, np.int32), np.zeros((nodes, value.shape[1]), np.int64)
     value_counts(membership, value, held, count)
-    size, widest = np.zeros(nodes, np.int64), 0
+    size = np.zeros(nodes, np.int64)
     for node in range(nodes):
         size[membership[node]] += 1
-        widest = max(widest, start[node + 1] - start[node])
     unused, free = 0, np.empty(nodes, np.int32)
     for community in range(nodes - 1, -1, -1):
         if size[community] == 0:
             free[unused] = community
             unused += 1
-    sums, touched = np.zeros(nodes), np.empty(widest + 1, np.int32)
+    sums, touched = np.zeros(nodes), np.empty(widest_row(range(nodes), start) + 1, np.int32)
     stamp, tag = np.zeros(nodes, np.int64), 0
     active, all_moved, everywhere = np.ones(nodes, np.bool_), 0, True
     while True:

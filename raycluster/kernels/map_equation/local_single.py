@@ -11,7 +11,7 @@ import numpy as np
 
 from raycluster.arrays import Int32, Int64
 from raycluster.kernels.map_equation.apart import Apart, ranges
-from raycluster.kernels.map_equation.local_gains import widest_row
+from raycluster.kernels.map_equation.links import widest_row
 from raycluster.kernels.map_equation.local_moves import ALONE, STAY, best_move, change_flows, value_counts
 from raycluster.kernels.map_equation.local_state import State
 

@@ -18,6 +18,7 @@ from raycluster.arrays import Array, Float64, Int32
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.best_move import NEW, STAY, Graph, Modules, Scratch, best_move
 from raycluster.kernels.map_equation.flow import Flows, Network
+from raycluster.kernels.map_equation.links import widest_row
 from raycluster.kernels.map_equation.terms import ENTER, EXIT, FLOW, joining_change, leaving_change, put
 from raycluster.kernels.threads import at_most
 
@@ -220,9 +221,7 @@ def _move(graph, modules, smallest, largest, tasks, least, enough):  # type: ign
     """
     nodes = len(graph.flow)
     num_empty, total = _start(modules)
-    widest = 0
-    for node in range(nodes):
-        widest = max(widest, graph.start[node + 1] - graph.start[node])
+    widest = widest_row(range(nodes), graph.start)
     active = np.ones(nodes, np.uint8)
     sums, touched = np.zeros((tasks, nodes)), np.empty((tasks, widest + 1), np.int32)
     scratch = Scratch(sums[0], touched[0])
