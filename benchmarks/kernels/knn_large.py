@@ -155,7 +155,10 @@ def of_recall(args: Args, recall: float) -> Rows:
     config = KnnConfig(k=args.k, recall=recall, index="ivf", engine="gemm", storage=args.storage)
     few = np.ascontiguousarray(vectors[: min(4096, args.rows)])
     search(few, config, args, lambda _, step: step.result)  # compiles every kernel
-    rates = {"gemm, GFLOP/CPU s": gemm(few.astype(np.float32, copy=False))["GFLOP/CPU s"], "codes, GOP/CPU s": coded_rate(vectors)}
+    rates = {
+        "gemm, GFLOP/CPU s": gemm(few.astype(np.float32, copy=False))["GFLOP/CPU s"],
+        "codes, GOP/CPU s": coded_rate(vectors),
+    }
     steps: dict[str, Timed] = {}
 
     def show(name: str, step: Timed) -> Any:

@@ -90,19 +90,23 @@ def _expected_neighbors(scores):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _add_pairs(rows, neighbor, score, combine, weight):  # type: ignore[no-untyped-def]
     """Add the pairs of some rows to the weight (bins,) of their bins."""
-    bins = weight.shape[0]
+    bins, k = weight.shape[0], neighbor.shape[1]
+    expected, returned = np.zeros(len(neighbor)), np.empty(k, np.int64)  # of rows that were met before
     for i in rows:
+        for rank in range(1, k):
+            returned[rank] = rank_of(i, neighbor[max(neighbor[i, rank], 0)], k)
         own = _expected_neighbors(score[i])
-        for rank in range(1, neighbor.shape[1]):
-            j = neighbor[i, rank]
+        for rank in range(1, k):
+            j, back = neighbor[i, rank], returned[rank]
             if j < 0:
                 continue
-            back = rank_of(i, neighbor[j], neighbor.shape[1])
             value = combined(score[i, rank], score[j, back] if back >= 0 else np.float32(np.nan), combine)
             if value > 0:
                 place = int(2 / math.pi * math.asin(math.sqrt(min(np.float64(value), 1.0))) * bins)
                 # A score of 1 lies on the upper edge of the last bin.
-                weight[min(place, bins - 1)] += 1 / min(own, _expected_neighbors(score[j]))
+                if expected[j] == 0:
+                    expected[j] = _expected_neighbors(score[j])
+                weight[min(place, bins - 1)] += 1 / min(own, expected[j])
 
 
 def limit(density: Float64, near: float) -> float | None:

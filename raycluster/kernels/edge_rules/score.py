@@ -111,17 +111,20 @@ def _pairs(first, last, neighbor, similarity, score, floor, lowest_similarity, c
     room = (last - first) * (k - 1)
     source, target = np.empty(room, np.int32), np.empty(room, np.int32)
     edge_score, edge_similarity = np.empty(room, np.float32), np.empty(room, np.float32)
+    returned, back_score = np.empty(k, np.int64), np.empty(k, np.float32)
     count = 0
     for i in range(first, last):
+        # Two loops without branches come first: so the processor fetches the lists of many neighbors at once.
         for rank in range(1, k):
-            j = neighbor[i, rank]
-            if j < 0:
-                continue
-            back = rank_of(i, neighbor[j], k)
+            returned[rank] = rank_of(i, neighbor[max(neighbor[i, rank], 0)], k)
+        for rank in range(1, k):
+            back_score[rank] = score[max(neighbor[i, rank], 0), max(returned[rank], 0)]
+        for rank in range(1, k):
+            j, back = neighbor[i, rank], returned[rank]
             # A pair that both rows list is written by the lower one.
-            if j < i and back >= 0:
+            if j < 0 or (j < i and back >= 0):
                 continue
-            value = combined(score[i, rank], score[j, back] if back >= 0 else np.float32(np.nan), combine)
+            value = combined(score[i, rank], back_score[rank] if back >= 0 else np.float32(np.nan), combine)
             # NaN fails both comparisons: a pair without a score is no edge. Infomap takes no weight of 0.
             own_similarity = similarity[i - first, rank]
             if value >= floor and value > 0 and not own_similarity < lowest_similarity:

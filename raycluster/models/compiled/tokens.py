@@ -10,6 +10,7 @@ of the vectors.
 import numpy as np
 
 from raycluster.kernels import numba
+from raycluster.kernels.edge_rules.columns import rank_of
 from raycluster.models.compiled.layers import ZERO
 from raycluster.models.compiled.tiles import LANES, ROWS, tiles
 
@@ -32,14 +33,10 @@ def return_ranks(neighbor, rows, out):  # type: ignore[no-untyped-def]
     """
     k = out.shape[1]
     for b in range(len(rows)):
-        row = np.int32(rows[b])
+        row = rows[b]
         for rank in range(k):
-            listed = neighbor[max(neighbor[row, rank], 0)]
-            # all ranks are read: a search that stops early takes longer
-            first = np.int32(2 * k)
-            for place in range(k):
-                first = min(first, np.int32(place) if listed[place] == row else np.int32(2 * k))
-            out[b, rank] = first
+            place = rank_of(row, neighbor[max(neighbor[row, rank], 0)], k)
+            out[b, rank] = place if place >= 0 else 2 * k
 
 
 @numba.njit(nogil=True, cache=True)
