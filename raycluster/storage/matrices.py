@@ -12,7 +12,7 @@ from raycluster.errors import InputError, ResourceError
 from raycluster.storage.free_memory import available_bytes
 
 FLOAT32_BYTES = 4
-"""Bytes of the narrowest floating-point numbers of a tensor that every numpy has. It has no bfloat16, so that narrower ones are widened."""
+"""Bytes of the narrowest numbers of a tensor that numpy reads as they are. It has no bfloat16: narrower ones are widened."""
 
 
 def matrix_of(X: Any) -> Array:
