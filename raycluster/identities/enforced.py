@@ -19,8 +19,11 @@ from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities, distinct
-from raycluster.kernels.map_equation.local import LocalSolution, solve
+from raycluster.kernels.map_equation.local import LocalSolution
+from raycluster.kernels.map_equation.local_regions import solve_region
+from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import add_links, community_flows, flows_of_links
+from raycluster.kernels.threads import at_most
 
 ROWS_PER_CALL = 2**18
 """Rows compared at once, 260,000: about 3 MB. Results do not depend on it."""
@@ -153,19 +156,12 @@ class _State:
         here.flow[frozen], here.enter[frozen] = self.strength[names[frozen]], self.exits[names[frozen]]
         here = flows.Flows(here.flow, here.enter, here.enter)
         self.strength[chosen], self.exits[chosen] = 0, 0
-        # None of the nodes around is solved, and no component is whole.
-        solution = solve(
-            network,
-            local,
-            np.searchsorted(nodes, inside),
-            None,
-            flows=here,
-            apart=Apart.make(place, numbers, num_groups, apart.value[nodes], len(nodes)),
-            rounds=1,
-            largest_exact=0,
-            exits_elsewhere=max(float(self.exits.sum() - here.enter[frozen].sum()), 0.0),
-        )
-        self._take(nodes, solution, is_chosen)
+        rules = Apart.make(place, numbers, num_groups, apart.value[nodes], len(nodes))
+        state = State(network, local, here, rules)
+        state.exits_elsewhere = max(float(self.exits.sum() - here.enter[frozen].sum()), 0.0)
+        with at_most(1):
+            solve_region(state, np.searchsorted(nodes, inside).astype(np.int32), None, is_first=True)
+        self._take(nodes, state, is_chosen)
         return len(inside)
 
     def _members(self, is_chosen: Bool) -> Int32:
@@ -177,14 +173,15 @@ class _State:
         inside: Int32 = np.concatenate(result)
         return inside[self.rules.ties.of(inside) == inside]
 
-    def _take(self, nodes: Int32, solution: LocalSolution, is_chosen: Bool) -> None:
+    def _take(self, nodes: Int32, solution: State, is_chosen: Bool) -> None:
         """Write a solution.
 
         A community with nodes around keeps its number. All others take those of the chosen ones, then new ones.
         """
-        solved, before = solution.communities, self.membership[nodes]
+        kept = numbered(solution.membership)
+        solved, before = solution.membership, self.membership[nodes]
         around = ~is_chosen[before]
-        number = np.full(len(solution.flows.flow), -1, np.int32)
+        number = np.full(len(kept), -1, np.int32)
         number[solved[around]] = before[around]
         fresh, free = np.flatnonzero(number < 0), np.flatnonzero(is_chosen)
         more = max(len(fresh) - len(free), 0)
@@ -193,7 +190,7 @@ class _State:
             # In place: a copy of both would take 16 bytes per community. What is added is 0.
             self.strength.resize(self.count + more, refcheck=False)
             self.exits.resize(len(self.strength), refcheck=False)
-        self.strength[number], self.exits[number] = solution.flows.flow, solution.flows.enter
+        self.strength[number], self.exits[number] = solution.flows.flow[kept], solution.flows.enter[kept]
         self.membership[nodes] = number[solved]
 
 

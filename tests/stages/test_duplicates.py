@@ -114,6 +114,27 @@ def test_a_set_without_copies_is_as_it_was(tmp_path: Path) -> None:
     assert not (tmp_path / "collapsed" / "duplicates.parquet").exists()
 
 
+@pytest.mark.parametrize("copies", [20, 50])
+def test_labels_change_only_where_identical_rows_were_apart(tmp_path: Path, copies: int) -> None:
+    """A fifth of the rows are copies, then a half; identities are hard to tell apart, so that `keep` parts some copies."""
+    vectors, _ = identities(25, 4, noise=1.1, seed=5)
+    rows = np.concatenate([np.arange(100), np.random.default_rng(2).integers(0, 100, copies)])
+    source = write(tmp_path / "rows.parquet", vectors[rows])
+    keep = replace(CONFIG, embeddings=replace(CONFIG.embeddings, duplicates="keep"))
+    cluster(source, str(tmp_path / "collapsed"), CONFIG, LOCAL)
+    cluster(source, str(tmp_path / "kept"), keep, LOCAL)
+    collapsed, kept = labels(str(tmp_path / "collapsed")), labels(str(tmp_path / "kept"))
+    if copies < 0.25 * len(rows):  # few copies stay rows
+        assert collapsed.equals(kept)
+        return
+    one, other = collapsed["cluster_id"].to_numpy(), kept["cluster_id"].to_numpy()
+    assert (one == one[rows]).all()
+    apart = np.unique(rows[other != other[rows]])
+    near = np.isin(other, other[np.isin(rows, apart)]) | np.isin(one, one[np.isin(rows, apart)])
+    differs = [not np.array_equal(one == one[row], other == other[row]) for row in range(len(rows))]
+    assert not (differs & ~near).any()
+
+
 @pytest.mark.parametrize("recipe", ["cosine", "auto"])
 def test_three_quarters_of_the_rows_one_vector(recipe: str) -> None:
     vectors, truth = identities(50, 6)

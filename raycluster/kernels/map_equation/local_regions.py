@@ -49,11 +49,14 @@ def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -
 
 
 def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
-    """Move, merge and split in turn until nothing gains; each opens ways."""
+    """Move and merge until nothing gains, then split; each opens ways."""
     while True:
-        better = whole_components(problem, split(problem, climb(problem, membership, mu), mu), mu)
+        better = climb(problem, membership, mu)
         if np.array_equal(better, membership):
-            return membership
+            # Splits are dearer: they are tested once nothing moves.
+            better = whole_components(problem, split(problem, membership, mu), mu)
+            if np.array_equal(better, membership):
+                return membership
         membership = better
 
 

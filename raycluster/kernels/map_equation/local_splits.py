@@ -14,7 +14,7 @@ from raycluster.kernels.components import components
 from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities
 from raycluster.kernels.map_equation.flow import Network
-from raycluster.kernels.map_equation.links import Rows, packed
+from raycluster.kernels.map_equation.links import Rows
 from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, Problem, climb
 from raycluster.kernels.map_equation.local_terms import community_flows, coupling, terms
 
@@ -34,24 +34,26 @@ def split(problem: Problem, membership: Int32, mu: float) -> Int32:
     mu : float
         Bits per unit of exit.
     """
-    held = np.zeros(len(membership), bool)
+    count = int(membership.max(initial=-1)) + 1
+    held = np.zeros(count, bool)
     held[membership[problem.frozen]] = True
-    network = within(problem.network, membership, held[membership])
-    base = _pieces(network, membership, held)
-    base_flows = community_flows(problem.network, base, int(base.max(initial=-1)) + 1)
-    # Nodes of communities that stay whole are alone here, but count with the exits of their community.
-    is_held = np.zeros(len(base_flows.flow), bool)
-    is_held[base[held[membership]]] = True
-    outside = problem.exits_outside + float(base_flows.enter[is_held].sum() - network.enter[held[membership]].sum())
-    inner = Problem(network, np.zeros(len(membership), bool), Apart.nothing(len(membership)), outside)
-    parts = climb(inner, np.arange(len(membership), dtype=np.int32), mu)
-    part_flows = community_flows(problem.network, parts, int(parts.max(initial=-1)) + 1)
+    nodes = np.flatnonzero(~held[membership]).astype(np.int32)
+    network = within(problem.network, nodes, membership)
+    base = _components(network)
+    base_flows = community_flows(network, base, int(base.max(initial=-1)) + 1)
+    # Communities that stay whole are not here, but their exits count.
+    stay = community_flows(problem.network, membership, count).enter[held].sum()
+    inner = Problem(network, np.zeros(len(nodes), bool), Apart.nothing(len(nodes)), problem.exits_outside + float(stay))
+    parts = climb(inner, np.arange(len(nodes), dtype=np.int32), mu)
+    part_flows = community_flows(network, parts, int(parts.max(initial=-1)) + 1)
     whole_of_part = np.empty(len(part_flows.flow), np.int64)
     whole_of_part[parts] = base
     change = np.bincount(whole_of_part, terms(part_flows, 0.0), len(base_flows.flow)) - terms(base_flows, 0.0)
     exits = np.bincount(whole_of_part, part_flows.enter, len(base_flows.flow)) - base_flows.enter
-    gains = _accepted(change, exits, base_flows.flow, ~is_held, problem.total(base_flows), mu)
-    result = np.where(gains[base], parts + np.int32(len(base_flows.flow)), base).astype(np.int32)
+    is_free = np.ones(len(base_flows.flow), bool)
+    gains = _accepted(change, exits, base_flows.flow, is_free, inner.total(base_flows), mu)
+    result = membership.copy()
+    result[nodes] = count + np.where(gains[base], parts + np.int32(len(base_flows.flow)), base)
     numbered(result)
     return result
 
@@ -70,9 +72,7 @@ def whole_components(problem: Problem, membership: Int32, mu: float) -> Int32:
     mu : float
         Bits per unit of exit.
     """
-    rows = problem.network.rows
-    ends = np.repeat(np.arange(len(membership), dtype=np.int32), np.diff(rows.start))
-    component = components(ends, rows.neighbor, len(membership)).astype(np.int32)
+    component = _components(problem.network)
     count = int(component.max(initial=-1)) + 1
     parts = community_flows(problem.network, membership, int(membership.max(initial=-1)) + 1)
     component_of_part = np.empty(len(parts.flow), np.int64)
@@ -110,41 +110,48 @@ def _couplings(total, exits, mu, cost):  # type: ignore[no-untyped-def]
         cost[at] = coupling(total, exits[at], mu)
 
 
-def _pieces(network: Network, membership: Int32, held: Bool) -> Int32:
-    """Return connected pieces of all communities but those that are `held` (C,)."""
+def _components(network: Network) -> Int32:
+    """Return the connected component of each node."""
     rows = network.rows
-    ends = np.repeat(np.arange(len(membership), dtype=np.int32), np.diff(rows.start))
-    piece = components(ends, rows.neighbor, len(membership)).astype(np.int32)
-    result = np.where(held[membership], membership + np.int32(piece.max(initial=-1) + 1), piece).astype(np.int32)
-    numbered(result)
-    return result
+    ends = np.repeat(np.arange(len(rows.start) - 1, dtype=np.int32), np.diff(rows.start))
+    return components(ends, rows.neighbor, len(rows.start) - 1).astype(np.int32)
 
 
-def within(network: Network, membership: Int32, left_out: Bool) -> Network:
-    """Return the network with only the links inside communities, flows unchanged.
+def within(network: Network, nodes: Int32, membership: Int32) -> Network:
+    """Return the network of some nodes with only the links inside communities.
+
+    Flows are unchanged: those of links that are left out count as well.
 
     Parameters
     ----------
     network : Network
         M nodes.
+    nodes : (R,) int32, ascending
+        All members of some communities.
     membership : (M,) int32
         Communities.
-    left_out : (M,) bool
-        Nodes that have no links in the result.
     """
     rows = network.rows
-    kept = Rows(rows.start, rows.neighbor.copy(), rows.weight.copy())
-    length = np.empty(len(membership), np.int64)
-    _keep_within(kept.start, kept.neighbor, kept.weight, membership, left_out, length)
-    return Network(packed(kept, length), network.flow, network.exit, network.enter)
+    place = np.empty(len(membership), np.int32)
+    place[nodes] = np.arange(len(nodes), dtype=np.int32)
+    most = int((rows.start[nodes + 1] - rows.start[nodes]).sum())
+    start, neighbor, weight = np.zeros(len(nodes) + 1, np.int64), np.empty(most, np.int32), np.empty(most, np.float32)
+    put = _keep_within(rows.start, rows.neighbor, rows.weight, nodes, place, membership, start, neighbor, weight)
+    flows = (column[nodes] for column in network.flows)
+    return Network(Rows(start, neighbor[:put], weight[:put]), *flows)
 
 
 @numba.njit(nogil=True, cache=True)
-def _keep_within(start, neighbor, weight, membership, left_out, length):  # type: ignore[no-untyped-def]
-    for node in range(membership.shape[0]):
-        put = start[node]
+def _keep_within(  # type: ignore[no-untyped-def]
+    start, neighbor, weight, nodes, place, membership, new_start, new_neighbor, new_weight
+):
+    """Write the links inside communities; returns their number."""
+    put = 0
+    for rank in range(nodes.shape[0]):
+        node = nodes[rank]
         for at in range(start[node], start[node + 1]):
-            if membership[neighbor[at]] == membership[node] and not left_out[node]:
-                neighbor[put], weight[put] = neighbor[at], weight[at]
+            if membership[neighbor[at]] == membership[node]:
+                new_neighbor[put], new_weight[put] = place[neighbor[at]], weight[at]
                 put += 1
-        length[node] = put - start[node]
+        new_start[rank + 1] = put
+    return put
