@@ -68,6 +68,8 @@ class EdgeLimits:
     """Whether identities fill the neighbor lists, which have a limit of their own (`without_valley`)."""
     picked: bool | None = None
     """Whether the threshold was picked from the data. None for rules without a threshold."""
+    suggested: float | None = field(default=None, compare=False)
+    """Threshold of similarity that the far ranks suggest where scores decide. The health check alone reads it."""
     facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     """How a threshold was picked: basis, risk, random_pair_median, random_pair_spread, and the disagreement of scores
     that it overrules. Empty for other limits."""
@@ -108,7 +110,7 @@ class EdgeLimits:
         return cls(**limits, facts={name: value for name, value in values.items() if name not in FIELDS})
 
 
-FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "is_full", "picked")
+FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "is_full", "picked", "suggested")
 """The fields of `EdgeLimits` that have a key of their own in JSON."""
 
 
@@ -119,6 +121,7 @@ def decide_limits(
     vectors: Vectors,
     calibrated: Mapping[str, float],
     score: Float32 | None = None,
+    picked: Picked | None = None,
 ) -> EdgeLimits:
     """Return the limits of a run: configured, or the model's, or read from the set.
 
@@ -134,6 +137,8 @@ def decide_limits(
         The limits that the model was calibrated to; empty without a model.
     score : float32 (N, K), optional
         Learned scores in 0..1, NaN where there is none. Needed by `edges.valley` only.
+    picked : Picked, optional
+        The threshold of these neighbors where it was picked before; none picks it.
 
     Returns
     -------
@@ -160,7 +165,8 @@ def decide_limits(
         return limits
     assert score is not None, "a valley needs the scores of all neighbors"
     pairs = sample_pairs(vectors)
-    picked = pick_threshold(similarity, pairs, Lists(neighbor, vectors))
+    picked = picked or pick_threshold(similarity, pairs, Lists(neighbor, vectors))
+    limits = replace(limits, suggested=picked[0])
     is_full = fills_lists(similarity, picked)
     has_strangers = len(neighbor) > FEWEST_NEIGHBORS and not (is_full and picked[1]["basis"] == FULL_NEIGHBORHOODS)
     eta_of_set = valley.eta_of(neighbor, score, edges.combine, eta) if has_strangers else None

@@ -19,6 +19,7 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold
 from raycluster.limits.measured_vectors import MeasuredVectors
 from raycluster.limits.random_pairs import sample_pairs
+from raycluster.limits.without_valley import Picked
 from raycluster.models.ranked_columns import RankedColumns
 
 # The shipped model's weights were trained on these numbers: none can change without training it again.
@@ -87,6 +88,17 @@ class SetStatistics:
         SetStatistics
             Of the whole set.
         """
+        return cls.measure_and_pick(neighbor, similarity, vectors)[0]
+
+    @classmethod
+    def measure_and_pick(cls, neighbor: Int32, similarity: Float32, vectors: Vectors) -> tuple["SetStatistics", Picked]:
+        """Return `measure`, and the threshold that it picks, without the shared component.
+
+        Parameters
+        ----------
+        neighbor, similarity, vectors
+            As in `measure`.
+        """
         pairs = sample_pairs(vectors)
         rows = np.arange(0, len(similarity), -(-len(similarity) // MAX_ROWS))
         sample = np.asarray(similarity[rows])
@@ -103,7 +115,8 @@ class SetStatistics:
         profile = (sample[:, ranks_within(sample, RANKS)] - background) / contrast
         setting = [*(np.quantile(profile, QUANTILES, axis=0) - 1).ravel(), *scale, *_return_shares(neighbor, rows)]
         # rounded, so that the last bits of a platform's quantiles change no score
-        return cls(shared, background, spread, threshold, tuple(round(float(value), 6) for value in setting))
+        numbers = tuple(round(float(value), 6) for value in setting)
+        return cls(shared, background, spread, threshold, numbers), (picked, facts)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "SetStatistics":
@@ -164,13 +177,17 @@ def measure(form: str, neighbor: Int32, similarity: Float32, vectors: Vectors) -
     Returns
     -------
     dict
-        `background`, median and spread of the cosines of random pairs; for the form relative `statistics` as well.
+        `background`, median and spread of the cosines of random pairs. For the form relative `statistics` as well, and in
+        a centered set `picked`, the threshold of its similarities and how it was picked.
     """
     pairs = sample_pairs(vectors)
     measured: dict[str, Any] = {"background": [pairs.median, pairs.spread]}
     if form == "relative":
         vectors = cast("Vectors", MeasuredVectors(vectors, lambda: pairs))  # pairs are drawn once
-        measured["statistics"] = SetStatistics.measure(neighbor, similarity, vectors).to_json()
+        statistics, picked = SetStatistics.measure_and_pick(neighbor, similarity, vectors)
+        measured["statistics"] = statistics.to_json()
+        if statistics.shared == 0:
+            measured["picked"] = list(picked)
     return measured
 
 

@@ -178,10 +178,12 @@ def measure(tables: Tables) -> Health:
 def _threshold(tables: Tables, limits: EdgeLimits, neighbor: Int32, similarity: Float32) -> tuple[float, bool]:
     """Return the limit of similarity, and whether the set showed the limit in force.
 
-    Where none is in force, one is picked for this check.
+    Where none is in force, it is the one that the far ranks suggest; where that was not picked before, it is picked here.
     """
     if limits.threshold is not None:
         return limits.threshold, float(limits.facts.get("risk", 0.0)) < MOST_RISK
+    if limits.suggested is not None:
+        return limits.suggested, limits.valley is not False
     if similarity.shape[1] < FEWEST_NEIGHBORS:
         return limits.similarity or 0.5, limits.valley is not False
     vectors = measured_vectors(tables)
@@ -220,23 +222,30 @@ def _of_scores(score: Float32, is_near: Any, eta: float) -> tuple[float, float]:
 
 
 def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
-    """Return the conductance of a spectral cut of the largest community.
+    """Return the least conductance of a spectral cut of the largest communities.
 
-    None for one of few or too many rows.
-    `cluster` is read before pieces are joined again: few edges join the pieces of one identity.
+    There are several where they are equally large, those with the lowest rows first, of `MOST_CUT_ROWS` rows together. None for
+    communities of few or too many rows. `cluster` (N,) is read before pieces are joined again: few edges join the pieces of one
+    identity.
     """
     size = np.bincount(cluster)
-    members = np.flatnonzero(cluster == size.argmax())
-    if not FEWEST_NEIGHBORS <= len(members) <= MOST_CUT_ROWS:
+    most = int(size.max())
+    largest = np.flatnonzero(size == most)[: MOST_CUT_ROWS // most]
+    if most < FEWEST_NEIGHBORS or not len(largest):
         return None
+    # the rows of one community after those of the other
+    rows = np.flatnonzero(np.isin(cluster, largest))
+    rows = rows[np.argsort(cluster[rows], kind="stable")]
     graph, place = edges_in_force(tables), np.full(len(cluster), -1)
-    place[members] = np.arange(len(members))
-    source, target = place[graph["source"]], place[graph["target"]]
-    inside = (source >= 0) & (target >= 0)
-    ends = (source[inside], target[inside])
+    place[rows] = np.arange(len(rows))
+    source, target = graph["source"], graph["target"]
+    inside = (place[source] >= 0) & (cluster[source] == cluster[target])
     weight = np.maximum(graph["weight"][inside], 0).astype(np.float64)
-    links = csr_array((weight, ends), shape=(len(members), len(members)))
-    return conductance(links + links.T)
+    links = csr_array((weight, (place[source[inside]], place[target[inside]])), shape=(len(rows), len(rows)))
+    links = csr_array(links + links.T)
+    spans = [slice(first, first + most) for first in range(0, len(rows), most)]
+    cuts = [conductance(links[span][:, span]) for span in spans]
+    return min((cut for cut in cuts if cut is not None), default=None)
 
 
 def conductance(links: csr_array) -> float | None:

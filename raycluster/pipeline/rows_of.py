@@ -62,12 +62,12 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
     """
     index = getattr(X, "index", None) if hasattr(X, "columns") else None
     column, where, names = config.embedding_column, None, None
-    if isinstance(X, str | os.PathLike):
-        read = read_rows(os.fspath(X), config.id_column, column)
-        vectors, missing, own, where = read.vectors, read.missing, read.ids, read.where
-    elif (table := _table(X, config)) is not None:
+    if (table := _table(X, config)) is not None:
         vectors, missing = vectors_of_table(table, column, "X")
         own = table[config.id_column] if config.id_column in table.column_names else None
+    elif isinstance(X, str | os.PathLike):
+        read = read_rows(os.fspath(X), config.id_column, column)
+        vectors, missing, own, where = read.vectors, read.missing, read.ids, read.where
     else:
         vectors, names, own = matrix_of(X), text_columns(X), None
         missing = np.zeros(len(vectors), bool)
@@ -83,7 +83,7 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
 
 
 def _table(X: Any, config: Config) -> pa.Table | None:
-    """Return X as an Arrow table; none for what holds a matrix."""
+    """Return X as an Arrow table; none for a path and for what holds a matrix."""
     if isinstance(X, pa.Table | pa.RecordBatch):
         return pa.table(X) if isinstance(X, pa.RecordBatch) else X
     if isinstance(X, pa.Array | pa.ChunkedArray):

@@ -32,7 +32,7 @@ from raycluster.stages.density import copy_of_roots, peaks_of
 from raycluster.stages.knn import few_neighbors, neighbors_of, similarity_of
 from raycluster.stages.knn_cost import copies_of_neighbors, copy_of_neighbors
 from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
-from raycluster.stages.relations import measured_vectors, scores_of
+from raycluster.stages.relations import measured_vectors, picked_before, scores_of
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables, Task
@@ -112,7 +112,8 @@ def decide_once(tables: Tables) -> Facts:
     (neighbor, similarity), vectors = few_neighbors(tables), measured_vectors(tables)
     if score is not None:
         neighbor = tables.column("knn", "neighbor")  # a valley is sought in the lists of neighbors as well
-    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), score)
+    picked = None if score is None else picked_before(tables)
+    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), score, picked)
     return for_small_sets(limits, similarity, vectors).to_json()
 
 

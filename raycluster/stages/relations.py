@@ -16,6 +16,7 @@ from raycluster.kernels.edge_rules import recallable
 from raycluster.limits.in_force import configured_or_calibrated
 from raycluster.limits.measured_vectors import MeasuredVectors
 from raycluster.limits.random_pairs import RandomPairs, sample_pairs
+from raycluster.limits.without_valley import Picked
 from raycluster.models.card import load_card
 from raycluster.models.ranked_columns import RankedColumns
 from raycluster.models.requirements import thresholds_of
@@ -63,6 +64,15 @@ def measured_vectors(tables: Tables) -> Vectors:
         )
 
     return cast("Vectors", MeasuredVectors(few_vectors(tables), pairs))  # it is indexed as the rows are
+
+
+def picked_before(tables: Tables) -> Picked | None:
+    """Return the threshold that was picked when the set was measured.
+
+    None where its similarities were measured in another way than limits read them, or not at all.
+    """
+    picked = tables.facts("relations").get("picked")
+    return None if picked is None else (picked[0], picked[1])
 
 
 def measure_set(tables: Tables) -> Facts:

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import networkx as nx
 import numpy as np
@@ -10,8 +11,16 @@ from scipy.sparse import csr_array
 from benchmarks.systems.health import families
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
+from raycluster.limits import in_force
+from raycluster.limits.cohesion import Lists
+from raycluster.limits.random_pairs import sample_pairs
+from raycluster.models import set_statistics
+from raycluster.models.requirements import with_model
+from raycluster.pipeline import health
 from raycluster.pipeline.health import MOST_IN_GROUPS, Health, conductance, measure, reasons_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
+from raycluster.stages.edges import limits_of
+from raycluster.stages.engines import numbered_by_first_row
 from support import tiny
 
 CLEAR = Health(0.001, 0.07, 0.2, 0.2, 0.9, shared=0.7, largest=0.05, weakest_cut=0.3, is_decided=True)
@@ -88,12 +97,44 @@ def test_the_order_of_rows_changes_no_number() -> None:
     rows = families(480, 3)[0]
     order = np.random.default_rng(0).permutation(len(rows))
     one, other = (vars(measure(finished(each))) for each in (rows, rows[order]))
-    # of several largest clusters the first is cut
-    assert {**one, "weakest_cut": 0.0} == pytest.approx({**other, "weakest_cut": 0.0}, abs=1e-6)
+    assert one == pytest.approx(other, abs=1e-6)
 
 
-def finished(rows: Any) -> Any:
-    """Tables of a finished run of recipe cosine."""
-    tables = in_memory(np.asarray(rows, np.float32), load_config("cosine", {}, "test"), 1)
+def test_of_equally_large_clusters_the_weakest_is_cut_wherever_it_stands() -> None:
+    """Two cliques of 20 rows, one of which hangs together by a bridge."""
+    weak = nx.barbell_graph(10, 0)
+    whole = nx.disjoint_union(nx.complete_graph(20), weak)
+    expected = nx.conductance(weak, range(10))
+    for order in (np.arange(40), np.roll(np.arange(40), 20), np.random.default_rng(1).permutation(40)):
+        place = np.argsort(order)
+        source, target = place[np.array(whole.edges).T]
+        cluster = numbered_by_first_row((order >= 20).astype(np.int32))
+        graph = {"source": source, "target": target, "weight": np.ones(len(source), np.float32)}
+        tables = SimpleNamespace(shared=lambda key, make, graph=graph: graph)
+        assert health._weakest_cut(cast("Any", tables), cluster) == pytest.approx(expected)
+
+
+def test_a_run_picks_its_threshold_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    picks, plain = [], health.pick_threshold
+
+    def counted(*arguments: Any) -> Any:
+        picks.append(plain(*arguments))
+        return picks[-1]
+
+    for module in (health, in_force, set_statistics):
+        monkeypatch.setattr(module, "pick_threshold", counted)
+    rows = np.random.default_rng(0).normal(size=(60, 1, 64)) + 0.5 * np.random.default_rng(1).normal(size=(60, 8, 64))
+    tables = finished(rows.reshape(480, 64) / np.linalg.norm(rows.reshape(480, 64), axis=1)[:, None], "auto")
+    measure(tables)
+    ((threshold, facts),) = picks
+    assert limits_of(tables).suggested == threshold
+    similarity, vectors = tables.column("knn", "similarity"), tables.column("ingest", "embedding")
+    direct = plain(similarity, sample_pairs(vectors), Lists(tables.column("knn", "neighbor"), vectors))
+    assert direct == (threshold, facts)
+
+
+def finished(rows: Any, recipe: str = "cosine") -> Any:
+    """Tables of a finished run."""
+    tables = in_memory(np.asarray(rows, np.float32), with_model(load_config(recipe, {}, "test")), 1)
     run_stages(tables, LOCAL, Silence())
     return tables
