@@ -101,8 +101,8 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
     return Cost(
         once=float(sample) * lists * size.width,
         work=float(size.rows) * lists * size.width,
-        once_rate=4e-10,
-        rate=1e-10,
+        once_rate=3.5e-11,
+        rate=6e-12,
         driver_bytes=8.0 * size.width * (sample + lists),
         worker_bytes=4.0 * size.width * lists + 16.0 * size.rows_per_shard,
         copies=copy_of_vectors(size, config),

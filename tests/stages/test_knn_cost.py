@@ -6,6 +6,7 @@ import pytest
 
 from raycluster.config.load import load_config
 from raycluster.stages.knn_cost import (
+    LISTED_NEIGHBOR,
     MEASURING_ROWS,
     MOST_SHARE,
     TYPICAL_SHARE,
@@ -43,3 +44,11 @@ def test_more_threads_and_larger_shards_take_more_memory() -> None:
         cost_of_search(one, EXACT).worker_bytes for one in (size, replace(size, threads=4), replace(size, shards=4))
     ]
     assert needs[0] < min(needs[1:])
+
+
+def test_a_search_by_lists_counts_products_and_the_neighbors_that_it_finds() -> None:
+    size = replace(a_size(1_000_000), share=0.01)
+    few, many = (load_config("cosine", {"knn": {"index": "ivf", "k": k}}, "test") for k in (20, 80))
+    more = cost_of_search(size, many).work - cost_of_search(size, few).work
+    assert more == pytest.approx(LISTED_NEIGHBOR * 60 * size.rows)
+    assert cost_of_search(size, EXACT).work == pairs_compared(size, EXACT) * size.width
