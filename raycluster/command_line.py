@@ -21,6 +21,7 @@ from raycluster.commands.keys import describe_keys, split_keys
 from raycluster.commands.verb import Answer, Verb
 from raycluster.errors import ConfigError, RayclusterError
 from raycluster.secrecy import printable
+from raycluster.storage.streams import open_closed_streams, require_working_folder, write_text
 
 ALIASES = ("--input", "--run", "--truth")
 """Options that the jobs take for what is positional here."""
@@ -107,6 +108,7 @@ def _hyphened(word: str) -> str:
 
 def main(words: Sequence[str] | None = None, prog: str = "raycluster") -> NoReturn:
     """Run the command line of `raycluster` and leave the process."""
+    open_closed_streams()
     words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
         print(_verbs())
@@ -135,10 +137,12 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     prog
         The command's name in messages.
     """
+    open_closed_streams()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
+        require_working_folder()
         options, keys = parse(verb, words, prog)
         with contextlib.redirect_stdout(sys.stderr):
             answer = verb.run(options, keys)
@@ -166,10 +170,7 @@ def _print(answer: Answer, json_option: str | None) -> None:
     """Print an answer, and write it to the file that --json names."""
     text = json.dumps(answer.values, indent=2)
     if json_option:
-        from raycluster.storage.object_store import Store
-
-        folder, _, name = json_option.rpartition("/")
-        Store(folder or ("/" if json_option.startswith("/") else ".")).put(name, text.encode())
+        write_text(json_option, text)
     if answer.text is not None and sys.stdout.isatty() and json_option is None:
         print(answer.text, flush=True)
     else:

@@ -21,6 +21,7 @@ from raycluster.pipeline.link_folders import write_folders
 from raycluster.pipeline.results import Results
 from raycluster.storage.column_types import is_bytes, storage_type
 from raycluster.storage.places import plain_url
+from raycluster.storage.read_places import is_read
 from raycluster.storage.run_folder import numbered_rows
 
 Format = Literal["parquet", "csv", "jsonl", "folders", "atlas"]
@@ -58,6 +59,10 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
     if kind == "folders" and path_column is None:
         raise InputError("Folders need --path-column, the column of the input with the paths of files.")
     results = Results.of(run)
+    if input_url is not None and kind in ("parquet", "atlas") and is_read(output, input_url) and target.parent.is_dir():
+        raise InputError(
+            f"{output} lies in the input {input_url}, which would have its rows twice; choose another --output."
+        )
     tables, names = _rows(run, results, kind, input_url)
     above = _made(target.parent, output)
     partial = target.with_name(f".{target.name[:60]}.{uuid.uuid4().hex}.part")

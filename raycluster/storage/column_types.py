@@ -177,7 +177,10 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     filled = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if pc.all(pc.equal(pc.floor(filled), filled)).as_py() is False:
         return column
-    return filled.cast(pa.int64())
+    try:
+        return filled.cast(pa.int64())
+    except pa.ArrowInvalid:  # infinity, or beyond 64 bits
+        return column
 
 
 def unique_ids(ids: Any, rows: int) -> pa.Array:

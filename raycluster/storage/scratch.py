@@ -50,6 +50,18 @@ def own_folder(path: str) -> str:
     return path
 
 
+@contextlib.contextmanager
+def _usable() -> Iterator[None]:
+    """Name the scratch folder where the system refuses it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StorageError(
+            f"The scratch folder {base()} cannot be used ({reason}); point RAYCLUSTER_SCRATCH at a folder that can be written."
+        ) from error
+
+
 def _prefix() -> str:
     """What the names of this user's copies on this node begin with."""
     return f"raycluster-{os.getuid() if hasattr(os, 'getuid') else 0}-"
@@ -62,21 +74,23 @@ def folder(run: str) -> str:
 
 def hold(run: str, *, is_driver: bool = False) -> str:
     """Return the folder of a run's copies, which stays while this process lives."""
-    os.makedirs(base(), exist_ok=True)
-    lock = f"{folder(run)}.lock"
-    if lock not in _held:
-        _held[lock] = _open_locked(lock, is_shared=True)
-    if is_driver:
-        with open(f"{folder(run)}.job", "wb"):
-            pass
-    return own_folder(folder(run))
+    with _usable():
+        os.makedirs(base(), exist_ok=True)
+        lock = f"{folder(run)}.lock"
+        if lock not in _held:
+            _held[lock] = _open_locked(lock, is_shared=True)
+        if is_driver:
+            with open(f"{folder(run)}.job", "wb"):
+                pass
+        return own_folder(folder(run))
 
 
 @contextlib.contextmanager
 def building(run: str, name: str) -> Iterator[None]:
     """Hold the lock of one copy, so that one process of this node builds it."""
-    os.makedirs(base(), exist_ok=True)
-    descriptor = _open_locked(f"{folder(run)}-{name}.lock")
+    with _usable():
+        os.makedirs(base(), exist_ok=True)
+        descriptor = _open_locked(f"{folder(run)}-{name}.lock")
     try:
         yield
     finally:
@@ -113,7 +127,9 @@ def sweep(but: str = "") -> list[str]:
     """
     if not os.path.isdir(base()):
         return []
-    own = (name.removeprefix(_prefix()) for name in os.listdir(base()) if name.startswith(_prefix()))
+    with _usable():
+        names = os.listdir(base())
+    own = (name.removeprefix(_prefix()) for name in names if name.startswith(_prefix()))
     runs = {re.split(r"[.-]", name)[0] for name in own} - {but}
     return [run for run in sorted(runs) if _is_orphan(run)]
 

@@ -33,6 +33,7 @@ from raycluster.storage.parquet_input import describe_input
 from raycluster.storage.tables import Facts
 from raycluster.training.base_model import BaseModel
 from raycluster.training.calibrated_limits import early_stop_limits, filter_confidence, filter_line, score_limit
+from raycluster.training.destination import require_own
 from raycluster.training.draft import Draft
 from raycluster.training.fit_strength import fit_strength
 from raycluster.training.joint_limits import (
@@ -78,6 +79,7 @@ def train_model(request: TrainingRequest) -> Facts:
     _check(request)
     base = _base_model(request)
     purpose = _purpose(request, base)
+    require_own(request.output, request.input)
     store = Store(request.output)
     if store.get(folder.CARD) is not None:
         card, _ = load_card(request.output)
@@ -231,9 +233,7 @@ class Job:
     def _calibrated(self, draft: Draft, runs: SetRuns, chosen: list[int]) -> Draft:
         """Return the draft with probabilities, limit and strength from the chosen sets."""
         say = self.progress.say
-        if fits_jointly(
-            self.config, self.training
-        ):  # every pair from the floor on has a score, so that any walk can be tried
+        if fits_jointly(self.config, self.training):  # every pair from the floor on has a score: any walk can be tried
             draft = draft.adding(thresholds={"theta": NO_WALK})
         sets = runs.run_until("relations", self._with_model(draft, "predictor"), chosen)
         fitted = fit_probabilities(sets)

@@ -105,3 +105,15 @@ def test_own_columns_of_the_user_do_not_choose_the_folders(finished: tuple[str, 
     shown = {int(folder.name) for folder in (tmp_path / "people").iterdir()}
     clusters = pq.read_table(f"{run}/clusters.parquet")
     assert shown == set(clusters.filter(pa.compute.greater(clusters["size"], 1))["cluster_id"].to_pylist())
+
+
+def test_no_rows_are_written_into_the_folder_that_is_read(finished: tuple[str, str], tmp_path: Path) -> None:
+    run, source = finished
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pq.write_table(pq.read_table(source), folder / "a.parquet")
+    for pattern, output in (("in", "in/out.parquet"), ("in/*.parquet", "in/b.parquet")):
+        with pytest.raises(InputError, match="lies in the input"):
+            export(run, str(tmp_path / output), "parquet", str(tmp_path / pattern))
+    assert [path.name for path in folder.iterdir()] == ["a.parquet"]
+    assert export(run, str(folder / "out.csv"), "csv", str(folder)) == labelled.ROWS

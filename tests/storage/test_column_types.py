@@ -133,6 +133,8 @@ def test_ids_are_read_without_their_spelling(column: pa.Array, expected: pa.Arra
         ([1.0, None, 3.0], pa.chunked_array([[1, None, 3]])),
         ([1.0, float("nan")], pa.chunked_array([[1, None]])),
         ([1.0, 2.5], None),
+        ([1.0, float("inf")], None),
+        ([1.0, 1e30], None),
         ([None, None], pa.chunked_array([pa.array([None, None], pa.int64())])),
     ],
 )

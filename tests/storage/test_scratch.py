@@ -66,6 +66,16 @@ def test_a_link_in_place_of_the_folder_is_refused(base: Path) -> None:
         scratch.own_folder(str(base / "link"))
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/scratch"])
+def test_a_place_that_cannot_be_used_is_named(base: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (base / "file").write_bytes(b"mine")
+    monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(base / place))
+    for use in (lambda: scratch.hold("run"), lambda: scratch.building("run", "copy").__enter__()):
+        with pytest.raises(StorageError, match=r"The scratch folder .* cannot be used .*; point RAYCLUSTER_SCRATCH at"):
+            use()
+    assert (base / "file").read_bytes() == b"mine"
+
+
 def test_copies_of_a_driver_that_was_killed_go_at_once() -> None:
     process = holder("dead", "driver")
     try:
