@@ -5,8 +5,6 @@ Tied rows become one node, and links between what must be apart go.
 Shapes: N rows, E links; the number of a node is the lowest of its rows, so that nothing is numbered anew.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from raycluster.arrays import Bool, Float32, Int32, Int64, UInt8
@@ -37,11 +35,14 @@ def contracted(source: Int32, target: Int32, weight: Float32, rules: Rules) -> t
     if rules.ties.is_empty and rules.apart.is_empty:
         return source, target, weight
     put = 0
-    for one, other, own in links_of_nodes(source, target, weight, rules, rule_bits(rules.apart)):
+    bits = rule_bits(rules.apart)
+    for start in range(0, len(source), LINKS_PER_CALL):
+        piece = slice(start, start + LINKS_PER_CALL)
+        *columns, parted = links_of_nodes(source[piece], target[piece], weight[piece], rules, bits)
         # What is written lies before what is still to be read.
-        piece = slice(put, put + len(one))
-        source[piece], target[piece], weight[piece] = one, other, own
-        put += len(one)
+        kept = slice(put, put + int(np.count_nonzero(~parted)))
+        source[kept], target[kept], weight[kept] = (column[~parted] for column in columns)
+        put = kept.stop
     return source[:put], target[:put], weight[:put]
 
 
@@ -65,8 +66,8 @@ def _add_bits(node, group, result):  # type: ignore[no-untyped-def]
 
 def links_of_nodes(
     source: Int32, target: Int32, weight: Float32, rules: Rules, bits: UInt8
-) -> Iterator[tuple[Int32, Int32, Float32]]:
-    """Yield the links of the nodes that the rules make, piece by piece.
+) -> tuple[Int32, Int32, Float32, Bool]:
+    """Return links of rows as those of nodes, and which of them are forbidden.
 
     A link inside a node becomes a self-link of twice its weight, since it counted at both ends and a self-link counts once.
 
@@ -75,22 +76,16 @@ def links_of_nodes(
     source, target, weight : (E,)
         Links of rows.
     rules : Rules
-        Tied rows, and what must be apart: links between such nodes are left out.
+        Tied rows, and what must be apart.
     bits : (N,) uint8
         As `rule_bits` returns them.
     """
-    for start in range(0, len(source), LINKS_PER_CALL):
-        piece = slice(start, start + LINKS_PER_CALL)
-        one, other, own = source[piece], target[piece], weight[piece]
-        if not rules.ties.is_empty:
-            inner = one != other
-            one, other = rules.ties.of(one), rules.ties.of(other)
-            inner &= one == other
-            own = np.where(inner, 2 * own, own)
-        parted = _forbidden(one, other, bits, rules.apart)
-        if parted.any():
-            one, other, own = one[~parted], other[~parted], own[~parted]
-        yield one, other, own
+    if not rules.ties.is_empty:
+        inner = source != target
+        source, target = rules.ties.of(source), rules.ties.of(target)
+        inner &= source == target
+        weight = np.where(inner, 2 * weight, weight)
+    return source, target, weight, _forbidden(source, target, bits, rules.apart)
 
 
 def _forbidden(one: Int32, other: Int32, bits: UInt8, apart: Apart) -> Bool:

@@ -124,15 +124,16 @@ class _State:
         _flag(self.membership, bits, is_chosen, flag)
         # A tied row has the bits of its node.
         flag[self.rules.ties.row] = flag[self.rules.ties.node]
-        kept: list[Links] = []
+        kept: list[list[Array]] = [[], [], []]
         for raw in _read(links, flag):
-            near = _reaches(raw, self.membership, self.rules, is_chosen)
-            kept += links_of_nodes(raw[0][near], raw[1][near], raw[2][near], self.rules, bits)
-            far = raw[0][~near], raw[1][~near], raw[2][~near]
-            add_links(*far, self.membership, -1.0, self.strength, self.exits)
-            for one, other, own in links_of_nodes(*far, self.rules, bits):
-                add_links(one, other, own, self.membership, 1.0, self.strength, self.exits)
-        self.links = _joined([self.links, *kept])
+            *ends, own, parted = links_of_nodes(*raw, self.rules, bits)
+            near = is_chosen[self.membership[ends[0]]] | is_chosen[self.membership[ends[1]]]
+            for column, values in zip(kept, (*ends, own), strict=True):
+                column.append(values[near & ~parted])
+            gone = parted & ~near
+            add_links(raw[0][gone], raw[1][gone], raw[2][gone], self.membership, -1.0, self.strength, self.exits)
+        del flag, bits  # what is joined is as large
+        self.links = (_joined(kept[0]), _joined(kept[1]), _joined(kept[2]))
 
     def solve(self, chosen: Int64) -> int:
         """Solve some communities again on the links that reach them; returns their nodes."""
@@ -205,15 +206,10 @@ def _read(links: Links, flag: Array) -> Iterator[Links]:
         yield one[at], other[at], weight[piece][at]
 
 
-def _joined(pieces: list[Links]) -> Links:
-    one, other, own = ([piece[column] for piece in pieces] for column in range(3))
-    return np.concatenate(one), np.concatenate(other), np.concatenate(own)
-
-
-def _reaches(links: Links, membership: Int32, rules: Rules, is_chosen: Bool) -> Bool:
-    """Which links of rows reach a chosen community once their ends are nodes."""
-    ends = rules.ties.of(links[0]), rules.ties.of(links[1])
-    result: Bool = is_chosen[membership[ends[0]]] | is_chosen[membership[ends[1]]]
+def _joined(pieces: list[Array]) -> Array:
+    """Return one column; its pieces are let go."""
+    result = np.concatenate(pieces)
+    pieces.clear()
     return result
 
 
