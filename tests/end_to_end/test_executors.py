@@ -42,10 +42,13 @@ def test_the_number_of_shards_changes_no_label(
 def test_ray_its_workers_and_their_deaths_change_no_label(
     identities: str, expected: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "open_run", open_dying)
     execution, url = Execution("ray", shards=4, workers=2), str(tmp_path / "run")
+    here = replace(execution, executor="local")
+    with pipeline.opened(identities, url, CONFIG, here, Silence()) as tables:
+        pipeline.run_stages(tables, here, Silence(), until="embeddings")  # test_submit.py has these stages on Ray, too
+    monkeypatch.setattr(pipeline, "open_run", open_dying)
     with sent_by_value(), pipeline.opened(identities, url, CONFIG, execution, Silence()) as tables:
-        pipeline.run_stages(tables, execution, Silence(), until=STAGE)  # test_submit.py has the later stages on Ray
+        pipeline.run_stages(tables, execution, Silence(), until=STAGE)
     monkeypatch.undo()
     assert _labels(identities, tmp_path / "run", executor="local", shards=4).equals(expected)
     assert attempts(tmp_path / "run")[TASK] == 2

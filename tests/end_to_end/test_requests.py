@@ -71,7 +71,7 @@ def count(store: S3Server, requests: Counter[str], shards: int, files: int) -> i
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("many", [16, pytest.param(64, marks=pytest.mark.long)])
+@pytest.mark.parametrize("many", [10, pytest.param(64, marks=pytest.mark.long)])
 def test_requests_grow_with_files_plus_shards(
     store: S3Server, requests: Counter[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, many: int
 ) -> None:

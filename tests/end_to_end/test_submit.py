@@ -66,6 +66,7 @@ def test_a_wrong_token_is_refused(head: RayHead, identities: str, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long  # tests/executors/test_connection.py has the sentence
 def test_a_driver_with_a_wrong_token_learns_where_to_set_it(head: RayHead, identities: str, tmp_path: Path) -> None:
     wrong = {"RAY_ADDRESS": head.gcs_address, "RAY_AUTH_TOKEN": "b" * 64}
     refused = subprocess.run(

@@ -42,7 +42,9 @@ def test_a_refused_token_is_named_even_where_it_hides_behind_another_error(monke
 
     error = ConnectionError("Failed to connect")
     error.__cause__ = ray.exceptions.AuthenticationError("RPC error: InvalidAuthToken")
-    assert failed(monkeypatch, error).startswith("The Ray cluster at 10.0.0.1:6379 refused this job's token: set")
+    sentence = failed(monkeypatch, error)
+    assert sentence.startswith("The Ray cluster at 10.0.0.1:6379 refused this job's token: set")
+    assert sentence.endswith("~/.ray/auth_token, as on the cluster.")
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,9 @@ def test_lines_come_every_ten_seconds_and_one_at_the_end(monkeypatch, capsys: py
         position.finish(1000)
     said = lines(capsys)
     assert said[0].startswith("stage 1 of 2, knn: 250 of 1,000 rows, ")
-    assert 2 <= len(said) <= 4
-    assert re.fullmatch(r"stage 1 of 2, knn: 1,000 rows in 0\.\d s", said[-1])
+    assert len(said) >= 2
+    assert re.fullmatch(r"stage 1 of 2, knn: 1,000 rows in \d+\.\d s", said[-1])
+    assert len(said) <= 2 + progress.seconds["knn"] / 0.2
 
 
 def test_a_stage_that_reports_nothing_still_shows_that_it_lives(monkeypatch, capsys) -> None:
@@ -63,7 +64,7 @@ def test_a_stage_that_reports_nothing_still_shows_that_it_lives(monkeypatch, cap
     progress.plan(["knn", "communities"])
     with progress.timed("communities"):
         time.sleep(0.25)
-    assert lines(capsys)[0] == "stage 2 of 2, communities: preparing, 0 s so far"
+    assert re.fullmatch(r"stage 2 of 2, communities: preparing, \d+ s so far", lines(capsys)[0])
     assert progress.seconds["communities"] >= 0.25
 
 
