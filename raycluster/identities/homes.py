@@ -10,7 +10,7 @@ import numpy as np
 from raycluster.arrays import Bool, Int32
 from raycluster.identities.state import State
 from raycluster.pipeline.run import cluster_rows
-from raycluster.stages.rejoin import rejoined
+from raycluster.stages.rejoin import is_trusted, rejoined
 
 
 def homes(state: State, piece: Int32) -> tuple[Int32, Bool]:
@@ -58,7 +58,8 @@ def with_rejoined(state: State, piece: Int32, whole: Int32, is_changed: Bool, th
     """
     size = np.bincount(piece)
     # A re-joined piece fills half a neighbor list at least (`rejoin.LISTS`).
-    if not state.config.communities.fragments or not (is_changed & (2 * size >= state.config.knn.k)).any():
+    is_wanted = state.config.communities.fragments and is_trusted(state.limits)
+    if not is_wanted or not (is_changed & (2 * size >= state.config.knn.k)).any():
         return whole
 
     joined = rejoined(

@@ -7,6 +7,8 @@ edge joins the modes of the identity. Lists that name only their own community h
 such community, taken as a set of their own, do: there lists reach across modes, and the same recipe decides, on that set's own
 scale and by its own limit. Communities with most of their sampled rows in one cluster there become one.
 
+Where scores on full lists are too low, nothing is joined: a recipe that errs on the whole set errs on a sample of it as well.
+
 Shapes: N rows, K neighbors per row, M sampled rows.
 """
 
@@ -20,7 +22,9 @@ import pyarrow as pa
 from raycluster.arrays import Int32, Int64, Vectors
 from raycluster.config.stages import Config
 from raycluster.kernels import numba
+from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages.communities import communities_of
+from raycluster.stages.edges import limits_of
 from raycluster.stages.engines import numbered_by_first_row
 from raycluster.stages.ingest import few_vectors
 from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, single_task
@@ -43,13 +47,23 @@ def open_rejoin(tables: Tables) -> ShardFunction:
 
     def rejoin(task: Task) -> Output:
         assert task.number == 0, "re-joining is global"
-        community, _ = communities_of(tables)
-        neighbor, config = tables.column("knn", "neighbor"), tables.config
-        whole = rejoined(community, neighbor, few_vectors(tables), config, tables.cluster_subset)
+        whole, _ = communities_of(tables)
+        if is_trusted(limits_of(tables)):
+            neighbor, config = tables.column("knn", "neighbor"), tables.config
+            whole = rejoined(whole, neighbor, few_vectors(tables), config, tables.cluster_subset)
         rows = np.arange(tables.rows, dtype=np.int32)
         return Output([{"row": rows, "community": numbered_by_first_row(whole)}])
 
     return rejoin
+
+
+def is_trusted(limits: EdgeLimits) -> bool:
+    """Whether a sample can be clustered by the same recipe.
+
+    Where identities fill the lists and scores are too low (`EdgeLimits.is_full`), samples of requests of 38 intents in ten
+    domains came out by domain: BCubed F fell from 84 to 60. On six other sets of that kind nothing was joined.
+    """
+    return not limits.is_full
 
 
 def rejoined(
@@ -155,8 +169,9 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 
 REJOIN = Stage(
     name="rejoin",
-    reads=("communities", "knn"),
+    reads=("communities", "edges", "knn"),
     writes=_schema,
+    revision=2,
     is_wanted=lambda config: config.communities.fragments,
     tasks=single_task,
     is_global=lambda config: True,

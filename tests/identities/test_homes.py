@@ -42,5 +42,7 @@ def test_changed_pieces_are_joined_as_a_full_run_joins_them(state, monkeypatch):
     whole = np.array([0, 1, 0, 3], np.int32)
     assert with_rejoined(state, PIECE, whole, np.array([False, False, False, True]), 1).tolist() == [0, 1, 0, 1]
     assert with_rejoined(state, PIECE, whole, np.zeros(4, bool), 1).tolist() == [0, 1, 0, 3]
+    full = replace(state, limits=replace(state.limits, is_full=True))
+    assert with_rejoined(full, PIECE, whole, np.array([False, False, False, True]), 1).tolist() == [0, 1, 0, 3]
     plain = replace(config, communities=replace(config.communities, fragments=False))
     assert with_rejoined(replace(state, config=plain), PIECE, whole, np.ones(4, bool), 1).tolist() == [0, 1, 0, 3]

@@ -12,6 +12,7 @@ from raycluster.config.load import load_config
 from raycluster.errors import ConfigError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import evaluate
+from raycluster.limits.in_force import EdgeLimits
 from raycluster.pipeline.run import cluster_rows
 from raycluster.stages import rejoin
 from raycluster.synthetic.generator import SyntheticConfig, generate, write_parquet
@@ -45,6 +46,16 @@ def test_pieces_of_identities_larger_than_k_are_joined_and_no_others(large):
     assert after["precision"] > 0.99
     pairs = np.unique(np.stack([split, whole]), axis=1)
     assert len(pairs.T) == len(np.unique(split)), "a community was split"
+
+
+def test_where_scores_on_full_lists_are_too_low_nothing_is_joined(large, monkeypatch):
+    vectors, _ = large
+    split = Clusterer("cosine", overrides=OFF).fit_predict(vectors)
+    full = EdgeLimits(threshold=0.45, is_full=True)
+    monkeypatch.setattr(rejoin, "limits_of", lambda tables: full)
+    assert np.array_equal(Clusterer("cosine", overrides=ON).fit_predict(vectors), split)
+    full = EdgeLimits(threshold=0.45)
+    assert len(np.unique(Clusterer("cosine", overrides=ON).fit_predict(vectors))) < len(np.unique(split))
 
 
 def test_threads_and_shards_do_not_matter(large, tmp_path: Path):
