@@ -71,6 +71,27 @@ def test_of_several_valleys_the_nearest_counts():
     assert 0.5 < limit(two, 0.8) < 0.95
 
 
+@pytest.mark.parametrize("near", [0.35, 0.5, 0.65])
+@pytest.mark.parametrize("dent", [0.4, 0.6])
+def test_of_a_flat_floor_the_place_nearest_to_the_models_limit_counts(near, dent):
+    flat = hill(0.05, 100) + hill(0.97, 50) + 10 - hill(dent, 0.2)
+    found = limit(flat, near)
+    assert (
+        np.abs(SCORES - found).argmin()
+        == np.abs(np.arcsin(np.sqrt(SCORES)) - math.asin(near**0.5)).argmin() + valley.ABOVE
+    )
+    deep = hill(0.05, 100) + hill(0.97, 50) + 10 - hill(dent, 5)
+    assert limit(deep, near) == pytest.approx(limit(deep, 0.5), abs=0.06)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.01, 1.0), st.integers(0, 2**16))
+def test_a_limit_lies_in_the_range_of_scores(near, seed):
+    rng = np.random.default_rng(seed)
+    found = limit(hill(0.05, 100) + hill(0.97, 50) + rng.random(BINS), near)
+    assert found is None or valley.LOWEST < found < 1
+
+
 def test_scores_that_fall_off_evenly_show_none_nor_does_a_mere_dent():
     even = np.exp(-np.arange(BINS) / 30.0)
     assert limit(100 * even, 0.55) is None
