@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import ArpackError, eigsh
 
 from raycluster.arrays import Bool, Float32, Int32, Int64
 from raycluster.kernels.neighborhoods.near_groups import in_groups
 from raycluster.kernels.neighborhoods.pair_sums import UNIT
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import pick_threshold
+from raycluster.limits.far_ranks import SECOND_LEVEL, pick_threshold
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
+from raycluster.pipeline.looseness import looseness
+from raycluster.pipeline.weakest_cut import conductance
 from raycluster.stages.communities import communities_of, identities_of
 from raycluster.stages.edges import edges_in_force, limits_of
 from raycluster.stages.knn import is_uniform, neighbors_of
@@ -54,6 +55,16 @@ where they are right. It is 0.18 to 0.6 on seven generated sets whose clear scor
 MOST_RISK = 0.62
 """Risk of a picked threshold, an estimated share of rows, from which it is no clear limit. It is at most 0.61 on 12 of 13 sets
 that `cosine` gets right, and 0.65 to 0.97 on 11 of 15 others."""
+MOST_LOOSE = 0.35
+"""Share of the pairs within clusters below the threshold of similarity from which clusters are chains. It is 0.31 at most on sets
+that `cosine` gets right. It is 0.38 to 0.52 on translations, places, functions of one name and two generated sets."""
+MOST_BORDERLINE = 0.75
+"""Pairs within a tenth of the way about the threshold, as a share of those above it, from which it lies in no gap. It is 0.72 at
+most on sets that `cosine` gets right, and 0.76 to 1.3 on package descriptions, places, translations and four generated sets."""
+MOST_IN_GROUPS_BY_SIMILARITY = 0.35
+"""Share of rows in tight groups above which a threshold may join identities, where scores do not speak. It is 0.3 at most on sets
+that `cosine` gets right, and 0.39 to 0.91 on families, translations and three generated sets. A threshold below near copies joins
+groups by intent, and is left out."""
 LEAST_WITHIN = 0.2
 """Share of the scores of all pairs within clusters below which identities may be split. It is 0.13 where bursts of copies are cut
 apart, and 0.32 and more where clusters are right."""
@@ -89,6 +100,10 @@ class Health:
     """Conductance of the largest cluster's weakest cut, 0..1."""
     is_decided: bool
     """Whether the set itself showed a limit."""
+    loose: float | None = None
+    """Share of the pairs within clusters that lie below the threshold. Without scores only, and not below near copies."""
+    borderline: float | None = None
+    """Pairs about the threshold, as a share of those above it; where `loose` is, for a threshold that was picked."""
 
 
 def check(tables: Tables) -> dict[str, Any]:
@@ -113,7 +128,8 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
     has_conflicts = health.conflicts is not None and health.conflicts > MOST_CONFLICTS and not is_clear
     if health.shared < LEAST_SHARED:
         reasons.append((f"only {health.shared:.1%} of the rows share a cluster, as in sets of strangers", strangers))
-    if health.in_groups is not None and health.in_groups > MOST_IN_GROUPS:
+    most_in_groups = MOST_IN_GROUPS if health.loose is None else MOST_IN_GROUPS_BY_SIMILARITY
+    if health.in_groups is not None and health.in_groups > most_in_groups:
         reasons.append(
             (f"{health.in_groups:.0%} of the rows lie in tight groups within their cluster, as families of near copies do",
              levels)
@@ -123,6 +139,14 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
             (f"{health.near_outside:.0%} of the near neighbors are left outside, as where products or texts are relatives",
              train)
         )  # fmt: skip
+    if health.loose is not None and health.loose > MOST_LOOSE:
+        reasons.append(
+            (f"{health.loose:.0%} of the pairs within clusters lie below the threshold, as in chains", train)
+        )
+    if health.borderline is not None and health.borderline > MOST_BORDERLINE:
+        reasons.append(
+            (f"the threshold lies in no gap: {health.borderline:.0%} as many pairs lie about it as above", train)
+        )
     if has_conflicts:
         reasons.append(
             (f"score and similarity disagree on {health.conflicts:.0%} of the pairs above either limit", train)
@@ -168,7 +192,8 @@ def measure(tables: Tables) -> Health:
     grouped = _in_groups(rows, cluster, neighbor, similarity)
     score = few_scores(tables) if tables.config.relations.score == "all" else None
     if score is None or limits.eta is None:
-        return Health(near_outside, None, None, grouped, None, shared, largest, cut, is_decided)
+        is_loose = _looseness(limits, near, listed >= 0, cluster[listed] == cluster[rows][:, None])
+        return Health(near_outside, None, None, grouped, None, shared, largest, cut, is_decided, *is_loose)
     scored = np.nan_to_num(np.asarray(score[rows, 1:]), nan=0.0)
     conflicts, doubtful = _of_scores(scored, is_near, limits.eta)
     within = _within(scored, (cluster[listed] == cluster[rows][:, None]) & (listed >= 0))
@@ -188,6 +213,19 @@ def _threshold(tables: Tables, limits: EdgeLimits, neighbor: Int32, similarity: 
         return limits.similarity or 0.5, limits.valley is not False
     vectors = measured_vectors(tables)
     return pick_threshold(similarity, sample_pairs(vectors), Lists(neighbor, vectors))[0], limits.valley is not False
+
+
+def _looseness(
+    limits: EdgeLimits, near: Float32, is_listed: Bool, is_inside: Bool
+) -> tuple[float | None, float | None]:
+    """Return the looseness of clusters at a threshold.
+
+    Both are None without a threshold, and below near copies, which it joins by intent.
+    """
+    if limits.threshold is None or limits.facts.get("basis") == SECOND_LEVEL:
+        return None, None
+    median = limits.facts.get("random_pair_median")
+    return looseness(near, is_listed, is_inside, limits.threshold, None if median is None else float(median))
 
 
 def _in_groups(rows: Int64, cluster: Int32, neighbor: Int32, similarity: Float32) -> float | None:
@@ -246,41 +284,3 @@ def _weakest_cut(tables: Tables, cluster: Int32) -> float | None:
     spans = [slice(first, first + most) for first in range(0, len(rows), most)]
     cuts = [conductance(links[span][:, span]) for span in spans]
     return min((cut for cut in cuts if cut is not None), default=None)
-
-
-def conductance(links: csr_array) -> float | None:
-    """Return the lowest conductance of the cuts along the second eigenvector.
-
-    Links are symmetric, (M, M).
-    """
-    cut = weakest_cut(links)
-    return None if cut is None else cut[0]
-
-
-def weakest_cut(links: csr_array) -> tuple[float, Bool] | None:
-    """Return the lowest conductance of a cut, and which rows (M,) are of one half.
-
-    The cuts are those along the second eigenvector of symmetric links (M, M). None where a row has no link, or the
-    eigenvector is not found.
-    """
-    degree = np.asarray(links.sum(axis=1)).ravel()
-    if (degree <= 0).any():
-        return None
-    scale = 1 / np.sqrt(degree)
-    normal = csr_array(links.multiply(scale[:, None]).multiply(scale[None, :]))
-    try:
-        _, vectors = eigsh(normal, k=2, which="LA", v0=np.sqrt(degree), tol=1e-3, maxiter=1000)
-    except ArpackError:
-        return None
-    order = np.argsort(vectors[:, 0] * scale, kind="stable")
-    moved = csr_array(links[order][:, order])
-    row = np.repeat(np.arange(len(order)), np.diff(moved.indptr))
-    # a link crosses the cuts between its two ends: +1 where it opens, -1 where it closes, once per direction
-    opens = np.bincount(np.minimum(row, moved.indices), moved.data, len(order) + 1) / 2
-    closes = np.bincount(np.maximum(row, moved.indices), moved.data, len(order) + 1) / 2
-    crossing = np.cumsum(opens - closes)[: len(order) - 1]
-    volume = np.cumsum(degree[order])[: len(order) - 1]
-    of_cuts = crossing / np.minimum(volume, degree.sum() - volume)
-    is_first = np.zeros(len(order), bool)
-    is_first[order[: int(of_cuts.argmin()) + 1]] = True
-    return float(of_cuts.min()), is_first

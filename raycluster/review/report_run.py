@@ -15,6 +15,8 @@ MEASURES = {
     "conflicts": ("pairs on which score and similarity disagree", health.MOST_CONFLICTS, "at most"),
     "doubtful": ("rows whose best score is doubtful", health.MOST_DOUBTFUL, "at most"),
     "in_groups": ("rows in tight groups within their cluster", health.MOST_IN_GROUPS, "at most"),
+    "loose": ("pairs within clusters below the threshold", health.MOST_LOOSE, "at most"),
+    "borderline": ("pairs about the threshold, of those above it", health.MOST_BORDERLINE, "at most"),
     "within": ("score within clusters", health.LEAST_WITHIN, "at least"),
     "shared": ("rows that share a cluster", health.LEAST_SHARED, "at least"),
     "largest": ("rows in the largest cluster", health.LARGE, "at most"),

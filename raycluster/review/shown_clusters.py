@@ -13,7 +13,8 @@ from scipy.sparse import csr_array
 
 from raycluster.arrays import Float64, Int64
 from raycluster.limits.in_force import passes_limits
-from raycluster.pipeline.health import MOST_CUT_ROWS, weakest_cut
+from raycluster.pipeline.health import MOST_CUT_ROWS
+from raycluster.pipeline.weakest_cut import weakest_cut
 from raycluster.review.opened_run import OpenedRun
 from raycluster.stages.edges import GRAPH, limits_of
 from raycluster.storage.tables import Tables

@@ -6,9 +6,9 @@ from typing import Any, cast
 import networkx as nx
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 from benchmarks.systems.health import families
+from benchmarks.systems.scale_of_sets import identities
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
 from raycluster.limits import in_force
@@ -17,7 +17,7 @@ from raycluster.limits.random_pairs import sample_pairs
 from raycluster.models import set_statistics
 from raycluster.models.requirements import with_model
 from raycluster.pipeline import health
-from raycluster.pipeline.health import MOST_IN_GROUPS, Health, conductance, measure, reasons_of
+from raycluster.pipeline.health import MOST_IN_GROUPS, MOST_LOOSE, Health, measure, reasons_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.edges import limits_of
 from raycluster.stages.engines import numbered_by_first_row
@@ -37,6 +37,9 @@ def test_a_clear_set_has_no_reason_for_doubt() -> None:
         ({"near_outside": 0.3}, "30% of the near neighbors"),
         ({"conflicts": 0.6}, "disagree on 60%"),
         ({"shared": 0.01}, "only 1.0% of the rows"),
+        ({"loose": 0.5}, "50% of the pairs within clusters"),
+        ({"loose": 0.1, "borderline": 0.9}, "90% as many pairs"),
+        ({"loose": 0.1, "in_groups": 0.5}, "50% of the rows lie in tight groups"),
         ({"in_groups": 0.8}, "80% of the rows lie in tight groups"),
         ({"within": 0.1}, "only 10% of all score"),
         ({"is_decided": False}, "no clear limit of its own"),
@@ -69,15 +72,6 @@ def test_doubtful_rows_are_a_reason_where_there_are_conflicts() -> None:
     assert "best score of 80%" in reasons[1]
 
 
-def test_the_weakest_cut_parts_two_cliques() -> None:
-    graph = nx.barbell_graph(8, 0)
-    links = csr_array(nx.to_scipy_sparse_array(graph, dtype=float))
-    found = conductance(links)
-    assert found == pytest.approx(nx.conductance(graph, range(8)))
-    order = np.random.default_rng(0).permutation(16)
-    assert conductance(csr_array(links[order][:, order])) == pytest.approx(found)
-
-
 def test_every_run_ends_with_a_verdict(tmp_path: Path) -> None:
     tiny.model(tmp_path / "model", "row", "none", thresholds={"eta": 0.6})
     tiny.run(tmp_path, "sdt-row", model=str(tmp_path / "model"), topk={"predict": False})
@@ -91,6 +85,21 @@ def test_families_of_near_copies_lie_in_groups() -> None:
     share = measure(finished(families(960, 2)[0])).in_groups
     assert share is not None
     assert share > MOST_IN_GROUPS
+
+
+def test_chains_are_loose_and_clear_identities_are_not() -> None:
+    clear = measure(finished(identities(100, 6, 32, 0.4, 0)[0]))
+    assert clear.loose == pytest.approx(0, abs=0.02)
+    assert clear.borderline == pytest.approx(0, abs=0.2)
+    assert reasons_of(clear) == []
+    angle = np.linspace(0, 2 * np.pi, 600, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    tables = in_memory(ring.astype(np.float32), load_config("cosine", {"edges": {"threshold": 0.999}}, "test"), 1)
+    run_stages(tables, LOCAL, Silence())
+    chain = measure(tables)
+    assert chain.loose is not None
+    assert chain.loose > MOST_LOOSE
+    assert chain.borderline is None, "no random pairs are measured for a configured threshold"
 
 
 def test_the_order_of_rows_changes_no_number() -> None:
