@@ -16,7 +16,9 @@ MOST_NEW = 0.2
 """New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
 search were chosen for the rows that were there."""
 MOST_AT_ONCE = 0.5
-"""New rows of one update, as a share of the rows that are there, above which it clusters everything again by itself."""
+"""New rows of one update, as a share of the rows that are there, above which it clusters everything again by itself. The pairwise
+F of an update and a full run is 0.80, 0.997 and 0.989 on product titles at shares of 1, 0.5 and 0.25; two seeds agree at 0.985.
+Raising it keeps limits that were picked for few rows."""
 MOST_DRIFT = 0.25
 """Change of the exit weight, in powers of two, above which the summary advises a full run: mu is off by as many bits."""
 MOST_LOST = 0.01

@@ -148,6 +148,24 @@ def test_the_same_batch_twice_is_no_event(runs, tmp_path):
         assert (tmp_path / "twice" / name).read_bytes() == (folder / "run2" / name).read_bytes(), name
 
 
+def test_an_update_writes_what_changed_and_no_file_of_the_runs_before(runs, tmp_path):
+    """Two rows go, and a few are placed again: files of both runs before are the same bytes, and no other row is written."""
+    folder, _ = runs
+    files = [path for run in ("run", "run2") for path in (folder / run).rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    pq.write_table(pa.table({"id": pa.array([3, 250])}), tmp_path / "gone.parquet")
+    order = Order((), str(tmp_path / "gone.parquet"), threads=1)
+    summary = update_run(str(folder / "run2"), str(tmp_path / "run3"), order)
+    assert {path: path.read_bytes() for path in files} == before
+    state, was = loaded(str(tmp_path / "run3")), loaded(str(folder / "run2"))
+    relisted = set(pq.read_table(tmp_path / "run3" / "state" / "lists.parquet")["row"].to_pylist())
+    assert len(relisted) == summary["dirty"] + 2 < ROWS / 2
+    for row in set(range(ROWS)) - relisted:
+        np.testing.assert_array_equal(state.lists.neighbor[row], was.lists.neighbor[row])
+    assert pq.read_table(tmp_path / "run3" / "state" / "rows.parquet").num_rows == 0
+    assert pq.read_table(tmp_path / "run3" / "state" / "members.parquet").num_rows < ROWS / 4
+
+
 STEPS = ["job.incoming", "neighbors._search", "neighbors._insert", "grown.rescored", "grown.changed_edges"]
 """What an update calls in its steps: plan, search, lists of old rows, scores, touched rows, solve, ids."""
 STEPS += ["update.placed", "update.inherit", "job.saved", "job.published"]
