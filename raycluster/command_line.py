@@ -21,7 +21,7 @@ from raycluster.commands.keys import describe_keys, split_keys
 from raycluster.commands.verb import Answer, Verb
 from raycluster.errors import ConfigError, RayclusterError
 from raycluster.secrecy import printable
-from raycluster.storage.streams import open_closed_streams, require_working_folder, write_text
+from raycluster.storage.streams import open_closed_streams, printed, require_working_folder, write_text
 
 ALIASES = ("--input", "--run", "--truth")
 """Options that the jobs take for what is positional here."""
@@ -141,11 +141,13 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
+    is_done = False
     try:
         require_working_folder()
         options, keys = parse(verb, words, prog)
         with contextlib.redirect_stdout(sys.stderr):
             answer = verb.run(options, keys)
+        is_done = True
         if answer is not None:
             _print(answer, options.json)
     except RayclusterError as error:
@@ -155,8 +157,9 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
         print("interrupted: what is finished is kept; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: what is left to flush goes nowhere
-        sys.exit(0)
+        for number in (1, 2):  # the reader has gone: what is left to flush goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        sys.exit(0 if is_done else INTERRUPTED)
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
@@ -171,10 +174,9 @@ def _print(answer: Answer, json_option: str | None) -> None:
     text = json.dumps(answer.values, indent=2)
     if json_option:
         write_text(json_option, text)
-    if answer.text is not None and sys.stdout.isatty() and json_option is None:
-        print(answer.text, flush=True)
-    else:
-        print(text, flush=True)
+    is_for_people = answer.text is not None and sys.stdout.isatty() and json_option is None
+    with printed():
+        print(answer.text if is_for_people else text, flush=True)
 
 
 def _verbs() -> str:

@@ -3,11 +3,13 @@
 They may be closed, full, a device, or gone.
 """
 
+import contextlib
 import os
 import stat
 import sys
+from collections.abc import Iterator
 
-from raycluster.errors import ConfigError
+from raycluster.errors import ConfigError, StorageError
 
 
 def open_closed_streams() -> None:
@@ -34,6 +36,21 @@ def require_working_folder() -> None:
         os.getcwd()
     except FileNotFoundError as error:
         raise ConfigError("The working folder of this command was removed; change to one that exists.") from error
+
+
+@contextlib.contextmanager
+def printed() -> Iterator[None]:
+    """Name what keeps an answer from being printed.
+
+    A reader that has gone stays a BrokenPipeError.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to flush goes nowhere
+        raise StorageError(f"The work is done, but its answer could not be printed: {error.strerror}.") from error
 
 
 def write_text(place: str, text: str) -> None:

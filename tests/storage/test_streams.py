@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raycluster.errors import ConfigError, StorageError
@@ -63,3 +65,31 @@ def test_a_full_device_is_one_sentence_and_stays(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="The disk is full"):
         write_text(str(tmp_path / "full"), "text")
     assert (tmp_path / "full").is_char_device()
+
+
+def of_bash(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, with the command `raycluster`; a pipe fails with any of its commands."""
+    script = f'set -o pipefail; raycluster() {{ {sys.executable} -m raycluster "$@"; }}; {line}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has this device")
+def test_an_answer_that_cannot_be_printed_is_one_sentence() -> None:
+    done = of_bash("raycluster recipes list >/dev/full")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: The work is done, but its answer could not be printed: No space left")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_whose_messages_have_no_reader_is_no_success(tmp_path: Path) -> None:
+    vectors = [[1.0, float(number % 4)] for number in range(40)]
+    pq.write_table(pa.table({"id": list(range(40)), "embedding": vectors}), tmp_path / "in.parquet")
+    words = f"cluster {tmp_path}/in.parquet -o {tmp_path}/run --recipe cosine --limit 0.99 --executor local --no-report"
+    done = of_bash(f"raycluster {words} 2>&1 >/dev/null | true")
+    is_finished = (tmp_path / "run" / "MANIFEST.json").exists()
+    assert (done.returncode == 0) == is_finished
+    assert of_bash(f"raycluster {words}").returncode == 0
+    assert (tmp_path / "run" / "MANIFEST.json").exists()
