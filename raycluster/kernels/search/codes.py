@@ -236,16 +236,28 @@ def in_worker() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
-def load() -> None:
-    """Import what multiplies bytes, before threads start that do."""
-    if multiplies_bytes():
+def load(rows: int, others: int, width: int) -> bool:
+    """Return whether bytes can be multiplied; import torch where it pays.
+
+    Called before threads start that multiply.
+
+    Parameters
+    ----------
+    rows, others : int
+        Rows that are searched for, and among.
+    width : int
+        Dimensions.
+    """
+    if pay(rows, others, width):
         _torch()
+    return multiplies_bytes() and "torch" in sys.modules
 
 
 def products(codes: Int8, others: Int8) -> Int32 | Float32:
     """Return the inner products (N, M) of codes, exact integers.
 
-    As int32 by torch where the processor multiplies bytes. Else as float32: all partial sums are below 2**24, and so exact.
+    They are int32 where the processor multiplies bytes: by torch once it is loaded, before by floats. Else they are float32. All
+    partial sums are below 2**24, and so exact.
 
     Parameters
     ----------
@@ -253,7 +265,7 @@ def products(codes: Int8, others: Int8) -> Int32 | Float32:
         C-contiguous.
     """
     # torch 2.13 is wrong for one coordinate.
-    if multiplies_bytes() and codes.shape[1] > 1:
+    if multiplies_bytes() and codes.shape[1] > 1 and "torch" in sys.modules:
         torch = _torch()
         scores: Int32 = torch._int_mm(torch.from_numpy(codes), torch.from_numpy(others).T).numpy()
         return scores

@@ -33,6 +33,9 @@ QUERY_BLOCK = 65536
 Results do not depend on it."""
 CENTROID_TILE = 64
 """Centroids compared with a block at once: 16 MiB of scores. Results do not depend on it."""
+READ_SHARE = 0.1
+"""Share of the rows that a search is taken to read when it decides whether torch is worth its import. Results do not depend on
+it; dense sets read 0.04 to 0.15."""
 _CHUNK = 64
 """Queries that are tested at once for any that reads a list: four 512-bit registers. Results do not depend on it."""
 
@@ -87,11 +90,11 @@ def list_top_k(
         As of `exact_top_k`; -1 in both where the lists hold fewer than `k` rows.
     """
     none = np.full(len(queries), -1, np.int32)
+    if index.codes is not None:
+        load(len(queries), round(READ_SHARE * len(database)), database.shape[1])
     with unheard():
         first = min(probing.nearest, len(index.centroids))
         nearest, _ = exact_top_k(queries, none, index.centroids, first, threads, index.centroid_codes)
-    if index.codes is not None:
-        load()
     # Queries of one list share neighbors, which stay in the cache.
     order = np.argsort(nearest[:, 0], kind="stable")
 

@@ -20,7 +20,6 @@ from raycluster.kernels.search.codes import (
     encode,
     in_worker,
     load,
-    multiplies_bytes,
     one_thread_per_product,
     pay,
     products,
@@ -60,10 +59,10 @@ def exact_top_k(
     """
     if codes is None and pay(len(queries), len(database), database.shape[1]):
         codes = encode(database, threads=threads)
-    if codes is not None and (codes.largest_error > COARSEST or not multiplies_bytes()):
+    if codes is not None and (
+        codes.largest_error > COARSEST or not load(len(queries), len(database), database.shape[1])
+    ):
         codes = None
-    if codes is not None:
-        load()
     coarsest = 0.0 if codes is None else codes.largest_error
 
     def candidates_of(_: int) -> Int32:

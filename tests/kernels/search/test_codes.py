@@ -1,12 +1,14 @@
 """Codes propose candidates: their errors are bounded, their products exact, and the searches that use them find the same."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raycluster.kernels.search import codes as module
-from raycluster.kernels.search import list_search, nearest
+from raycluster.kernels.search import list_search
 from raycluster.kernels.search.codes import encode, products, scale_of
 from raycluster.kernels.search.list_search import Probing, list_top_k
 from raycluster.kernels.search.nearest import exact_top_k
@@ -19,8 +21,8 @@ KERNELS = [True, False]
 @pytest.fixture(params=KERNELS, ids=["bytes", "floats"])
 def kernel(request, monkeypatch):
     """Both kernels of products, whatever the processor."""
-    for owner in (module, nearest):
-        monkeypatch.setattr(owner, "multiplies_bytes", lambda: request.param)
+    pytest.importorskip("torch")  # it multiplies bytes once it is loaded
+    monkeypatch.setattr(module, "multiplies_bytes", lambda: request.param)
     monkeypatch.setattr("raycluster.kernels.search.candidates.multiplies_bytes", lambda: request.param)
 
 
@@ -33,6 +35,18 @@ def test_products_are_those_of_integers(rows, others, width):
     one = (one * min(1, scale)).astype(np.int8)
     expected = one.astype(np.int64) @ other.T.astype(np.int64)
     assert products(one, other).astype(np.int64).tolist() == expected.tolist()
+
+
+def test_until_torch_is_loaded_floats_multiply_and_a_small_search_does_not_load_it(monkeypatch):
+    monkeypatch.setattr(module, "multiplies_bytes", lambda: True)
+    rng = np.random.default_rng(0)
+    one, other = (rng.integers(-20, 21, (count, 256), dtype=np.int8) for count in (9, 40))
+    expected = products(one, other)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert not module.load(9, 40, 256)
+    found = products(one, other)
+    assert found.dtype == expected.dtype == np.int32
+    np.testing.assert_array_equal(found, expected)
 
 
 @settings(max_examples=40, deadline=None)
