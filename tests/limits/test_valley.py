@@ -74,7 +74,7 @@ def test_of_several_valleys_the_nearest_counts():
 @pytest.mark.parametrize("near", [0.35, 0.5, 0.65])
 @pytest.mark.parametrize("dent", [0.4, 0.6])
 def test_of_a_flat_floor_the_place_nearest_to_the_models_limit_counts(near, dent):
-    flat = hill(0.05, 100) + hill(0.97, 50) + 10 - hill(dent, 0.2)
+    flat = hill(0.05, 100) + hill(0.97, 50) + 10 - hill(dent, 0.05)
     found = limit(flat, near)
     assert (
         np.abs(SCORES - found).argmin()
