@@ -1,6 +1,6 @@
 """Plain options of the command line and `Clusterer`: effort, limit, a few keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,20 @@ def configuration_of(params: Mapping[str, Any]) -> Config:
     if effort == "fast" and recipe not in (DEFAULT_RECIPE, EFFORT["fast"]):
         raise ConfigError(f"effort 'fast' and recipe '{recipe}' exclude each other.")
     config = load_config(EFFORT["fast"] if effort == "fast" else recipe, dict(params["overrides"] or {}), "overrides")
-    values: dict[str, Any] = {}
-    if params["n_neighbors"] is not None:
-        values["knn"] = {"k": params["n_neighbors"]}
-    if params["min_cluster_size"] is not None:
-        values["labels"] = {"min_cluster_size": params["min_cluster_size"]}
-    if params["model"] is not None:
-        values["model"] = params["model"]
-    if params["limit"] is not None:
-        values["edges"] = {limit_key(config, "limit"): params["limit"]}
-    config = apply(config, values, "Clusterer")
-    if seed is not None:
-        config = apply(config, {"knn": {"seed": int(seed)}, "communities": {"seed": int(seed) + 1}}, "random_state")
-    return config
+    config = apply(config, dict(_keys_of(params, config)), "Clusterer")
+    if seed is None:
+        return config
+    return apply(config, {"knn": {"seed": int(seed)}, "communities": {"seed": int(seed) + 1}}, "random_state")
+
+
+def _keys_of(params: Mapping[str, Any], config: Config) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a configuration that parameters of `Clusterer` stand for."""
+    neighbors, smallest, model, limit = (params[name] for name in ("n_neighbors", "min_cluster_size", "model", "limit"))
+    if neighbors is not None:
+        yield "knn", {"k": neighbors}
+    if smallest is not None:
+        yield "labels", {"min_cluster_size": smallest}
+    if model is not None:
+        yield "model", model
+    if limit is not None:
+        yield "edges", {limit_key(config, "limit"): limit}

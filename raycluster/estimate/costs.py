@@ -1,7 +1,7 @@
 """Time, money, memory, disk and traffic of stages: declared costs times rates."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -128,14 +128,9 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
             if run.is_apart and bill is not None and bill.is_cold:
                 seconds += START_SECONDS
         # Driver and workers make copies of their own, one after the other: fetched, decoded, written.
-        moved = 0.0
+        moved, left = 0.0, stages[number + 1 :]
         for place in _places(stage, run, crew):
-            new = disks[place].holds(cost.copies_once) if place == "driver" else 0.0
-            if place == "workers" or crew.is_driver or not run.is_apart:
-                disks[place].keep(read_by_tasks(run.size, run.config, stage, stages[number + 1 :]))
-                new += disks[place].holds(cost.copies)
-            if number == len(stages) - 1:  # what is read once labels are published
-                new += disks["driver"].holds(health.copies(run.size, run.config))
+            new = _copied(run, stage, cost, left, disks, place, has_tasks=place == "workers" or crew.is_driver)
             seconds += new * (rates.copy_seconds + 1 / (GIB * (run.worker.network_gib_s or math.inf)))
             moved += new * (crew.nodes if place == "workers" else 1)
         stored = stage.table_bytes(run.size, run.config, run.id_type) * rates.compression[stage.name]
@@ -146,8 +141,42 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
             worker=cost.worker_bytes, copies=sum(cost.copies.values()), stored=stored,
             disk=max(disk.peak() for disk in disks.values()), moved=stored + streamed + moved,
         )  # fmt: skip
-        disks["driver"].keep(read_later(run.size, run.config, stages[number + 1 :]))
-        disks["workers"].keep(read_by_workers(run.size, run.config, stages[number + 1 :]))
+        disks["driver"].keep(read_later(run.size, run.config, left))
+        disks["workers"].keep(read_by_workers(run.size, run.config, left))
+
+
+def _copied(
+    run: PlannedRun,
+    stage: Stage,
+    cost: Cost,
+    left: Sequence[Stage],
+    disks: Mapping[str, Disk],
+    place: str,
+    *,
+    has_tasks: bool,
+) -> float:
+    """Return the bytes of the copies that a stage makes at a place.
+
+    Parameters
+    ----------
+    run
+        Size and configuration.
+    stage, cost, left
+        The stage, what it takes, and the stages after it.
+    disks
+        By place; they hold the copies afterwards.
+    place
+        Of `_places`.
+    has_tasks
+        Whether tasks run there. They do everywhere where driver and workers are one machine.
+    """
+    new = disks[place].holds(cost.copies_once) if place == "driver" else 0.0
+    if has_tasks or not run.is_apart:
+        disks[place].keep(read_by_tasks(run.size, run.config, stage, left))
+        new += disks[place].holds(cost.copies)
+    if not left:  # what is read once labels are published
+        new += disks["driver"].holds(health.copies(run.size, run.config))
+    return new
 
 
 def _places(stage: Stage, run: PlannedRun, crew: Crew) -> list[str]:

@@ -122,24 +122,42 @@ def pick_threshold(
             "raise it or pass --edges.threshold."
         )
     sample = np.ascontiguousarray(similarity if sampled_from else similarity[:: -(-rows // MAX_ROWS)])
+    threshold, risk, basis = _of_background(sample, pairs, lists, rows)
+    lowest, is_among_strangers = above_all_pairs(pairs, rows), threshold < pairs.median + pairs.spread
+    if threshold < lowest and (k >= rows - 1 or (k >= rows / 2 and is_among_strangers)):
+        threshold, basis = lowest, WHOLE_LISTS
+    facts = {"risk": risk, "random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
+    return threshold, {"basis": basis, **{name: round(value, 6) for name, value in facts.items()}}
+
+
+def _of_background(sample: Float32, pairs: RandomPairs, lists: Lists, rows: int) -> tuple[float, float, str]:
+    """Return the threshold of least risk, its risk, and its basis.
+
+    Where the background does not show, another threshold takes its place.
+
+    Parameters
+    ----------
+    sample : float32 (N, K)
+        Similarities of the rows that are read.
+    pairs, lists
+        As in `pick_threshold`.
+    rows : int
+        Rows of the whole set.
+    """
     grid = grid_from(pairs.median)
     lost, wrong = lost_and_wrong(sample, grid)
     curve = lost + wrong
-    threshold, least, basis = float(grid[_least(curve)]), float(curve.min()), FAR_RANKS
-    strangers_end = pairs.median + pairs.spread
-    if least >= SINGLETON_RISK and lists.cohesion(threshold, pairs.median) < LEAST_COHESION:
-        threshold, basis = float(np.quantile(sample[:, 1], MOST_SINGLETONS)), SINGLETONS
-    elif least >= MOST_ROWS and identities_fill_neighborhoods(sample, pairs, rows):
-        threshold, basis = min(threshold, pairs.above_all_but_one(rows)), FULL_NEIGHBORHOODS
-    elif least >= MOST_ROWS and threshold < strangers_end and k < rows / 2:
-        threshold, basis = float(np.quantile(sample[:, 1:], 1 - CROWDED_SHARE)), CROWDED
-    elif least < UNRESOLVED_RISK and k < rows / 2 and (second := second_level(sample, threshold, pairs, rows)):
-        threshold, least, basis = second.threshold, second.risk, SECOND_LEVEL
-    lowest = above_all_pairs(pairs, rows)
-    if threshold < lowest and (k >= rows - 1 or (k >= rows / 2 and threshold < strangers_end)):
-        threshold, basis = lowest, WHOLE_LISTS
-    facts = {"risk": least, "random_pair_median": pairs.median, "random_pair_spread": pairs.spread}
-    return threshold, {"basis": basis, **{name: round(value, 6) for name, value in facts.items()}}
+    threshold, risk = float(grid[_least(curve)]), float(curve.min())
+    ends_among_others = sample.shape[1] < rows / 2
+    if risk >= SINGLETON_RISK and lists.cohesion(threshold, pairs.median) < LEAST_COHESION:
+        return float(np.quantile(sample[:, 1], MOST_SINGLETONS)), risk, SINGLETONS
+    if risk >= MOST_ROWS and identities_fill_neighborhoods(sample, pairs, rows):
+        return min(threshold, pairs.above_all_but_one(rows)), risk, FULL_NEIGHBORHOODS
+    if risk >= MOST_ROWS and ends_among_others and threshold < pairs.median + pairs.spread:
+        return float(np.quantile(sample[:, 1:], 1 - CROWDED_SHARE)), risk, CROWDED
+    if risk < UNRESOLVED_RISK and ends_among_others and (second := second_level(sample, threshold, pairs, rows)):
+        return second.threshold, second.risk, SECOND_LEVEL
+    return threshold, risk, FAR_RANKS
 
 
 def _least(curve: Float64) -> int:

@@ -123,48 +123,39 @@ def reasons_of(health: Health) -> list[tuple[str, str]]:
     strangers = "see whether any identity has two rows; if so, set --limit from pairs that are the same"
     levels = "look at one cluster: raise --limit if its tight groups are identities, and keep it if they are copies"
     lower = "look at what the nearest clusters have in common, and lower --limit if they are one identity"
-    reasons = []
-    is_clear = health.doubtful is not None and health.doubtful <= FEWEST_DOUBTFUL
-    has_conflicts = health.conflicts is not None and health.conflicts > MOST_CONFLICTS and not is_clear
-    if health.shared < LEAST_SHARED:
-        reasons.append((f"only {health.shared:.1%} of the rows share a cluster, as in sets of strangers", strangers))
+    is_clear = health.doubtful is not None and not _is_above(health.doubtful, FEWEST_DOUBTFUL)
+    has_conflicts = _is_above(health.conflicts, MOST_CONFLICTS) and not is_clear
+    has_no_limit = not health.is_decided and (_is_above(health.in_groups, FEW_IN_GROUPS) or not is_clear)
     most_in_groups = MOST_IN_GROUPS if health.loose is None else MOST_IN_GROUPS_BY_SIMILARITY
-    if health.in_groups is not None and health.in_groups > most_in_groups:
-        reasons.append(
-            (f"{health.in_groups:.0%} of the rows lie in tight groups within their cluster, as families of near copies do",
-             levels)
-        )  # fmt: skip
-    if health.near_outside is not None and health.near_outside > MOST_OUTSIDE and not is_clear:
-        reasons.append(
-            (f"{health.near_outside:.0%} of the near neighbors are left outside, as where products or texts are relatives",
-             train)
-        )  # fmt: skip
-    if health.loose is not None and health.loose > MOST_LOOSE:
-        reasons.append(
-            (f"{health.loose:.0%} of the pairs within clusters lie below the threshold, as in chains", train)
-        )
-    if health.borderline is not None and health.borderline > MOST_BORDERLINE:
-        reasons.append(
-            (f"the threshold lies in no gap: {health.borderline:.0%} as many pairs lie about it as above", train)
-        )
-    if has_conflicts:
-        reasons.append(
-            (f"score and similarity disagree on {health.conflicts:.0%} of the pairs above either limit", train)
-        )
-    if health.doubtful is not None and health.doubtful > MOST_DOUBTFUL and has_conflicts:
-        reasons.append((f"the best score of {health.doubtful:.0%} of the rows is doubtful", train))
-    has_groups = health.in_groups is not None and health.in_groups > FEW_IN_GROUPS
-    if not health.is_decided and (has_groups or not is_clear):
-        reasons.append(("the set shows no clear limit of its own", "set --limit from pairs that are the same identity"))
-    if health.within is not None and health.within < LEAST_WITHIN and health.shared >= LEAST_SHARED:
-        reasons.append((f"only {health.within:.0%} of all score lies within clusters, as where modes are split", lower))
-    if health.largest > LARGE:
-        reasons.append((f"one cluster holds {health.largest:.0%} of all rows", "raise --limit"))
-    if health.weakest_cut is not None and health.weakest_cut < WEAK_CUT:
-        reasons.append(
-            (f"the largest cluster hangs together by {health.weakest_cut:.1%} of a half's edges", "raise --limit")
-        )
-    return reasons
+    signs = [
+        (health.shared < LEAST_SHARED, "only {shared:.1%} of the rows share a cluster, as in sets of strangers", strangers),
+        (_is_above(health.in_groups, most_in_groups),
+         "{in_groups:.0%} of the rows lie in tight groups within their cluster, as families of near copies do", levels),
+        (_is_above(health.near_outside, MOST_OUTSIDE) and not is_clear,
+         "{near_outside:.0%} of the near neighbors are left outside, as where products or texts are relatives", train),
+        (_is_above(health.loose, MOST_LOOSE),
+         "{loose:.0%} of the pairs within clusters lie below the threshold, as in chains", train),
+        (_is_above(health.borderline, MOST_BORDERLINE),
+         "the threshold lies in no gap: {borderline:.0%} as many pairs lie about it as above", train),
+        (has_conflicts, "score and similarity disagree on {conflicts:.0%} of the pairs above either limit", train),
+        (has_conflicts and _is_above(health.doubtful, MOST_DOUBTFUL),
+         "the best score of {doubtful:.0%} of the rows is doubtful", train),
+        (has_no_limit, "the set shows no clear limit of its own", "set --limit from pairs that are the same identity"),
+        (_is_below(health.within, LEAST_WITHIN) and health.shared >= LEAST_SHARED,
+         "only {within:.0%} of all score lies within clusters, as where modes are split", lower),
+        (health.largest > LARGE, "one cluster holds {largest:.0%} of all rows", "raise --limit"),
+        (_is_below(health.weakest_cut, WEAK_CUT),
+         "the largest cluster hangs together by {weakest_cut:.1%} of a half's edges", "raise --limit"),
+    ]  # fmt: skip
+    return [(words.format(**vars(health)), advice) for is_there, words, advice in signs if is_there]
+
+
+def _is_above(share: float | None, limit: float) -> bool:
+    return share is not None and share > limit
+
+
+def _is_below(share: float | None, limit: float) -> bool:
+    return share is not None and share < limit
 
 
 copies = copies_of_neighbors
