@@ -29,6 +29,8 @@ from raycluster.stages.edges import limits_of
 from raycluster.stages.knn import recall_of
 from raycluster.stages.label_columns import Labels
 from raycluster.stages.labels import labels_of
+from raycluster.storage.clear_errors import reason_of
+from raycluster.storage.object_store import Store
 
 
 class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
@@ -189,9 +191,9 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
         return self.probabilities_
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a local file."""
-        with open(path, "wb") as file:
-            pickle.dump(self, file)
+        """Write the fitted estimator to a local file, whole or not at all."""
+        folder, name = os.path.split(os.path.realpath(path))
+        Store(folder).put(name, pickle.dumps(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Clusterer":
@@ -199,8 +201,14 @@ class Clusterer(GrowingMixin, ClusterMixin, BaseEstimator):
 
         The file is a pickle: load only files of your own.
         """
-        with open(path, "rb") as file:
-            loaded = pickle.load(file)
+        folder, name = os.path.split(os.path.abspath(path))
+        data = Store(folder).get(name)
+        if data is None:
+            raise InputError(f"{path} does not exist.")
+        try:
+            loaded = pickle.loads(data)
+        except Exception as error:  # bytes that are no pickle raise errors of many kinds
+            raise InputError(f"{path} holds no Clusterer: {reason_of(error)}.") from error
         if not isinstance(loaded, cls):
             raise InputError(f"{path} holds no Clusterer.")
         return loaded

@@ -359,6 +359,25 @@ EXPECTED_FAILURES = {
 """Checks of scikit-learn that cosines cannot pass, with the reason."""
 
 
+def test_a_file_that_holds_no_estimator_is_named_and_one_that_cannot_be_written_stays(tmp_path):
+    estimator = Clusterer("cosine", n_neighbors=10).fit(np.repeat(np.eye(4), 5, axis=0))
+    place = tmp_path / "fitted.pickle"
+    with pytest.raises(InputError, match="does not exist"):
+        Clusterer.load(place)
+    for data in (b"", b"no pickle", pickle.dumps([1]), pickle.dumps(estimator)[:-50]):
+        place.write_bytes(data)
+        with pytest.raises(InputError, match="holds no Clusterer"):
+            Clusterer.load(place)
+    estimator.save(place)
+    before = place.read_bytes()
+    estimator.index_ = lambda: None  # cannot be pickled
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        estimator.save(place)
+    assert place.read_bytes() == before
+    assert (Clusterer.load(place).labels_ == estimator.labels_).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["fitted.pickle"]
+
+
 def test_scikit_learns_own_checks_pass_but_for_the_listed():
     results = check_estimator(
         Clusterer("cosine", n_neighbors=2, limit=0.9),
