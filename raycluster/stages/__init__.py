@@ -14,7 +14,7 @@ relations     knn, topk, contexts
 density       knn, relations
 edges         knn, topk, relations, density
 communities   edges
-rejoin        communities, knn
+rejoin        communities, edges, knn
 labels        embeddings, duplicates, knn, relations, edges, communities, rejoin
 """
 
