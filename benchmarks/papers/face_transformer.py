@@ -127,7 +127,8 @@ def iterated(args: Args) -> Iterator[Row]:
 
 def _in_order_of_ids(test: str) -> pa.Table:
     """Return ids and labels in the order of a run's rows, which is that of ids."""
-    return pq.read_table(test, columns=["id", "label"]).sort_by("id")
+    files = sorted(Path(test).glob("*.parquet")) if Path(test).is_dir() else [test]
+    return pa.concat_tables([pq.read_table(file, columns=["id", "label"]) for file in files]).sort_by("id")
 
 
 TABLES = {"5": ("Table 5", table_5), "6": ("Table 6", table_6), "iterated": ("iterated", iterated)}
