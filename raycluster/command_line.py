@@ -20,6 +20,7 @@ from raycluster.commands import VERBS, load
 from raycluster.commands.keys import describe_keys, split_keys
 from raycluster.commands.verb import Answer, Verb
 from raycluster.errors import ConfigError, RayclusterError
+from raycluster.executors import endings
 from raycluster.secrecy import printable
 from raycluster.storage.streams import open_closed_streams, printed, require_working_folder, write_text
 
@@ -140,13 +141,15 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     open_closed_streams()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a closed terminal ends a job as Ctrl-C does; Windows has no SIGHUP
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+            signal.signal(getattr(signal, name), endings.end)
+    endings.forget()
     is_done = False
     try:
         require_working_folder()
         options, keys = parse(verb, words, prog)
         with contextlib.redirect_stdout(sys.stderr):
             answer = verb.run(options, keys)
+        endings.check()
         is_done = True
         if answer is not None:
             _print(answer, options.json)
@@ -154,6 +157,7 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        endings.forget()
         print("interrupted: what is finished is kept; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -194,7 +198,3 @@ def _verbs() -> str:
             "raycluster VERB --help shows the options of a verb; raycluster --version the version.",
         ]
     )
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -212,6 +212,24 @@ def test_a_signal_ends_a_verb_with_130_and_one_line(sent: signal.Signals) -> Non
     assert err == "interrupted: what is finished is kept; the same command goes on from here\n"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_interruption_a_finalizer_loses_ends_a_verb_all_the_same() -> None:
+    class Lost:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def work(*_: Any) -> Answer:
+        Lost()
+        return Answer({"finished": True})
+
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    outcome = call(Verb("work", "Work.", lambda parser: None, work))
+    for name, handler in before.items():
+        signal.signal(name, handler)
+    assert (outcome.code, outcome.stdout) == (130, "")
+    assert call(small(ignore), "--name", "Ada") == Outcome(0, "", "")
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     process = raycluster("recipes")
     assert process.stdout is not None

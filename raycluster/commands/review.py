@@ -7,6 +7,7 @@ from typing import Any
 
 from raycluster.commands.verb import Answer, Verb, whole
 from raycluster.errors import ConfigError
+from raycluster.executors import endings
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,7 @@ def _served(options: argparse.Namespace) -> Answer:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
+            endings.forget()
             print(file=sys.stderr)
     progress = session.progress()
     return Answer(progress, f"{progress['decisions']:,} decisions about pairs of rows are saved in {progress['run']}.")

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from raycluster.config.execution import Execution
+from raycluster.executors import endings
 from raycluster.executors.position import Position
 from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import uses_ray
@@ -42,6 +43,7 @@ def run_stage(
     free
         Called once the facts are there: frees what tasks do not read.
     """
+    endings.check()
     if stage.once is not None and not tables.has_facts(stage.name):
         with progress.timed(stage.name):
             tables.put_facts(stage.name, stage.once(tables))
@@ -64,6 +66,7 @@ def run_stage(
             if status is not None:
                 status.learn(result.record)
             position.finish(result.rows)
+            endings.check()
         tables.complete(stage.name, len(tasks))
     if (line := stage.summary(tables)) is not None:
         progress.say(line)
