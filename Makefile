@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0
 # Processes that share the tests out. Tests of one file stay together, those on Ray too, and what takes long comes first:
 # tests/conftest.py has the scheduler. Two cores have work for three: tests wait for servers, for Ray and for processes that die.
 WORKERS ?= 3
-SHARED := -rs -n $(WORKERS)
+SHARED := -rsfE -n $(WORKERS)
 
 # What pydoclint must not find: sections that it cannot read, or that describe what a function has not. The other codes take
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.

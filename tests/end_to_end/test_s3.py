@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from support.flaky_proxy import flaky_proxy
 from support.runs import command, evaluation, here, interrupted, labels, run
-from support.servers import S3Server, flaky_proxy, seaweed_s3
+from support.servers import S3Server, seaweed_s3
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
-"""Real servers for tests, on free loopback ports and always stopped: an S3 store, a flaky proxy, a Ray cluster."""
+"""Real servers for tests, on free loopback ports and always stopped: an S3 store and a Ray cluster."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import random
@@ -10,26 +9,33 @@ import secrets
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
-FAULTS = ("slow_down", "reset", "lost_reply", "delay")
-SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+ATTEMPTS = 3
+"""Times that a server is started, on other ports each time: another process may have taken one meanwhile."""
+START_SECONDS = 80.0
+"""Longest wait for a server on a busy machine of two cores; a quiet one takes two to eight."""
+PORTS = range(18_000, 32_000)
+"""Below those that Linux gives to clients and to whoever asks for any port."""
+
+T = TypeVar("T")
+
+
+class NotStarted(RuntimeError):
+    """A server ended, or did not answer, before a test could use it."""
 
 
 @dataclass(frozen=True)
@@ -52,144 +58,52 @@ class S3Server:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def filesystem(self) -> s3fs.S3FileSystem:
-        """A new s3fs client that shares no cache with another."""
-        options = {"key": self.access_key, "secret": self.secret_key, "endpoint_url": self.endpoint_url}
-        return s3fs.S3FileSystem(**options, skip_instance_cache=True, use_listings_cache=False)
+    def filesystem(self, **config: object) -> s3fs.S3FileSystem:
+        """A new s3fs client that shares no cache with another; `config` are settings of botocore."""
+        options: dict[str, object] = {
+            "key": self.access_key,
+            "secret": self.secret_key,
+            "endpoint_url": self.endpoint_url,
+        }
+        options |= {"skip_instance_cache": True, "use_listings_cache": False, "config_kwargs": config}
+        return s3fs.S3FileSystem(**options)
 
 
 @contextmanager
 def seaweed_s3(tmp_path: Path, bucket: str = "raycluster-test") -> Iterator[S3Server]:
     """A SeaweedFS S3 gateway that checks signatures and conditional writes, with one empty bucket."""
-    folder = Path(tempfile.mkdtemp(prefix="seaweed-", dir=tmp_path))
-    (folder / "data").mkdir()
-    key, secret = "test-access-key", secrets.token_hex(16)
-    identity = {"name": "tests", "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = free_ports(8)
-    server = S3Server(f"http://127.0.0.1:{ports[0]}", key, secret, bucket)
-    command = [_program("weed"), "-logtostderr", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
-    command += [f"-dir={folder / 'data'}", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false"]
-    command += ["-master.volumeSizeLimitMB=64", "-volume.max=0", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    options = [f"{role}.port{kind}" for role in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
-    command += [f"-{option}={port}" for option, port in zip(options, ports, strict=True)]
 
-    def ready() -> bool:
-        with suppress(OSError):
-            server.filesystem().mkdir(bucket)
-            return True
-        return False
+    @contextmanager
+    def serve(ports: list[int]) -> Iterator[S3Server]:
+        folder = Path(tempfile.mkdtemp(prefix="seaweed-", dir=tmp_path))
+        (folder / "data").mkdir()
+        key, secret = "test-access-key", secrets.token_hex(16)
+        identity = {"name": "tests", "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ["Admin"]}
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        server = S3Server(f"http://127.0.0.1:{ports[0]}", key, secret, bucket)
+        command = [_program("weed"), "-logtostderr", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
+        command += [f"-dir={folder / 'data'}", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false"]
+        command += ["-master.volumeSizeLimitMB=64", "-volume.max=0", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+        options = [f"{role}.port{kind}" for role in ("s3", "master", "volume", "filer") for kind in ("", ".grpc")]
+        command += [f"-{option}={port}" for option, port in zip(options, ports, strict=True)]
 
-    try:
-        with _running(command, folder / "log", {}, ready, term_s=0):
-            yield server
-    finally:
-        for port in ports:
-            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                path.unlink(missing_ok=True)
+        def ready() -> bool:
+            with suppress(OSError, BotoCoreError):
+                socket.create_connection(("127.0.0.1", ports[0]), timeout=1).close()
+                server.filesystem(read_timeout=5).mkdir(bucket)
+                return True
+            return False
 
-
-@dataclass
-class FlakyProxy:
-    """A running proxy: ``rates`` may be changed while it serves, ``counts`` holds what became of the requests."""
-
-    endpoint_url: str
-    rates: dict[str, float]
-    counts: Counter[str] = field(default_factory=Counter)
-
-
-@contextmanager
-def flaky_proxy(
-    target_endpoint: str,
-    *,
-    seed: int = 0,
-    slow_down: float = 0.0,
-    reset: float = 0.0,
-    lost_reply: float = 0.0,
-    delay: float = 0.0,
-    delay_s: float = 0.2,
-) -> Iterator[FlakyProxy]:
-    """An HTTP proxy that hurts a seeded share of requests and forwards the rest with all headers unchanged.
-
-    ``slow_down`` answers 503; ``reset`` drops the connection before forwarding; ``lost_reply`` forwards and then drops
-    it, so a write happened that the client cannot see; ``delay`` waits ``delay_s`` and forwards.
-    """
-    target = urlsplit(target_endpoint).netloc
-    rng, lock = random.Random(seed), threading.Lock()
-    proxy = FlakyProxy("", dict(zip(FAULTS, (slow_down, reset, lost_reply, delay), strict=True)))
-
-    def draw() -> str:
-        with lock:
-            weights = [proxy.rates[fault] for fault in FAULTS]
-            fault = rng.choices((*FAULTS, "forwarded"), (*weights, max(0.0, 1.0 - sum(weights))))[0]
-            proxy.counts[fault] += 1
-            return fault
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = draw()
-            if fault == "slow_down":
-                self.answer(503, [("Content-Type", "application/xml")], SLOW_DOWN)
-                return
-            if fault == "reset":
-                self.drop()
-                return
-            if fault == "delay":
-                time.sleep(delay_s)
-            upstream = http.client.HTTPConnection(target, timeout=60)
-            try:
-                upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():
-                    upstream.putheader(name, value)
-                upstream.endheaders(body or None)
-                response = upstream.getresponse()
-                content = response.read()
-            finally:
-                upstream.close()
-            if fault == "lost_reply":
-                self.drop()
-            else:
-                self.answer(response.status, response.getheaders(), content)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
-
-        def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-            kept = {k: v for k, v in headers if k.lower() not in {"transfer-encoding", "connection"}}
-            if self.command != "HEAD":
-                kept["Content-Length"] = str(len(content))
-            self.send_response_only(status)
-            for name, value in kept.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else content)
-
-        def drop(self) -> None:
-            """Close with a TCP reset instead of an orderly end."""
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            """Keep test output clean."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """A dropped connection is expected here."""
-
-    with Server(("127.0.0.1", 0), Handler) as httpd:
-        proxy.endpoint_url = f"http://127.0.0.1:{httpd.server_address[1]}"
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
         try:
-            yield proxy
+            with _running(command, folder / "log", {}, ready, term_s=0):
+                yield server
         finally:
-            httpd.shutdown()
-            thread.join()
+            for port in ports:
+                for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    path.unlink(missing_ok=True)
+
+    with _on_free_ports(8, serve) as server:
+        yield server
 
 
 @dataclass(frozen=True)
@@ -207,39 +121,62 @@ def ray_head(tmp_path: Path, num_cpus: int = 2, object_store_mb: int = 300) -> I
     """A cluster of its own with token authentication; leaving stops its processes and no other cluster's."""
     token = secrets.token_hex(32)
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
-    gcs, dashboard, *others = free_ports(7)
-    job_address = f"http://127.0.0.1:{dashboard}"
-    temp_dir = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of its sockets must stay under 107 characters
-    command = [_program("ray"), "start", "--head", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
-    command += [f"--temp-dir={temp_dir}", f"--num-cpus={num_cpus}", f"--object-store-memory={object_store_mb << 20}"]
-    command += [f"--port={gcs}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    names = ["dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export"]
-    command += [f"--{name}-port={port}" for name, port in zip([*names, "ray-client-server"], others, strict=True)]
-    command += ["--min-worker-port=0", "--max-worker-port=0"]
 
-    def ready() -> bool:
-        request = urllib.request.Request(f"{job_address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
-        with suppress(OSError), urllib.request.urlopen(request, timeout=5) as reply:
-            return bool(reply.status == 200)
-        return False
+    @contextmanager
+    def serve(ports: list[int]) -> Iterator[RayHead]:
+        gcs, dashboard, *others = ports
+        job_address = f"http://127.0.0.1:{dashboard}"
+        temp_dir = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of its sockets: at most 107 characters
+        command = [_program("ray"), "start", "--head", "--block", "--disable-usage-stats"]
+        command += ["--node-ip-address=127.0.0.1", f"--temp-dir={temp_dir}"]
+        command += [f"--num-cpus={num_cpus}", f"--object-store-memory={object_store_mb << 20}"]
+        command += [f"--port={gcs}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+        names = ["dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export"]
+        command += [f"--{name}-port={port}" for name, port in zip([*names, "ray-client-server"], others, strict=True)]
+        command += ["--min-worker-port=0", "--max-worker-port=0"]
 
-    try:
-        with _running(command, tmp_path / "ray-head.log", settings, ready, term_s=4):
-            yield RayHead(job_address, f"127.0.0.1:{gcs}", token, _clean_environment() | settings)
-    finally:
-        shutil.rmtree(temp_dir, ignore_errors=True)
+        def ready() -> bool:
+            request = urllib.request.Request(f"{job_address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+            with suppress(OSError), urllib.request.urlopen(request, timeout=5) as reply:
+                return bool(reply.status == 200)
+            return False
+
+        try:
+            with _running(command, tmp_path / "ray-head.log", settings, ready, term_s=4):
+                yield RayHead(job_address, f"127.0.0.1:{gcs}", token, _clean_environment() | settings)
+        finally:
+            shutil.rmtree(temp_dir, ignore_errors=True)
+
+    with _on_free_ports(7, serve) as head:
+        yield head
 
 
 def free_ports(count: int) -> list[int]:
     """Distinct loopback ports nothing listens on right now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    with ExitStack() as sockets:
+        found: list[int] = []
+        for port in random.sample(PORTS, len(PORTS)):
+            sock = sockets.enter_context(socket.socket())
+            with suppress(OSError):
+                sock.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise RuntimeError(f"no {count} ports between {PORTS.start} and {PORTS.stop} are free")
+
+
+@contextmanager
+def _on_free_ports(count: int, serve: Callable[[list[int]], AbstractContextManager[T]]) -> Iterator[T]:
+    """What `serve` starts on free ports; where it does not start there, on others."""
+    with ExitStack() as stack:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                server = stack.enter_context(serve(free_ports(count)))
+                break
+            except NotStarted:
+                if attempt == ATTEMPTS:
+                    raise
+        yield server
 
 
 def _clean_environment() -> dict[str, str]:
@@ -268,10 +205,10 @@ def _running(
             command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=env, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{Path(command[0]).name} did not start:\n{log.read_text(errors='replace')[-3000:]}")
+                raise NotStarted(f"{Path(command[0]).name} did not start:\n{log.read_text(errors='replace')[-3000:]}")
             time.sleep(0.1)
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.servers import S3Server, flaky_proxy, seaweed_s3
+from support import servers
+from support.flaky_proxy import flaky_proxy
+from support.servers import S3Server, free_ports, seaweed_s3
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,18 @@ def test_store_serves_a_client_configured_by_environment_alone(store: S3Server) 
     code = f"import s3fs; s3fs.S3FileSystem().pipe_file('{store.bucket}/from-environment', b'yes')"
     subprocess.run([sys.executable, "-c", code], env=store.env, check=True)
     assert store.filesystem().cat_file(f"{store.bucket}/from-environment") == b"yes"
+
+
+def test_a_store_whose_port_is_taken_starts_at_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        taken, *free = free_ports(9)
+        other.bind(("127.0.0.1", taken))
+        offers = iter([[taken, *free[:7]], free_ports(8)])
+        monkeypatch.setattr(servers, "free_ports", lambda count: next(offers))
+        monkeypatch.setattr(servers, "START_SECONDS", 20.0)
+        with seaweed_s3(tmp_path) as server:
+            assert urlsplit(server.endpoint_url).port != taken
+            server.filesystem().pipe_file(f"{server.bucket}/x", b"x")
 
 
 def test_store_is_gone_afterwards(tmp_path: Path) -> None:
