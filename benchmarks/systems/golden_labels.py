@@ -133,6 +133,11 @@ _MORE = (
     *_cases(("singletons", "lfw_test"), ALL, 16),
     *_cases(("demo",), ("auto", "cosine-ivf", "hard-clusters"), 3, "ray"),
     *_cases(("singletons",), ("fc-es", "diff-cluster", "face-transformer"), 3, "ray"),
+    *_cases((*GENERATED, *REAL), ("auto",), 3),
+    *_cases((*GENERATED, *REAL), ("auto",), 16),
+    *_cases((*GENERATED, *REAL), ("auto",), 3, "ray"),
+    *_cases(REAL[1:], ("cosine", "cosine-ivf", "fc-es"), 3),
+    *_cases(REAL[1:], ("cosine", "cosine-ivf", "fc-es"), 16),
 )
 FULL = tuple(dict.fromkeys((*QUICK, *_MORE)))
 SCALES = {"quick": QUICK, "full": FULL}
