@@ -24,19 +24,11 @@ from raycluster.arrays import Bool, Float32, Float64, Int32, Ints, Vectors
 from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
-from raycluster.limits import agreement, valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS, above_all_neighbors, pick_threshold
-from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, above_all_pairs, are_all_strangers, sample_pairs
-from raycluster.limits.without_valley import (
-    FULL_ETA,
-    ODDS_OVER_FULL,
-    Picked,
-    are_too_low,
-    eta_beside_floor,
-    fills_lists,
-    floor_of,
-)
+from raycluster.limits.far_ranks import above_all_neighbors, pick_threshold
+from raycluster.limits.random_pairs import above_all_pairs, sample_pairs
+from raycluster.limits.scored_set import ScoredSet
+from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_beside_floor, floor_of
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -160,26 +152,45 @@ def decide_limits(
         theta = configured_or_calibrated("edges.theta", edges.theta, calibrated)
     if config.relations.score != "none":
         eta = configured_or_calibrated("edges.eta", edges.eta, calibrated)
-    limits = EdgeLimits(theta=theta, eta=eta)
     if eta is None or edges.eta is not None or not edges.valley:
-        return limits
+        return EdgeLimits(theta=theta, eta=eta)
     assert score is not None, "a valley needs the scores of all neighbors"
     pairs = sample_pairs(vectors)
     picked = picked or pick_threshold(similarity, pairs, Lists(neighbor, vectors))
-    limits = replace(limits, suggested=picked[0])
-    is_full = fills_lists(similarity, picked)
-    has_strangers = len(neighbor) > FEWEST_NEIGHBORS and not (is_full and picked[1]["basis"] == FULL_NEIGHBORHOODS)
-    eta_of_set = valley.eta_of(neighbor, score, edges.combine, eta) if has_strangers else None
-    if picked[1]["basis"] in (SINGLETONS, WHOLE_LISTS) and are_all_strangers(similarity, pairs):
-        return EdgeLimits(threshold=above_all_neighbors(similarity), picked=True, facts=dict(picked[1]))
-    if (overruling := _overruling_threshold(similarity, picked, score, eta, eta_of_set)) is not None:
-        return overruling
-    if eta_of_set is None:
-        if is_full and are_too_low(similarity, score, picked[0], eta):
-            return replace(limits, eta=FULL_ETA, valley=False, is_full=True)
-        eta = eta_beside_floor(picked, eta, calibrated)
-        return replace(limits, eta=eta, valley=False, similarity=None if is_full else floor_of(picked))
-    return replace(limits, eta=eta_of_set, valley=True)
+    scored = ScoredSet(neighbor, similarity, score, edges.combine, picked, pairs)
+    return _limits_of_scores(scored, EdgeLimits(theta=theta, eta=eta, suggested=picked[0]), calibrated)
+
+
+def _limits_of_scores(scored: ScoredSet, model: EdgeLimits, calibrated: Mapping[str, float]) -> EdgeLimits:
+    """Return the limits of a set with scores: of five cases the first that fits.
+
+    Parameters
+    ----------
+    scored : ScoredSet
+        The neighbors of the set, with their scores.
+    model : EdgeLimits
+        The limits of the model.
+    calibrated : mapping of str to float
+        All that the model is calibrated to.
+    """
+    assert model.eta is not None, "scores have a limit"
+    threshold, facts = scored.picked
+    # 1. No two rows are related: no pair is an edge.
+    if scored.has_only_strangers:
+        return EdgeLimits(threshold=above_all_neighbors(scored.similarity), picked=True, facts=dict(facts))
+    # 2. Scores contradict a clear threshold of similarity: similarity decides alone.
+    valley = scored.valley(model.eta)
+    if (disagreement := scored.contradiction(model.eta, valley)) is not None:
+        return EdgeLimits(threshold=threshold, picked=True, facts={**facts, "disagreement": round(disagreement, 6)})
+    # 3. Scores show a valley: it is the limit.
+    if valley is not None:
+        return replace(model, eta=valley, valley=True)
+    # 4. Identities fill the lists, and the model's limit would part them: a low limit holds.
+    if scored.is_full and scored.loses_pairs_at(model.eta):
+        return replace(model, eta=FULL_ETA, valley=False, is_full=True)
+    # 5. The model's limit holds. Where strangers are listed, edges must also reach a similarity.
+    eta = eta_beside_floor(scored.picked, model.eta, calibrated)
+    return replace(model, eta=eta, valley=False, similarity=None if scored.is_full else floor_of(scored.picked))
 
 
 def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) -> EdgeLimits:
@@ -201,17 +212,6 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     if k < rows - 1 or limits.threshold is not None or limits.similarity is not None:
         return limits
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
-
-
-def _overruling_threshold(
-    similarity: Float32, picked: Picked, score: Float32, eta: float, eta_of_set: float | None
-) -> EdgeLimits | None:
-    """Return the far ranks' threshold if scores contradict it."""
-    has_valley = eta_of_set is not None
-    share = agreement.contradiction(similarity, score, picked, eta if eta_of_set is None else eta_of_set, has_valley)
-    if share is None:
-        return None
-    return EdgeLimits(threshold=picked[0], picked=True, facts={**picked[1], "disagreement": round(share, 6)})
 
 
 def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists) -> EdgeLimits:
