@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from raycluster.arrays import Array, Bool, Float32, Float64, Int32, Int64
 from raycluster.config.stages import LabelsConfig
+from raycluster.kernels.weight_sums import runner_ups, weight_sums
 from raycluster.storage import schemas
 from raycluster.storage.copies import Copies
 
@@ -119,15 +120,12 @@ def describe(
         By scores or similarities; none means by edge weight: the share less the runner-up's.
     """
     rows, count = len(cluster), int(cluster.max(initial=-1)) + 1
-    wide = np.maximum(weight, 0).astype(np.float64)
-    inside = cluster[source] == cluster[target]
-    inner = _at_both_ends(source[inside], target[inside], wide[inside], rows)
-    outer = _at_both_ends(source[~inside], target[~inside], wide[~inside], rows)
+    inner, outer, is_outer = weight_sums(cluster, source, target, weight)
     total = inner + outer
     some = total > 0
     if strength is None:
         strength = np.divide(inner, total, out=np.ones(rows), where=some)
-    runner_up, best = _runner_up(cluster, source[~inside], target[~inside], wide[~inside])
+    runner_up, best = runner_ups(cluster, source, target, weight, is_outer)
     if margin is None:
         margin = np.divide(inner - best, total, out=np.ones(rows), where=some)
     weights = np.ones(rows, np.int64) if weights is None else weights
@@ -153,26 +151,3 @@ def describe(
         inner_weight=np.bincount(cluster, inner, count) / 2,
         outer_weight=np.bincount(cluster, outer, count).astype(np.float64),
     )
-
-
-def _at_both_ends(source: Int32, target: Int32, weight: Float64, rows: int) -> Float64:
-    both = np.bincount(source, weight, rows) + np.bincount(target, weight, rows)
-    return both.astype(np.float64)
-
-
-def _runner_up(cluster: Int32, source: Int32, target: Int32, weight: Float64) -> tuple[Int64, Float64]:
-    """Return the other cluster with most of each row's edge weight, and that weight."""
-    rows = len(cluster)
-    runner_up, best = np.full(rows, -1, np.int64), np.zeros(rows)
-    if len(source) == 0:
-        return runner_up, best
-    row = np.concatenate([source, target]).astype(np.int64)
-    other = np.concatenate([cluster[target], cluster[source]]).astype(np.int64)
-    pairs, inverse = np.unique(row * rows + other, return_inverse=True)
-    sums = np.bincount(inverse, np.concatenate([weight, weight]))
-    row, other = pairs // rows, pairs % rows
-    order = np.lexsort((other, -sums, row))
-    row, first = np.unique(row[order], return_index=True)
-    runner_up[row], best[row] = other[order][first], sums[order][first]
-    runner_up[best == 0] = -1
-    return runner_up, best

@@ -33,9 +33,9 @@ from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage, sha
 from raycluster.storage import schemas
 from raycluster.storage.tables import Facts, Output, Tables
 
-LINK_BYTES, ROW_BYTES = 46.0, 100.0
-"""Peak bytes per link and per row of describing clusters, measured with a tenth of the links between them; the gathered
-edges are 12 of the 46."""
+LINK_BYTES, ROW_BYTES = 16.0, 100.0
+"""Peak bytes per link and per row of describing clusters, measured with a tenth of the links between them (19 with three
+tenths). The gathered edges are 12 of the 16."""
 
 
 def _lists(tables: Tables) -> Iterator[Block]:
