@@ -18,7 +18,7 @@ from raycluster.errors import InputError
 from raycluster.kernels.unit_rows import NULL, REASONS, content_order, normalize
 from raycluster.storage.column_types import id_order, unique_ids
 from raycluster.storage.matrices import matrix_of, text_columns
-from raycluster.storage.read_rows import read_rows
+from raycluster.storage.parquet_input import read_rows
 from raycluster.storage.vector_columns import vectors_of_table
 
 
