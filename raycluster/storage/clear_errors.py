@@ -26,7 +26,9 @@ def clear_errors(name: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise StorageError(f"{name} was not found: {reason_of(error)}.") from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise InputError(f"{name} cannot be used, a folder is where a file should be: {reason_of(error)}.") from error
+    except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{name} cannot be used, a file is where a folder should be: {reason_of(error)}.") from error
     except PermissionError as error:
         raise StorageError(f"Storage refused access to {name}: {reason_of(error)}; check the credentials.") from error

@@ -34,10 +34,11 @@ def patient_s3(url: str) -> tuple[Any, str]:
     require_endpoint()
     retries = {"total_max_attempts": TRIES_BELOW, "mode": "standard"}
     limits = {"retries": retries, "connect_timeout": SILENCE_SECONDS, "read_timeout": SILENCE_SECONDS}
-    files, path = fsspec.core.url_to_fs(url, use_listings_cache=False, config_kwargs=limits)
+    # Not by url_to_fs: it takes a :: in a key for a chain of file systems.
+    files = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=limits)
     files.retries = TRIES_ABOVE
     s3fs.core.set_custom_error_handler(is_busy)
-    return files, path
+    return files, files._strip_protocol(url)
 
 
 def is_busy(error: Exception) -> bool:

@@ -5,6 +5,7 @@ it does not exist yet. A reader trusts a marker that names an object, never a li
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from raycluster.errors import DamagedError, InputError
 from raycluster.storage.clear_errors import clear_errors, reason_of
 from raycluster.storage.endpoint import patient_s3
+from raycluster.storage.keys import keys_below
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.parts import encode_parquet
 from raycluster.storage.places import is_pattern, plain_url
@@ -199,14 +201,7 @@ class Store:
         with clear_errors(self.name(path)):
             if self.is_local:
                 return files_below(self._root, path)
-            try:
-                paths = self._fs.find(self._path(path))
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        root = self._fs._strip_protocol(self._root)
-        names = (os.path.relpath(name, root).replace(os.sep, "/") for name in paths)
-        # Some stores list the folder itself, as an empty object that marks it.
-        return sorted(name for name in names if name != ".")
+            return keys_below(self._fs, self._root, self._path(path))
 
     def matching(self) -> list[str]:
         """Return the places that the store's own URL names as a pattern (*, ?, [...]).
@@ -221,12 +216,22 @@ class Store:
     def starts_with(self, path: str, marks: Sequence[bytes]) -> bool:
         """Whether an object's first bytes are one of `marks`, which are equally long."""
         with clear_errors(self.name(path)):
-            return bytes(self._fs.cat_file(self._path(path), 0, len(marks[0]))) in marks
+            try:
+                return bytes(self._fs.cat_file(self._path(path), start=0, end=len(marks[0]))) in marks
+            except OSError as error:
+                if error.errno == errno.EINVAL and not self.is_local:  # an empty object has no first bytes
+                    return False
+                raise
 
     def is_file(self) -> bool:
-        """Whether the store's own URL is one object rather than a folder."""
+        """Whether the store's own URL is one object rather than a folder.
+
+        An empty object with others below its name stands for a folder.
+        """
         with clear_errors(self.url):
-            return bool(self._fs.isfile(self._root))
+            if not self._fs.isfile(self._root):
+                return False
+        return self.is_local or self.size("") > 0 or not self.files()
 
     def identity(self, path: str) -> dict[str, Any]:
         """Return an object's size and its ETag or the digest of its bytes.

@@ -34,8 +34,8 @@ ENDINGS = (".parquet", ".pq", ".parq")
 """Endings, in any case, of files that must be Parquet."""
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """Value of a partition whose rows have null in its column."""
-CHECKSUMS = (".crc", ".md5", ".sha256")
-"""Endings of files that writers leave beside their data."""
+SKIPPED = (".crc", ".md5", ".sha256", "_$folder$")
+"""Endings of files that writers leave beside their data: checksums, and Hadoop's marks of folders on S3."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int
         return places[0][0], [""], [], 0  # the file that was named, whatever its ending
     root = places[0][0] if len(places) == 1 else _shared_folder([store.url for store, _ in places])
     below = [(posixpath.relpath(store.url, root.url), files) for store, files in places]
-    joined = (posixpath.normpath(posixpath.join(folder, name)) for folder, files in below for name in files)
+    joined = (_joined(folder, name) for folder, files in below for name in files)
     paths = list(dict.fromkeys(joined))  # a file that two inputs name is read once
     visible = [path for path in paths if not _hidden(path)]
     names = [path for path in visible if path.lower().endswith(ENDINGS) or root.starts_with(path, MARKS)]
@@ -139,13 +139,18 @@ def _shared_folder(places: Sequence[str]) -> Store:
     return Store(root.replace(":/", "://", 1) if "://" in places[0] and "://" not in root else root)
 
 
-def _hidden(name: str) -> bool:
-    """Whether a file is skipped by rule: hidden, a writer's marker, or a checksum.
+def _joined(folder: str, name: str) -> str:
+    """Return a file's name below the root; object stores need it as it is, // and .. included."""
+    return name if folder == "." else f"{folder}/{name}" if name else folder
 
-    Hive partitions are not hidden.
+
+def _hidden(name: str) -> bool:
+    """Whether a file is skipped by rule.
+
+    It is hidden, a writer's marker, a checksum or Hadoop's mark of a folder. Hive partitions are not hidden.
     """
-    parts = [part for part in name.split("/") if "=" not in part]
-    return name.endswith(CHECKSUMS) or any(part.startswith((".", "_")) for part in parts)
+    parts = [part for part in name.split("/") if "=" not in part and part not in (".", "..")]
+    return name.endswith(SKIPPED) or any(part.startswith((".", "_")) for part in parts)
 
 
 def hive_values(path: str) -> dict[str, str | None]:

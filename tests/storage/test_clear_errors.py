@@ -17,7 +17,7 @@ ClientError = type("ClientError", (Exception,), {"__module__": "botocore.excepti
     [
         (FileNotFoundError("no\nkey"), StorageError, f"{NAME} was not found: no key."),
         (NotADirectoryError("a"), InputError, f"{NAME} cannot be used, a file is where a folder should be: a."),
-        (IsADirectoryError("a"), InputError, f"{NAME} cannot be used, a file is where a folder should be: a."),
+        (IsADirectoryError("a"), InputError, f"{NAME} cannot be used, a folder is where a file should be: a."),
         (PermissionError("403."), StorageError, f"Storage refused access to {NAME}: 403; check the credentials."),
         (
             OSError(errno.ENOSPC, "full"),

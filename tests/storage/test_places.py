@@ -17,6 +17,11 @@ def test_every_spelling_of_a_place_is_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert plain_url("/data/a::b") == "/data/a::b"
     assert plain_url("S3://bucket/key") == "s3://bucket/key"
     assert plain_url("file:/data/a%20b") == plain_url("file:///data/a%20b") == "/data/a b"
+    assert plain_url("s3n://bucket//key/") == "s3://bucket/key"
+    assert plain_url("s3://bucket/") == "s3://bucket"
+    with pytest.raises(InputError, match="write s3://bucket/key"):
+        plain_url("s3:/bucket/key")
+    assert plain_url("./s3:/bucket") == str(tmp_path / "s3:" / "bucket")
     with pytest.raises(InputError, match="a null character"):
         plain_url("a\0b")
     with pytest.raises(InputError, match="is empty"):
