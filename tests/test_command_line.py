@@ -16,7 +16,7 @@ from raycluster.commands import VERBS, load
 from raycluster.commands.configuration import configuration
 from raycluster.commands.verb import Answer, Verb
 from raycluster.config.stages import Config
-from raycluster.errors import ConfigError, InputError, StorageError
+from raycluster.errors import ConfigError, DamagedError, InputError, StorageError
 from support import tiny
 from support.command_line import Outcome, call
 from support.paths import ROOT
@@ -149,6 +149,20 @@ def test_a_finished_verb_exits_0_and_prints_only_its_answer_to_stdout(tmp_path: 
     assert json.loads((tmp_path / "out.json").read_text()) == {"name": "Ada", "keys": {}}
     assert outcome.stderr == "a library chats\n"
     assert call(small(ignore), "--name", "Ada") == Outcome(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "printed"),
+    [
+        ("R/part is missing.", "R/part is missing; the command that made the run makes it again."),
+        ("R/a is missing; make it again.", "R/a is missing; make it again."),
+    ],
+)
+def test_damage_is_told_with_its_remedy(sentence: str, printed: str) -> None:
+    def run(*_: Any) -> None:
+        raise DamagedError(sentence)
+
+    assert call(small(run), "--name", "a").errors == [f"error: {printed}"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 Only objects with names that stages give are ever removed.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
-from raycluster.errors import InputError
+from raycluster.errors import DamagedError, InputError
 from raycluster.pipeline.own_objects import OWN_OF_STAGE
 from raycluster.pipeline.plan import stage_folders
+from raycluster.pipeline.results import Results
 from raycluster.storage.run_folder import RunFolder
 
 
@@ -35,12 +37,14 @@ def clean(url: str, keep: Literal["results", "resume"], *, dry_run: bool = False
     Raises
     ------
     InputError
-        Where `results` are to be kept of a run that is not finished.
+        Where `results` are to be kept of a run that is not finished. DamagedError where they are damaged.
     """
     folder = RunFolder(url, stage_folders)
     store = folder.store
-    if keep == "results" and store.get("MANIFEST.json") is None:
-        raise InputError(f"{url} holds no finished run: there are no results to keep.")
+    if keep == "results":
+        if store.get("MANIFEST.json") is None:
+            raise InputError(f"{url} holds no finished run: there are no results to keep.")
+        Results.of(url).verify()  # the stages could publish damaged results again
     needed = _needed(folder) if keep == "resume" else set()
     names = [name for name in store.files("stages") if OWN_OF_STAGE.fullmatch(name) and name not in needed]
     size = sum(store.size(name) for name in names)
@@ -58,5 +62,9 @@ def _needed(folder: RunFolder) -> set[str]:
     """
     current = tuple(f"{path}/" for path in folder.folders.values())
     names = [name for name in folder.store.files("stages") if name.startswith(current)]
-    parts = {folder.marker(stage, task).key for stage in folder.folders for task in folder.finished(stage)}
+    parts = set()
+    for stage in folder.folders:
+        for task in folder.finished(stage):
+            with contextlib.suppress(DamagedError):  # the task is computed again when the run goes on
+                parts.add(folder.marker(stage, task).key)
     return {name for name in names if ("/part-" not in name or name in parts) and "/attempts/" not in name}

@@ -18,6 +18,8 @@ from raycluster.storage.run_folder import numbered_rows
 
 PATH = "review/label_issues.parquet"
 """Where the findings lie in a run folder."""
+MOST_NAMED = 5
+"""Unknown ids that are named. More of them would not make the reason clearer."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Audited:
     num_labelled: int
     url: str
     """Where the table lies."""
+    unknown: tuple[str, ...] = ()
+    """Ids with a label that the run does not have, as text."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -40,29 +44,39 @@ class Audited:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts, JSON-ready."""
-        return {"labelled": self.num_labelled, "rows": self.table.num_rows, "kinds": self.counts, "table": self.url}
+        counts = {"labelled": self.num_labelled, "rows": self.table.num_rows, "kinds": self.counts, "table": self.url}
+        return counts | {"unknown": len(self.unknown), "unknown_ids": list(self.unknown[:MOST_NAMED])}
 
     def in_words(self) -> str:
         """Return what was found in a few sentences."""
         counts, rows = self.counts, self.table.num_rows
         if rows == 0:
-            return f"No label of {self.num_labelled:,} labelled rows is likely wrong."
+            return f"No label of {self.num_labelled:,} labelled rows is likely wrong.{self.unknown_in_words}"
         expected = float(np.sum(self.table["confidence"].to_numpy()))
         return (
             f"{rows:,} of {self.num_labelled:,} labelled rows ({rows / self.num_labelled:.1%}) likely carry a wrong label, "
             f"about {expected:,.0f} of them rightly flagged: {counts[audit.KINDS[audit.MISLABELLED]]:,} are mislabelled, "
             f"{counts[audit.KINDS[audit.ONE_IDENTITY]]:,} have a second label of one identity, "
             f"{counts[audit.KINDS[audit.SEVERAL_IDENTITIES]]:,} lie apart from the others of their label.\n"
-            f"The most certain come first in {self.url}."
+            f"The most certain come first in {self.url}.{self.unknown_in_words}"
         )
+
+    @property
+    def unknown_in_words(self) -> str:
+        """A line on labelled ids that the run does not have; empty where it has all."""
+        if not self.unknown:
+            return ""
+        more = ", ..." if len(self.unknown) > MOST_NAMED else ""
+        names = ", ".join(self.unknown[:MOST_NAMED])
+        return f"\n{len(self.unknown):,} labelled ids are not in the run and take no part: {names}{more}"
 
 
 def labels_of(
     truth: str, ids: pa.Array, id_column: str = "id", label_column: str = "label", numbered: int | None = None
-) -> tuple[Int64, pa.Array]:
+) -> tuple[Int64, pa.Array, tuple[str, ...]]:
     """Return the label (N,) of each row as a number, and the name (L,) of each.
 
-    A row without a label has `UNKNOWN`.
+    Ids of the truth that are no row of the run come third, as text. A row without a label has `UNKNOWN`.
 
     Parameters
     ----------
@@ -92,7 +106,8 @@ def labels_of(
         raise InputError(f"{truth}, column '{id_column}' holds no id of the run.")
     label = np.full(len(ids), UNKNOWN, np.int64)
     label[row.filter(is_present).to_numpy()] = number[coded.indices.to_numpy()[is_present.to_numpy()]]
-    return label, coded.dictionary.take(pa.array(order))
+    unknown = tuple(repr(key) for key in keys.filter(pc.invert(is_present)).to_pylist())
+    return label, coded.dictionary.take(pa.array(order)), unknown
 
 
 def audit_run(
@@ -120,12 +135,12 @@ def audit_run(
         raise InputError(f"The lowest confidence is a probability from 0 to 1, not {least}.")
     opened = Opened.of(run)
     state = opened.state
-    label, names = labels_of(truth, state.ids, id_column, label_column, numbered_rows(Store(run)))
+    label, names, unknown = labels_of(truth, state.ids, id_column, label_column, numbered_rows(Store(run)))
     label[~state.is_alive] = UNKNOWN
     found = audit.issues(label, opened.cluster, opened.pairs, state.limits, least)
     table = audit.table_of(found, state.ids, label, names)
     store = Store(run)
     store.put_tables(PATH, [table])
-    result = Audited(table, int(np.count_nonzero(label != UNKNOWN)), store.name(PATH))
+    result = Audited(table, int(np.count_nonzero(label != UNKNOWN)), store.name(PATH), unknown)
     store.put("review/label_issues.json", json.dumps(result.to_json()).encode())
     return result

@@ -12,9 +12,11 @@ ABSURD_SHARE = 0.02
 """Share of absurd numbers from which bytes count as those of another type: float64 read as float32 has a third."""
 HUGE = 1e30
 """Magnitude that float32 vectors of any scale stay below, and that a tenth of random bytes exceed."""
+HALF_LIMIT = 1e4
+"""Magnitude of a number, or of its inverse, that is plain in types of 16 bits."""
 OTHERS = {
     "float64": ("<f8", ABSURD),
-    "float16": ("<f2", 1e4),
+    "float16": ("<f2", HALF_LIMIT),
     "big-endian float32": (">f4", ABSURD),
     "int32": ("<i4", 1e7),
 }
@@ -35,6 +37,8 @@ def misread_as(raw: bytes) -> str | None:
     numbers = np.frombuffer(raw[: len(raw) // 4 * 4], BARE)
     if len(numbers) >= FEWEST and not numbers[::2].any() and _has_few_digits(numbers[1::2]):
         return "float64"
+    if _is_bfloat16(raw):
+        return "bfloat16"
     numbers = numbers[np.isfinite(numbers)]
     if len(numbers) == 0 or 1 - _plain(numbers, ABSURD).mean() <= ABSURD_SHARE:
         return None
@@ -45,6 +49,18 @@ def misread_as(raw: bytes) -> str | None:
         if len(values) and not is_rounded and _plain(values, limit).mean() > 1 - ABSURD_SHARE:
             return name
     return "8-bit integer" if (np.abs(numbers) > HUGE).mean() > ABSURD_SHARE else None
+
+
+def _is_bfloat16(raw: bytes) -> bool:
+    """Whether the low halves of float32 numbers are plain numbers themselves.
+
+    Those of float32 are digits, of which a tenth would be plain.
+    """
+    low = np.frombuffer(raw[: len(raw) // 4 * 4], "<u2")[::2]
+    if len(np.unique(low)) < FEWEST or (low == 0).mean() > MOST_ZEROS:
+        return False
+    numbers = (low.astype("<u4") << 16).view(BARE)
+    return bool(_plain(numbers, HALF_LIMIT).mean() > 1 - ABSURD_SHARE)
 
 
 def _has_few_digits(high: Array) -> bool:

@@ -17,6 +17,10 @@ from raycluster.storage.bare_numbers import BARE, misread_as
 
 SAMPLE_ROWS = 1000
 """Rows in which a file of another type or layout shows."""
+NUMPY = b"\x93NUMPY"
+"""First bytes of an .npy file."""
+STARTS = {NUMPY: ".npy", b"PAR1": ".parquet", b"PK\x03\x04": ".npz"}
+"""First bytes of files that are no bare numbers, and the endings of such files."""
 HEADER = np.dtype("<u4")
 """Numbers before the rows of an .fbin file, rows and dimensions, and before each row of an .fvecs file, its dimensions."""
 
@@ -57,14 +61,26 @@ def open_array(path: Path, name: str) -> Array:
     pickled objects, which are never loaded.
     """
     try:
+        start = _first_bytes(path)
+        if start and not start.startswith(NUMPY):
+            raise InputError(f"{name} is no plain NumPy array: it does not begin as an .npy file does.")
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{name} does not exist.") from None
+    except InputError:
+        raise
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{name} is no plain NumPy array: {' '.join(str(error).split()).rstrip('.')}.") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
         raise InputError(f"{name} must hold one array of plain numbers.")
+    if isinstance(array, np.memmap) and path.stat().st_size > array.offset + array.nbytes:
+        raise InputError(f"{name} holds more than its first array of shape {array.shape}; save one array per file.")
     return array
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(NUMPY))
 
 
 def open_features(path: str, width: int | None) -> Array:
@@ -73,11 +89,12 @@ def open_features(path: str, width: int | None) -> Array:
     A .bin file is float32 without a header, so that `width`, which is D, must be set; of an .npy file it is only checked.
     Raises InputError where the file is missing, empty or of another layout.
     """
-    if path.endswith(".npy"):
+    ending = Path(path).suffix.lower()
+    if ending == ".npy":
         features = _open_matrix(path, width)
-    elif path.endswith(".bin"):
+    elif ending == ".bin":
         features = _open_bare(path, width)
-    elif path.endswith((".fbin", ".fvecs")):
+    elif ending in (".fbin", ".fvecs"):
         features = _open_headed(path, width)
     else:
         raise InputError(f"{path} must end in .bin or .npy, or be an .fbin or .fvecs file.")
@@ -106,6 +123,9 @@ def _open_bare(path: str, width: int | None) -> Array:
     if size == 0 or size % (BARE.itemsize * width):
         raise InputError(f"{path} has {size} bytes, which are no whole rows of --width {width} (4 bytes per number).")
     features = np.memmap(path, BARE, "r").reshape(-1, width)
+    start = _first_bytes(Path(path))
+    if (other := next((ending for mark, ending in STARTS.items() if start.startswith(mark)), None)) is not None:
+        raise InputError(f"{path} begins as {other} files do; end its name in {other}.")
     if (ending := _headed_as(path, size)) is not None:
         raise InputError(
             f"{path} has a header as {ending} files have, but .bin files have none; end its name in {ending}."
@@ -130,14 +150,16 @@ def _headed_as(path: str, size: int) -> str | None:
     if size == HEADER.itemsize * (2 + rows * width):
         return ".fbin"
     step = rows + 1
-    return ".fvecs" if len(numbers) % step == 0 and (numbers[: SAMPLE_ROWS * step : step] == rows).all() else None
+    return (
+        ".fvecs" if rows and len(numbers) % step == 0 and (numbers[: SAMPLE_ROWS * step : step] == rows).all() else None
+    )
 
 
 def _open_headed(path: str, width: int | None) -> Array:
     """Return the features in an .fbin or .fvecs file."""
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist.")
-    ending = Path(path).suffix
+    ending = Path(path).suffix.lower()
     if _headed_as(path, Path(path).stat().st_size) != ending:
         raise InputError(f"{path} is no {ending} file: its size does not follow from its header.")
     if ending == ".fbin":
@@ -156,11 +178,8 @@ def read_labels(path: str) -> Int64:
 
     A text file has one integer per line. Raises InputError, naming the line, for anything but integers of 64 bits.
     """
-    if Path(path).suffix == ".npy":
-        array = open_array(Path(path), path)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise InputError(f"{path} must hold a 1-d array of integers, not {array.ndim}-d {array.dtype}.")
-        return array.astype(np.int64)
+    if Path(path).suffix.lower() == ".npy":
+        return _stored_labels(path)
     try:
         lines = Path(path).read_text("utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -171,6 +190,22 @@ def read_labels(path: str) -> Int64:
             labels[row] = _whole(line)
         except (ValueError, OverflowError):
             raise InputError(f"{path} line {row + 1} is {line[:40]!r}, but must be one integer of 64 bits.") from None
+    return labels
+
+
+def _stored_labels(path: str) -> Int64:
+    """Return the labels (N,) in an .npy file; whole numbers of any type count."""
+    array = open_array(Path(path), path)
+    if array.shape[1:] == (1,):
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(f"{path} must hold a 1-d array of integers, not {array.ndim}-d {array.dtype}.")
+    with np.errstate(invalid="ignore"):
+        labels = array.astype(np.int64)
+    is_wrong = labels != array
+    if is_wrong.any():
+        row = int(np.argmax(is_wrong))
+        raise InputError(f"{path} row {row} is {array[row]}, but must be one integer of 64 bits.")
     return labels
 
 
@@ -198,7 +233,7 @@ def open_lists(path: str, distances: str | None, rows: int, folder: Path) -> Sto
     InputError
         For another layout, another number of rows, or ids in a float type that cannot hold them exactly.
     """
-    arrays = _unpacked(path, folder) if path.endswith(".npz") else [open_array(Path(path), path)]
+    arrays = _unpacked(path, folder) if path.lower().endswith(".npz") else [open_array(Path(path), path)]
     if distances is not None:
         arrays.append(open_array(Path(distances), distances))
     ids, values = _ids_and_values(arrays, path)
@@ -222,7 +257,7 @@ def _ids_and_values(arrays: list[Array], path: str) -> tuple[Array, Array | None
         return arrays[0], None
     raise InputError(
         f"{path} must hold rows x 2 x K (ids, values), or ids rows x K with or without values of the same shape, not "
-        f"{' and '.join(map(str, shapes))}."
+        f"{' and '.join(map(str, shapes)) or 'nothing'}."
     )
 
 
@@ -230,7 +265,8 @@ def _unpacked(path: str, folder: Path) -> list[Array]:
     """Return the arrays of an .npz file, memory-mapped from copies in `folder`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [open_array(Path(archive.extract(n, folder)), f"{path}:{n}") for n in sorted(archive.namelist())]
+            names = sorted(name for name in archive.namelist() if not name.endswith("/"))
+            return [open_array(Path(archive.extract(name, folder)), f"{path}:{name}") for name in names]
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as an .npz file: {error}.") from error
 

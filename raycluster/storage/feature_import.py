@@ -9,6 +9,7 @@ dimensions, K entries per list, B rows of a block.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +23,25 @@ from raycluster.errors import InputError
 from raycluster.storage import schemas
 from raycluster.storage.feature_files import StoredLists, open_features, open_lists, read_labels
 from raycluster.storage.object_store import Store
+from raycluster.storage.places import plain_url
 
 BLOCK_BYTES = 64 * 2**20
 """Bytes of a block's largest array, and of a Parquet file before compression. Raising it takes more memory."""
+FLOAT_BYTES, LIST_BYTES = 4, 16
+"""Bytes per coordinate of a vector, and per entry of a neighbor list: id and similarity, and as much while they are sorted."""
 SAMPLE_ROWS = 256
 """Rows, evenly chosen, that decide how values of neighbor lists are read. Raising it takes longer at the start."""
 TOLERANCE = 0.05
 """Most that the median value may differ from the cosine of the features: approximate indexes differ by some hundredths.
 Raising it accepts lists of other features."""
 UNFINISHED = "import.unfinished"
-"""Name of the mark that an import is under way: a folder with it may be overwritten."""
+"""Mark that an import is under way. It names the files that the import writes, which another one may replace."""
+SUMMARY = "import.json"
+"""The summary, written last."""
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")
+"""Ending of a file that is being written."""
+SMALLEST = 1e-30
+"""Largest magnitude of a row from which on float32 keeps its digits. Rows below it are stored as float64."""
 
 Reading = Literal["ids", "distance", "similarity"]
 """What the values of neighbor lists are: there are none, or 1 - cosine, or cosine."""
@@ -82,9 +92,9 @@ def import_features(
     repeated ids are dropped and counted. Short lists end in neighbor -1 with similarity -1.
     """
     store = Store(output)
-    files = store.files()
-    if files and UNFINISHED not in files:
-        raise InputError(f"{store.url} is not empty; choose another --output or delete it first.")
+    features = _local(features)
+    labels, knn, knn_distances = (path and _local(path) for path in (labels, knn, knn_distances))
+    earlier = _unfinished(store)
     if knn_distances and not knn:
         raise InputError("--knn-distances needs --knn with the ids.")
     matrix = open_features(features, width)
@@ -95,9 +105,10 @@ def import_features(
     with tempfile.TemporaryDirectory() as folder:
         lists = open_lists(knn, knn_distances, rows, Path(folder)) if knn else None
         reading, has_self = _reading_of(lists, matrix, features) if lists else ("ids", False)
-        store.put(UNFINISHED, b"")
-        store.delete_below("embeddings")
-        store.delete_below("knn")
+        names = _names(rows, matrix.shape[1], lists.ids.shape[1] + (not has_self) if lists else None)
+        store.put(UNFINISHED, json.dumps(sorted({*earlier, *names})).encode())
+        for name in earlier:
+            store.delete(name)
         written = list(_write_embeddings(store, matrix, identity))
         more, facts = _write_lists(store, lists, matrix, reading, has_self) if lists else ([], None)
     summary = {
@@ -108,9 +119,49 @@ def import_features(
         "knn": facts,
         "files": written + more,
     }
-    store.put("import.json", json.dumps(summary, indent=2).encode())
+    store.put(SUMMARY, json.dumps(summary, indent=2).encode())
     store.delete(UNFINISHED)
     return summary
+
+
+def _local(path: str) -> str:
+    """Return a place as a local path; InputError for an object store."""
+    place = plain_url(path)
+    if "://" in place:
+        raise InputError(f"{path} is no local file; copy it to this machine first.")
+    return place
+
+
+def _unfinished(store: Store) -> list[str]:
+    """Return the files that an interrupted import left, by the names on its mark.
+
+    Raises InputError where the folder holds others.
+    """
+    files = store.files()
+    try:
+        names = [str(name) for name in json.loads(store.get(UNFINISHED) or b"[]")]
+    except ValueError:
+        names = []
+    foreign = [name for name in files if TEMPORARY.sub("", name) not in (UNFINISHED, SUMMARY, *names)]
+    if foreign or (files and UNFINISHED not in files):
+        raise InputError(
+            f"{store.url} is not empty (it has {[*foreign, *files][0]}); choose another --output or delete it first."
+        )
+    return [name for name in files if name != UNFINISHED]
+
+
+def _names(rows: int, width: int, k: int | None) -> list[str]:
+    """Return the files that an import writes.
+
+    Parameters
+    ----------
+    rows, width
+        Shape of the features.
+    k
+        Neighbors per list; none where there are no lists.
+    """
+    lists = [] if k is None else [f"knn/{name}" for name, _ in _blocks(rows, LIST_BYTES * k)]
+    return [*(f"embeddings/{name}" for name, _ in _blocks(rows, FLOAT_BYTES * width)), *lists]
 
 
 def _cosines(features: Array, index: Int64, ids: Int64) -> Float32:
@@ -168,11 +219,25 @@ def _write_embeddings(store: Store, features: Array, labels: Int64 | None) -> It
     """Write features and labels; yield the names of the files."""
     fields = [("id", pa.int64()), ("embedding", schemas.vector(pa.float32(), features.shape[1]))]
     schema = pa.schema(fields if labels is None else [*fields, ("label", pa.int64())])
-    for name, index in _blocks(len(features), 4 * features.shape[1]):
-        vectors = np.asarray(features[index[0] : index[-1] + 1], np.float32)
+    for name, index in _blocks(len(features), FLOAT_BYTES * features.shape[1]):
+        vectors = _as_floats(features[index[0] : index[-1] + 1])
+        schema = schema.set(
+            1, pa.field("embedding", schemas.vector(pa.from_numpy_dtype(vectors.dtype), vectors.shape[1]))
+        )
         columns = {"id": index, "embedding": vectors} | ({} if labels is None else {"label": labels[index]})
         store.put_tables(f"embeddings/{name}", [schemas.from_columns(schema, **columns)])
         yield f"embeddings/{name}"
+
+
+def _as_floats(vectors: Array) -> Array:
+    """Return vectors as float32, or as float64 where a row is beyond its range."""
+    with np.errstate(over="ignore"):
+        narrow = np.asarray(vectors, np.float32)
+    if vectors.dtype.itemsize <= FLOAT_BYTES:
+        return narrow
+    peak = np.abs(np.asarray(vectors, np.float64)).max(axis=1)
+    is_beyond = np.isfinite(peak) & (peak > 0) & ((peak > np.finfo(np.float32).max) | (peak < SMALLEST))
+    return np.asarray(vectors, np.float64) if is_beyond.any() else narrow
 
 
 def _write_lists(
@@ -182,7 +247,7 @@ def _write_lists(
     k = lists.ids.shape[1] + (not has_self)
     counts = {"padding_dropped": 0, "repeated_dropped": 0, "self_inserted": 0}
     files = []
-    for name, index in _blocks(len(features), 16 * k):
+    for name, index in _blocks(len(features), LIST_BYTES * k):
         ids = lists.ids_of(index)
         similarity = _similarities(lists, features, reading, index, ids)
         counts["padding_dropped"] += int((ids < 0).sum())

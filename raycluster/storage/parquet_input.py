@@ -140,7 +140,10 @@ def _shared_folder(places: Sequence[str]) -> Store:
 
 
 def _joined(folder: str, name: str) -> str:
-    """Return a file's name below the root; object stores need it as it is, // and .. included."""
+    """Return a file's name below the root.
+
+    Object stores need it as it is, // and .. included.
+    """
     return name if folder == "." else f"{folder}/{name}" if name else folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.errors import InputError
+from raycluster.errors import DamagedError, InputError
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.clean import clean
 from raycluster.pipeline.run import cluster, opened, run_stages
@@ -54,6 +54,32 @@ def test_resuming_keeps_what_the_present_plan_reads_and_drops_what_another_wrote
     assert len({name.split("/")[2] for name in objects(run) if name.startswith("stages/edges/")}) == 1
     assert searched.items() <= objects(run).items()
     assert clean(str(run), "resume").objects == 0
+
+
+@pytest.mark.parametrize("name", ["MANIFEST.json", "labels/part-00000.parquet", "clusters.parquet"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_stages_stay_where_results_are_damaged(source: str, tmp_path: Path, name: str, is_there: bool) -> None:
+    run = tmp_path / "run"
+    cluster(source, str(run), CONFIG, LOCAL)
+    labels = pq.read_table(run / "labels")
+    (run / name).write_bytes((run / name).read_bytes()[:40])
+    if not is_there:
+        (run / name).unlink()
+    before = objects(run)
+    with pytest.raises((DamagedError, InputError), match=name if is_there or name != "MANIFEST.json" else "no results"):
+        clean(str(run), "results")
+    assert objects(run) == before
+    cluster(source, str(run), CONFIG, LOCAL)
+    assert pq.read_table(run / "labels").equals(labels)
+
+
+def test_a_damaged_marker_keeps_a_complete_run_from_nothing(source: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    cluster(source, str(run), CONFIG, LOCAL)
+    for marker in [*run.glob("stages/knn/*/done/00000.json"), *run.glob("stages/knn/*/markers.json")]:
+        marker.write_bytes(b"")
+    clean(str(run), "resume")
+    assert cluster(source, str(run), CONFIG, LOCAL)["rows"] == pq.read_table(run / "labels").num_rows
 
 
 def test_files_of_others_stay(source: str, tmp_path: Path) -> None:

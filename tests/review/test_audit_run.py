@@ -60,9 +60,28 @@ def test_the_order_of_the_truth_has_no_influence(folder):
 
 def test_labels_are_numbered_by_name_and_missing_where_the_truth_has_none(tmp_path):
     pq.write_table(pa.table({"id": [5, 1, 9], "label": ["b", "a", "c"]}), tmp_path / "labels.parquet")
-    label, names = labels_of(str(tmp_path / "labels.parquet"), pa.array([1, 2, 5]))
+    label, names, unknown = labels_of(str(tmp_path / "labels.parquet"), pa.array([1, 2, 5]))
     assert label.tolist() == [0, -1, 1]
     assert names.to_pylist() == ["a", "b", "c"]
+    assert unknown == ("9",)
+
+
+def test_labelled_ids_that_the_run_does_not_have_are_counted_and_named(folder, tmp_path):
+    truth = pq.read_table(folder / "labels.parquet")
+    more = pa.table({"id": pa.array(range(900, 907), truth["id"].type), "label": ["x"] * 7})
+    pq.write_table(pa.concat_tables([truth, more]), tmp_path / "labels.parquet")
+    with_more = audit_run(str(folder / "run"), str(tmp_path / "labels.parquet"))
+    assert (with_more.to_json()["unknown"], with_more.to_json()["unknown_ids"]) == (
+        7,
+        ["900", "901", "902", "903", "904"],
+    )
+    assert with_more.in_words().endswith(
+        "\n7 labelled ids are not in the run and take no part: 900, 901, 902, 903, 904, ..."
+    )
+    alone = audit_run(str(folder / "run"), str(folder / "labels.parquet"))
+    assert with_more.table.equals(alone.table)
+    assert alone.to_json()["unknown"] == 0
+    assert "not in the run" not in alone.in_words()
 
 
 def test_mistakes_have_sentences(folder, tmp_path):

@@ -22,6 +22,15 @@ def test_another_type_is_named(kind: str, scale: int, name: str) -> None:
     assert misread_as((scale * ROWS).astype(kind).tobytes()) == name
 
 
+def test_bfloat16_is_named_and_numbers_of_few_digits_are_not() -> None:
+    narrow = (ROWS.astype("<f4").view("<u4") >> 16).astype("<u2")
+    assert misread_as(narrow.tobytes()) == "bfloat16"
+    assert misread_as(np.maximum(narrow.view("<i2"), 0).tobytes()) in ("bfloat16", None)
+    for step in (0.1, 1 / 3, 0.01, 1 / 255, 0.7):
+        assert misread_as((step * np.arange(640)).astype("<f4").tobytes()) is None
+    assert misread_as(ROWS.astype("<f2").astype("<f4").tobytes()) is None
+
+
 def test_float64_that_was_float32_is_named() -> None:
     assert misread_as(ROWS.astype("<f4").astype("<f8").tobytes()) == "float64"
 

@@ -77,6 +77,46 @@ def test_another_number_of_lists_than_features_is_refused(tmp_path: Path) -> Non
         open_lists(str(tmp_path / "ids.npy"), None, 4, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "stored", [np.arange(3.0), np.arange(3)[:, None], np.arange(3, dtype=">u2"), np.arange(3) == 1]
+)
+def test_stored_labels_are_whole_numbers_of_any_type(tmp_path: Path, stored: np.ndarray) -> None:
+    np.save(tmp_path / "l.NPY.npy", stored)
+    (tmp_path / "l.NPY.npy").rename(tmp_path / "l.NPY")
+    if stored.dtype == bool:
+        with pytest.raises(InputError, match="must hold one array of plain numbers"):
+            read_labels(str(tmp_path / "l.NPY"))
+    else:
+        assert read_labels(str(tmp_path / "l.NPY")).tolist() == [0, 1, 2]
+
+
+def test_files_that_begin_as_others_do_are_named(tmp_path: Path) -> None:
+    rows = np.arange(32, dtype=np.float32).reshape(8, 4)
+    np.save(tmp_path / "x.npy", rows)
+    np.savez(tmp_path / "x.npz", rows)
+    whole = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "npy.bin").write_bytes(whole)
+    (tmp_path / "npz.bin").write_bytes(
+        (tmp_path / "x.npz").read_bytes() + b"\0" * (-(tmp_path / "x.npz").stat().st_size % 16)
+    )
+    (tmp_path / "text.npy").write_text("1 2 3\n" * 100)
+    (tmp_path / "two.npy").write_bytes(whole + whole)
+    (tmp_path / "cut.npy").write_bytes(whole[:-3])
+    (tmp_path / "zeros.bin").write_bytes(bytes(64))
+    says = {
+        "npy.bin": "begins as .npy files do",
+        "npz.bin": "begins as .npz files do",
+        "text.npy": "does not begin as an .npy file does",
+        "two.npy": r"holds more than its first array of shape \(8, 4\)",
+        "cut.npy": "is no plain NumPy array",
+    }
+    for name, words in says.items():
+        with pytest.raises(InputError, match=words) as caught:
+            open_features(str(tmp_path / name), 4)
+        assert "pickle" not in str(caught.value)
+    assert not open_features(str(tmp_path / "zeros.bin"), 4).any()
+
+
 def test_an_array_of_text_is_refused_by_name(tmp_path: Path) -> None:
     np.save(tmp_path / "text.npy", np.array(["a"]))
     with pytest.raises(InputError, match=r"^text must hold one array of plain numbers\.$"):

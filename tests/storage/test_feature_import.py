@@ -275,7 +275,12 @@ def test_wrong_labels(load, tmp_path, faces):
     for wrong in ("four", "1.5", "", str(2**63)):
         path.write_text("\n".join([*lines[:3], wrong, *lines[4:]]))
         fails(load, f"X.meta line 4 is '{wrong}'", labels=path)
-    np.save(tmp_path / "labels.npy", faces[1].astype(float))
+    is_seventh = np.arange(ROWS) == 7
+    for value, kind in ((0.5, np.float64), (np.nan, np.float64), (2**64 - 1, np.uint64)):
+        wrong = np.where(is_seventh, kind(value), faces[1].astype(kind))
+        np.save(tmp_path / "labels.npy", wrong)
+        fails(load, f"labels.npy row 7 is {value}, but must be one integer", labels=tmp_path / "labels.npy")
+    np.save(tmp_path / "labels.npy", np.stack([faces[1]] * 2, axis=1))
     fails(load, "labels.npy must hold a 1-d array of integers", labels=tmp_path / "labels.npy")
     fails(load, "gone.meta", labels=tmp_path / "gone.meta")
 
@@ -331,6 +336,30 @@ def test_an_interrupted_import_looks_unfinished_and_is_replaced(load, tmp_path, 
     monkeypatch.setattr(importers, "BLOCK_BYTES", 2**20)
     load(knn=tmp_path / "knn.npz")
     fails(load, "out is not empty")
+
+
+@pytest.mark.parametrize("name", ["embeddings/mine.txt", "knn/mine.parquet", "embeddings/part-00000.parquet"])
+@pytest.mark.parametrize("mark", ["", '["embeddings/part-00001.parquet"]'])
+def test_files_that_no_mark_of_an_import_names_stay(load, tmp_path, name, mark):
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (tmp_path / "out" / importers.UNFINISHED).write_text(mark)
+    fails(load, f"is not empty .it has {name}")
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e60, 1e300])
+def test_rows_beyond_float32_keep_their_direction(load, tmp_path, faces, scale):
+    features = faces[0].astype(np.float64)
+    features[5] *= scale
+    np.save(tmp_path / "X.npy", features)
+    _, table, _ = load(features=tmp_path / "X.npy")
+    stored = schemas.to_matrix(table["embedding"])
+    cosine = stored[5] / np.abs(stored[5]).max() @ (features[5] / scale)
+    assert cosine == pytest.approx(
+        np.linalg.norm(features[5] / scale) * np.linalg.norm(stored[5] / np.abs(stored[5]).max())
+    )
 
 
 def test_job(tmp_path, faces):
