@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from raycluster.arrays import Array
+from raycluster.kernels.map_equation.flow import Network
 from raycluster.kernels.map_equation.terms import g, joining_bound, joining_change, leaving_change, log2, term
 
 NEW, STAY = np.int32(-2), np.int32(-1)
@@ -52,6 +53,12 @@ class Scratch(NamedTuple):
     """(N,), zeros: weight to each module."""
     touched: Array
     """(W + 1,): modules with a weight."""
+
+
+def graph_of(network: Network) -> Graph:
+    """Return the links and flows of a network, for kernels."""
+    rows = network.rows
+    return Graph(rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter)
 
 
 @numba.njit(nogil=True, cache=True)

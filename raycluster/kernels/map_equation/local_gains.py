@@ -8,9 +8,17 @@ import numpy as np
 
 from raycluster.arrays import Bool, Int32, Int64, Ints
 from raycluster.kernels.map_equation.apart import ranges
+from raycluster.kernels.map_equation.best_move import graph_of
 from raycluster.kernels.map_equation.flow import Flows
 from raycluster.kernels.map_equation.links import widest_row
-from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, STAY, best_move
+from raycluster.kernels.map_equation.local_move import (
+    LEAST_GAIN,
+    STAY,
+    Scratch,
+    best_move,
+    communities_of,
+    rules_of,
+)
 from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import coupling, terms
 
@@ -27,16 +35,16 @@ def moving(state: State, nodes: Int32, mu: float | None) -> Bool:
     mu : float, optional
         Bits per unit of exit; none carries the exits of all communities.
     """
-    network, apart, held = state.network, state.apart, state.values()
-    rank_start, group = apart.memberships(nodes)
-    result = np.zeros(len(nodes), bool)
+    network, result = state.network, np.zeros(len(nodes), bool)
     _evaluate(
-        nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
-        rank_start, group, apart.first, apart.member, apart.value, held, (held >= 0).astype(np.int64),
-        state.membership, state.size[state.membership[nodes]] == 1, *state.flows, 0.0 if mu is None else mu,
+        nodes,
+        graph_of(network),
+        rules_of(state.apart, nodes),
+        communities_of(state.membership, state.size, state.flows, state.apart.value),
+        0.0 if mu is None else mu,
         -1.0 if mu is not None else state.exits,
-        np.zeros(state.count), np.zeros(state.count, np.int64), result,
-    )  # fmt: skip
+        result,
+    )
     return result
 
 
@@ -149,14 +157,12 @@ def members_near(state: State, communities: Ints, left_out: Int32) -> Int32:
 
 
 @numba.njit(nogil=True, cache=True)
-def _evaluate(  # type: ignore[no-untyped-def]
-    nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    membership, alone, m_flow, m_exit, m_enter, mu, total, sums, stamp, result,
-):  # fmt: skip
-    touched = np.empty(widest_row(nodes, start) + 1, np.int32)
+def _evaluate(nodes, graph, rules, communities, mu, total, result):  # type: ignore[no-untyped-def]
+    """Write whether each node gains by a move."""
+    count = len(communities.size)
+    scratch = Scratch(
+        np.zeros(count), np.empty(widest_row(nodes, graph.start) + 1, np.int32), np.zeros(count, np.int64)
+    )
     for rank in range(nodes.shape[0]):
-        to, _, _ = best_move(
-            nodes[rank], rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value,
-            held, count, membership, alone[rank], m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, rank + 1,
-        )  # fmt: skip
+        to, _, _ = best_move(nodes[rank], rank, rank + 1, graph, rules, communities, mu, total, scratch)
         result[rank] = to != STAY

@@ -11,8 +11,17 @@ import numpy as np
 
 from raycluster.arrays import Int32, Int64
 from raycluster.kernels.map_equation.apart import Apart, ranges
+from raycluster.kernels.map_equation.best_move import graph_of
 from raycluster.kernels.map_equation.links import widest_row
-from raycluster.kernels.map_equation.local_moves import ALONE, STAY, best_move, change_flows, value_counts
+from raycluster.kernels.map_equation.local_move import (
+    ALONE,
+    STAY,
+    Scratch,
+    best_move,
+    carry_out,
+    communities_of,
+    rules_of,
+)
 from raycluster.kernels.map_equation.local_state import State
 
 
@@ -51,63 +60,72 @@ def _fellows(apart: Apart, nodes: Int32) -> Int32:
 
 def _one_pass(state: State, nodes: Int32, mu: float | None) -> None:
     """Compare each node once."""
-    network, apart = state.network, state.apart
     free = state.count
     total = state.exits if mu is None else -1.0
     state.with_empty(len(nodes))
-    shape = state.count, apart.value.shape[1]
-    held, count = np.full(shape, -1, np.int32), np.zeros(shape, np.int64)
-    if held.size:
-        value_counts(state.membership, apart.value, held, count)
-    rank_start, group = apart.memberships(nodes)
+    communities = communities_of(state.membership, state.size, state.flows, state.apart.value)
     used = _pass(
-        nodes, network.rows.start, network.rows.neighbor, network.rows.weight, network.flow, network.exit, network.enter,
-        rank_start, group, apart.first, apart.member, apart.value, held, count, state.membership, state.size, state.head,
-        state.next, *state.flows, 0.0 if mu is None else mu, total, free,
-        np.zeros(state.count), np.zeros(state.count, np.int64),
-    )  # fmt: skip
+        nodes,
+        graph_of(state.network),
+        rules_of(state.apart, nodes),
+        communities,
+        state.head,
+        state.next,
+        0.0 if mu is None else mu,
+        total,
+        free,
+    )
     state.without_last(state.count - used)
 
 
 @numba.njit(nogil=True, cache=True)
-def _pass(  # type: ignore[no-untyped-def]
-    nodes, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held, count,
-    membership, size, head, following, m_flow, m_exit, m_enter, mu, total, free, sums, stamp,
-):  # fmt: skip
-    """Move nodes to their best communities; returns the first unused number."""
-    touched = np.empty(widest_row(nodes, start) + 1, np.int32)
+def _pass(nodes, graph, rules, communities, head, following, mu, total, free):  # type: ignore[no-untyped-def]
+    """Move nodes to their best communities; return the first unused number.
+
+    Parameters
+    ----------
+    nodes : (R,) int32
+        Nodes to compare, ascending.
+    graph : Graph
+        Links and flows of all nodes.
+    rules : Rules
+        For the nodes to compare.
+    communities : Communities
+        Change in place.
+    head, following : (C,) and (N,)
+        The first member of each community, and the member after each node; they change in place.
+    mu, total : float
+        Bits per unit of exit, and the exits of all communities (`coupling`).
+    free : int
+        The first unused number.
+    """
+    count = len(communities.size)
+    scratch = Scratch(
+        np.zeros(count), np.empty(widest_row(nodes, graph.start) + 1, np.int32), np.zeros(count, np.int64)
+    )
     for rank in range(nodes.shape[0]):
         node = nodes[rank]
-        own = membership[node]
-        to, to_own, to_best = best_move(
-            node, rank, start, neighbor, weight, n_flow, n_exit, n_enter, rank_start, group, first, member, value, held,
-            count, membership, size[own] == 1, m_flow, m_exit, m_enter, mu, total, sums, touched, stamp, rank + 1,
-        )  # fmt: skip
+        own = communities.membership[node]
+        to, to_own, to_target = best_move(node, rank, rank + 1, graph, rules, communities, mu, total, scratch)
         if to == STAY:
             continue
         if to == ALONE:
             to = free
             free += 1
-        total = change_flows(
-            own, to, to_own, to_best, n_flow[node], n_exit[node], n_enter[node], size[own] == 1, m_flow, m_exit, m_enter,
-            total,
-        )  # fmt: skip
-        size[own] -= 1
-        size[to] += 1
-        for column in range(value.shape[1]):
-            if value[node, column] >= 0:
-                count[own, column] -= 1
-                count[to, column] += 1
-                held[to, column] = value[node, column]
-        # Out of the members of its community, into those of the other.
-        if head[own] == node:
-            head[own] = following[node]
-        else:
-            before = head[own]
-            while following[before] != node:
-                before = following[before]
-            following[before] = following[node]
-        following[node] = head[to]
-        head[to] = node
-        membership[node] = to
+        total = carry_out(node, to, to_own, to_target, graph, rules.value, communities, total)
+        _relink(node, own, to, head, following)
     return free
+
+
+@numba.njit(nogil=True, cache=True)
+def _relink(node, own, to, head, following):  # type: ignore[no-untyped-def]
+    """Take a node out of the members of a community, into those of another."""
+    if head[own] == node:
+        head[own] = following[node]
+    else:
+        before = head[own]
+        while following[before] != node:
+            before = following[before]
+        following[before] = following[node]
+    following[node] = head[to]
+    head[to] = node

@@ -15,7 +15,8 @@ from raycluster.kernels.map_equation.aggregate import numbered
 from raycluster.kernels.map_equation.apart import Apart, broken_communities
 from raycluster.kernels.map_equation.flow import Network
 from raycluster.kernels.map_equation.links import Rows
-from raycluster.kernels.map_equation.local_moves import LEAST_GAIN, Problem, climb
+from raycluster.kernels.map_equation.local_move import LEAST_GAIN
+from raycluster.kernels.map_equation.local_moves import Problem, climb
 from raycluster.kernels.map_equation.local_terms import community_flows, coupling, terms
 
 

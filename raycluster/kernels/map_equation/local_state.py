@@ -6,7 +6,7 @@ import numpy as np
 from raycluster.arrays import Int32, Int64, Ints
 from raycluster.kernels.map_equation.apart import Apart
 from raycluster.kernels.map_equation.flow import Flows, Network
-from raycluster.kernels.map_equation.local_moves import value_counts
+from raycluster.kernels.map_equation.local_move import communities_of
 from raycluster.kernels.map_equation.local_terms import community_flows
 
 
@@ -67,9 +67,7 @@ class State:
 
     def values(self) -> Int32:
         """Value of each community in each column of `apart` (C, D)."""
-        held = np.full((self.count, self.apart.value.shape[1]), -1, np.int32)
-        if held.size:
-            value_counts(self.membership, self.apart.value, held, np.zeros(held.shape, np.int64))
+        held: Int32 = communities_of(self.membership, self.size, self.flows, self.apart.value).held
         return held
 
     def place(self, nodes: Int32, local: Int32, into: Int32) -> Int32:

@@ -16,7 +16,7 @@ import numpy as np
 
 from raycluster.arrays import Array, Float64, Int32
 from raycluster.kernels.map_equation.aggregate import numbered
-from raycluster.kernels.map_equation.best_move import NEW, STAY, Graph, Modules, Scratch, best_move
+from raycluster.kernels.map_equation.best_move import NEW, STAY, Modules, Scratch, best_move, graph_of
 from raycluster.kernels.map_equation.flow import Flows, Network
 from raycluster.kernels.map_equation.links import widest_row
 from raycluster.kernels.map_equation.terms import ENTER, EXIT, FLOW, joining_change, leaving_change, put
@@ -290,7 +290,7 @@ def move(network: Network, membership: Int32, modules: Flows, threads: int, enou
     smallest = min(LARGEST_BATCH, max(1, nodes // SMALLEST_PART))
     largest = min(LARGEST_BATCH, max(1, nodes // LARGEST_PART))
     tasks = useful_threads(len(rows.neighbor) // 2, threads)
-    graph = Graph(rows.start, rows.neighbor, rows.weight, network.flow, network.exit, network.enter)
+    graph = graph_of(network)
     partition = Modules(membership, size, state, np.empty(nodes, np.int32))
     with at_most(tasks):
         moved, is_done = _move(graph, partition, smallest, largest, tasks, LEAST_GAIN * total, enough * total)

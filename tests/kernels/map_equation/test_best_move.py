@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.kernels.map_equation.best_move import NEW, STAY, Graph, Modules, Scratch, best_move
+from raycluster.kernels.map_equation.best_move import NEW, STAY, Modules, Scratch, best_move, graph_of
 from raycluster.kernels.map_equation.moves import LEAST_GAIN
 from raycluster.kernels.map_equation.terms import put
 from support.graphs import code, module_flows, network, random_links, weights
@@ -21,9 +21,8 @@ def situation(graph, membership):
     size = np.bincount(membership, minlength=nodes).astype(np.int32)
     partition = Modules(membership.copy(), size, state, np.empty(nodes, np.int32))
     rows = graph.rows
-    links = Graph(rows.start, rows.neighbor, rows.weight, graph.flow, graph.exit, graph.enter)
     scratch = Scratch(np.zeros(nodes), np.empty(len(rows.neighbor) + 1, np.int32))
-    return links, partition, float(modules.enter.sum()), LEAST_GAIN * float(graph.flow.sum()), scratch
+    return graph_of(graph), partition, float(modules.enter.sum()), LEAST_GAIN * float(graph.flow.sum()), scratch
 
 
 def random_situation(nodes, links, seed, directed):
