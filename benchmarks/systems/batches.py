@@ -2,8 +2,8 @@
 
     python -m benchmarks batches --inputs lfw.parquet celeba.parquet --recipes cosine --folder kept
 
-The first batch is clustered. Every further batch is an update. All rows are clustered again where a batch is so large that
-the update does so by itself, and for the batch after an update that advises it; clusters keep their ids. The last tables
+The first batch is clustered. Every further batch is an update. All rows are clustered again where the update does so by
+itself, and for the batch after an update that advises it; clusters keep their ids. The last tables
 have the states after each batch. Finished feeds are kept in the folder,
 so that the same command goes on after an interruption.
 """
@@ -27,7 +27,7 @@ from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 from raycluster.evaluation.metrics import evaluate
 from raycluster.executors.progress import Silence
-from raycluster.identities.advice import why_at_once
+from raycluster.identities.advice import why_again, why_at_once
 from raycluster.identities.afresh import Legacy, taken_over
 from raycluster.identities.grown import Change
 from raycluster.identities.inheritance import NO_ID
@@ -90,6 +90,8 @@ def fed(vectors: Float32, truth: Int64, order: Int64, batches: int, config: Conf
             batch = np.sort(batch)
             change = Change(pa.array(batch), vectors[batch], np.empty(0, np.int32))
             result = update(state, change, str(number), "local", threads)
+            if why_again(state, result.state, threads):
+                result = taken_over(fresh(vectors, seen, config, threads), state, [], Legacy(), str(number), threads)
         state = result.state
         states.append(
             {

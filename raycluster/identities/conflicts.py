@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from raycluster.arrays import Int32, Int64
 from raycluster.identities.decisions import RowDecisions, sentence
 from raycluster.identities.ties import Columns, MustLinks
+from raycluster.kernels.map_equation.apart import searched
 
 ROWS_PER_CALL = 2**16
 """Rows sought at once, 65,536: about 2 MB. Results do not depend on it."""
@@ -74,7 +75,7 @@ def sets_of(rows: Int32, lowest: Int32, some: Int32) -> Int32:
     result: Int32 = np.full(len(some), -1, np.int32)
     for start in range(0, len(some) if len(rows) else 0, ROWS_PER_CALL):
         piece = some[start : start + ROWS_PER_CALL]
-        at = np.minimum(np.searchsorted(rows, piece), len(rows) - 1)
+        at = np.minimum(searched(rows, piece), len(rows) - 1)
         result[start : start + ROWS_PER_CALL] = np.where(rows[at] == piece, lowest[at], -1)
     return result
 

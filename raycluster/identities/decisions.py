@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from raycluster.arrays import Bool, Int32, Int64
 from raycluster.errors import InputError
-from raycluster.kernels.map_equation.apart import distinct
+from raycluster.kernels.map_equation.apart import distinct, searched
 from raycluster.storage.column_types import ids_as
 from raycluster.storage.parquet_input import input_files
 
@@ -208,7 +208,7 @@ def _sides_of_numbers(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[
         place = np.minimum(np.searchsorted(own, named[first:last]), len(own) - 1)
         has = np.flatnonzero(own[place] == named[first:last])
         row[first + has] = start + valid[place[has]]
-    return [row[np.searchsorted(named, side)] for side in sides]
+    return [row[searched(named, side)] for side in sides]
 
 
 def _sides_of_texts(table: pa.Table, ids: pa.Array | pa.ChunkedArray) -> list[Int32]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from raycluster.arrays import Array, Bool, Float32, Int32, Int64
+from raycluster.arrays import Array, Bool, Float32, Int32, Int64, UInt8
 from raycluster.identities.contraction import LINKS_PER_CALL, links_of_nodes, rule_bits
 from raycluster.identities.rules import Rules
+from raycluster.identities.ties import Ties
 from raycluster.kernels import numba
 from raycluster.kernels.map_equation import flow as flows
 from raycluster.kernels.map_equation.aggregate import numbered
@@ -60,8 +61,8 @@ def obeyed(
     chosen = state.broken()
     state.read((source, target, weight), chosen)
     solved = 0
-    for block in _blocks(chosen, _sizes(membership, count)[chosen]):
-        solved += state.solve(block)
+    for block, later in _blocks(chosen, _sizes(membership, count)[chosen]):
+        solved += state.solve(block, later)
     membership[rules.ties.row] = membership[rules.ties.node]
     strength, exits = state.strength, state.exits
     del state  # its links are not needed any more
@@ -80,11 +81,14 @@ def _sizes(membership: Int32, count: int) -> Int64:
     return result
 
 
-def _blocks(chosen: Int64, size: Int64) -> Iterator[Int64]:
-    """Yield communities in blocks of at most ROWS_PER_SOLVE rows, or one larger."""
+def _blocks(chosen: Int64, size: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """Yield communities in blocks, and those of all later blocks.
+
+    A block has at most ROWS_PER_SOLVE rows, or one larger community.
+    """
     block = np.cumsum(size) // ROWS_PER_SOLVE
     for number in np.unique(block):
-        yield chosen[block == number]
+        yield chosen[block == number], chosen[block > number]
 
 
 class _State:
@@ -117,37 +121,47 @@ class _State:
 
         Forbidden links elsewhere leave the flows.
         """
-        flag = np.empty(len(self.membership), np.uint8)
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
         bits = rule_bits(self.rules.apart)
-        _flag(self.membership, bits, is_chosen, flag)
-        # A tied row has the bits of its node.
-        flag[self.rules.ties.row] = flag[self.rules.ties.node]
+        # A tied row has the bits of its node. It is in a chosen community where its node is.
+        bits[self.rules.ties.row] = bits[self.rules.ties.node]
+        flags = np.zeros(len(self.membership) // ROWS_PER_BYTE + 1, np.uint8)
+        _flag(self.membership, bits, is_chosen, flags)
         kept: list[list[Array]] = [[], [], []]
-        for raw in _read(links, flag):
+        for raw in _read(links, bits, flags):
             *ends, own, parted = links_of_nodes(*raw, self.rules, bits)
             near = is_chosen[self.membership[ends[0]]] | is_chosen[self.membership[ends[1]]]
             for column, values in zip(kept, (*ends, own), strict=True):
                 column.append(values[near & ~parted])
             gone = parted & ~near
             add_links(raw[0][gone], raw[1][gone], raw[2][gone], self.membership, -1.0, self.strength, self.exits)
-        del flag, bits  # what is joined is as large
+        del flags, bits  # what is joined is as large
         self.links = (_joined(kept[0]), _joined(kept[1]), _joined(kept[2]))
 
-    def solve(self, chosen: Int64) -> int:
-        """Solve some communities again on the links that reach them; returns their nodes."""
+    def solve(self, chosen: Int64, later: Int64) -> int:
+        """Solve some communities again on the links that reach them; returns their nodes.
+
+        Links that reach neither them nor `later` ones are let go.
+        """
         membership, apart = self.membership, self.rules.apart
         is_chosen = np.zeros(self.count, bool)
         is_chosen[chosen] = True
         inside = self._members(is_chosen)
-        near = is_chosen[membership[self.links[0]]] | is_chosen[membership[self.links[1]]]
+        is_left = is_chosen.copy()
+        is_left[later] = True
+        near = np.empty(len(self.links[0]), np.int32)
+        num_near, num_left = _reaching(*self.links, membership, is_chosen, is_left, near)
+        self.links = (self.links[0][:num_left], self.links[1][:num_left], self.links[2][:num_left])
+        near = near[:num_near]
         one, other, own = self.links[0][near], self.links[1][near], self.links[2][near]
         member, group = apart.shared(inside)
         nodes = distinct(np.concatenate([inside, one, other, member]).astype(np.int64)).astype(np.int32)
         names, inverse = np.unique(membership[nodes], return_inverse=True)
         local: Int32 = inverse.astype(np.int32)
-        ends = np.searchsorted(nodes, one).astype(np.int32), np.searchsorted(nodes, other).astype(np.int32)
+        # As ties to their numbers: found without a search of all nodes.
+        numbering = Ties.make(nodes, np.arange(len(nodes), dtype=np.int32), len(membership))
+        ends = numbering.of(one), numbering.of(other)
         network = flows.undirected(*ends, own, np.arange(len(nodes), dtype=np.int32), 1)
         numbers = np.unique(group, return_inverse=True)[1]
         place, num_groups = np.searchsorted(nodes, member), int(numbers.max(initial=-1)) + 1
@@ -169,8 +183,9 @@ class _State:
         """Return the nodes of chosen communities, ascending."""
         result = []
         for start in range(0, len(self.membership), ROWS_PER_CALL):
-            rows = start + np.flatnonzero(is_chosen[self.membership[start : start + ROWS_PER_CALL]])
-            result.append(rows.astype(np.int32))
+            piece = self.membership[start : start + ROWS_PER_CALL]
+            rows = np.empty(len(piece), np.int32)
+            result.append(rows[: _chosen(piece, is_chosen, start, rows)].copy())
         inside: Int32 = np.concatenate(result)
         return inside[self.rules.ties.of(inside) == inside]
 
@@ -195,14 +210,14 @@ class _State:
         self.membership[nodes] = number[solved]
 
 
-def _read(links: Links, flag: Array) -> Iterator[Links]:
+def _read(links: Links, bits: UInt8, flags: UInt8) -> Iterator[Links]:
     """Yield the links with a chosen end or two ends with rules, some at a time."""
     source, target, weight = links
     for start in range(0, len(source), LINKS_PER_CALL):
         piece = slice(start, start + LINKS_PER_CALL)
         one, other = source[piece], target[piece]
         at = np.empty(len(one), np.int32)
-        at = at[: _flagged(one, other, flag, at)]
+        at = at[: _flagged(one, other, bits, flags, at)]
         yield one[at], other[at], weight[piece][at]
 
 
@@ -213,24 +228,59 @@ def _joined(pieces: list[Array]) -> Array:
     return result
 
 
-CHOSEN = 1
-"""Bit of a row whose node is in a chosen community. The others are those of its rules (`contraction.rule_bits`)."""
+ROWS_PER_BYTE = 4
+"""Rows whose flags share a byte: 2.5 MB for ten million rows stay in a core's cache, where links name rows in any order."""
+CHOSEN, RULED = 1, 2
+"""Flags of a row: its community is chosen, and its node has rules."""
 
 
 @numba.njit(nogil=True, cache=True)
-def _flag(membership, bits, is_chosen, flag):  # type: ignore[no-untyped-def]
+def _chosen(membership, is_chosen, start, rows):  # type: ignore[no-untyped-def]
+    """Write the rows from `start` on in chosen communities; returns their number."""
+    put = 0
     for row in range(membership.shape[0]):
-        flag[row] = bits[row] | np.uint8(CHOSEN * is_chosen[membership[row]])
+        rows[put] = start + row
+        put += is_chosen[membership[row]]
+    return put
 
 
 @numba.njit(nogil=True, cache=True)
-def _flagged(source, target, flag, at):  # type: ignore[no-untyped-def]
+def _reaching(source, target, weight, membership, is_chosen, is_left, at):  # type: ignore[no-untyped-def]
+    """Write the links with an end in a chosen community.
+
+    Returns their number, and that of the links that stay. Links without an end in a community that is left are overwritten.
+    """
+    put, stay = 0, 0
+    for link in range(source.shape[0]):
+        one, other = membership[source[link]], membership[target[link]]
+        source[stay], target[stay], weight[stay] = source[link], target[link], weight[link]
+        at[put] = stay
+        put += is_chosen[one] | is_chosen[other]
+        stay += is_left[one] | is_left[other]
+    return put, stay
+
+
+@numba.njit(nogil=True, cache=True)
+def _flag(membership, bits, is_chosen, flags):  # type: ignore[no-untyped-def]
+    """Write the flags of all rows; zeros before."""
+    for row in range(membership.shape[0]):
+        own = CHOSEN * is_chosen[membership[row]] | RULED * (bits[row] != 0)
+        flags[row // ROWS_PER_BYTE] |= np.uint8(own << 2 * (row % ROWS_PER_BYTE))
+
+
+@numba.njit(nogil=True, cache=True)
+def _flagged(source, target, bits, flags, at):  # type: ignore[no-untyped-def]
     """Write the links to be read; returns their number."""
     put = 0
     for link in range(source.shape[0]):
         # Unsigned numbers need no check for negative ones: half of the time.
-        one, other = flag[np.uint32(source[link])], flag[np.uint32(target[link])]
-        if (((one | other) & CHOSEN) | (one & other)) != 0:
-            at[put] = link
-            put += 1
+        one, other = np.uint32(source[link]), np.uint32(target[link])
+        a = flags[one // np.uint32(ROWS_PER_BYTE)] >> np.uint32(2) * (one % np.uint32(ROWS_PER_BYTE))
+        b = flags[other // np.uint32(ROWS_PER_BYTE)] >> np.uint32(2) * (other % np.uint32(ROWS_PER_BYTE))
+        is_read = ((a | b) & CHOSEN) != 0
+        if not is_read and a & b & RULED:
+            is_read = (bits[one] & bits[other]) != 0
+        # Written in any case: no processor predicts which links are read.
+        at[put] = link
+        put += is_read
     return put

@@ -13,7 +13,7 @@ from raycluster.errors import InputError, RayclusterError
 from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import own_threads
 from raycluster.identities import deciding, decisions
-from raycluster.identities.advice import why_at_once
+from raycluster.identities.advice import why_again, why_at_once
 from raycluster.identities.afresh import Legacy, cluster_again, put_rows
 from raycluster.identities.corrections import FILE
 from raycluster.identities.destination import claimed, give_back, record_of, require_apart
@@ -85,8 +85,8 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
     coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
     again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
-    reason = why_at_once(state, len(coming.ids)) if order.mode == "local" else None
-    if order.mode == "full" or reason is not None:
+
+    def in_full(reason: str | None) -> dict[str, Any]:
         if reason is not None:
             if store.get("plan.json") is None:
                 require_unused(store)
@@ -94,6 +94,10 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         legacy = Legacy(old.url, order.decisions or _left_in(old), order.columns, order.on_conflict, order.yes)
         rows = put_rows(store, state, coming)
         return cluster_again([rows], output, state.config, Execution(), legacy, again | {"inputs": list(order.inputs)})
+
+    reason = why_at_once(state, len(coming.ids)) if order.mode == "local" else None
+    if order.mode == "full" or reason is not None:
+        return in_full(reason)
     change = Change(
         coming.ids,
         coming.vectors,
@@ -103,14 +107,24 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         on_conflict=order.on_conflict,
         yes=order.yes,
     )
-    if (finished := claimed(store, record_of(order, old, order.decisions or _left_in(old)))) is not None:
+    record = record_of(order, old, order.decisions or _left_in(old))
+    # With a plan, it is a run in full: that of this update where the limit moves again, else another one.
+    is_planned = store.get("plan.json") is not None
+    if not is_planned and (finished := claimed(store, record)) is not None:
         Progress().say(f"{output} is complete")
         return finished
     try:
         result = update(state, change, store.url, order.mode, order.threads)
     except RayclusterError:
-        give_back(store)
+        if not is_planned:
+            give_back(store)
         raise
+    if order.mode == "local" and (reason := why_again(state, result.state, order.threads)) is not None:
+        if not is_planned:
+            give_back(store)
+        return in_full(reason)
+    if is_planned:
+        claimed(store, record)  # names what is there
     num_bytes = saved(store, old.url, state, result)
     summary = {
         "run": store.url,

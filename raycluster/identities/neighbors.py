@@ -85,7 +85,7 @@ def after_change(
     queries = np.flatnonzero(is_changed & is_alive).astype(np.int32)
     if not is_mutual:
         is_alive = is_alive & (np.arange(rows) < num_old)
-    hits, hit_similarity = _search(vectors, queries, is_alive, min(HITS * k, int(is_alive.sum())), reading, threads)
+    hits, hit_similarity = hits_of(vectors, queries, is_alive, min(HITS * k, int(is_alive.sum())), reading, threads)
     width = min(k, hits.shape[1])
     neighbor[queries], similarity[queries] = -1, -1.0
     neighbor[queries, :width], similarity[queries, :width] = hits[:, :width], hit_similarity[:, :width]
@@ -100,10 +100,26 @@ def after_change(
     return Neighborhood(neighbor, similarity, is_changed, len(queries))
 
 
-def _search(
+def hits_of(
     vectors: Vectors, queries: Int32, is_alive: Bool, count: int, reading: Reading | None, threads: int
 ) -> tuple[Int32, Float32]:
-    """Hits (Q, H) of some rows among those alive."""
+    """Return the nearest rows (Q, H) of some rows, and their similarities.
+
+    Parameters
+    ----------
+    vectors : (N, D)
+        Unit rows.
+    queries : (Q,) int32
+        Rows to search for; each is its own first hit.
+    is_alive : (N,) bool
+        Rows that can be hits.
+    count : int
+        Hits per row.
+    reading : Reading
+        Inverted lists of all N rows; none compares all rows.
+    threads : int
+        Threads. They change no result.
+    """
     if len(queries) == 0:
         return np.empty((0, count), np.int32), np.empty((0, count), np.float32)
     if is_alive.all():

@@ -73,7 +73,7 @@ def _attached(network: flows.Network, start: Int32, num_old: int, mu: float, rul
     region = condense(network, new, membership, own, rules.apart, held)
     size = len(new) + len(region.around)
     # Where no edge led out of a community, exits to the new rows give the price of an exit.
-    placed = climb(region.problem, np.arange(size, dtype=np.int32), mu or frozen_mu(own.enter))
+    placed, _ = climb(region.problem, np.arange(size, dtype=np.int32), mu or frozen_mu(own.enter))
     name = np.full(int(placed.max(initial=-1)) + 1, -1, np.int32)
     name[placed[len(new) :]] = region.around
     fresh = np.flatnonzero(name < 0)

@@ -62,8 +62,9 @@ class Ties:
         num_rows : int
             Rows, tied or not.
         """
-        bounds = np.arange(0, num_rows + ROWS_PER_BLOCK, ROWS_PER_BLOCK)
-        return cls(row, node, np.searchsorted(row, bounds).astype(np.int32))
+        first = np.zeros(-(-num_rows // ROWS_PER_BLOCK) + 1, np.int32)
+        _count(row, first)
+        return cls(row, node, np.cumsum(first, out=first))
 
     @property
     def is_empty(self) -> bool:
@@ -76,6 +77,13 @@ class Ties:
         if not self.is_empty:
             _nodes(self.row, self.node, self.first, result)
         return result
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(row, first):  # type: ignore[no-untyped-def]
+    """Add the rows of each block to the number of the block after it."""
+    for own in row:
+        first[own // ROWS_PER_BLOCK + 1] += 1
 
 
 @numba.njit(nogil=True, cache=True)

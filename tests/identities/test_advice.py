@@ -1,12 +1,13 @@
 """Reasons to cluster everything again."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from raycluster.identities.advice import advice, recall_of_new, valley_of, why_at_once
+from raycluster.identities.advice import advice, recall_of_new, threshold_of, valley_of, why_again, why_at_once
 from raycluster.identities.grown import Change
 from raycluster.identities.state import Lists, from_tables
 from raycluster.identities.update import update
@@ -68,3 +69,36 @@ def test_the_valley_is_sought_where_limits_came_from_one():
     assert floor is not None
     assert 0.2 < floor < 0.95
     assert np.abs(SCORES - floor).min() < 1e-6
+
+
+def picking(count):
+    """A run of the first rows that picks its limit."""
+    return from_tables(tables_of(rows()[0][:count], knn={"k": 40}, edges={}))
+
+
+def test_the_limit_of_a_grown_set_is_the_one_that_a_full_run_picks():
+    state = picking(150)
+    assert state.limits.picked
+    grown = update(state, change(state, range(150, ROWS)), "run").state
+    expected = picking(ROWS).limits.threshold
+    assert threshold_of(grown, 1) == expected
+    fewer = update(grown, change(grown, (), range(150, ROWS)), "run").state
+    assert threshold_of(fewer, 1) == state.limits.threshold
+    assert threshold_of(base(), 1) is None
+
+
+def test_another_limit_is_a_reason_once_five_percent_of_the_rows_changed(monkeypatch):
+    state = picking(BASE)
+    steps = [state]
+    for new in (range(BASE, BASE + 11), range(BASE + 11, BASE + 13), range(BASE + 13, BASE + 20)):
+        steps.append(update(steps[-1], change(steps[-1], new), "run").state)
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.7)
+    before = state.limits.threshold
+    reasons = [why_again(*pair, 1) for pair in itertools.pairwise(steps)]
+    assert reasons[0] is None
+    assert reasons[1] == (
+        f"its 253 rows pick a limit of 0.7000, and the limit of the last full run, of 240 rows, is {before:.4f}"
+    )
+    assert reasons[2] is None, "the limit was picked at 13 rows, and the next time is at 24"
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: before)
+    assert why_again(steps[1], steps[2], 1) is None

@@ -166,7 +166,7 @@ def test_an_update_writes_what_changed_and_no_file_of_the_runs_before(runs, tmp_
     assert pq.read_table(tmp_path / "run3" / "state" / "members.parquet").num_rows < ROWS / 4
 
 
-STEPS = ["job.incoming", "neighbors._search", "neighbors._insert", "grown.rescored", "grown.changed_edges"]
+STEPS = ["job.incoming", "neighbors.hits_of", "neighbors._insert", "grown.rescored", "grown.changed_edges"]
 """What an update calls in its steps: plan, search, lists of old rows, scores, touched rows, solve, ids."""
 STEPS += ["update.placed", "update.inherit", "job.saved", "job.published"]
 FILES = ["state/rows.parquet", "state/edges.parquet", "state.json", "labels/part-00000.parquet", "MANIFEST.json"]
@@ -208,6 +208,38 @@ def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes
     assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
     update_run(str(folder / "run"), str(tmp_path / "out"), order)
     assert labels(tmp_path / "out").equals(labels(folder / "run2"))
+
+
+@pytest.mark.parametrize("stop", [None, "clusters.parquet", "state/input.parquet", "plan.json"])
+def test_an_update_whose_rows_pick_another_limit_runs_in_full(tmp_path, monkeypatch, capsys, stop):
+    source = written(tmp_path / "base.parquet", range(BASE))
+    config = config_of(knn={"k": 40}, edges={})
+    cluster(source, str(tmp_path / "run"), config, Execution("local"))
+    assert loaded(str(tmp_path / "run")).limits.picked
+    order = Order((written(tmp_path / "new.parquet", range(BASE, ROWS)),), threads=1)
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.9)
+    if stop is not None:
+
+        def stopped(method):
+            def put(self, path, data):
+                if path == stop:
+                    raise KeyboardInterrupt
+                return method(self, path, data)
+
+            return put
+
+        with monkeypatch.context() as patch:
+            for name in ("put", "create"):
+                patch.setattr(Store, name, stopped(getattr(Store, name)))
+            with pytest.raises(KeyboardInterrupt):
+                update_run(str(tmp_path / "run"), str(tmp_path / "out"), order)
+    summary = update_run(str(tmp_path / "run"), str(tmp_path / "out"), order)
+    assert "everything is clustered again, because its 300 rows pick a limit of 0.9000" in capsys.readouterr().err
+    assert (summary["mode"], summary["new"], summary["rows"]) == ("full", ROWS - BASE, ROWS)
+    assert update_run(str(tmp_path / "run"), str(tmp_path / "out"), order) == summary
+    other = Order((source,), str(tmp_path / "new.parquet"), threads=1)
+    with pytest.raises(ConfigError, match="is a run folder already"):
+        update_run(str(tmp_path / "run"), str(tmp_path / "out"), other)
 
 
 def test_mistakes_are_sentences(runs, tmp_path):

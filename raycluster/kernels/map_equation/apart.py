@@ -166,6 +166,17 @@ def distinct(values: Array) -> Array:
     return values[kept]
 
 
+def searched(values: Array, some: Array) -> Int64:
+    """Return the places (S,) of some values among ascending ones (M,).
+
+    This is `searchsorted`, in the order of `some`: any other order reads memory anew for every value.
+    """
+    order = np.argsort(some)
+    result: Int64 = np.empty(len(some), np.int64)
+    result[order] = np.searchsorted(values, some[order])
+    return result
+
+
 def ranges(begin: Ints, end: Ints) -> Int64:
     """All of begin[0]..end[0]-1, begin[1]..end[1]-1, ... one after the other."""
     length = (end - begin).astype(np.int64)

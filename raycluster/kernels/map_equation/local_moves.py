@@ -128,10 +128,11 @@ def move(problem: Problem, membership: Int32, mu: float) -> tuple[int, Flows]:
     return moved, flows
 
 
-def climb(problem: Problem, membership: Int32, mu: float) -> Int32:
+def climb(problem: Problem, membership: Int32, mu: float) -> tuple[Int32, bool]:
     """Return communities after nodes, then whole communities, moved until none gains.
 
-    They are numbered by their lowest node. A community with a frozen node does not move, others join it.
+    They are numbered by their lowest node. A community with a frozen node does not move, others join it. The second result is
+    whether no communities merged: another climb from there would change nothing.
 
     Parameters
     ----------
@@ -143,14 +144,15 @@ def climb(problem: Problem, membership: Int32, mu: float) -> Int32:
         Bits per unit of exit.
     """
     membership, top = membership.copy(), problem
-    upper = membership
+    upper, has_merged = membership, False
     while True:
         moved, flows = move(top, upper, mu)
         kept = numbered(upper)
         if upper is not membership:
             np.take(upper, membership, out=membership)
             if moved == 0:
-                return membership
+                return membership, not has_merged
+            has_merged = True
         top = _communities_as_nodes(top, upper, Flows(*(column[kept] for column in flows)))
         upper = np.arange(top.network.nodes, dtype=np.int32)
 

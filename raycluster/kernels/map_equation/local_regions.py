@@ -51,13 +51,13 @@ def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -
 def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
     """Move and merge until nothing gains, then split; each opens ways."""
     while True:
-        better = climb(problem, membership, mu)
-        if np.array_equal(better, membership):
+        membership, is_done = climb(problem, membership, mu)
+        if is_done:
             # Splits are dearer: they are tested once nothing moves.
             better = whole_components(problem, split(problem, membership, mu), mu)
             if np.array_equal(better, membership):
                 return membership
-        membership = better
+            membership = better
 
 
 def splitting(state: State, communities: Ints, mu: float | None) -> Int64:

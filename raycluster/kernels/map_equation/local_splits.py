@@ -45,7 +45,7 @@ def split(problem: Problem, membership: Int32, mu: float) -> Int32:
     # Communities that stay whole are not here, but their exits count.
     stay = community_flows(problem.network, membership, count).enter[held].sum()
     inner = Problem(network, np.zeros(len(nodes), bool), Apart.nothing(len(nodes)), problem.exits_outside + float(stay))
-    parts = climb(inner, np.arange(len(nodes), dtype=np.int32), mu)
+    parts, _ = climb(inner, np.arange(len(nodes), dtype=np.int32), mu)
     part_flows = community_flows(network, parts, int(parts.max(initial=-1)) + 1)
     whole_of_part = np.empty(len(part_flows.flow), np.int64)
     whole_of_part[parts] = base

@@ -38,7 +38,7 @@ def test_moves_end_where_no_node_gains_and_keep_the_flows(planted):
 
 def test_frozen_nodes_stay_and_others_join_them(planted):
     one = problem(planted, 200, frozen=range(0, 200, 10))
-    found = climb(one, np.arange(200, dtype=np.int32), MU)
+    found, _ = climb(one, np.arange(200, dtype=np.int32), MU)
     assert len(set(found[::10].tolist())) == 20
     assert (found == np.repeat(found[::10], 10)).mean() > 0.8
 
@@ -47,7 +47,7 @@ def test_merges_go_further_than_moves(planted):
     one = problem(planted, 200)
     membership = np.arange(200, dtype=np.int32)
     move(one, membership, MU)
-    found = climb(one, np.arange(200, dtype=np.int32), MU)
+    found, _ = climb(one, np.arange(200, dtype=np.int32), MU)
     assert cost(one.network, found, MU) <= cost(one.network, np.unique(membership, return_inverse=True)[1], MU)
     first = np.unique(found, return_index=True)[1]
     assert (np.diff(first) > 0).all()
@@ -60,9 +60,20 @@ def test_rules_hold_for_moves_and_for_merges():
     for seed in range(5):
         start = np.random.default_rng(seed).permutation(12).astype(np.int32)
         one = problem(links, 12, groups=[[0, 1, 2], [2, 3]], value=value)
-        found = climb(one, start, 40.0)
+        found, _ = climb(one, start, 40.0)
         assert one.apart.violations(found) == 0
         assert found.max() == 2
+
+
+def test_where_nothing_merged_another_climb_changes_nothing(planted):
+    one, found, ended = problem(planted, 200), np.arange(200, dtype=np.int32), []
+    while not ended or not ended[-1]:
+        found, is_done = climb(one, found, MU)
+        ended.append(is_done)
+    assert not ended[0], "single nodes merge into communities"
+    again, is_done = climb(one, found, MU)
+    np.testing.assert_array_equal(again, found)
+    assert is_done
 
 
 def test_the_start_stays_as_it_is(planted):
