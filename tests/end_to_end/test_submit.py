@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,19 @@ import pytest
 from support.paths import ROOT
 from support.runs import SETTINGS, command, here, labels
 from support.servers import RayHead, S3Server, ray_head, seaweed_s3
+
+WHERE = """
+import ray, raycluster
+ray.init()
+
+@ray.remote
+def on_a_worker() -> str:
+    import raycluster
+    return raycluster.__file__
+
+print("code:", raycluster.__file__, ray.get(on_a_worker.remote()))
+"""
+"""Prints the files of the package that a driver and a worker import."""
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +44,30 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 def _submit(
-    head: RayHead, env: dict[str, str], runtime: dict[str, object], *job: str
+    head: RayHead, env: dict[str, str], runtime: dict[str, object], *entrypoint: str
 ) -> subprocess.CompletedProcess[str]:
     program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(ROOT)]
-    options = ["--runtime-env-json", json.dumps(runtime), "--", "python", "jobs/cluster.py", *job]
+    options = ["--runtime-env-json", json.dumps(runtime), "--", *entrypoint]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return subprocess.run(
         [*program, *options], env={**env, "PATH": path}, capture_output=True, text=True, timeout=240, check=False
     )
 
 
-def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels(
+def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels_by_the_submitted_checkout(
     head: RayHead, store: S3Server, identities: str, tmp_path: Path
 ) -> None:
     for path in Path(identities).glob("*.parquet"):
         store.filesystem().put_file(str(path), f"{store.bucket}/input/{path.name}")
     job = ["--input", f"s3://{store.bucket}/input", "--output", f"s3://{store.bucket}/run", "--shards", "2", *SETTINGS]
-    submitted = _submit(head, head.env, {"env_vars": store.env}, *job)
+    lines = (["python", "-c", WHERE], ["python", "jobs/cluster.py", *job])
+    both = " && ".join(map(shlex.join, lines))
+    submitted = _submit(head, head.env, {"env_vars": store.env}, "sh", "-c", both)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert "succeeded" in submitted.stdout
+    (line,) = [line for line in submitted.stdout.splitlines() if line.startswith("code:")]
+    assert len(line.split()[1:]) == 2
+    assert all("working_dir_files" in file for file in line.split()[1:]), line
     files = store.filesystem()
     parts = [pq.read_table(io.BytesIO(files.cat_file(path))) for path in files.find(f"{store.bucket}/run/labels")]
     assert files.find(f"{store.bucket}/run/stages/knn/"), "no stage was stored"
@@ -60,7 +79,9 @@ def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels(
 
 def test_a_wrong_token_is_refused(head: RayHead, identities: str, tmp_path: Path) -> None:
     wrong = {**head.env, "RAY_AUTH_TOKEN": "0" * 64}
-    refused = _submit(head, wrong, {}, "--input", identities, "--output", str(tmp_path / "run"))
+    refused = _submit(
+        head, wrong, {}, "python", "jobs/cluster.py", "--input", identities, "--output", str(tmp_path / "run")
+    )
     assert refused.returncode != 0
     assert "token" in (refused.stdout + refused.stderr).lower()
     assert not (tmp_path / "run").exists()
@@ -76,32 +97,3 @@ def test_a_driver_with_a_wrong_token_learns_where_to_set_it(head: RayHead, ident
     assert refused.returncode == 1
     assert refused.stderr.strip().splitlines()[-1].endswith("~/.ray/auth_token, as on the cluster."), refused.stderr
     assert not (tmp_path / "run").exists()
-
-
-WHERE = """
-import ray, raycluster
-ray.init()
-
-@ray.remote
-def on_a_worker() -> str:
-    import raycluster
-    return raycluster.__file__
-
-print("code:", raycluster.__file__, ray.get(on_a_worker.remote()))
-"""
-
-
-def test_the_submitted_checkout_counts_on_driver_and_workers(head: RayHead, tmp_path: Path) -> None:
-    (tmp_path / "raycluster").mkdir()
-    (tmp_path / "raycluster" / "__init__.py").write_text("")
-    (tmp_path / "where.py").write_text(WHERE)
-    program = ["ray", "job", "submit", "--address", head.job_address, "--working-dir", str(tmp_path)]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        [*program, "--", "python", "where.py"], env={**head.env, "PATH": path},
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("code:")]
-    assert len(line.split()[1:]) == 2
-    assert all("working_dir_files" in file for file in line.split()[1:]), line
