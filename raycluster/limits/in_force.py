@@ -28,7 +28,7 @@ from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import above_all_neighbors, pick_threshold
 from raycluster.limits.random_pairs import above_all_pairs, sample_pairs
 from raycluster.limits.scored_set import ScoredSet
-from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_beside_floor, floor_of
+from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_among_strangers, floor_of
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -162,7 +162,7 @@ def decide_limits(
 
 
 def _limits_of_scores(scored: ScoredSet, model: EdgeLimits, calibrated: Mapping[str, float]) -> EdgeLimits:
-    """Return the limits of a set with scores: of five cases the first that fits.
+    """Return the limits of a set with scores: of six cases the first that fits.
 
     Parameters
     ----------
@@ -188,9 +188,12 @@ def _limits_of_scores(scored: ScoredSet, model: EdgeLimits, calibrated: Mapping[
     # 4. Identities fill the lists, and the model's limit would part them: a low limit holds.
     if scored.is_full and scored.loses_pairs_at(model.eta):
         return replace(model, eta=FULL_ETA, valley=False, is_full=True)
-    # 5. The model's limit holds. Where strangers are listed, edges must also reach a similarity.
-    eta = eta_beside_floor(scored.picked, model.eta, calibrated)
-    return replace(model, eta=eta, valley=False, similarity=None if scored.is_full else floor_of(scored.picked))
+    # 5. Identities fill the lists, and the model's limit holds them together.
+    if scored.is_full:
+        return replace(model, valley=False)
+    # 6. Strangers are listed. Where a background shows, edges must also reach a similarity.
+    eta = eta_among_strangers(scored.picked, model.eta, calibrated)
+    return replace(model, eta=eta, valley=False, similarity=floor_of(scored.picked))
 
 
 def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) -> EdgeLimits:

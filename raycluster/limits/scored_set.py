@@ -9,7 +9,7 @@ from functools import cached_property
 from raycluster.arrays import Float32, Int32
 from raycluster.kernels.edge_rules.score import Combine
 from raycluster.limits import agreement, valley
-from raycluster.limits.far_ranks import FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS
+from raycluster.limits.far_ranks import CROWDED, FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS
 from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, RandomPairs, are_all_strangers
 from raycluster.limits.without_valley import Picked, are_too_low, fills_lists
 
@@ -34,7 +34,7 @@ class ScoredSet:
     @cached_property
     def is_full(self) -> bool:
         """Whether identities fill the neighbor lists, so that hardly a stranger is listed."""
-        return fills_lists(self.similarity, self.picked)
+        return fills_lists(self.similarity, self.score, self.picked)
 
     @property
     def has_only_strangers(self) -> bool:
@@ -69,5 +69,10 @@ class ScoredSet:
         return agreement.contradiction(self.similarity, self.score, self.picked, limit, has_valley)
 
     def loses_pairs_at(self, eta: float) -> bool:
-        """Whether a limit of scores loses many pairs above the threshold."""
-        return are_too_low(self.similarity, self.score, self.picked[0], eta)
+        """Whether a limit of scores loses many pairs above the threshold.
+
+        Where random pairs are as near as neighbors the threshold is a quantile that shows none of these losses. The limit of
+        the model counts as one that loses many.
+        """
+        threshold, facts = self.picked
+        return facts["basis"] == CROWDED or are_too_low(self.similarity, self.score, threshold, eta)

@@ -1,7 +1,8 @@
 """The limits of a set whose scores show no valley.
 
 Either lists end among strangers. Then the model's limit holds, and an edge must also reach the threshold of the far ranks.
-Without a valley, scores may join rows that are close but only related, such as texts of one topic.
+Without a valley, scores may join rows that are close but only related, such as texts of one topic. Where the far ranks show
+no background, their threshold is chance, and even odds are the limit.
 
 Or identities fill the lists. The network often reads a full list as a crowd of relatives, and scores far too low. Where it does
 not, the model's limit holds. Else its order of pairs is still better than that of cosines. There a low limit holds, and all edges
@@ -13,9 +14,12 @@ Shapes: N rows, K neighbors per row with the row itself at rank 0.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from raycluster.arrays import Bool, Float32
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
+    CROWDED,
     FAR_RANKS,
     FULL_NEIGHBORHOODS,
     MAX_ROWS,
@@ -31,6 +35,10 @@ POOLED = "similarity"
 FULL_SHARE = 1 / 3
 """Share of listed pairs above the threshold from which identities fill the lists. At K = 80 it is 0.49 to 1 with
 identities of 67 rows or more. It is at most 0.24 where they have 30 or fewer."""
+READ_SHARE = 0.37
+"""Mean score of listed pairs from which the network reads lists as full. Raising it splits large identities; lowering it merges
+small ones. Where the far ranks have no background it is 0.41 or more on 21 sets of full lists: utterances, requests, digits. It
+is 0.11 to 0.34 on ten sets of smaller identities, and 0.23 to 0.29 on four generated sets of uneven ones."""
 FULL_ETA = 0.15
 """Lowest score of an edge where identities fill the lists. Of utterances, requests, digits and goods BCubed F moves by at most 2
 from 0.1 to 0.2. At 0.6 it is 16 to 40 lower on the first three."""
@@ -47,22 +55,38 @@ EVEN_ETA = 0.5
 At 0.6 BCubed F of five sets is 0.3 lower on the mean, and that of glyphs 2.9. At 0.4 the mean is 0.2 lower."""
 
 
-def fills_lists(similarity: Float32, picked: Picked) -> bool:
+def fills_lists(similarity: Float32, score: Float32, picked: Picked) -> bool:
     """Whether identities fill the neighbor lists, so that hardly a stranger is listed.
+
+    Random pairs show it. Where the far ranks have no background, or random pairs are as near as neighbors, they do not. There
+    the network must read lists as full, too.
 
     Parameters
     ----------
-    similarity : float32 (N, K)
-        Similarities of the neighbors. Of more than `MAX_ROWS` rows every n-th is read.
+    similarity, score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and counts as 0.
     picked : Picked
         The threshold of the set and its facts.
     """
     threshold, facts = picked
-    is_unresolved = facts["basis"] == FAR_RANKS and facts["risk"] >= UNRESOLVED_RISK
-    if not is_unresolved and facts["basis"] != FULL_NEIGHBORHOODS:
+    show_nothing = facts["basis"] == CROWDED or is_unresolved(picked)
+    if not show_nothing and facts["basis"] != FULL_NEIGHBORHOODS:
         return False
-    near = similarity[:: -(-len(similarity) // MAX_ROWS), 1:] >= threshold
-    return float(near.mean()) >= FULL_SHARE
+    step = -(-len(similarity) // MAX_ROWS)
+    # A crowded set's threshold is a quantile: as many pairs are near in every such set.
+    is_near = facts["basis"] == CROWDED or float((similarity[::step, 1:] >= threshold).mean()) >= FULL_SHARE
+    return is_near and (not show_nothing or are_read_as_full(score[::step]))
+
+
+def is_unresolved(picked: Picked) -> bool:
+    """Whether far ranks gave a threshold without a background to read it from."""
+    _, facts = picked
+    return bool(facts["basis"] == FAR_RANKS and facts["risk"] >= UNRESOLVED_RISK)
+
+
+def are_read_as_full(score: Float32) -> bool:
+    """Whether the mean score (N, K) of listed pairs is that of full lists."""
+    return float(np.nan_to_num(score[:, 1:]).mean(dtype=np.float64)) >= READ_SHARE
 
 
 def passing(similarity: Float32, score: Float32, threshold: float, eta: float) -> tuple[Bool, Bool]:
@@ -103,13 +127,16 @@ def are_too_low(similarity: Float32, score: Float32, threshold: float, eta: floa
 
 
 def floor_of(picked: Picked) -> float | None:
-    """Return the lowest similarity of an edge, None where random pairs alone gave it."""
+    """Return the lowest similarity of an edge.
+
+    None where random pairs alone gave it, and where the far ranks show no background.
+    """
     threshold, facts = picked
-    return threshold if facts["basis"] != FULL_NEIGHBORHOODS else None
+    return None if facts["basis"] == FULL_NEIGHBORHOODS or is_unresolved(picked) else threshold
 
 
-def eta_beside_floor(picked: Picked, eta: float, calibrated: Mapping[str, float]) -> float:
-    """Return the lowest score of an edge that must also reach `floor_of` a threshold.
+def eta_among_strangers(picked: Picked, eta: float, calibrated: Mapping[str, float]) -> float:
+    """Return the lowest score of an edge where strangers are listed.
 
     Parameters
     ----------
@@ -118,10 +145,13 @@ def eta_beside_floor(picked: Picked, eta: float, calibrated: Mapping[str, float]
     eta : float
         The limit of the model.
     calibrated : mapping of str to float
-        All that the model is calibrated to. Where its scores hold the opinion of similarity the limit is at most `EVEN_ETA`.
+        All that the model is calibrated to. With the opinion of similarity the limit is at most `EVEN_ETA` where the far ranks
+        show a background, for scores hold that opinion, and where their threshold is chance.
     """
-    is_pooled = POOLED in calibrated and picked[1]["risk"] < UNRESOLVED_RISK
-    return min(eta, EVEN_ETA) if is_pooled and floor_of(picked) is not None else eta
+    if POOLED not in calibrated:
+        return eta
+    has_opinion = picked[1]["risk"] < UNRESOLVED_RISK and floor_of(picked) is not None
+    return min(eta, EVEN_ETA) if has_opinion or is_unresolved(picked) else eta
 
 
 def similarity_floor(similarity: Float32, lists: Lists) -> float | None:

@@ -221,7 +221,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 EDGES = Stage(
     name="edges",
     reads=("knn", "topk", "relations", "density"),
-    revision=4,
+    revision=5,
     writes=_schema,
     settings=lambda config: config.edges.__dict__,
     once=decide_once,

@@ -7,7 +7,7 @@ import pytest
 
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import agreement, valley
-from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS
+from raycluster.limits.far_ranks import CROWDED, FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS
 from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, sample_pairs
 from raycluster.limits.scored_set import ScoredSet
 from support.data import identities
@@ -64,3 +64,7 @@ def test_the_limit_of_the_set_is_compared_before_that_of_the_model(vectors):
 def test_a_limit_above_all_scores_loses_the_pairs_above_the_threshold(vectors):
     assert scored(vectors).loses_pairs_at(0.95)
     assert not scored(vectors).loses_pairs_at(0.9)
+
+
+def test_a_threshold_that_is_a_quantile_shows_no_losses(vectors):
+    assert scored(vectors, (0.6, {"basis": CROWDED, "risk": 0.95})).loses_pairs_at(0.9)

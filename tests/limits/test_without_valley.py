@@ -8,13 +8,14 @@ import pytest
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import without_valley
 from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold
+from raycluster.limits.far_ranks import CROWDED, FAR_RANKS, FULL_NEIGHBORHOODS, SINGLETONS, pick_threshold
 from raycluster.limits.random_pairs import sample_pairs
 from raycluster.limits.without_valley import (
     EVEN_ETA,
     POOLED,
+    are_read_as_full,
     are_too_low,
-    eta_beside_floor,
+    eta_among_strangers,
     fills_lists,
     floor_of,
     similarity_floor,
@@ -30,26 +31,40 @@ def test_the_similarity_floor_is_the_threshold_that_far_ranks_suggest() -> None:
     assert similarity_floor(similarity, lists) == threshold
     with mock.patch.object(without_valley, "pick_threshold", return_value=(0.6, {"basis": FULL_NEIGHBORHOODS})):
         assert similarity_floor(similarity, lists) is None
-    for basis in (FAR_RANKS, SINGLETONS):
-        assert floor_of((0.6, {"basis": basis})) == 0.6
+    for basis, risk in ((FAR_RANKS, 0.5), (SINGLETONS, 0.9), (CROWDED, 0.9)):
+        assert floor_of((0.6, {"basis": basis, "risk": risk})) == 0.6
+    assert floor_of((0.6, {"basis": FAR_RANKS, "risk": 0.9})) is None
 
 
 @pytest.mark.parametrize(
-    ("basis", "risk", "near", "expected"),
+    ("basis", "risk", "near", "score", "expected"),
     [
-        (FAR_RANKS, 0.9, 6, True),
-        (FAR_RANKS, 0.9, 2, False),
-        (FAR_RANKS, 0.5, 6, False),
-        (FULL_NEIGHBORHOODS, 0.95, 6, True),
-        (SINGLETONS, 0.9, 6, False),
+        (FAR_RANKS, 0.9, 6, 0.5, True),
+        (FAR_RANKS, 0.9, 6, 0.3, False),
+        (FAR_RANKS, 0.9, 2, 0.5, False),
+        (FAR_RANKS, 0.5, 6, 0.5, False),
+        (FULL_NEIGHBORHOODS, 0.95, 6, 0.1, True),
+        (FULL_NEIGHBORHOODS, 0.95, 2, 0.5, False),
+        (CROWDED, 0.95, 2, 0.5, True),
+        (CROWDED, 0.95, 6, 0.3, False),
+        (SINGLETONS, 0.9, 6, 0.5, False),
     ],
 )
-def test_lists_are_full_where_a_third_of_them_is_near_and_hardly_a_stranger_is_listed(
-    basis: str, risk: float, near: int, expected: bool
+def test_lists_are_full_where_random_pairs_show_it_or_scores_do(
+    basis: str, risk: float, near: int, score: float, expected: bool
 ) -> None:
     similarity = np.full((50, 11), 0.3, np.float32)
     similarity[:, : near + 1] = 0.8
-    assert fills_lists(similarity, (0.5, {"basis": basis, "risk": risk})) is expected
+    scores = np.full((50, 11), score, np.float32)
+    scores[:, 0] = np.nan
+    assert fills_lists(similarity, scores, (0.5, {"basis": basis, "risk": risk})) is expected
+
+
+def test_pairs_without_a_score_count_as_strangers() -> None:
+    score = np.full((50, 11), 0.9, np.float32)
+    assert are_read_as_full(score)
+    score[:, 4:] = np.nan  # 3 of 10 neighbors are left
+    assert not are_read_as_full(score)
 
 
 @pytest.mark.parametrize(
@@ -57,15 +72,17 @@ def test_lists_are_full_where_a_third_of_them_is_near_and_hardly_a_stranger_is_l
     [
         (FAR_RANKS, 0.5, 0.6, {POOLED: 6.0}, EVEN_ETA),
         (FAR_RANKS, 0.5, 0.3, {POOLED: 6.0}, 0.3),
-        (FAR_RANKS, 0.9, 0.6, {POOLED: 6.0}, 0.6),
+        (FAR_RANKS, 0.9, 0.6, {POOLED: 6.0}, EVEN_ETA),
+        (CROWDED, 0.9, 0.6, {POOLED: 6.0}, 0.6),
+        (SINGLETONS, 0.9, 0.6, {POOLED: 6.0}, 0.6),
         (FAR_RANKS, 0.5, 0.6, {"eta": 0.6}, 0.6),
         (FULL_NEIGHBORHOODS, 0.5, 0.6, {POOLED: 6.0}, 0.6),
     ],
 )
-def test_even_odds_are_enough_beside_a_floor_where_scores_hold_the_opinion_of_similarity(
+def test_even_odds_are_enough_where_scores_hold_the_opinion_of_similarity_or_the_threshold_is_chance(
     basis: str, risk: float, eta: float, calibrated: dict[str, float], expected: float
 ) -> None:
-    assert eta_beside_floor((0.7, {"basis": basis, "risk": risk}), eta, calibrated) == expected
+    assert eta_among_strangers((0.7, {"basis": basis, "risk": risk}), eta, calibrated) == expected
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(10, False), (9, False), (8, True), (0, True)])
