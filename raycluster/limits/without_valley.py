@@ -145,8 +145,8 @@ def eta_among_strangers(picked: Picked, eta: float, calibrated: Mapping[str, flo
     eta : float
         The limit of the model.
     calibrated : mapping of str to float
-        All that the model is calibrated to. With the opinion of similarity the limit is at most `EVEN_ETA` where the far ranks
-        show a background, for scores hold that opinion, and where their threshold is chance.
+        All that the model is calibrated to. Where scores can hold the opinion of similarity, the limit is at most `EVEN_ETA`
+        beside a threshold of far ranks. That of an unresolved set is chance, and no floor either.
     """
     if POOLED not in calibrated:
         return eta
