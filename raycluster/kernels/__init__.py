@@ -24,7 +24,8 @@ def _is_writable(folder: Path) -> bool:
 
 def _cache_folder() -> str | None:
     """Return the folder of compiled kernels; none where numba's own is writable."""
-    if numba.config.CACHE_DIR or _is_writable(Path(__file__).parent / "__pycache__"):
+    is_set = bool(numba.config.CACHE_DIR) and _is_writable(Path(numba.config.CACHE_DIR))
+    if is_set or _is_writable(Path(__file__).parent / "__pycache__"):
         return None
     try:
         user = getpass.getuser()

@@ -1,5 +1,6 @@
 """Labels joined to the user's own columns, or identities as folders of links."""
 
+import contextlib
 import csv
 import json
 import math
@@ -19,6 +20,7 @@ from raycluster.pipeline.atlas import atlas_table
 from raycluster.pipeline.joined import joined, label_names
 from raycluster.pipeline.link_folders import write_folders
 from raycluster.pipeline.results import Results
+from raycluster.storage.clear_errors import clear_errors
 from raycluster.storage.column_types import is_bytes, storage_type
 from raycluster.storage.places import plain_url
 from raycluster.storage.read_places import is_read
@@ -73,11 +75,12 @@ def export(run: str, output: str, kind: Format, input_url: str | None = None, pa
         else:
             rows = {"csv": _write_csv, "jsonl": _write_jsonl}.get(kind, _write_parquet)(tables, partial)
         os.rename(partial, target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         for folder in above:
             folder.rmdir()
-        raise
+        with clear_errors(output) if isinstance(error, OSError) else contextlib.nullcontext():
+            raise
     return rows
 
 

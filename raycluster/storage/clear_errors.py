@@ -31,7 +31,8 @@ def clear_errors(name: str) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{name} cannot be used, a file is where a folder should be: {reason_of(error)}.") from error
     except PermissionError as error:
-        raise StorageError(f"Storage refused access to {name}: {reason_of(error)}; check the credentials.") from error
+        check = "the credentials" if "://" in name else "the owner and the permissions"
+        raise StorageError(f"Storage refused access to {name}: {reason_of(error)}; check {check}.") from error
     except OSError as error:
         if error.errno in REMEDIES:
             raise StorageError(f"{REMEDIES[error.errno].format(name=name)} and run the same command.") from error

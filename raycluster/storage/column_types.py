@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from raycluster.arrays import Int64
 from raycluster.errors import InputError
 
-CANONICAL = ("arrow.json", "arrow.uuid", "arrow.fixed_shape_tensor", "arrow.bool8", "ray.data.arrow_tensor")
+CANONICAL = (
+    "arrow.json", "arrow.uuid", "arrow.fixed_shape_tensor", "arrow.bool8", "arrow.opaque", "ray.data.arrow_tensor"
+)  # fmt: skip
 """Prefixes of the extension types whose storage holds the values."""
 
 
@@ -174,6 +176,8 @@ def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
             return column
     if not pa.types.is_floating(column.type):
         return column
+    if pa.types.is_float16(column.type):  # Arrow rounds no half floats
+        column = column.cast(pa.float32())
     filled = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if pc.all(pc.equal(pc.floor(filled), filled)).as_py() is False:
         return column

@@ -148,7 +148,7 @@ def _require_space(path: str, size: int) -> None:
     free = shutil.disk_usage(os.path.dirname(path)).free
     if size > free:
         raise StorageError(
-            f"The node-local copy {path} needs {size / 2**30:.1f} GiB but {free / 2**30:.1f} GiB are free; "
+            f"The node-local copy {path} needs {size / 2**20:,.1f} MiB but {free / 2**20:,.1f} MiB are free; "
             "point RAYCLUSTER_SCRATCH at a larger disk and run the same command."
         )
 

@@ -5,11 +5,12 @@ Each that is left out has a reason. The names of their folders may hold columns.
 Shapes: N rows, D dimensions.
 """
 
+import contextlib
 import posixpath
 import re
 import urllib.parse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,19 @@ def left_out_line(described: InputDescription) -> str | None:
     more = f" and {len(described.left_out) - 5} more" if len(described.left_out) > 5 else ""
     hidden = f"; {described.hidden} hidden files skipped" if described.hidden else ""
     return f"left out of {described.url}: {names}{more}{hidden}"
+
+
+@contextlib.contextmanager
+def planned_file(store: Store, planned: InputFile) -> Iterator[pq.ParquetFile]:
+    """An open file of a run's input.
+
+    Raises InputError where it was written to after the run was planned: its size is another, or its ETag.
+    """
+    is_resized = store.is_local and store.size(planned.path) != planned.size
+    if is_resized or not (store.is_local or store.identity(planned.path) == asdict(planned)):
+        raise InputError(f"{store.name(planned.path)} changed after the run was planned; use another --output.")
+    with store.parquet(planned.path) as file:
+        yield file
 
 
 def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int]:

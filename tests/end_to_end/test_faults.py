@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raycluster import Clusterer, RayclusterError
+from raycluster.pipeline import run
 from support.command_line import Outcome, call
 from support.paths import ROOT
 
@@ -224,6 +225,39 @@ def test_an_output_that_the_input_would_read_the_next_time_is_refused(tmp_path: 
         assert not (tmp_path / output).exists()
 
 
+def _grown(path: Path) -> None:
+    more = table(slice(12, ROWS), id=pa.array(range(50, 62)))
+    written(path, pa.concat_tables([table(slice(12, ROWS)), more]))
+
+
+CHANGES: dict[str, Callable[[Path], Any]] = {
+    "more rows": _grown,
+    "fewer rows": lambda path: written(path, table(slice(12, 20))),
+    "other columns": lambda path: written(path, table(slice(12, ROWS), embedding=None)),
+    "empty": lambda path: path.write_bytes(b""),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_changes_after_the_plan_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    written(tmp_path / "in" / "a.parquet", table(slice(0, 12)))
+    written(tmp_path / "in" / "b.parquet", table(slice(12, ROWS)))
+
+    def run_stages(*words: Any, **options: Any) -> None:
+        CHANGES[change](tmp_path / "in" / "b.parquet")
+        original(*words, **options)
+
+    original = run.run_stages
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "run_stages", run_stages)
+        refused = clustered(tmp_path / "run", tmp_path / "in")
+    assert_refused(refused, f"{tmp_path / 'in' / 'b.parquet'} changed after the run was planned")
+    assert not (tmp_path / "run" / "MANIFEST.json").exists()
+
+
 # C. Other machines
 
 
@@ -360,6 +394,18 @@ def test_partitions_of_hive_are_columns(tmp_path: Path, folder: str) -> None:
     scores = call("evaluate", str(tmp_path / "run"), str(tmp_path / "in"), "--label-column", name)
     assert scores.code == 0, scores.stderr
     assert source.exists()
+
+
+def test_half_floats_are_labels_and_opaque_values_are_ids(tmp_path: Path) -> None:
+    names = pa.array([f"r{row}" for row in range(ROWS)])
+    opaque = pa.ExtensionArray.from_storage(pa.opaque(pa.string(), "geometry", "database"), names)
+    label = pa.array(IDENTITY.astype(np.float16))
+    source = written(tmp_path / "a.parquet", table(id=opaque, label=label))
+    assert_right(clustered(tmp_path / "run", source), tmp_path / "run", names.to_pylist())
+    scores = call("evaluate", str(tmp_path / "run"), str(source))
+    assert scores.code == 0, scores.stderr
+    half = written(tmp_path / "b.parquet", table(id=opaque, label=pa.array((IDENTITY / 2).astype(np.float16))))
+    assert_refused(call("evaluate", str(tmp_path / "run"), str(half)), "column 'label' is float; labels are")
 
 
 def test_columns_that_no_option_names_do_not_matter(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 from numba.core.dispatcher import Dispatcher
 
+from raycluster import kernels
 from support import numba_cache, package
 from support.package import imports, modules
 
@@ -56,3 +58,12 @@ def test_a_kernel_is_dropped_when_one_that_it_calls_has_changed(
     os.utime(names["raycluster.kernels.below"], (later, later))
     assert {path.name.split(".")[0] for path in numba_cache.drop_stale()} == {"below", "above"}
     assert [path.exists() for path in cached] == [False] * 4 + [True] * 2
+
+
+def test_a_set_folder_that_cannot_be_written_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_writable = kernels._is_writable
+    monkeypatch.setattr(kernels, "_is_writable", lambda folder: folder.name != "__pycache__" and is_writable(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for folder, chosen in (("/proc/none", str(tmp_path / "raycluster")), (str(tmp_path / "own"), None)):
+        monkeypatch.setattr(numba.config, "CACHE_DIR", folder)
+        assert kernels._cache_folder() == chosen

@@ -11,8 +11,8 @@ import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config
-from raycluster.errors import InputError
-from raycluster.pipeline.export import export
+from raycluster.errors import InputError, StorageError
+from raycluster.pipeline.export import Format, export
 from raycluster.pipeline.run import cluster
 from support import labelled
 
@@ -117,3 +117,16 @@ def test_no_rows_are_written_into_the_folder_that_is_read(finished: tuple[str, s
             export(run, str(tmp_path / output), "parquet", str(tmp_path / pattern))
     assert [path.name for path in folder.iterdir()] == ["a.parquet"]
     assert export(run, str(folder / "out.csv"), "csv", str(folder)) == labelled.ROWS
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full device")
+def test_a_disk_that_fills_is_one_sentence_and_nothing_is_left(
+    finished: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Format
+) -> None:
+    run, source = finished
+    monkeypatch.setattr(Path, "with_name", lambda path, _: path.parent / "full")
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=f"The disk is full at .*out.{kind}; free space"):
+        export(run, str(tmp_path / f"out.{kind}"), kind, input_url=source)
+    assert list(tmp_path.iterdir()) == []
