@@ -37,7 +37,7 @@ def _labels(server: S3Server, folder: str) -> pa.Table:
     return pa.concat_tables(parts).sort_by("id")
 
 
-def _arguments(server: S3Server, folder: str, shards: int = 4) -> list[str]:
+def _arguments(server: S3Server, folder: str, shards: int = 3) -> list[str]:
     source, output = f"s3://{server.bucket}/input", f"s3://{server.bucket}/{folder}"
     return command(source, output, "--executor", "local", "--shards", str(shards))
 
