@@ -89,7 +89,7 @@ def _move(graph, frozen, rules, communities, mu, total):  # type: ignore[no-unty
             active[:] = True
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, _nrt=False)
 def _wake(node, graph, rules, membership, active):  # type: ignore[no-untyped-def]
     """Mark the nodes that may gain since a node has moved."""
     start, neighbor = graph.start, graph.neighbor
