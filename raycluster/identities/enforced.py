@@ -128,7 +128,7 @@ class _State:
         bits[self.rules.ties.row] = bits[self.rules.ties.node]
         flags = np.zeros(len(self.membership) // ROWS_PER_BYTE + 1, np.uint8)
         _flag(self.membership, bits, is_chosen, flags)
-        kept: list[list[Array]] = [[], [], []]
+        kept: list[list[Array]] = [[column[:0]] for column in links]  # a set may have no link at all
         for raw in _read(links, bits, flags):
             *ends, own, parted = links_of_nodes(*raw, self.rules, bits)
             near = is_chosen[self.membership[ends[0]]] | is_chosen[self.membership[ends[1]]]

@@ -97,3 +97,12 @@ def test_communities_that_break_no_rule_stay():
     assert found.communities[inside[0]] != found.communities[inside[1]]
     same = (raw[far][:, None] == raw[far]) == (found.communities[far][:, None] == found.communities[far])
     assert same.all()
+
+
+@pytest.mark.parametrize("pairs", [[], [(0, 1, True, 0)], [(0, 1, True, 0), (1, 2, False, 1)]])
+def test_rows_without_any_link_obey_too(pairs):
+    rules, _ = compiled(decided(pairs), pa.array(range(4)), Columns(), "newest")
+    found = obeyed(*columns_of({}), np.arange(4, dtype=np.int32), rules).communities
+    assert broken_rules(found, rules) == 0
+    assert (found[0] == found[1]) == bool(pairs)
+    assert len(np.unique(found)) == 4 - bool(pairs)
