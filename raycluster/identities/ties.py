@@ -11,6 +11,7 @@ import pyarrow as pa
 from raycluster.arrays import Bool, Int32, Ints
 from raycluster.identities.decisions import RowDecisions
 from raycluster.kernels import numba
+from raycluster.kernels.components import join
 from raycluster.kernels.map_equation.apart import distinct
 
 
@@ -138,15 +139,7 @@ def united(links: MustLinks, kept: Bool | slice = slice(None)) -> tuple[Int32, I
 def _unite(rows, one, other, lowest):  # type: ignore[no-untyped-def]
     """Write the place of the lowest row of each set; before, each place is its own."""
     for link in range(one.shape[0]):
-        a, b = np.searchsorted(rows, one[link]), np.searchsorted(rows, other[link])
-        # The way to the lowest row is halved on every walk.
-        while lowest[a] != a:
-            lowest[a] = lowest[lowest[a]]
-            a = lowest[a]
-        while lowest[b] != b:
-            lowest[b] = lowest[lowest[b]]
-            b = lowest[b]
-        lowest[max(a, b)] = min(a, b)
+        join(np.searchsorted(rows, one[link]), np.searchsorted(rows, other[link]), lowest)
     # No row points to a higher one: those before are done.
     for at in range(rows.shape[0]):
         lowest[at] = lowest[lowest[at]]

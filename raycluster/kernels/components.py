@@ -25,18 +25,31 @@ def components(source: Int32, target: Int32, rows: int) -> Int64:
 
 
 @numba.njit(nogil=True, cache=True)
+def join(one, other, lowest):  # type: ignore[no-untyped-def]
+    """Make the sets of two rows one.
+
+    Parameters
+    ----------
+    one, other : int
+        The rows, 0..N-1.
+    lowest : integers (N,)
+        A lower row of each row's set, or itself; changed in place.
+    """
+    # The way to the lowest row is halved on every walk.
+    while lowest[one] != one:
+        lowest[one] = lowest[lowest[one]]
+        one = lowest[one]
+    while lowest[other] != other:
+        lowest[other] = lowest[lowest[other]]
+        other = lowest[other]
+    lowest[max(one, other)] = min(one, other)
+
+
+@numba.njit(nogil=True, cache=True)
 def _unite(source, target, lowest):  # type: ignore[no-untyped-def]
     """Write the number of each row's component; before, each row is its own."""
     for edge in range(source.shape[0]):
-        one, other = source[edge], target[edge]
-        # The way to the lowest row is halved on every walk.
-        while lowest[one] != one:
-            lowest[one] = lowest[lowest[one]]
-            one = lowest[one]
-        while lowest[other] != other:
-            lowest[other] = lowest[lowest[other]]
-            other = lowest[other]
-        lowest[max(one, other)] = min(one, other)
+        join(source[edge], target[edge], lowest)
     # No row points to a higher one, so that those before have their numbers.
     count = 0
     for row in range(lowest.shape[0]):

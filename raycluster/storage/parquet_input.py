@@ -156,7 +156,7 @@ def _shared_folder(places: Sequence[str]) -> Store:
 def _joined(folder: str, name: str) -> str:
     """Return a file's name below the root.
 
-    Object stores need it as it is, // and .. included.
+    Object stores need the whole key, with its // and .. in place.
     """
     return name if folder == "." else f"{folder}/{name}" if name else folder
 

@@ -29,7 +29,7 @@ ATTEMPTS = 3
 START_SECONDS = 80.0
 """Longest wait for a server on a busy machine of two cores; a quiet one takes two to eight."""
 PORTS = range(18_000, 32_000)
-"""Below those that Linux gives to clients and to whoever asks for any port."""
+"""Ports that Linux gives to nobody by itself: its own range, for clients and for port 0, begins at 32,768."""
 
 T = TypeVar("T")
 
