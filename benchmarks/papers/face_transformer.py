@@ -5,7 +5,7 @@
 Table 5 has the whole network and either half alone. Table 6 alters one of six settings at a time; contexts keep their width.
 `iterated` searches neighbors of contexts in place of embeddings, as the paper suggests in its conclusion: both by `cosine` at the
 best threshold on the test labels, a bound that no user reaches. Scores are of runs as calibrated, with the mean over trainings
-and a 95 % interval by Student's t.
+and a 95 % interval by Student's t. Differences are paired by training.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,9 @@ from benchmarks.measuring.scores import COSINES, best, short_scores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Row, Rows, Tables
+from benchmarks.papers._intervals import claim, in_words
+from benchmarks.papers._laboratory import SCORES
 from benchmarks.papers._models import scores_of, trained
-from benchmarks.papers.table3 import in_words
 from raycluster.config.load import load_config
 from raycluster.pipeline.run import open_run
 
@@ -74,32 +75,55 @@ def values_of(args: Args, name: str = "", value: float = 0) -> dict[str, Any]:
     return {"knn": {"k": sizes["hop1"] + 1}, "training": {"predictor": predictor}}
 
 
-def row_of(args: Args, recipe: str, name: str, values: dict[str, Any]) -> Row:
-    """Return the scores of a recipe with a mean over trainings."""
+def points_of(args: Args, recipe: str, name: str, values: dict[str, Any]) -> dict[int, Row]:
+    """Return the scores of a recipe, in percent, by training."""
     if recipe.endswith("only-lp"):
         values["training"]["predictor"]["hop2"] = 0
-    points = []
+    points: dict[int, Row] = {}
     for seed in args.seeds:
         model = trained(args.folder, name, recipe, args.train, values, seed)
-        points.append(scores_of(args.folder, model, recipe, args.test, {"knn": values["knn"]}))
-    means = {name: in_words([100 * one[name] if name == "NMI" else one[name] for one in points]) for name in points[0]}
-    return {**means, "trainings": len(points)}
+        points[seed] = in_percent(scores_of(args.folder, model, recipe, args.test, {"knn": values["knn"]}))
+    return points
 
 
-def table_5(args: Args) -> Iterator[Row]:
-    """Yield the network and its halves."""
+def in_percent(scores: dict[str, float]) -> Row:
+    """Return scores with NMI in percent as the others are."""
+    return scores | {"NMI": 100 * scores["NMI"]}
+
+
+def row_of(points: dict[int, Row]) -> Row:
+    """Return means over trainings."""
+    return {**{name: in_words([one[name] for one in points.values()]) for name in SCORES}, "trainings": len(points)}
+
+
+def table_5(args: Args) -> Tables:
+    """Yield the network and its halves, and how far the whole is above each."""
+    title, rows, points = f"Table 5: {Path(args.test).stem}", [], {}
     for method, recipe in PARTS.items():
-        yield {"method": method, **row_of(args, recipe, "", values_of(args))}
+        points[method] = points_of(args, recipe, "", values_of(args))
+        rows.append({"method": method, **row_of(points[method])})
+        yield title, rows
+    whole, *halves = points
+    yield (
+        f"{title}, paired differences",
+        [claim(f"{whole} is above {half}", points[whole], points[half], SCORES) for half in halves],
+    )
 
 
-def table_6(args: Args) -> Iterator[Row]:
-    """Yield the default, then every altered setting."""
-    yield {"setting": "default", **row_of(args, PARTS["RE + LP"], "", values_of(args))}
+def table_6(args: Args) -> Tables:
+    """Yield the default, then every altered setting, and how far each is above the default."""
+    title = f"Table 6: {Path(args.test).stem}"
+    default = points_of(args, PARTS["RE + LP"], "", values_of(args))
+    rows: Rows = [{"setting": "default", **row_of(default)}]
+    differences: Rows = []
     for name, others in (SETTINGS if args.published else SMALL_SETTINGS).items():
         for value in others:
             label = f"-{name.replace(' ', '-')}-{value}"
-            found = row_of(args, PARTS["RE + LP"], label, values_of(args, name, value))
-            yield {"setting": name, "value": value, **found}
+            points = points_of(args, PARTS["RE + LP"], label, values_of(args, name, value))
+            rows.append({"setting": name, "value": value, **row_of(points)})
+            differences.append(claim(f"{name} {value:g} is above the default", points, default, SCORES))
+            yield title, rows
+            yield f"{title}, paired differences", differences
 
 
 def iterated(args: Args) -> Iterator[Row]:
@@ -122,7 +146,7 @@ def iterated(args: Args) -> Iterator[Row]:
         config = load_config("cosine", {"knn": values["knn"], "edges": edges}, "benchmark")
         found, _ = evaluated(test, f"{args.folder}/runs/cosine-{name}", config, COSINES)
         at = best(found["sweep"])
-        yield {"neighbors of": name, "threshold": at["threshold"], **short_scores(at)}
+        yield {"neighbors of": name, "threshold": at["threshold"], **in_percent(short_scores(at))}
 
 
 def _in_order_of_ids(test: str) -> pa.Table:
@@ -131,16 +155,21 @@ def _in_order_of_ids(test: str) -> pa.Table:
     return pa.concat_tables([pq.read_table(file, columns=["id", "label"]) for file in files]).sort_by("id")
 
 
-TABLES = {"5": ("Table 5", table_5), "6": ("Table 6", table_6), "iterated": ("iterated", iterated)}
+def table_of_contexts(args: Args) -> Tables:
+    """Yield the rows of `iterated`."""
+    rows: Rows = []
+    for row in iterated(args):
+        rows.append(row)
+        yield f"iterated: {Path(args.test).stem}", rows
+
+
+TABLES = {"5": table_5, "6": table_6, "iterated": table_of_contexts}
 
 
 def tables(args: Args) -> Tables:
     """Yield the tables as they grow."""
-    for name, make in (TABLES[number] for number in args.tables):
-        rows: Rows = []
-        for row in make(args):
-            rows.append(row)
-            yield f"{name}: {Path(args.test).stem}", rows
+    for number in args.tables:
+        yield from TABLES[number](args)
 
 
 def _quick(folder: str) -> Args:

@@ -6,7 +6,7 @@ Networks are trained on clean data, those of `table3` in the same folder. At inf
 table is raised by a uniform amount in 0..1, all are normalized to 0..1 by their extremes, and every list is ranked again; a row
 stays at rank 0 of its own. Top-K, NEP, walk, candidate pairs and what the networks see follow from the noisy lists. Vectors stay.
 Theta and floor are fitted again on the tuning set under the same noise, for NEP moves with it. Scores are percent, with the
-mean over trainings, each of which has noise of its own, and a 95 % interval by Student's t.
+mean over trainings, each of which has noise of its own, and a 95 % interval by Student's t. Differences are paired by training.
 """
 
 import json
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring.script import Benchmark
-from benchmarks.measuring.tables import Rows, Tables
+from benchmarks.measuring.tables import Row, Rows, Tables
 from benchmarks.papers import table3
+from benchmarks.papers._intervals import claim, in_words
 from benchmarks.papers._laboratory import SCORES, Ready, scored
 from raycluster.arrays import Float32
 from raycluster.kernels.neighborhoods import nep
@@ -103,17 +104,42 @@ def _measured(comparison: table3.Comparison, form: str, share: float, seed: int)
     return found
 
 
+def claims(points: dict[float, dict[str, dict[int, Row]]], form: str) -> Rows:
+    """Return what the paper says of noise, with paired differences.
+
+    `points` are scores by share of noise and method, then by seed.
+    """
+    most = max(points)
+    wanted = [
+        (f"{better} is above {other} at {share:.0%}", points[share][better], points[share][other])
+        for share in points
+        for better, other in (("Diff", "Vanilla"), ("SDT", "Vanilla"))
+    ]
+    wanted += [
+        (f"{method} is above its clean score at {most:.0%}", points[most][method], points[0.0][method])
+        for method in points[most]
+        if most and 0.0 in points
+    ]
+    return [{"form": form, **claim(*one, SCORES)} for one in wanted]
+
+
 def tables(args: Args) -> Tables:
-    """Yield the table after every share of noise."""
+    """Yield the tables after every share of noise."""
     comparison = table3.Comparison(args)
     rows: Rows = []
+    differences: Rows = []
     for form in args.forms:
+        points: dict[float, dict[str, dict[int, Row]]] = {}
         for share in args.shares:
-            points = [scores_under(comparison, form, share, seed) for seed in args.seeds]
-            for method in points[0]:
-                means = {name: table3.in_words([point[method][name] for point in points]) for name in SCORES}
-                rows.append({"method": method, "form": form, "noise": share, **means, "trainings": len(points)})
+            found = {seed: scores_under(comparison, form, share, seed) for seed in args.seeds}
+            methods = list(found[args.seeds[0]])
+            points[share] = {method: {seed: dict(found[seed][method]) for seed in found} for method in methods}
+            for method, own in points[share].items():
+                means = {name: in_words([point[name] for point in own.values()]) for name in SCORES}
+                rows.append({"method": method, "form": form, "noise": share, **means, "trainings": len(own)})
             yield f"Figure 5: noise on the similarities, K {args.knn_k}", rows
+        differences += claims(points, form)
+        yield "Figure 5: paired differences", differences
 
 
 def _quick(folder: str) -> Args:

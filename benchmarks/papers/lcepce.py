@@ -13,8 +13,8 @@ from typing import Any
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Rows, Tables
+from benchmarks.papers._intervals import in_words, paired, verdict
 from benchmarks.papers._models import scores_of, trained
-from benchmarks.papers.table3 import in_words, paired, verdict
 
 RECIPES = {"LCEPCE + Vanilla": "lcepce", "LCEPCE + Diff": "lcepce-differential"}
 SCORES = ("F_P", "F_B", "NMI")

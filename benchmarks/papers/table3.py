@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
+from benchmarks.papers._intervals import claim, in_words, paired
 from benchmarks.papers._laboratory import (
     SCORES,
     Laboratory,
@@ -63,6 +63,8 @@ CLAIMS = (
 ETAS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Etas of Table 4. The scores are at the last, which is published."""
 FORMS = ("pair", "row")
+TRAIN_SEED, TEST_SEED = 101, 202
+"""Seeds of the first generated sets. Every `set_seed` adds to both, and they stay apart up to 100."""
 Points = dict[tuple[str, str], dict[int, Row]]
 """Scores by form and method, then by seed."""
 
@@ -86,6 +88,8 @@ class Args(Options):
     """Neighbors per row, the row itself included."""
     set_k: int | None = None
     """K that the sizes of generated identities suit, 70 rows at 80 and others in proportion; none means `knn_k`."""
+    set_seed: int = 0
+    """Which generated sets: another number gives other identities of the same kind."""
     published: bool = False
     """Whether networks are the recipes', three layers of width 416 fitted by SGD, and not small ones."""
     forms: tuple[str, ...] = FORMS
@@ -109,7 +113,10 @@ class Comparison:
         else:
             train, test = (
                 generated(args.folder, rows, seed, args.set_k or args.knn_k)
-                for rows, seed in ((args.train_rows, 101), (args.test_rows, 202))
+                for rows, seed in (
+                    (args.train_rows, TRAIN_SEED + args.set_seed),
+                    (args.test_rows, TEST_SEED + args.set_seed),
+                )
             )
             tune = train
         sizes = Sizes(args.knn_k, args.steps, args.filter_steps, small=not args.published)
@@ -196,20 +203,6 @@ def name_of(form: str, method: str, seed: int) -> str:
     return f"{form}-{method.replace(' ', '-').replace(',', '')}-{seed}"
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the mean, and the half width of its 95 % interval by Student's t; infinite for one value."""
-    if len(values) < 2:
-        return float(np.mean(values)), float("inf")
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values)), float(half)
-
-
-def in_words(values: list[float], sign: str = "") -> str:
-    """Return a mean with its interval, or without one where there is one value."""
-    mean, half = interval(values)
-    return f"{mean:{sign}.2f}" if half == float("inf") else f"{mean:{sign}.2f} ± {half:.2f}"
-
-
 def summary(points: dict[int, Row], above: dict[int, Row] | None) -> Row:
     """Return means with intervals, and the differences per seed to the row above."""
     row: Row = {name: in_words([float(point[name]) for point in points.values()]) for name in (*SCORES, "pair AP")}
@@ -223,19 +216,6 @@ def summary(points: dict[int, Row], above: dict[int, Row] | None) -> Row:
     return row
 
 
-def paired(better: dict[int, Row], other: dict[int, Row], name: str) -> list[float]:
-    """Return the differences of a score per seed that both have."""
-    return [better[seed][name] - other[seed][name] for seed in better if seed in other and name in other[seed]]
-
-
-def verdict(differences: list[float]) -> str:
-    """Return whether a claimed improvement holds, does not hold, or cannot be seen in so few trainings."""
-    mean, half = interval(differences)
-    if abs(mean) <= half:
-        return "cannot be told"
-    return "holds" if mean > 0 else "does not hold"
-
-
 def claims(points: Points, form: str, walk_alone: Row) -> Rows:
     """Return the paper's claims, with paired differences in percent and a verdict by F_B."""
     by_method = {method: seeds for (own, method), seeds in points.items() if own == form}
@@ -245,11 +225,8 @@ def claims(points: Points, form: str, walk_alone: Row) -> Rows:
     for sentence, better, other in CLAIMS:
         if better not in by_method or other not in by_method:
             continue
-        names = ("F_P", "F_B", "pair AP")
-        differences = {name: paired(by_method[better], by_method[other], name) for name in names}
-        row: Row = {"claim": sentence, "form": form}
-        row |= {name: in_words(values, "+") for name, values in differences.items() if values}
-        rows.append(row | {"by F_B it": verdict(differences["F_B"])})
+        own = claim(sentence, by_method[better], by_method[other], ("F_P", "F_B", "pair AP"))
+        rows.append({"claim": own.pop("claim"), "form": form, **own})
     return rows
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.papers.figure5 import noisy
+from benchmarks.papers.figure5 import claims, noisy
 from support.data import neighbor_table
 
 
@@ -24,3 +24,19 @@ def test_a_share_is_raised_and_all_are_normalized(share: float, seed: int) -> No
     moved = np.argsort(np.argsort(found[is_neighbor])) > np.argsort(np.argsort(plain[is_neighbor]))
     assert moved.mean() < share + 0.15
     np.testing.assert_array_equal(found, noisy(similarity, share, seed))
+
+
+def test_claims_are_paired_by_training_and_against_the_clean_score() -> None:
+    clean = {"Vanilla": 5.0, "Diff": 4.0, "SDT": 6.0}
+    points = {
+        share: {
+            method: {seed: dict.fromkeys(("F_P", "F_B", "NMI"), value - drop + seed) for seed in (1, 2, 3)}
+            for method, value in clean.items()
+        }
+        for share, drop in ((0.0, 0.0), (0.4, 0.5))
+    }
+    found = {row["claim"]: (row["F_B"], row["by F_B it"]) for row in claims(points, "row")}
+    assert found["Diff is above Vanilla at 0%"] == ("-1.00 ± 0.00", "does not hold")
+    assert found["SDT is above Vanilla at 40%"] == ("+1.00 ± 0.00", "holds")
+    assert found["Diff is above its clean score at 40%"] == ("-0.50 ± 0.00", "does not hold")
+    assert len(found) == 7
