@@ -1,7 +1,7 @@
 """Time, money, memory, disk and traffic of stages: declared costs times rates."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from raycluster.executors.machines import Machine
 from raycluster.executors.sizing import OBJECT_STORE_BYTES, Crew, pool
 from raycluster.pipeline import health
 from raycluster.pipeline.bill import START_SECONDS, Bill
-from raycluster.pipeline.outlook import read_by_tasks, read_by_workers, read_later
+from raycluster.pipeline.outlook import HeldCopies, read_by_tasks, read_by_workers, read_later
 from raycluster.stages import wanted_stages
 from raycluster.stages.stage import Cost, ProblemSize, Stage
 
@@ -76,30 +76,6 @@ class StageForecast:
     """Read from storage and written there, by all nodes."""
 
 
-class Disk:
-    """The copies that a node holds: each goes with its last reader, as in a run."""
-
-    def __init__(self) -> None:
-        self._copies: dict[str, float] = {}
-        self._peak = 0.0
-
-    def holds(self, copies: Mapping[str, float]) -> float:
-        """Add copies; returns the bytes that are new."""
-        new = {column: size for column, size in copies.items() if column not in self._copies}
-        self._copies |= new
-        self._peak = max(self._peak, sum(self._copies.values()))
-        return sum(new.values())
-
-    def keep(self, columns: Collection[str]) -> None:
-        """Free all copies but those of columns."""
-        self._copies = {column: size for column, size in self._copies.items() if column in columns}
-
-    def peak(self) -> float:
-        """Return the most bytes since the last call, and count anew."""
-        peak, self._peak = max(self._peak, sum(self._copies.values())), 0.0
-        return peak
-
-
 def crew_of(stage: Stage, run: PlannedRun) -> Crew:
     """Return who runs the tasks of a stage."""
     tasks = run.cost(stage).tasks or run.size.shards
@@ -115,7 +91,7 @@ def forecasts(run: PlannedRun, rates: Rates) -> Iterator[StageForecast]:
     """Yield the forecast of the plan and of every stage, in order."""
     has_started = False
     bill = None if run.driver.usd_hour is None else Bill(run.driver.usd_hour)
-    disks = {place: Disk() for place in ("driver", "workers")}
+    disks = {place: HeldCopies() for place in ("driver", "workers")}
     yield _entry("plan", run, Crew(1, 1, 1), run.plan_seconds, bill, driver=0.0)
     stages = wanted_stages(run.config)
     for number, stage in enumerate(stages):
@@ -150,7 +126,7 @@ def _copied(
     stage: Stage,
     cost: Cost,
     left: Sequence[Stage],
-    disks: Mapping[str, Disk],
+    disks: Mapping[str, HeldCopies],
     place: str,
     *,
     has_tasks: bool,

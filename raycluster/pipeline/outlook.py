@@ -4,7 +4,7 @@
 stages have taken so far corrects it (`raycluster.executors.position.Outlook`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from raycluster.config.stages import Config
 from raycluster.pipeline import health
@@ -86,6 +86,30 @@ def read_by_tasks(size: ProblemSize, config: Config, stage: Stage, left: Sequenc
         The stage, and those after it.
     """
     return set(stage.cost(size, config).copies) | read_later(size, config, left)
+
+
+class HeldCopies:
+    """The copies that a node holds: each goes with its last reader, as in a run."""
+
+    def __init__(self) -> None:
+        self._copies: dict[str, float] = {}
+        self._peak = 0.0
+
+    def holds(self, copies: Mapping[str, float]) -> float:
+        """Add copies; returns the bytes that are new."""
+        new = {column: size for column, size in copies.items() if column not in self._copies}
+        self._copies |= new
+        self._peak = max(self._peak, sum(self._copies.values()))
+        return sum(new.values())
+
+    def keep(self, columns: Collection[str]) -> None:
+        """Free all copies but those of columns."""
+        self._copies = {column: size for column, size in self._copies.items() if column in columns}
+
+    def peak(self) -> float:
+        """Return the most bytes since the last call, and count anew."""
+        peak, self._peak = max(self._peak, sum(self._copies.values())), 0.0
+        return peak
 
 
 def size_of(tables: Tables) -> ProblemSize:

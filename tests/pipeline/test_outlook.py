@@ -6,7 +6,7 @@ import numpy as np
 
 from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
-from raycluster.pipeline.outlook import read_by_tasks, read_by_workers, read_later, seconds_of, size_of
+from raycluster.pipeline.outlook import HeldCopies, read_by_tasks, read_by_workers, read_later, seconds_of, size_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages import stage_named, wanted_stages
 from support import tiny
@@ -35,3 +35,12 @@ def test_other_nodes_keep_what_tasks_read_and_the_driver_what_it_reads_itself(tm
     assert read_later(*of_run, left) == lists | {"ingest.embedding"}
     assert read_by_tasks(*of_run, left[0], left[1:]) == lists
     assert read_by_workers(*of_run, left[1:]) == set()
+
+
+def test_a_node_holds_a_copy_once_and_its_peak_counts_what_went() -> None:
+    held = HeldCopies()
+    assert held.holds({"a": 3.0, "b": 2.0}) == 5.0
+    assert held.holds({"b": 2.0, "c": 4.0}) == 4.0, "b is there"
+    held.keep({"c"})
+    assert held.peak() == 9.0, "before a and b went"
+    assert held.peak() == 4.0, "the peak counts anew"
