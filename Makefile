@@ -14,6 +14,9 @@ SHARED := -rsfE -n $(WORKERS)
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.
 DOCSTRINGS := DOC(0|102|202|203|30|403|404|502|503)|Traceback
 
+# Tests start many processes, and each would compile the modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast lint docs package bench clean
 
 .venv/installed: pyproject.toml constraints.txt

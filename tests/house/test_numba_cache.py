@@ -14,7 +14,7 @@ from raycluster import kernels
 from support import numba_cache, package
 from support.package import imports, modules
 
-KERNELS = [name for name, path in modules().items() if "numba" in imports(path)]
+KERNELS = [name for name, path in modules().items() if "numba" in path.read_text() and "numba" in imports(path)]
 
 CALL = """
 import numpy as np

@@ -26,7 +26,8 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Full names a file imports, also inside functions: modules of this package, modules or members of others.
 
     What only a type checker reads (`if TYPE_CHECKING`) is left out.
@@ -38,12 +39,12 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relative to itself; write the full name"
             names |= {_module(str(node.module), alias.name) for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             yield from (inner for statement in child.orelse for inner in ast.walk(statement))
         else:
             yield child

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from support.package import tree
 from support.paths import ROOT
 
 ON_RAY = "ray"
@@ -18,14 +19,19 @@ def process_starters(path: Path, *libraries: str) -> frozenset[str]:
     Whoever names a starter is one, be it as a call, as a fixture in its parameters or in an import. Every function of a
     module uses its autouse fixtures. The text "ray" counts as well: it names the executor.
     """
-    module = ast.parse(path.read_text(), str(path))
-    names = {node: set(_names(node)) for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    starters = {*libraries, *_imported_starters(module, libraries)}
+    names = _names_by_node(path)
+    starters = {*libraries, *_imported_starters(tree(path), libraries)}
     while more := {node.name for node in names if names[node] & starters} - starters:
         starters |= more
     if any(node.name in starters and _is_autouse(node) for node in names):
         starters |= {node.name for node in names}
     return frozenset(starters)
+
+
+@cache
+def _names_by_node(path: Path) -> dict[ast.FunctionDef | ast.ClassDef, set[str]]:
+    """What every function and class at the top of a module names."""
+    return {node: set(_names(node)) for node in tree(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def _is_autouse(node: ast.FunctionDef | ast.ClassDef) -> bool:

@@ -4,6 +4,8 @@ Tests of one file stay together, since they share its fixtures. Tests on Ray sta
 and two clusters on two cores would only wait for each other.
 """
 
+from functools import cache
+
 from xdist.scheduler import LoadScopeScheduling
 
 from support.paths import ROOT
@@ -13,6 +15,7 @@ RAY = "ray"
 """The group of the tests on Ray."""
 
 
+@cache
 def group_of(name: str) -> str:
     """The group of a test by its full name, such as tests/test_errors.py::test_one_sentence[path]."""
     file, _, test = name.partition("::")
