@@ -9,10 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
+from support.command_line import call
 from support.flaky_proxy import flaky_proxy
 from support.runs import command, evaluation, here, interrupted, labels, run
-from support.servers import S3Server, seaweed_s3
+from support.servers import S3Server, s3_here, seaweed_s3
 
 
 @pytest.fixture(scope="module")
@@ -45,29 +47,31 @@ def _arguments(server: S3Server, folder: str, shards: int = 3) -> list[str]:
 def test_a_killed_job_on_s3_goes_on_and_is_evaluated_there(
     server: S3Server, expected: pa.Table, tmp_path: Path
 ) -> None:
-    arguments = _arguments(server, "killed")
+    arguments, folder = _arguments(server, "killed"), f"s3://{server.bucket}/killed"
     killed = interrupted(arguments, "stages/knn/*/done/*", 2, env=server.env)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not server.filesystem().exists(f"{server.bucket}/killed/MANIFEST.json")
-    finished = run(arguments, server.env)
-    assert finished.returncode == 0, finished.stderr
+    with s3_here(server):
+        finished = call("cluster", *arguments[2:])
+        assert finished.code == 0, finished.stderr
+        words = evaluation(folder, f"s3://{server.bucket}/input", str(tmp_path / "scores.json"))[2:]
+        evaluated = call("evaluate", *words)
+    assert evaluated.code == 0, evaluated.stderr
     assert _labels(server, "killed").equals(expected)
-    evaluated = run(
-        evaluation(f"s3://{server.bucket}/killed", f"s3://{server.bucket}/input", str(tmp_path / "scores.json")),
-        server.env,
-    )
-    assert evaluated.returncode == 0, evaluated.stderr
     assert (tmp_path / "scores.json").read_text().strip() == evaluated.stdout.strip()
 
 
-def test_a_store_that_throttles_drops_and_loses_replies_changes_nothing(server: S3Server, expected: pa.Table) -> None:
+def test_a_store_that_throttles_drops_and_loses_replies_changes_nothing(
+    server: S3Server, expected: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = ExponentialBackoff.delay_amount
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *words: pause(*words) / 20)
     with flaky_proxy(server.endpoint_url, seed=1, slow_down=0.05, reset=0.03, lost_reply=0.03) as proxy:
         through = dataclasses.replace(server, endpoint_url=proxy.endpoint_url)
-        finished = run(
-            _arguments(through, "flaky", shards=1), through.env
-        )  # every lost reply costs seconds of patience
-        assert finished.returncode == 0, finished.stderr
-        assert proxy.counts["slow_down"] + proxy.counts["reset"] + proxy.counts["lost_reply"] > 3
+        with s3_here(through):
+            finished = here(f"s3://{server.bucket}/input", f"s3://{server.bucket}/flaky", "--shards", "1")
+        assert finished.code == 0, finished.stderr
+        assert min(proxy.counts[fault] for fault in ("slow_down", "reset", "lost_reply")) > 3
     assert _labels(server, "flaky").equals(expected)
 
 
@@ -83,7 +87,7 @@ def test_wrong_credentials_give_one_clear_sentence(server: S3Server) -> None:
 
 
 def test_a_bucket_that_does_not_exist_is_named(server: S3Server) -> None:
-    missing = command("s3://no-such-bucket/input", f"s3://{server.bucket}/none", "--executor", "local")
-    refused = run(missing, server.env)
-    assert refused.returncode == 2
+    with s3_here(server):
+        refused = here("s3://no-such-bucket/input", f"s3://{server.bucket}/none")
+    assert refused.code == 2
     assert "s3://no-such-bucket/input does not exist" in refused.stderr

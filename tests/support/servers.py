@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 import s3fs
 from botocore.exceptions import BotoCoreError
@@ -104,6 +105,17 @@ def seaweed_s3(tmp_path: Path, bucket: str = "raycluster-test") -> Iterator[S3Se
 
     with _on_free_ports(8, serve) as server:
         yield server
+
+
+@contextmanager
+def s3_here(server: S3Server) -> Iterator[None]:
+    """Point this process at a server, by clients of its own: s3fs keeps one, whatever becomes of the environment."""
+    with mock.patch.dict(os.environ, server.env):
+        s3fs.S3FileSystem.clear_instance_cache()
+        try:
+            yield
+        finally:
+            s3fs.S3FileSystem.clear_instance_cache()
 
 
 @dataclass(frozen=True)
