@@ -19,7 +19,7 @@ from raycluster._version import __version__
 from raycluster.commands import VERBS, load
 from raycluster.commands.keys import describe_keys, split_keys
 from raycluster.commands.verb import Answer, Verb
-from raycluster.errors import ConfigError, DamagedError, RayclusterError
+from raycluster.errors import ConfigError, RayclusterError
 from raycluster.executors import endings
 from raycluster.secrecy import printable
 from raycluster.storage.streams import open_closed_streams, printed, require_working_folder, write_text
@@ -154,7 +154,7 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
         if answer is not None:
             _print(answer, options.json)
     except RayclusterError as error:
-        print(f"error: {_with_remedy(error)}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         endings.forget()
@@ -171,17 +171,6 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
         print(f"error: unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)
-
-
-def _with_remedy(error: RayclusterError) -> str:
-    """Return an error's sentence.
-
-    One on a damaged run folder gets a remedy where it names none.
-    """
-    sentence = str(error)
-    if not isinstance(error, DamagedError) or ";" in sentence:
-        return sentence
-    return f"{sentence.rstrip('.')}; the command that made the run makes it again."
 
 
 def _print(answer: Answer, json_option: str | None) -> None:

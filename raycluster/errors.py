@@ -42,8 +42,21 @@ class StorageError(RayclusterError):
 class DamagedError(StorageError):
     """An object of a run folder is missing, or its bytes are others than written.
 
-    What names it as done is removed before this is raised, so that the run computes it again.
+    What names it as done is removed before this is raised, so that the run computes it again. The sentence ends with the
+    remedy; `damage` has none, for runs that mend themselves.
     """
+
+    def __init__(self, damage: str, remedy: str = "the command that made the run makes it again") -> None:
+        super().__init__(damage.rstrip("."))
+        self.remedy = remedy
+
+    @property
+    def damage(self) -> str:
+        """What is damaged, without a full stop."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.damage}; {self.remedy}."
 
 
 class ResourceError(InputError):

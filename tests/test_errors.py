@@ -24,7 +24,18 @@ def test_mistakes_of_the_user_end_with_2_and_failures_with_1() -> None:
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_an_error_is_itself_in_another_process(kind: type[RayclusterError]) -> None:
-    copy = pickle.loads(pickle.dumps(kind("Row 5 is broken.")))
+    error = kind("Row 5 is broken.")
+    copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
-    assert str(copy) == "Row 5 is broken."
+    assert str(copy) == str(error)
+    assert str(copy).startswith("Row 5 is broken")
     assert isinstance(copy, RayclusterError)
+
+
+def test_damage_has_a_remedy_of_its_own_or_the_usual_one() -> None:
+    usual, own = (
+        DamagedError("R/a is missing."),
+        pickle.loads(pickle.dumps(DamagedError("R/a; b is missing", "restart"))),
+    )
+    assert str(usual) == "R/a is missing; the command that made the run makes it again."
+    assert (own.damage, own.remedy, str(own)) == ("R/a; b is missing", "restart", "R/a; b is missing; restart.")

@@ -53,7 +53,7 @@ def decided(
     try:
         stored = store.record(ARITHMETIC, StoredArithmetic)
     except DamagedError as error:
-        show(f"{error} It is decided again.")
+        show(f"{error.damage}: it is decided again")
         store.delete(ARITHMETIC)
         stored = None
     if stored is None:

@@ -106,7 +106,7 @@ def _is_damaged(store: Store, data: bytes, say: Say) -> bool:
     except DamagedError as error:
         if not data.startswith(SEALED):
             raise
-        say(f"{str(error).rstrip('.')}: it is made again")
+        say(f"{error.damage}: it is made again")
         return True
     return False
 

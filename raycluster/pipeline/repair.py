@@ -32,7 +32,7 @@ def repaired(work: Callable[[], Value], folder: RunFolder, report: Callable[[str
         try:
             return work()
         except DamagedError as error:
-            report(f"{str(error).partition(';')[0].rstrip('.')}: it is computed again")
+            report(f"{error.damage}: it is computed again")
             drop_missing(folder)
     raise StorageError(
         f"{folder.store.url} lost {MOST_REPAIRS} objects while it was written; check the disk and its memory."

@@ -62,7 +62,7 @@ def finished_summary(store: Store, report: Callable[[str], None]) -> dict[str, A
     except InputError:
         return None
     except DamagedError as error:
-        report(f"{str(error).partition(';')[0].rstrip('.')}: the results are published again")
+        report(f"{error.damage}: the results are published again")
         store.delete("MANIFEST.json")
         return None
     return dict(results.manifest["summary"])

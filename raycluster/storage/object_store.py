@@ -286,7 +286,7 @@ class Store:
         data = self.get(path)
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
             state = "is missing" if data is None else "was changed or damaged"
-            raise DamagedError(f"{self.name(path)} {state}; the command that wrote it writes it again.")
+            raise DamagedError(f"{self.name(path)} {state}.", "the command that wrote it writes it again")
         return pq.read_table(io.BytesIO(data), columns=columns)
 
 

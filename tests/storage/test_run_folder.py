@@ -173,7 +173,7 @@ def test_a_file_is_checked_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_a_marker_that_is_gone_is_named_with_its_shard(tmp_path: Path) -> None:
-    with pytest.raises(DamagedError, match=r"stages/embeddings/0/done/00001\.json is missing\."):
+    with pytest.raises(DamagedError, match=r"stages/embeddings/0/done/00001\.json is missing;"):
         new_run(tmp_path).marker("embeddings", 1)
 
 
@@ -203,7 +203,7 @@ def test_damaged_facts_count_as_none(tmp_path: Path) -> None:
 
 
 def test_facts_that_are_gone_are_missed_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DamagedError, match=r"stages/embeddings/0/facts\.json is missing\."):
+    with pytest.raises(DamagedError, match=r"stages/embeddings/0/facts\.json is missing;"):
         new_run(tmp_path).facts("embeddings")
 
 
