@@ -7,9 +7,11 @@ similarity, or the neighbors within a ball) or NDDe, and with cosine distance or
 its best tau on the test labels themselves (BCubed F of a sweep), a bound no one reaches. Groups are fifths of the identities,
 sz-1 the largest, sp-1 the least sparse of those with two rows or more; F, precision and recall are of a group's identities,
 where wrong merges with others count (`metrics.hard_cluster_table`). Rows without a label are clustered and not scored. All
-methods share a run folder: neighbors and scores are made once.
+methods share a run folder: neighbors and scores are made once. With several sets come means with a 95 % interval by Student's t,
+and differences paired by set.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from benchmarks.measuring.scores import best, scores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.sets import small
 from benchmarks.measuring.tables import Row, Rows, Tables
+from benchmarks.papers._intervals import claim, in_words
 from raycluster.config.load import apply, load_config
 from raycluster.config.stages import Config
 from raycluster.models.requirements import recipe_of
@@ -32,6 +35,18 @@ METHODS = {
     "M2 with the ball": ("ball", "tpdi"),
 }
 """S2's names, with kind of density and distance."""
+CLAIMS = (
+    ("NDDe improves M1", "M3 NDDe", "M1 standard"),
+    ("TPDi improves M1", "M2 TPDi", "M1 standard"),
+    ("NDDe improves M1 with the ball", "M3 NDDe", "M1 with the ball"),
+    ("TPDi improves M1 with the ball", "M2 with the ball", "M1 with the ball"),
+    ("NDDe gains more than TPDi", "M3 NDDe", "M2 TPDi"),
+    ("NDDe gains more than TPDi with the ball", "M3 NDDe", "M2 with the ball"),
+    ("both are above TPDi alone", "M4 NDDe + TPDi", "M2 TPDi"),
+    ("both are above NDDe alone", "M4 NDDe + TPDi", "M3 NDDe"),
+)
+"""What S2 says of its Table 5: the sentence, the better row and the other."""
+BEST = "the best tau of either"
 TAU = 0.7
 """S2's largest distance of an edge."""
 CLOSENESS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -121,10 +136,43 @@ def tables_of(test: str, args: Args) -> Tables:
         yield f"{name}: by size and sparsity, at {where}", [*rows, sizes]
 
 
+def over_sets(ablations: list[Rows]) -> Iterator[tuple[str, Rows]]:
+    """Yield means over sets of the ablation, then what the paper says of it, with differences paired by set."""
+    points: dict[tuple[str, str], dict[int, Row]] = {}
+    for number, ablation in enumerate(ablations):
+        for row in ablation:
+            at = BEST if "best" in str(row["tau"]) else f"tau {row['tau']}"
+            points.setdefault((row["method"], at), {})[number] = row
+    yield (
+        "means over sets",
+        [
+            {"method": method, "at": at}
+            | {name: in_words([row[name] for row in own.values()]) for name in ("P_P", "R_P", "F_P", "F_B")}
+            | {"sets": len(own)}
+            for (method, at), own in points.items()
+        ],
+    )
+    yield (
+        "paired differences",
+        [
+            claim(f"{sentence}, at {at}", points[better, at], points[other, at], ("F_P", "F_B"))
+            for at in (f"tau {TAU}", BEST)
+            for sentence, better, other in CLAIMS
+        ],
+    )
+
+
 def tables(args: Args) -> Tables:
-    """Yield every set's tables."""
+    """Yield every set's tables, and their means where there are several sets."""
+    ablations: list[Rows] = []
     for test in args.test:
-        yield from tables_of(test, args)
+        for number, (title, rows) in enumerate(tables_of(test, args)):
+            yield title, rows
+            if not number:
+                ablations.append(rows)
+    if len(args.test) > 1:
+        for title, rows in over_sets(ablations):
+            yield f"M1 to M4, {len(args.test)} sets: {title}", rows
 
 
 BENCHMARK = Benchmark(Args, tables, quick=lambda folder: Args((small(folder, rows=200),), f"{folder}/runs", knn_k=12))

@@ -66,7 +66,8 @@ def recipes() -> str:
 
 def results() -> str:
     """Return a section per JSON file that a benchmark printed, without those that the pages of the papers show."""
-    shown = re.findall(r"<!-- result: (\S+) -->", (ROOT / "docs" / "papers.md").read_text())
+    pages = [ROOT / "docs" / "papers.md", ROOT / "docs" / "papers" / "protocols.md"]
+    shown = {name for page in pages for name in re.findall(r"<!-- result: (\S+) -->", page.read_text())}
     files = sorted(path for path in RESULTS.glob("*.json") if path.stem not in shown)
     return "\n\n".join(section for path in files if (section := section_of(json.loads(path.read_text()))))
 

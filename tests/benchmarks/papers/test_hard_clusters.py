@@ -80,3 +80,22 @@ def test_a_model_is_scored_beside_its_own_partition(
     methods = [row["method"] for row in found["rows: M1 to M4"]]
     assert methods[-1] == "sdt-row"
     assert len(methods) == 2 * len(hard_clusters.METHODS) + 1
+
+
+def test_several_sets_have_means_and_differences_paired_by_set() -> None:
+    scores = {"M1 standard": 1.0, "M2 TPDi": 3.0, "M3 NDDe": 2.0, "M4 NDDe + TPDi": 5.0}
+    scores |= {"M1 with the ball": 0.0, "M2 with the ball": 0.0}
+    sets = [
+        [
+            {"method": method, "tau": tau, **dict.fromkeys(("P_P", "R_P", "F_P", "F_B"), value + 10 * number)}
+            for method, value in scores.items()
+            for tau in (0.7, "0.55, best")
+        ]
+        for number in (0, 1)
+    ]
+    (_, means), (_, claims) = hard_clusters.over_sets(sets)
+    assert {row["sets"] for row in means} == {2}
+    assert len(means) == 12
+    found = {row["claim"]: (row["F_B"], row["by F_B it"]) for row in claims}
+    assert found["NDDe gains more than TPDi, at tau 0.7"] == ("-1.00 ± 0.00", "does not hold")
+    assert found["both are above NDDe alone, at the best tau of either"] == ("+3.00 ± 0.00", "holds")

@@ -213,7 +213,7 @@ def test_quoted_rows_hold_two_scores_each_but_one() -> None:
     assert len({row["method"] for row in rows}) == len(rows) == 20
     assert [row["method"] for row in rows if "F_B" not in row] == ["CLIP-Cluster (Shen et al. 2023)"]
     assert all("F_P" in row for row in rows)
-    assert {"method": "Ada-NETS (Wang et al. 2022)", "F_P": 92.79, "F_B": 91.40} in rows
+    assert {"method": "Ada-NETS (Wang et al. 2022b)", "F_P": 92.79, "F_B": 91.40} in rows
     assert "quoted" in quoted.MS1M
 
 
