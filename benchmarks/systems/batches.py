@@ -84,7 +84,7 @@ def fed(vectors: Float32, truth: Int64, order: Int64, batches: int, config: Conf
     for number, batch in enumerate(np.array_split(order, batches)):
         began = time.perf_counter()
         seen = np.concatenate([seen, batch])
-        if state is None or (result is not None and result.advice) or why_at_once(state, len(batch)):
+        if state is None or (result is not None and result.advice) or why_at_once(state, len(batch), config):
             result = taken_over(fresh(vectors, seen, config, threads), state, [], Legacy(), str(number), threads)
         else:
             batch = np.sort(batch)

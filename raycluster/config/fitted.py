@@ -4,7 +4,9 @@ The number decides how long a neighbor list can be, and how neighbors are search
 gives the same labels with and without GPUs.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
 from raycluster.config.stages import Config
 
@@ -31,6 +33,28 @@ def shortened(config: Config, rows: int) -> Config:
     k, nearest = min(config.knn.k, max(rows - 1, SHORTEST_LIST)), config.density.nearest
     density = replace(config.density, nearest=None if nearest is None else min(nearest, k))
     return replace(config, knn=replace(config.knn, k=k), density=density)
+
+
+def unfitted_keys(configured: Config, resolved: Config) -> dict[str, dict[str, Any]]:
+    """Return the keys that the number of rows decided, as they were configured.
+
+    They are nested by section.
+    """
+    pairs = {name: (asdict(getattr(configured, name)), asdict(getattr(resolved, name))) for name in ("knn", "density")}
+    return {
+        name: {key: value for key, value in before.items() if value != after[key]}
+        for name, (before, after) in pairs.items()
+        if before != after
+    }
+
+
+def unfitted(resolved: Config, keys: Mapping[str, Mapping[str, Any]]) -> Config:
+    """Return the configuration before it was fitted to a number of rows.
+
+    `keys` is of `unfitted_keys`.
+    """
+    sections: dict[str, Any] = {name: replace(getattr(resolved, name), **keys) for name, keys in keys.items()}
+    return replace(resolved, **sections)
 
 
 def shortened_line(configured: Config, resolved: Config, rows: int) -> str | None:

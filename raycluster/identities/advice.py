@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 
-from raycluster.identities.neighbors import hits_of
+from raycluster.config.stages import Config
+from raycluster.identities.limit_now import share_with_holes, threshold_of
 from raycluster.identities.state import State, why_not_local
 from raycluster.kernels.map_equation.local import LocalSolution
 from raycluster.kernels.search import recall
 from raycluster.limits import valley
-from raycluster.limits.cohesion import Lists
-from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold
-from raycluster.limits.random_pairs import sample_pairs
+from raycluster.limits.background import GRID_STEP
+from raycluster.limits.far_ranks import MAX_ROWS
 
 MOST_NEW = 0.2
 """New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
@@ -23,11 +23,23 @@ MOST_AT_ONCE = 0.5
 """New rows of one update, as a share of the rows that are there, above which it clusters everything again by itself. The pairwise
 F of an update and a full run is 0.80, 0.997 and 0.989 on product titles at shares of 1, 0.5 and 0.25; two seeds agree at 0.985.
 Raising it keeps limits that were picked for few rows."""
-NEXT_LOOK = 0.05
-"""Rows that came and went, as a share of those of the last full run, after which the limit is picked once more. Where it is
-another one, an update clusters everything again by itself. 18,000 of 20,000 rows of close strangers pick 0.4125 and all of
-them 0.425, which is worth 2 points of BCubed F. Each time takes a search of at most 50,000 rows. Lowering it takes more of
-these, and more full runs of sets whose limit wavers; raising it keeps old limits for longer."""
+NEXT_PICK = 0.005
+"""Rows that came and went, as a share of those of the last full run, after which the limit is picked once more. Raising it keeps
+old limits for longer. Lowering it takes about a second more often, for the 50,000 rows at most that are read."""
+NEXT_PICK_ANEW = 0.05
+"""The same where a tenth of the lists that are read have to be searched anew, which takes much longer."""
+MOST_ANEW = 0.1
+"""Share of the lists read that are searched anew at every pick. Not tuned."""
+FOLLOWED_AT_ONCE = MAX_ROWS
+"""Rows up to which an update clusters everything again by itself as soon as they pick another limit. Above, a full run takes
+minutes or hours, and a set between two limits would have one with every batch."""
+FOLLOWED = 0.05
+"""Rows that came and went, as a share of those of the last full run, from which larger sets follow another limit as well. 18,000
+of 20,000 rows of close strangers pick 0.4125 and all of them 0.425, which is worth 2 points of BCubed F. Lowering it takes more
+full runs of sets whose limit wavers; raising it keeps old limits for longer."""
+SAME_LIMIT = GRID_STEP / 2
+"""Difference up to which two limits are the same. Limits of the far ranks differ by steps of 0.0125. Others move a little with
+every row."""
 MOST_DRIFT = 0.25
 """Change of the exit weight, in powers of two, above which the summary advises a full run: mu is off by as many bits."""
 MOST_LOST = 0.01
@@ -39,7 +51,7 @@ SAMPLE = 64
 """New rows whose neighbors are searched exactly. More rows measure the recall better and take longer, with N."""
 
 
-def why_at_once(state: State, num_new: int) -> str | None:
+def why_at_once(state: State, num_new: int, configured: Config) -> str | None:
     """Return why an update should cluster everything again, or none where it need not.
 
     Parameters
@@ -48,12 +60,17 @@ def why_at_once(state: State, num_new: int) -> str | None:
         Before the update.
     num_new : int
         Rows that come, those that replace others included.
+    configured : Config
+        Of a full run, before it is fitted to the number of rows.
     """
     if why := why_not_local(state.config):
         return why
     there = int(state.is_alive.sum())
     if num_new > MOST_AT_ONCE * there:
         return f"{num_new:,} new rows come to {there:,}, and the limits of a smaller set may not fit all of them"
+    most = min(configured.knn.k, int(state.is_searched.sum()) + num_new - 1)
+    if state.config.knn.k < most:
+        return f"its neighbor lists can have {most:,} ranks, and those of the last full run have {state.config.knn.k:,}"
     return None
 
 
@@ -68,11 +85,14 @@ def why_again(before: State, after: State, threads: int) -> str | None:
         Threads. They change no result.
     """
     base = after.base.rows
-    step = NEXT_LOOK * base
-    if _changed(before, base) // step == _changed(after, base) // step:
+    changed = _changed(after, base)
+    if after.is_alive.sum() > FOLLOWED_AT_ONCE and changed < FOLLOWED * base:
+        return None
+    step = base * (NEXT_PICK if share_with_holes(after) <= MOST_ANEW else NEXT_PICK_ANEW)
+    if _changed(before, base) // step == changed // step:
         return None
     now, in_force = threshold_of(after, threads), after.limits.threshold
-    if now is None or now == in_force:
+    if now is None or in_force is None or abs(now - in_force) < SAME_LIMIT:
         return None
     return (
         f"its {int(after.is_alive.sum()):,} rows pick a limit of {now:.4f}, and the limit of the last full run, "
@@ -83,29 +103,6 @@ def why_again(before: State, after: State, threads: int) -> str | None:
 def _changed(state: State, base: int) -> int:
     """Rows that came and went since a full run of `base` rows."""
     return (state.num_rows - base) + (state.num_rows - int(state.is_alive.sum()))
-
-
-def threshold_of(state: State, threads: int) -> float | None:
-    """Return the threshold that a full run of the rows would pick.
-
-    It is None where the threshold is configured, or scores decide. Rows are searched anew: updates leave out strangers at the
-    end of lists, which are what a threshold is picked from.
-
-    Parameters
-    ----------
-    state : State
-        The clustering now.
-    threads : int
-        Threads. They change no result.
-    """
-    if state.config.edges.rule != "threshold" or not state.limits.picked:
-        return None
-    live = np.flatnonzero(state.is_searched).astype(np.int32)
-    k = state.lists.neighbor.shape[1]
-    queries = live[:: -(-len(live) // MAX_ROWS)]
-    neighbor, similarity = hits_of(state.vectors, queries, state.is_searched, min(k, len(live)), state.reading, threads)
-    pairs = sample_pairs(state.vectors[live])
-    return pick_threshold(similarity, pairs, Lists(neighbor, state.vectors), len(live))[0]
 
 
 def advice(state: State, num_old: int, solution: LocalSolution, threads: int) -> list[str]:

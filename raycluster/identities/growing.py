@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from raycluster.arrays import Float32, Int64
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
-from raycluster.identities.living import Living
+from raycluster.executors.progress import Progress, Silence
+from raycluster.identities.living import Again, Living
 from raycluster.identities.published import labels_and_clusters
 from raycluster.pipeline.rows_of import Rows, rows_of
 from raycluster.stages.label_columns import Labels
@@ -29,6 +30,8 @@ class GrowingMixin:
     index_: Any
     n_features_in_: int
     outliers_as_noise: bool
+    verbose: bool
+    threshold_: float | None
     _tables: Tables | None
     """Finished tables of a fit; none once new rows have come."""
     _living: Living
@@ -49,8 +52,8 @@ class GrowingMixin:
 
         Labels of old rows stay wherever their identities do.
 
-        Neighbors, scores and communities are computed for new rows and those near them. Limits are those of `fit`, which may
-        not fit where new rows outnumber half of the old ones: fit all rows then.
+        Neighbors, scores and communities are computed for new rows and those near them. All rows are clustered again where new
+        ones outnumber half of the old ones, or where they pick another limit, as in `raycluster update`.
 
         Parameters
         ----------
@@ -80,9 +83,15 @@ class GrowingMixin:
         if pa.compute.any(there).as_py():
             raise InputError(f"The id {names.filter(there)[0]} is there already.")
         order = rows.order
-        living, result = living.with_rows(names.take(pa.array(order)), rows.unit[order], self._threads())
+        place_of = np.concatenate([self._order, len(self._order) + order])
+        names = names.take(pa.array(order))
+        before = pa.concat_arrays([living.state.ids, names])
+        again = Again(self._configuration(), self._has_ids, Progress() if self.verbose else Silence())
+        living, result = living.with_rows(names, rows.unit[order], again, self._threads())
+        # A full run takes all rows in its own order.
+        self._order = place_of[pa.compute.index_in(living.state.ids, value_set=before).to_numpy()]
         self._tables, self._living = None, living
-        self._order = np.concatenate([self._order, len(self._order) + order])
+        self.threshold_ = living.state.limits.threshold
         labels, self.clusters_ = labels_and_clusters(result, living.label)
         self.result_ = labels.in_rows(self._order)
         self._set_labels(living.state.config)

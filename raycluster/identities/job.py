@@ -19,7 +19,7 @@ from raycluster.identities.corrections import FILE
 from raycluster.identities.destination import claimed, give_back, record_of, require_apart
 from raycluster.identities.grown import Change
 from raycluster.identities.incoming import Incoming, incoming
-from raycluster.identities.layers import is_numbered, loaded, previous_of, saved
+from raycluster.identities.layers import is_numbered, loaded, previous_of, saved, unfitted_config
 from raycluster.identities.published import published
 from raycluster.identities.state import State
 from raycluster.identities.update import facts_of, update
@@ -84,7 +84,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     if pending is None and order.mode != "full" and not (order.inputs or order.delete or order.columns):
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
     coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
-    again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
+    again, configured = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}, unfitted_config(run)
 
     def in_full(reason: str | None) -> dict[str, Any]:
         if reason is not None:
@@ -93,9 +93,9 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
             Progress().say(f"everything is clustered again, because {reason}")
         legacy = Legacy(old.url, order.decisions or _left_in(old), order.columns, order.on_conflict, order.yes)
         rows = put_rows(store, state, coming)
-        return cluster_again([rows], output, state.config, Execution(), legacy, again | {"inputs": list(order.inputs)})
+        return cluster_again([rows], output, configured, Execution(), legacy, again | {"inputs": list(order.inputs)})
 
-    reason = why_at_once(state, len(coming.ids)) if order.mode == "local" else None
+    reason = why_at_once(state, len(coming.ids), configured) if order.mode == "local" else None
     if order.mode == "full" or reason is not None:
         return in_full(reason)
     change = Change(

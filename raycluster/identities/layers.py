@@ -20,6 +20,9 @@ import pyarrow as pa
 
 from raycluster.arrays import Array, Float32, Int32
 from raycluster.config.fingerprint import fingerprint
+from raycluster.config.fitted import unfitted
+from raycluster.config.stages import Config
+from raycluster.config.stored import stored_config
 from raycluster.errors import StorageError
 from raycluster.identities import members
 from raycluster.identities.inheritance import Former
@@ -28,7 +31,7 @@ from raycluster.identities.update import Updated
 from raycluster.pipeline.stages_of import stages_of
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
-from raycluster.storage.records import encode
+from raycluster.storage.records import Plan, encode
 from raycluster.storage.run_folder import read_plan
 
 STATE = "state.json"
@@ -119,10 +122,21 @@ def _labels_of(run: Store) -> str | None:
 
 def is_numbered(url: str) -> bool:
     """Whether the ids of a run are row numbers, because its input has none."""
+    return _plan_of(url).input.numbered
+
+
+def unfitted_config(url: str) -> Config:
+    """Return the configuration of a run before it was fitted to its rows."""
+    plan = _plan_of(url)
+    return unfitted(stored_config(plan.config, f"{url}/plan.json"), plan.unfitted)
+
+
+def _plan_of(url: str) -> Plan:
+    """The plan of a run, or of the full run that an update goes on from."""
     record = Store(url).record(STATE, dict[str, Any])
     if record is not None and record["previous"] is not None:
-        return is_numbered(previous_of(url))
-    return read_plan(Store(url)).input.numbered
+        return _plan_of(previous_of(url))
+    return read_plan(Store(url))
 
 
 def _first(url: str) -> State:

@@ -11,15 +11,33 @@ import numpy as np
 import pyarrow as pa
 
 from raycluster.arrays import Float32, Int64
+from raycluster.config.stages import Config
 from raycluster.errors import InputError
+from raycluster.executors.progress import Progress
+from raycluster.identities.advice import why_again, why_at_once
+from raycluster.identities.afresh import Legacy, taken_over
 from raycluster.identities.grown import Change, with_rows
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.state import State, from_tables, why_not_local
 from raycluster.identities.update import Updated, update
 from raycluster.kernels.map_equation.flow import Flows
 from raycluster.kernels.map_equation.local_terms import community_flows, exits_change, merge_gain
+from raycluster.kernels.unit_rows import content_order
+from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages.labels import labels_of
+from raycluster.storage.column_types import id_order
 from raycluster.storage.tables import Tables
+
+
+@dataclass(frozen=True)
+class Again:
+    """How all rows are clustered again, where an update cannot be local."""
+
+    config: Config
+    """Before it is fitted to the number of rows."""
+    has_ids: bool
+    """Whether rows are taken in the order of their ids; else it is that of their content."""
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -35,10 +53,11 @@ class Living:
         """Return the clustering of finished tables."""
         return cls(from_tables(tables), labels_of(tables).cluster_id.astype(np.int64))
 
-    def with_rows(self, ids: pa.Array, vectors: Float32, threads: int) -> tuple["Living", Updated]:
+    def with_rows(self, ids: pa.Array, vectors: Float32, again: "Again", threads: int) -> tuple["Living", Updated]:
         """Return the clustering with new rows, and what changed.
 
-        Labels stay, and none is used twice.
+        Labels stay, and none is used twice. All rows are clustered again where an update of a run folder does so. They are
+        then in another order.
 
         Parameters
         ----------
@@ -46,20 +65,42 @@ class Living:
             Ids that no row has.
         vectors : (M, D) float32
             Unit rows.
+        again : Again
+            How all rows are clustered again.
         threads : int
             Threads. They change no result.
         """
-        result = update(self.state, Change(ids, vectors, np.empty(0, np.int32)), "memory", "local", threads)
-        state = result.state
+        result = None
+        reason = why_at_once(self.state, len(ids), again.config)
+        if reason is None:
+            result = update(self.state, Change(ids, vectors, np.empty(0, np.int32)), "memory", "local", threads)
+            reason = why_again(self.state, result.state, threads)
         before = np.concatenate([self.label, np.full(len(ids), NO_ID)])
+        was_alone = np.concatenate([self.state.row_id == NO_ID, np.zeros(len(ids), bool)])
+        if reason is not None or result is None:
+            again.progress.say(f"everything is clustered again, because {reason}")
+            order, result = self._in_full(ids, vectors, again, threads)
+            before, was_alone = before[order], was_alone[order]
+        state = result.state
         label = state.row_id.copy()
         # A row that was alone and still is keeps its label. Names below `next_id` of before are never given again.
         alone = label == NO_ID
-        was_alone = np.concatenate([self.state.row_id == NO_ID, np.zeros(len(ids), bool)])
         label[alone & was_alone] = before[alone & was_alone]
         fresh = np.flatnonzero(label == NO_ID)
         label[fresh] = state.next_id + np.arange(len(fresh))
         return Living(replace(state, next_id=state.next_id + len(fresh)), label), result
+
+    def _in_full(self, ids: pa.Array, vectors: Float32, again: "Again", threads: int) -> tuple[Int64, Updated]:
+        """Return the result of a full run with the ids of before.
+
+    The order in which it takes all rows comes first.
+    """
+        names = pa.concat_arrays([self.state.ids, ids])
+        unit = np.concatenate([self.state.vectors, vectors.astype(self.state.vectors.dtype, copy=False)])
+        order = id_order(names) if again.has_ids else content_order(unit)
+        tables = in_memory(unit[order], again.config, threads, ids=names.take(pa.array(order)))
+        run_stages(tables, LOCAL, again.progress)
+        return order, taken_over(from_tables(tables), self.state, [], Legacy(), "memory", threads)
 
     def labels_for(self, vectors: Float32, threads: int) -> Int64:
         """Return the label of the cluster that each vector joins, -1 for none.

@@ -175,14 +175,37 @@ def _insert(neighbor, similarity, new, hits, hit_similarity, num_old, floor, kep
             # Of equal similarities the lower row stays first: a new row has a higher number than all that are there.
             if neighbor[row, last] >= 0 and similarity[row, last] >= own:
                 continue
-            is_there = False
-            for rank in range(k):
-                is_there = is_there or neighbor[row, rank] == new[line]
-            if is_there:
+            if is_listed(neighbor[row], new[line]):
                 continue
-            while last > 1 and (neighbor[row, last - 1] < 0 or similarity[row, last - 1] < own):
-                neighbor[row, last], similarity[row, last] = neighbor[row, last - 1], similarity[row, last - 1]
-                last -= 1
-            neighbor[row, last], similarity[row, last] = new[line], own
+            put(neighbor[row], similarity[row], new[line], own)
             entered[row] = True
     return entered
+
+
+@numba.njit(nogil=True, cache=True)
+def is_listed(neighbor, row):  # type: ignore[no-untyped-def]
+    """Return whether a list (K,) names a row."""
+    is_there = False
+    for other in neighbor:
+        is_there = is_there or other == row
+    return is_there
+
+
+@numba.njit(nogil=True, cache=True)
+def put(neighbor, similarity, row, own):  # type: ignore[no-untyped-def]
+    """Put a row at its place in a list, after equal ones; the last entry goes.
+
+    Parameters
+    ----------
+    neighbor, similarity : (K,)
+        The list; changed in place.
+    row : int
+        The row.
+    own : float
+        Its similarity.
+    """
+    at = neighbor.shape[0] - 1
+    while at > 1 and (neighbor[at - 1] < 0 or similarity[at - 1] < own):
+        neighbor[at], similarity[at] = neighbor[at - 1], similarity[at - 1]
+        at -= 1
+    neighbor[at], similarity[at] = row, own

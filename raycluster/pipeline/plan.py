@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from raycluster._version import __version__
 from raycluster.config.fingerprint import fingerprint
-from raycluster.config.fitted import resolved_for, shortened_line
+from raycluster.config.fitted import resolved_for, shortened_line, unfitted_keys
 from raycluster.config.load import differences
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError, DamagedError, InputError
@@ -128,9 +128,9 @@ def _go_on(store: Store, described: InputDescription, config: Config, replan: bo
         plan = replace(plan, input=replace(plan.input, url=described.url))
         store.put("plan.json", encode(plan))
     _say_shortened(config, plan.input.rows, say)
-    config = resolved_for(config, plan.input.rows)
+    configured, config = config, resolved_for(config, plan.input.rows)
     if changed := differences(plan.config, asdict(config)):
-        _replan(store, plan, config, changed, replan)
+        _replan(store, replace(plan, unfitted=unfitted_keys(configured, config)), config, changed, replan)
     return RunFolder(store.url, stage_folders)
 
 
@@ -196,8 +196,8 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
         numbered=numbered,
     )
     id_bytes = sum(piece.id_bytes for piece in pieces)
-    resolved = asdict(resolved_for(config, rows))
-    return Plan(LAYOUT, __version__, resolved, planned, pieces, row_shards(rows, width, shards, id_bytes))
+    resolved, cut = resolved_for(config, rows), row_shards(rows, width, shards, id_bytes)
+    return Plan(LAYOUT, __version__, asdict(resolved), planned, pieces, cut, unfitted_keys(config, resolved))
 
 
 def _is_numbered(store: Store, described: InputDescription, config: Config) -> bool:

@@ -103,6 +103,8 @@ class Plan:
     pieces: list[Piece]
     shards: int
     """Row shards."""
+    unfitted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Keys that the number of rows decided, as they were configured. A full run of more rows decides them anew."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from raycluster.config.fitted import ROWS_FOR_IVF, resolved_for, shortened, shortened_line
+from raycluster.config.fitted import (
+    ROWS_FOR_IVF,
+    resolved_for,
+    shortened,
+    shortened_line,
+    unfitted,
+    unfitted_keys,
+)
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config
 
@@ -31,3 +38,14 @@ def test_auto_reads_inverted_lists_of_large_sets_only() -> None:
 def test_auto_leaves_imported_neighbors_and_faiss_alone() -> None:
     assert resolved_for(config(source="elsewhere"), 10**9).knn.index == "exact"
     assert resolved_for(config(engine="faiss"), 10**9).knn.index == "exact"
+
+
+def test_what_the_number_of_rows_decided_is_decided_anew_for_another_number() -> None:
+    configured = load_config("cosine")
+    few = resolved_for(configured, 30)
+    keys = unfitted_keys(configured, few)
+    assert keys == {"knn": {"k": configured.knn.k, "index": "auto"}}
+    assert unfitted(few, keys) == configured
+    assert resolved_for(unfitted(few, keys), 10**6).knn.index == "ivf"
+    exact = load_config("cosine", {"knn": {"index": "exact"}}, "test")
+    assert unfitted_keys(exact, resolved_for(exact, 10**6)) == {}

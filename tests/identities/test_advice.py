@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raycluster.identities.advice import advice, recall_of_new, threshold_of, valley_of, why_again, why_at_once
+from raycluster.identities import advice as advice_module
+from raycluster.identities.advice import advice, recall_of_new, valley_of, why_again, why_at_once
 from raycluster.identities.grown import Change
 from raycluster.identities.state import Lists, from_tables
 from raycluster.identities.update import update
 from raycluster.limits.valley import SCORES
-from support.living import BASE, ROWS, base, change, rows, tables_of, updated
+from support.living import BASE, ROWS, base, change, config_of, rows, tables_of, updated
 
 
 def test_a_small_update_gives_no_reason_and_many_new_rows_do():
@@ -21,11 +22,22 @@ def test_a_small_update_gives_no_reason_and_many_new_rows_do():
 
 
 def test_a_batch_of_more_than_half_of_the_rows_runs_in_full():
-    assert why_at_once(base(), BASE // 2) is None
-    assert why_at_once(base(), BASE // 2 + 1).startswith("121 new rows come to 240")
+    configured = config_of()
+    assert why_at_once(base(), BASE // 2, configured) is None
+    assert why_at_once(base(), BASE // 2 + 1, configured).startswith("121 new rows come to 240")
     fewer = updated(base(), removed=range(40)).state
-    assert why_at_once(fewer, 101).startswith("101 new rows come to 200")
-    assert "connected components" in why_at_once(from_tables(tables_of(rows()[0][:50], recipe="components")), 1)
+    assert why_at_once(fewer, 101, configured).startswith("101 new rows come to 200")
+    assert "connected components" in why_at_once(
+        from_tables(tables_of(rows()[0][:50], recipe="components")), 1, config_of("components")
+    )
+
+
+def test_lists_that_few_rows_made_short_are_made_again():
+    few = from_tables(tables_of(rows()[0][:10]))
+    assert why_at_once(few, 1, config_of()) == (
+        "its neighbor lists can have 10 ranks, and those of the last full run have 9"
+    )
+    assert why_at_once(from_tables(tables_of(rows()[0][:13])), 1, config_of()) is None
 
 
 def test_a_drift_of_the_exits_is_a_reason():
@@ -76,29 +88,39 @@ def picking(count):
     return from_tables(tables_of(rows()[0][:count], knn={"k": 40}, edges={}))
 
 
-def test_the_limit_of_a_grown_set_is_the_one_that_a_full_run_picks():
-    state = picking(150)
-    assert state.limits.picked
-    grown = update(state, change(state, range(150, ROWS)), "run").state
-    expected = picking(ROWS).limits.threshold
-    assert threshold_of(grown, 1) == expected
-    fewer = update(grown, change(grown, (), range(150, ROWS)), "run").state
-    assert threshold_of(fewer, 1) == state.limits.threshold
-    assert threshold_of(base(), 1) is None
-
-
-def test_another_limit_is_a_reason_once_five_percent_of_the_rows_changed(monkeypatch):
-    state = picking(BASE)
-    steps = [state]
-    for new in (range(BASE, BASE + 11), range(BASE + 11, BASE + 13), range(BASE + 13, BASE + 20)):
+@pytest.fixture
+def grown():
+    """States of 240 rows, and after updates by 1, 7 and 12 more."""
+    steps = [picking(BASE)]
+    for new in (range(BASE, BASE + 1), range(BASE + 1, BASE + 8), range(BASE + 8, BASE + 20)):
         steps.append(update(steps[-1], change(steps[-1], new), "run").state)
+    return list(itertools.pairwise(steps))
+
+
+def test_another_limit_is_a_reason_once_half_a_percent_of_the_rows_changed(monkeypatch, grown):
     monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.7)
-    before = state.limits.threshold
-    reasons = [why_again(*pair, 1) for pair in itertools.pairwise(steps)]
-    assert reasons[0] is None
-    assert reasons[1] == (
-        f"its 253 rows pick a limit of 0.7000, and the limit of the last full run, of 240 rows, is {before:.4f}"
+    before = grown[0][0].limits.threshold
+    assert why_again(*grown[0], 1) is None, "one row of 240 came, and the limit is picked at two"
+    assert why_again(*grown[1], 1) == (
+        f"its 248 rows pick a limit of 0.7000, and the limit of the last full run, of 240 rows, is {before:.4f}"
     )
-    assert reasons[2] is None, "the limit was picked at 13 rows, and the next time is at 24"
-    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: before)
-    assert why_again(steps[1], steps[2], 1) is None
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: before + 0.006)
+    assert why_again(*grown[1], 1) is None, "less than half a step of the grid"
+
+
+def test_larger_sets_follow_another_limit_later(monkeypatch, grown):
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.7)
+    monkeypatch.setattr(advice_module, "FOLLOWED_AT_ONCE", 100)
+    assert why_again(*grown[1], 1) is None, "8 rows of 240 are less than 5 %"
+    assert why_again(*grown[2], 1).startswith("its 260 rows pick a limit of 0.7000")
+
+
+def test_the_limit_is_picked_more_rarely_where_many_lists_lost_a_row(monkeypatch):
+    state = picking(BASE)
+    steps = [state, update(state, change(state, (), range(8)), "run").state]
+    steps.append(update(steps[-1], change(steps[-1], (), range(8, 13)), "run").state)
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.7)
+    assert why_again(steps[0], steps[1], 1) is None
+    assert why_again(steps[1], steps[2], 1).startswith("its 227 rows pick")
+    monkeypatch.setattr(advice_module, "MOST_ANEW", 1.0)
+    assert why_again(steps[0], steps[1], 1).startswith("its 232 rows pick")

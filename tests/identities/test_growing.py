@@ -114,3 +114,44 @@ def test_rows_join_identities_that_share_no_edge(limit):
     np.testing.assert_array_equal(fitted.predict(first), fitted.labels_)
     np.testing.assert_array_equal(fitted.predict(centers + noise[40:]), fitted.labels_[::5])
     assert fitted.predict(-centers.sum(axis=0, keepdims=True)).tolist() == [-1]
+
+
+def by_halves(ids):
+    """A set without a configured limit, fitted by half and then updated by the rest."""
+    order = np.random.default_rng(2).permutation(ROWS)
+    estimator, vectors = Clusterer("cosine", n_neighbors=40, n_jobs=1), rows()[0][order]
+    names = None if ids is None else np.array(ids)[order]
+    estimator.fit(vectors[:140], ids=None if names is None else names[:140])
+    return estimator, vectors, names
+
+
+@pytest.mark.parametrize("ids", [None, [f"p{row:03d}" for row in range(ROWS)]])
+def test_more_rows_than_half_are_clustered_again_as_a_fit_of_all(ids, capsys):
+    estimator, vectors, names = by_halves(ids)
+    before = estimator.labels_.copy()
+    estimator.set_params(verbose=True)
+    estimator.update(vectors[140:], ids=None if names is None else names[140:])
+    assert "everything is clustered again, because 160 new rows come to 140" in capsys.readouterr().err
+    whole = Clusterer("cosine", n_neighbors=40, n_jobs=1).fit(vectors, ids=names)
+    assert agreement(whole.labels_, estimator.labels_) == 1
+    assert estimator.threshold_ == whole.threshold_
+    assert (estimator.labels_[:140] == before).mean() > 0.9
+    assert estimator.rows_["id"].to_pylist() == (list(range(ROWS)) if names is None else names.tolist())
+    np.testing.assert_array_equal(estimator.rows_["cluster_id"].to_numpy(), estimator.labels_)
+    # Rows that come later find their places, too.
+    np.testing.assert_array_equal(estimator.predict(vectors), estimator.labels_)
+    more = rows()[0][:3] + 0.01
+    estimator.update(more, ids=None if names is None else ["q1", "q2", "q3"])
+    assert len(estimator.labels_) == ROWS + 3
+
+
+def test_another_limit_is_followed(monkeypatch):
+    estimator, vectors, _ = by_halves(None)
+    estimator.update(vectors[140:200])
+    picked = Clusterer("cosine", n_neighbors=40, n_jobs=1).fit(vectors[:200]).threshold_
+    assert abs(estimator.threshold_ - picked) < 0.00625
+    monkeypatch.setattr("raycluster.identities.advice.threshold_of", lambda *_: 0.99)
+    estimator.update(vectors[200:])
+    whole = Clusterer("cosine", n_neighbors=40, n_jobs=1).fit(vectors)
+    assert agreement(whole.labels_, estimator.labels_) == 1
+    assert estimator.threshold_ == whole.threshold_

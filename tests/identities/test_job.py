@@ -15,11 +15,12 @@ from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import evaluate
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.job import Order, in_words, update_run
-from raycluster.identities.layers import loaded
+from raycluster.identities.layers import loaded, unfitted_config
 from raycluster.pipeline.run import cluster
 from raycluster.storage import schemas
 from raycluster.storage.object_store import Store
 from raycluster.storage.records import decode_unchecked, encode
+from raycluster.storage.run_folder import read_plan
 from support.decided import decided
 from support.living import BASE, ROWS, config_of, rows, updated
 
@@ -390,3 +391,28 @@ def test_updates_are_evaluated(runs):
     assert evaluate(str(folder / "run2"), str(folder / "truth.parquet"))["rows"] == ROWS
     with pytest.raises(InputError, match="need a full run"):
         evaluate(str(folder / "run2"), str(folder / "truth.parquet"), sweep=[0.5])
+
+
+def test_lists_that_few_rows_made_short_grow_with_the_set(tmp_path, capsys):
+    """The number of rows shortens neighbor lists, and a full run of more rows has those that were configured."""
+    folder = str(tmp_path / "run")
+    cluster(written(tmp_path / "few.parquet", range(10)), folder, config_of(), Execution("local"))
+    assert read_plan(Store(folder)).config["knn"]["k"] == 9
+    one = update_run(folder, f"{folder}2", Order((written(tmp_path / "one.parquet", range(10, 11)),), threads=1))
+    assert one["mode"] == "full"
+    assert "its neighbor lists can have 10 ranks, and those of the last full run have 9" in capsys.readouterr().err
+    many = update_run(
+        f"{folder}2", f"{folder}3", Order((written(tmp_path / "many.parquet", range(11, BASE)),), threads=1)
+    )
+    plan = read_plan(Store(f"{folder}3"))
+    assert (many["mode"], plan.config["knn"]["k"], plan.unfitted) == ("full", 12, {"knn": {"index": "auto"}})
+    local = update_run(
+        f"{folder}3", f"{folder}4", Order((written(tmp_path / "more.parquet", range(BASE, ROWS)),), threads=1)
+    )
+    assert local["mode"] == "local"
+    assert unfitted_config(f"{folder}4").knn.index == "auto"
+    expected = tmp_path / "whole"
+    cluster(written(tmp_path / "all.parquet", range(BASE)), str(expected), config_of(), Execution("local"))
+    pairs = [np.unique(schemas.cluster_ids(labels(run)["cluster_id"]), return_inverse=True)[1] for run in (expected,)]
+    pairs.append(np.unique(schemas.cluster_ids(labels(tmp_path / "run3")["cluster_id"]), return_inverse=True)[1])
+    assert metrics.evaluate(*pairs)["pairwise"]["f"] == 1

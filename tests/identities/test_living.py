@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raycluster.identities.living import Living
-from support.living import BASE, ROWS, rows, tables_of
+from raycluster.evaluation.metrics import evaluate
+from raycluster.executors.progress import Silence
+from raycluster.identities.living import Again, Living
+from support.living import BASE, ROWS, config_of, rows, tables_of
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +42,40 @@ def test_a_row_joins_the_cluster_that_brute_force_over_all_clusters_finds(living
             assert name == -1
 
 
+AGAIN = Again(config_of(), True, Silence())
+
+
 def test_labels_stay_and_none_is_used_twice(living):
     ids = pa.array(np.arange(BASE, ROWS))
-    grown, result = living.with_rows(ids, rows()[0][BASE:], 1)
+    grown, result = living.with_rows(ids, rows()[0][BASE:], AGAIN, 1)
     assert len(grown.label) == result.state.num_rows == ROWS
     fresh = np.setdiff1d(grown.label, living.label)
     assert fresh.min(initial=10**9) > living.label.max()
     alone = np.unique(grown.label, return_counts=True)
     assert alone[1].sum() == ROWS
+    assert grown.state.next_id > grown.label.max()
+
+
+@pytest.mark.parametrize("reason", ["many rows", "another limit"])
+def test_a_full_run_keeps_labels_and_none_is_used_twice(living, monkeypatch, reason):
+    """Of rows alone as well, wherever the full run takes them."""
+    if reason == "another limit":
+        monkeypatch.setattr("raycluster.identities.living.why_again", lambda *_: "its rows pick a limit of 0.6")
+    else:
+        monkeypatch.setattr("raycluster.identities.living.why_at_once", lambda *_: "60 new rows come to 240")
+    ids = pa.array(np.arange(-1, BASE - ROWS - 1, -1))
+    grown, result = living.with_rows(ids, rows()[0][BASE:], AGAIN, 1)
+    assert result.state.base.rows == ROWS
+    assert grown.state.ids.to_pylist() == [*range(BASE - ROWS, 0), *range(BASE)]
+    whole = Living.of(tables_of(rows()[0][[*range(ROWS - 1, BASE - 1, -1), *range(BASE)]]))
+    assert (
+        evaluate(*(np.unique(one, return_inverse=True)[1] for one in (whole.label, grown.label)))["pairwise"]["f"] == 1
+    )
+    old = grown.label[ROWS - BASE :]
+    assert (old == living.label).mean() > 0.97
+    size = np.bincount(living.label)
+    was_alone, is_alone = size[living.label] == 1, np.bincount(grown.label)[old] == 1
+    np.testing.assert_array_equal(old[was_alone & is_alone], living.label[was_alone & is_alone])
+    fresh = np.setdiff1d(grown.label, living.label)
+    assert fresh.min(initial=10**9) > living.label.max()
     assert grown.state.next_id > grown.label.max()
