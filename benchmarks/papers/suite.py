@@ -33,6 +33,7 @@ WORDS: dict[str, dict[Scale, str]] = {
     "table2": {"small": f"{SETS} --seeds 0", "documented": ""},
     "figure5": {"small": f"{SETS} --seeds 0 --forms row", "documented": "--seeds 0 1 2 3 4 --forms row"},
     "by_k": {"small": f"{SETS} --seeds 0 --ks 20 40 --set-k 20", "documented": ""},
+    "filters": {"small": "--rows 1500 --knn-k 20 --steps 80 --seeds 0", "documented": ""},
     "ceilings": {"small": "--knn-k 20 --infomap-seeds 1", "documented": ""},
     "published_scale": {"small": "--sample 400 --steps 1 --batch 4", "documented": "--steps 2 --batch 32"},
     "hard_clusters": {"small": "--knn-k 20", "documented": ""},

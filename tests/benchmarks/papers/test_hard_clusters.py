@@ -87,7 +87,7 @@ def test_several_sets_have_means_and_differences_paired_by_set() -> None:
     scores |= {"M1 with the ball": 0.0, "M2 with the ball": 0.0}
     sets = [
         [
-            {"method": method, "tau": tau, **dict.fromkeys(("P_P", "R_P", "F_P", "F_B"), value + 10 * number)}
+            {"method": method, "tau": tau, **dict.fromkeys(hard_clusters.MEANS, value + 10 * number)}
             for method, value in scores.items()
             for tau in (0.7, "0.55, best")
         ]
