@@ -1,6 +1,6 @@
 """A finished run against true identities.
 
-python jobs/evaluate.py --run RUN_URL --truth PARQUET [options]
+python jobs/evaluate.py --run RUN_URL --truth FILE [options]
 """
 
 import os

@@ -9,7 +9,9 @@ from raycluster.commands.verb import Answer, Verb
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", nargs="?", metavar="RUN", help="finished run, or folder of an update")
     parser.add_argument("--run", help=argparse.SUPPRESS)
-    parser.add_argument("--truth", metavar="FILE", help="Parquet with an id and a label column: the labels to check")
+    parser.add_argument(
+        "--truth", metavar="FILE", help="labels to check, Parquet, CSV, TSV or JSON lines: id and label"
+    )
     parser.add_argument("--id-column", default="id", metavar="NAME", help="column with the run's ids (id)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column with the label (label)")
     parser.add_argument(
@@ -26,7 +28,7 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
 
     run = options.run or options.run_folder
     if run is None or options.truth is None:
-        raise ConfigError("Missing: RUN and --truth, a run folder and a Parquet with labels.")
+        raise ConfigError("Missing: RUN and --truth, a run folder and a table with labels.")
     audited = audit_run(
         run,
         options.truth,

@@ -10,7 +10,7 @@ from raycluster.evaluation.words import describe_scores
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", nargs="?", metavar="RUN", help="run folder of raycluster cluster")
-    parser.add_argument("truth_file", nargs="?", metavar="TRUTH", help="Parquet with an id and a label column")
+    parser.add_argument("truth_file", nargs="?", metavar="TRUTH", help="Parquet, CSV, TSV or JSON lines: id and label")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--truth", help=argparse.SUPPRESS)
     parser.add_argument("--id-column", default="id", metavar="NAME", help="column with the run's ids (id)")
@@ -32,7 +32,7 @@ def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: 
     if run is not None and (options.draw is not None or options.reviewed is not None):
         return _without_labels(run, options)
     if run is None or truth is None:
-        raise ConfigError("Missing: RUN and TRUTH, a run folder and a Parquet with labels.")
+        raise ConfigError("Missing: RUN and TRUTH, a run folder and a table with labels.")
     scores = evaluate(
         run,
         truth,

@@ -18,7 +18,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fetch", action="store_true", help="open http and https URLs of pictures")
     parser.add_argument("--id-column", metavar="NAME", help="column of ids in the items and the truth (the run's)")
     parser.add_argument(
-        "--truth", metavar="FILE", help="Parquet with true labels: how reliable strength is in this run"
+        "--truth", metavar="FILE", help="true labels, as of evaluate: how reliable strength is in this run"
     )
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column with true labels (label)")
     parser.add_argument("--previous", metavar="RUN0", help="run folder to compare with")

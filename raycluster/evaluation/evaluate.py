@@ -42,7 +42,7 @@ def evaluate(
     run
         Run folder, on disk or as s3://bucket/path.
     truth
-        Parquet with an id and a label column; rows whose label is null are left out.
+        Parquet, CSV, TSV or JSON lines with an id and a label column; rows whose label is null are left out.
     id_column, label_column
         Columns of the truth: the run's ids, and the true identity, integers or strings.
     known_only

@@ -81,7 +81,7 @@ def labels_of(
     Parameters
     ----------
     truth : str
-        Parquet with an id and a label column; ids that are not in the run are left out.
+        Parquet, CSV, TSV or JSON lines with an id and a label column; ids that are not in the run are left out.
     ids : (N,) pa.Array
         Ids of the run's rows.
     id_column, label_column : str
@@ -120,7 +120,7 @@ def audit_run(
     run : str
         Folder of a finished run, or of an update of one.
     truth : str
-        Parquet with an id and a label column. Rows without a label take no part.
+        Parquet, CSV, TSV or JSON lines with an id and a label column. Rows without a label take no part.
     id_column, label_column : str
         Columns of the truth.
     least : float, optional

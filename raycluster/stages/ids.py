@@ -139,6 +139,8 @@ def read_ids(plan: Plan, column: str, piece: Piece) -> pa.ChunkedArray:
     try:
         return ids_as(ids, kind, where)
     except InputError:
+        if pa.types.is_integer(ids.type):
+            raise
         raise InputError(f"{where} is {ids.type}; ids are integers, strings or binary.") from None
 
 

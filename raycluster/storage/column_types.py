@@ -105,8 +105,7 @@ def common_id_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | Non
     if pa.types.is_integer(first) and pa.types.is_integer(second):
         if pa.types.is_signed_integer(first) == pa.types.is_signed_integer(second):
             return first if first.bit_width >= second.bit_width else second
-        unsigned = second if pa.types.is_signed_integer(first) else first
-        return pa.int64() if unsigned.bit_width < 64 else None
+        return pa.int64()  # a value beyond it is refused where it is read
     if is_text(first) and is_text(second):
         return pa.large_string()
     return pa.large_binary() if is_bytes(first) and is_bytes(second) else None
@@ -152,8 +151,24 @@ def ids_as(column: pa.ChunkedArray | pa.Array, kind: pa.DataType, where: str) ->
         if not _can_be(plain.type, kind):
             raise InputError(f"{where} is {chunked.type}, but the run's ids are {kind}.")
         return plain.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except pa.ArrowInvalid as error:
+        value = _first_refused(plain, kind)
+        raise InputError(f"{where} is {chunked.type} and holds {value!r}, but the run's ids are {kind}.") from error
+    except pa.ArrowNotImplementedError as error:
         raise InputError(f"{where} is {chunked.type}, but the run's ids are {kind}.") from error
+
+
+def _first_refused(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
+    """Return the first value that a type cannot hold, by halves of the column."""
+    while len(column) > 1:
+        half = len(column) // 2
+        try:
+            column.slice(0, half).cast(kind)
+        except pa.ArrowInvalid:
+            column = column.slice(0, half)
+        else:
+            column = column.slice(half)
+    return column[0].as_py()
 
 
 def _can_be(kind: pa.DataType, ids: pa.DataType) -> bool:

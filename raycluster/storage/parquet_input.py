@@ -61,12 +61,12 @@ class InputRows:
         raise AssertionError("the row is one of the files'")
 
 
-def input_files(url: str) -> tuple[Store, list[str]]:
+def input_files(url: str, instead: tuple[str, ...] = ()) -> tuple[Store, list[str]]:
     """Return the store of an input and its Parquet files, sorted by path.
 
-    Raises InputError where there is none.
+    Where there is none, files that end in one of `instead`. Raises InputError where there is none of these either.
     """
-    store, names, _, _ = _listed([url])
+    store, names, _, _ = _listed([url], instead)
     return store, names
 
 
@@ -107,7 +107,7 @@ def planned_file(store: Store, planned: InputFile) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int]:
+def _listed(urls: Sequence[str], instead: tuple[str, ...] = ()) -> tuple[Store, list[str], list[list[str]], int]:
     """Return the store of an input, its Parquet files, and those left out.
 
     Files are relative to the store. Those left out have a reason; hidden ones are counted.
@@ -121,6 +121,7 @@ def _listed(urls: Sequence[str]) -> tuple[Store, list[str], list[list[str]], int
     paths = list(dict.fromkeys(joined))  # a file that two inputs name is read once
     visible = [path for path in paths if not _hidden(path)]
     names = [path for path in visible if path.lower().endswith(ENDINGS) or root.starts_with(path, MARKS)]
+    names = names or [path for path in visible if path.lower().endswith(instead)]
     if not names:
         raise InputError(f"The input {' '.join(urls)} holds no Parquet file.")
     left_out = [[path, "no Parquet file"] for path in sorted(set(visible) - set(names))]

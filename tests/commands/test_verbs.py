@@ -37,7 +37,7 @@ def test_evaluate_takes_places_and_options(demo: Path) -> None:
     by_option = call("evaluate", "--run", run_of(demo), "--truth", input_of(demo))
     assert (by_place.code, by_place.stdout) == (0, by_option.stdout)
     assert call("evaluate", run_of(demo)).errors == [
-        "error: Missing: RUN and TRUTH, a run folder and a Parquet with labels."
+        "error: Missing: RUN and TRUTH, a run folder and a table with labels."
     ]
 
 

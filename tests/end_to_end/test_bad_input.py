@@ -398,7 +398,7 @@ TRUTHS: list[tuple[str, Callable[[Columns], Columns], str]] = [
     ("duplicate ids", lambda c: c | {"id": [101, *c["id"][1:]]}, "{truth}, column 'id' holds the id 101 twice."),
     ("no labels", lambda c: c | {"label": pa.nulls(ROWS, pa.int64())}, "{truth}, column 'label' holds no label."),
     ("labels of floats", lambda c: c | {"label": [0.5] * ROWS}, "'label' is double; labels are integers or strings."),
-    ("ids of text", lambda c: c | {"id": ["x"] * ROWS}, "{truth}, column 'id' is string, but the run's ids are int64."),
+    ("ids of text", lambda c: c | {"id": ["x"] * ROWS}, "is string and holds 'x', but the run's ids are int64."),
 ]  # fmt: skip
 
 

@@ -379,6 +379,19 @@ def test_files_of_unlike_types_are_widened(tmp_path: Path) -> None:
     assert_right(clustered(tmp_path / "run", tmp_path / "in"), tmp_path / "run")
 
 
+@pytest.mark.parametrize("last", [ROWS - 1, 2**63 + 7])
+def test_unsigned_ids_beside_signed_ones_are_read_where_all_fit(tmp_path: Path, last: int) -> None:
+    half = ROWS // 2
+    first, second = slice(0, half), slice(half, ROWS)
+    written(tmp_path / "in" / "a.parquet", table(first, id=pa.array(range(half), pa.int32())))
+    wide = pa.array([*range(half, ROWS - 1), last], pa.uint64())
+    written(tmp_path / "in" / "b.parquet", table(second, id=wide))
+    outcome = clustered(tmp_path / "run", tmp_path / "in")
+    if last < ROWS:
+        return assert_right(outcome, tmp_path / "run")
+    return assert_refused(outcome, f"b.parquet, column 'id' is uint64 and holds {last}, but the run's ids are int64.")
+
+
 def test_the_null_partition_of_hive_holds_no_label(tmp_path: Path) -> None:
     written(tmp_path / "in" / "country=__HIVE_DEFAULT_PARTITION__" / "part.parquet")
     assert_right(clustered(tmp_path / "run", tmp_path / "in"), tmp_path / "run")

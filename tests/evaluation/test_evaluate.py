@@ -249,8 +249,14 @@ def test_an_id_twice_in_the_truth_is_refused(run: Finished) -> None:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"id": pa.array([f"x{row}" for row in range(ROWS)])}, "column 'id' is string, but the run's ids are int64."),
-        ({"id": pa.array([row + 0.5 for row in range(ROWS)])}, "column 'id' is double, but the run's ids are int64."),
+        (
+            {"id": pa.array([f"x{row}" for row in range(ROWS)])},
+            "is string and holds 'x0', but the run's ids are int64.",
+        ),
+        (
+            {"id": pa.array([row + 0.5 for row in range(ROWS)])},
+            "is double and holds 0.5, but the run's ids are int64.",
+        ),
         ({"id": pa.array([[row] for row in range(ROWS)])}, "column 'id' is list<element: int64>, but the run's ids"),
         ({"label": pa.array([1.5] * ROWS)}, "column 'label' is double; labels are integers or strings."),
         ({"label": pa.array([[1]] * ROWS)}, "column 'label' is list<element: int64>; labels are integers or strings."),

@@ -127,7 +127,7 @@ def test_labels_of_whole_doubles_are_integers_and_other_columns_may_be_of_any_ty
         ({"label": pa.array([b"x"] * 4)}, "column 'label' is binary; labels are integers or strings."),
         ({"label": pa.array([[1]] * 4)}, "column 'label' is list<element: int64>; labels are integers or strings."),
         ({"label": pa.nulls(4, pa.string())}, "column 'label' holds no label."),
-        ({"id": pa.array(["a", "b", "c", "d"])}, "column 'id' is string, but the run's ids are int64."),
+        ({"id": pa.array(["a", "b", "c", "d"])}, "column 'id' is string and holds 'a', but the run's ids are int64."),
         ({"id": pa.array([[1]] * 4)}, "column 'id' is list<element: int64>, but the run's ids are int64."),
     ],
     ids=range(7),
@@ -149,7 +149,9 @@ def test_a_truth_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 def test_ids_that_do_not_fit_the_type_are_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "truth.parquet", id=pa.array([1, 2, 3, 2**40]))
-    assert refusal(source, pa.int32()) == f"{source}, column 'id' is int64, but the run's ids are int32."
+    assert (
+        refusal(source, pa.int32()) == f"{source}, column 'id' is int64 and holds {2**40}, but the run's ids are int32."
+    )
 
 
 def test_a_row_with_a_label_needs_an_id(tmp_path: Path) -> None:
@@ -165,3 +167,52 @@ def test_decimals_are_labels_and_hives_name_for_null_is_none(tmp_path: Path) -> 
         folder.mkdir(parents=True)
         write(folder / "part.parquet", id=pa.array(ids), label=None)
     assert read(str(tmp_path / "hive")) == {5: "a/b", 3: "a/b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("truth.csv", "id,label\n5,Ada\n3,Bo\n9,Ada\n4,Cy\n"),
+        ("TRUTH.CSV", "\ufefflabel;more;id\r\nAda;1,5;5\r\nBo;;3\r\nAda;;9\r\nCy;;4\r\n"),
+        ("truth.tsv", "id\tlabel\n5\tAda\n3\tBo\n9\tAda\n4\tCy\n"),
+        (
+            "truth.jsonl",
+            '{"id":5,"label":"Ada"}\n\n{"label":"Bo","id":3}\n{"id":9,"label":"Ada"}\n{"id":4,"label":"Cy"}',
+        ),
+    ],
+)
+def test_labels_are_read_from_text_as_from_parquet(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    wanted = read(write(tmp_path / "truth.parquet"))
+    assert read(str(tmp_path / name)) == wanted == dict(zip(IDS, LABELS, strict=True))
+
+
+def test_text_in_a_folder_counts_where_there_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,label\n1,7\n2,\n")
+    (tmp_path / "label=x").mkdir()
+    (tmp_path / "label=x" / "b.ndjson").write_text('{"id": "3"}\n')
+    assert read(str(tmp_path)) == {1: "7", 3: "x"}
+    write(tmp_path / "c.parquet")
+    assert read(str(tmp_path)) == dict(zip(IDS, LABELS, strict=True))
+
+
+def test_lines_of_text_without_ids_are_numbered(tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text("label\na\nb\na\n")
+    ids, labels = read_labels(str(tmp_path / "truth.csv"), "id", "label", pa.int64(), numbered=3)
+    assert (ids.to_pylist(), labels.to_pylist()) == ([0, 1, 2], ["a", "b", "a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", "id,name\n1,x\n", " has no column 'label'; it has id, name."),
+        ("b.csv", "id,label\nx,1\n", ", column 'id' is large_string and holds 'x', but the run's ids are int64."),
+        ("c.csv", "id,label\n1,a\n1,b\n", ", column 'id' holds the id 1 twice."),
+        ("d.csv", "id,label\n1,\n", ", column 'label' holds no label."),
+        ("e.jsonl", '{"id": 1, "label": 0.5}', ", column 'label' is double; labels are integers or strings."),
+        ("f.jsonl", '{"id": 1}\n{"id": 2}', " has no column 'label'; it has id."),
+    ],
+)
+def test_mistakes_in_text_have_the_sentences_of_parquet(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert refusal(str(tmp_path / name)) == f"{tmp_path / name}{expected}"

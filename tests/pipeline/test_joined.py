@@ -56,7 +56,7 @@ def test_names_that_clash_are_lengthened_until_they_do_not() -> None:
     ("tables", "sentence"),
     [
         ([pa.table([[1], [2], [3]], ["id", "x", "x"])], "has 2 columns named 'x'"),
-        ([pa.table({"id": ["a"]})], "column 'id' is string, but the run's ids are int64"),
+        ([pa.table({"id": ["a"]})], "column 'id' is string and holds 'a', but the run's ids are int64"),
         ([pa.table({"id": [1], "x": [1]}), pa.table({"id": [2], "x": [[1]]})], "do not fit into one table"),
         (
             [

@@ -91,7 +91,7 @@ def test_ids_of_other_types_are_refused(kind: pa.DataType) -> None:
         (pa.int32(), pa.int64(), pa.int64()),
         (pa.uint8(), pa.uint16(), pa.uint16()),
         (pa.uint32(), pa.int8(), pa.int64()),
-        (pa.uint64(), pa.int8(), None),
+        (pa.uint64(), pa.int8(), pa.int64()),
         (pa.string(), pa.large_string(), pa.large_string()),
         (pa.binary(), pa.large_binary(), pa.large_binary()),
         (pa.string(), pa.binary(), None),
@@ -189,4 +189,11 @@ def test_ids_that_cannot_be_those_of_the_run_are_refused(written: pa.Array, kind
 
 def test_small_unsigned_ids_and_wide_signed_ones_meet() -> None:
     assert common_id_type(pa.uint8(), pa.int64()) == pa.int64()
-    assert common_id_type(pa.int32(), pa.uint64()) is None
+    assert common_id_type(pa.int32(), pa.uint64()) == pa.int64()
+
+
+def test_the_first_id_that_does_not_fit_is_named() -> None:
+    ids = pa.chunked_array([pa.array([1, 2, None], pa.uint64()), pa.array([3, 2**63 + 5, 2**63], pa.uint64())])
+    with pytest.raises(InputError) as caught:
+        ids_as(ids, pa.int64(), "here")
+    assert str(caught.value) == f"here is uint64 and holds {2**63 + 5}, but the run's ids are int64."
