@@ -93,8 +93,8 @@ class Living:
     def _in_full(self, ids: pa.Array, vectors: Float32, again: "Again", threads: int) -> tuple[Int64, Updated]:
         """Return the result of a full run with the ids of before.
 
-    The order in which it takes all rows comes first.
-    """
+        The order in which it takes all rows comes first.
+        """
         names = pa.concat_arrays([self.state.ids, ids])
         unit = np.concatenate([self.state.vectors, vectors.astype(self.state.vectors.dtype, copy=False)])
         order = id_order(names) if again.has_ids else content_order(unit)
