@@ -51,7 +51,7 @@ SAMPLE = 64
 """New rows whose neighbors are searched exactly. More rows measure the recall better and take longer, with N."""
 
 
-def why_at_once(state: State, num_new: int, configured: Config) -> str | None:
+def why_at_once(state: State, num_new: int, configured: Config, num_gone: int = 0) -> str | None:
     """Return why an update should cluster everything again, or none where it need not.
 
     Parameters
@@ -62,12 +62,16 @@ def why_at_once(state: State, num_new: int, configured: Config) -> str | None:
         Rows that come, those that replace others included.
     configured : Config
         Of a full run, before it is fitted to the number of rows.
+    num_gone : int
+        Rows that go, those that are replaced included.
     """
     if why := why_not_local(state.config):
         return why
-    there = int(state.is_alive.sum())
+    there = int(state.is_alive.sum()) - num_gone
     if num_new > MOST_AT_ONCE * there:
-        return f"{num_new:,} new rows come to {there:,}, and the limits of a smaller set may not fit all of them"
+        return (
+            f"{num_new:,} new rows come to {there:,} that stay, and the limits of a smaller set may not fit all of them"
+        )
     most = min(configured.knn.k, int(state.is_searched.sum()) + num_new - 1)
     if state.config.knn.k < most:
         return f"its neighbor lists can have {most:,} ranks, and those of the last full run have {state.config.knn.k:,}"

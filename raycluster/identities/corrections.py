@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from raycluster.errors import InputError
 from raycluster.identities import decisions
+from raycluster.identities.inheritance import NO_ID
+from raycluster.identities.lineage import resolved
 from raycluster.pipeline.results import Results
 
 FILE = "decisions.parquet"
@@ -27,7 +29,7 @@ def merge(run: str, one: int, other: int, by: str | None = None) -> int:
     run : str
         Finished run.
     one, other : int
-        Cluster ids.
+        Cluster ids; a retired one stands for its heir.
     by : str
         Who decides.
 
@@ -36,11 +38,13 @@ def merge(run: str, one: int, other: int, by: str | None = None) -> int:
     InputError
         The run has no such cluster, or both are the same.
     """
-    if one == other:
-        raise InputError(f"Cluster {one} cannot be merged with itself.")
     results = Results.of(run)
+    own = _in_use(results, one, other)
+    if own[0] == own[1]:
+        is_retired = "" if one == other else f"; both are cluster {own[0]} now"
+        raise InputError(f"Cluster {one} cannot be merged with {'itself' if one == other else other}{is_retired}.")
     labels = results.labels(["id", "cluster_id", "is_representative"])
-    rows = [_rows(labels, number, run) for number in (one, other)]
+    rows = [_rows(labels, number, run) for number in own]
     larger = rows[0] if rows[0].num_rows >= rows[1].num_rows else rows[1]
     center = larger.filter(larger["is_representative"])["id"][0]
     ids = pa.chunked_array([chunk for table in rows for chunk in table["id"].chunks])
@@ -59,7 +63,7 @@ def split(run: str, cluster: int, rows: Sequence[str], by: str | None = None) ->
     run : str
         Finished run.
     cluster : int
-        Cluster id.
+        Cluster id; a retired one stands for its heir.
     rows : sequence of str
         Ids of the rows that leave it.
     by : str
@@ -71,6 +75,7 @@ def split(run: str, cluster: int, rows: Sequence[str], by: str | None = None) ->
         The run has no such cluster, a row is not in it, or no row would stay.
     """
     results = Results.of(run)
+    (cluster,) = _in_use(results, cluster)
     labels = results.labels(["id", "cluster_id", "is_representative"])
     ids = _rows(labels, cluster, run)["id"].combine_chunks()
     try:
@@ -103,6 +108,18 @@ def undo(run: str) -> int:
     kept = table.filter(pc.invert(is_latest))
     results.store.put_tables(FILE, [kept.combine_chunks()])
     return table.num_rows - kept.num_rows
+
+
+def _in_use(results: Results, *ids: int) -> list[int]:
+    """Return the ids in use for cluster ids, some of which may be retired."""
+    aliases = results.table("aliases.parquet")
+    if aliases is None:
+        return list(ids)
+    own = resolved(aliases, np.array(ids, np.int64)).tolist()
+    for name, now in zip(ids, own, strict=True):
+        if now == NO_ID:
+            raise InputError(f"Cluster {name} of {results.store.url} is retired, and its rows are gone or stand alone.")
+    return own
 
 
 def _rows(labels: pa.Table, cluster: int, run: str) -> pa.Table:

@@ -66,7 +66,7 @@ def incoming(
     Raises
     ------
     InputError
-        A file cannot be read, an id is null or occurs twice, or vectors have another width.
+        A file cannot be read, an id is null or occurs twice, one is to be added and deleted, or vectors have another width.
     """
     config = state.config
     if on_bad_row is not None:
@@ -93,7 +93,13 @@ def incoming(
     removed = row[is_new & (row >= 0)]
     num_unknown = 0
     if deleted is not None:
-        gone = rows_of(state, _ids_to_delete(state, deleted))
+        going = _ids_to_delete(state, deleted)
+        both = pc.is_in(ids, value_set=going)
+        if pc.any(both).as_py():
+            raise InputError(
+                f"The id {ids.filter(both)[0]} is in an input and in {deleted}; leave it out of one of them."
+            )
+        gone = rows_of(state, going)
         num_unknown = int((gone < 0).sum())
         removed = np.union1d(removed, gone[gone >= 0])
     kept = np.flatnonzero(is_new)

@@ -95,7 +95,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         rows = put_rows(store, state, coming)
         return cluster_again([rows], output, configured, Execution(), legacy, again | {"inputs": list(order.inputs)})
 
-    reason = why_at_once(state, len(coming.ids), configured) if order.mode == "local" else None
+    reason = why_at_once(state, len(coming.ids), configured, len(coming.removed)) if order.mode == "local" else None
     if order.mode == "full" or reason is not None:
         return in_full(reason)
     change = Change(

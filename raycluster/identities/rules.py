@@ -88,7 +88,7 @@ def compiled(
         else:
             kept[inside], apart[between] = False, False
         rows, lowest = united(links, kept)
-    require_limits(lowest, columns, yes)
+    require_limits(lowest, columns, ids, yes)
     in_force = apart.copy()
     in_force[links.decision[kept & (links.decision >= 0)]] = True
     left_out = np.ones(table.num_rows, bool)
@@ -133,7 +133,7 @@ def _node_values(differ: Sequence[Int32], rows: Int32, lowest: Int32, num_rows: 
     return value
 
 
-def require_limits(lowest: Int32, columns: Columns, yes: bool) -> None:
+def require_limits(lowest: Int32, columns: Columns, ids: pa.Array | pa.ChunkedArray, yes: bool) -> None:
     """Refuse very large sets and groups unless `yes`.
 
     Parameters
@@ -142,6 +142,8 @@ def require_limits(lowest: Int32, columns: Columns, yes: bool) -> None:
         Lowest row of the set of each tied row (`united`).
     columns : Columns
         Exclusive columns.
+    ids : (N,) pa.Array
+        Id of each row.
     yes : bool
         Allows them.
 
@@ -156,14 +158,14 @@ def require_limits(lowest: Int32, columns: Columns, yes: bool) -> None:
         rows, size = np.unique(lowest, return_counts=True)
         if size.max() > LARGEST_SET:
             raise InputError(
-                f"Decisions and same columns make {size.max():,} rows one identity, with row {rows[size.argmax()]}; "
+                f"Decisions and same columns make {size.max():,} rows one identity, with the id {ids[int(rows[size.argmax()])]}; "
                 f"above {LARGEST_SET:,} rows that needs --yes."
             )
     for name, column in columns.exclusive.items():
         size = np.bincount(column[column >= 0], minlength=1)
         if size.max() > LARGEST_GROUP:
-            row = int(np.flatnonzero(column == size.argmax())[0])
+            first = ids[int(np.flatnonzero(column == size.argmax())[0])]
             raise InputError(
-                f"The exclusive column {name} has one value in {size.max():,} rows, the first of them row {row}; "
+                f"The exclusive column {name} has one value in {size.max():,} rows, the first of them with the id {first}; "
                 f"above {LARGEST_GROUP:,} rows that needs --yes."
             )

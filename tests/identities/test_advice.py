@@ -27,6 +27,8 @@ def test_a_batch_of_more_than_half_of_the_rows_runs_in_full():
     assert why_at_once(base(), BASE // 2 + 1, configured).startswith("121 new rows come to 240")
     fewer = updated(base(), removed=range(40)).state
     assert why_at_once(fewer, 101, configured).startswith("101 new rows come to 200")
+    assert why_at_once(base(), 60, configured, num_gone=120) is None
+    assert why_at_once(base(), 61, configured, num_gone=120).startswith("61 new rows come to 120 that stay")
     assert "connected components" in why_at_once(
         from_tables(tables_of(rows()[0][:50], recipe="components")), 1, config_of("components")
     )

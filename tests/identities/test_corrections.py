@@ -77,6 +77,31 @@ def test_undo_takes_back_one_correction_at_a_time(run):
         update_run(str(run), str(run) + "2", Order(threads=1))
 
 
+def test_a_retired_id_stands_for_its_heir(run):
+    (one, _), (other, _), (third, members) = large_ones(run, 3)
+    merge(str(run), one, other)
+    update_run(str(run), str(run) + "2", Order(threads=1))
+    after = labels(run.with_name("run2"))
+    heir, retired = (one, other) if one in after.values() else (other, one)
+    assert retired not in after.values()
+    with pytest.raises(
+        InputError, match=f"Cluster {retired} cannot be merged with {heir}; both are cluster {heir} now"
+    ):
+        merge(str(run) + "2", retired, heir)
+    whole = {row for row, name in after.items() if name == heir}
+    assert split(str(run) + "2", retired, sorted(whole)[:2]) == len(whole) - 2 + 1
+    assert undo(str(run) + "2") == len(whole) - 2 + 1
+    assert merge(str(run) + "2", retired, third) == len(whole) + len(members) - 1
+    update_run(str(run) + "2", str(run) + "3", Order(threads=1))
+    last = labels(run.with_name("run3"))
+    assert len({last[row] for row in whole | members}) == 1
+    gone = pa.table({"id": pa.array(sorted(whole | members))})
+    pq.write_table(gone, run.with_name("gone.parquet"))
+    update_run(str(run) + "3", str(run) + "4", Order((), str(run.with_name("gone.parquet")), threads=1))
+    with pytest.raises(InputError, match=f"Cluster {retired} of .* is retired, and its rows are gone or stand alone"):
+        merge(str(run) + "4", retired, max(labels(run.with_name("run4")).values()))
+
+
 def test_what_cannot_be_corrected(run):
     (one, members), (_, others) = large_ones(run, 2)
     for call, words in [

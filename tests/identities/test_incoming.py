@@ -49,3 +49,12 @@ def test_what_does_not_fit_is_refused(tmp_path):
 
 def test_rows_of_ids():
     assert rows_of(base(), pa.array([7, 999, 0])).tolist() == [7, -1, 0]
+
+
+@pytest.mark.parametrize("vector", [4, 200])
+def test_an_id_that_comes_and_goes_is_refused(tmp_path, vector):
+    """Whether the row is the same or replaces the old one."""
+    pq.write_table(pa.table({"id": pa.array([9, 4])}), tmp_path / "gone.parquet")
+    new = written(tmp_path / "new.parquet", [4, 400], rows()[0][[vector, 201]])
+    with pytest.raises(InputError, match=r"The id 4 is in an input and in .*gone.parquet; leave it out of one of them"):
+        incoming(base(), [new], str(tmp_path / "gone.parquet"))

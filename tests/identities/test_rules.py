@@ -45,7 +45,7 @@ def test_rules_name_nodes():
 def test_large_sets_need_yes(monkeypatch):
     monkeypatch.setattr(rules, "LARGEST_SET", 3)
     columns = Columns(same={"ean": np.zeros(8, np.int32)})
-    with pytest.raises(InputError, match=r"make 8 rows one identity, with row 0; above 3 rows that needs --yes"):
+    with pytest.raises(InputError, match=r"make 8 rows one identity, with the id a; above 3 rows that needs --yes"):
         rules.compiled(text([]), IDS, columns)
     assert rules.compiled(text([]), IDS, columns, yes=True)[0].ties.of(np.arange(8)).tolist() == [0] * 8
 
@@ -53,7 +53,7 @@ def test_large_sets_need_yes(monkeypatch):
 def test_large_exclusive_groups_need_yes(monkeypatch):
     monkeypatch.setattr(rules, "LARGEST_GROUP", 3)
     columns = Columns(exclusive={"shop": np.array([1, 0, 0, 0, 0, -1, -1, -1], np.int32)})
-    with pytest.raises(InputError, match=r"column shop has one value in 4 rows, the first of them row 1"):
+    with pytest.raises(InputError, match=r"column shop has one value in 4 rows, the first of them with the id b"):
         rules.compiled(text([]), IDS, columns)
     assert rules.compiled(text([]), IDS, columns, yes=True)[0].apart.groups == 1
 
