@@ -6,9 +6,11 @@ DEMO := runs/demo
 TORCH ?= torch==2.13.0
 
 # Processes that share the tests out. Tests of one file stay together, those on Ray too, and what takes long comes first:
-# tests/conftest.py has the scheduler. Two cores have work for three: tests wait for servers, for Ray and for processes that die.
-WORKERS ?= 3
-SHARED := -rsfE -n $(WORKERS)
+# tests/conftest.py has the scheduler. Two cores have work for four: tests wait for servers, for Ray and for processes that
+# die. Those that start no process wait for nothing, and one more process would only collect all tests once more.
+WORKERS ?= 4
+FAST_WORKERS ?= 2
+SHARED := -rsfE -n
 
 # What pydoclint must not find: sections that it cannot read, or that describe what a function has not. The other codes take
 # `a, b : int32 (N, K)` for one parameter and a shape for a type; tests/house compares names with signatures instead.
@@ -36,11 +38,11 @@ demo: .venv/installed
 	$(BIN)/raycluster demo -o $(DEMO) --rows 20000
 
 test: .venv/installed
-	$(BIN)/python -m pytest $(SHARED)
+	$(BIN)/python -m pytest $(SHARED) $(WORKERS)
 
 # What starts no process, server or Ray, trains no whole model, and reads no real set.
 test-fast: .venv/installed
-	$(BIN)/python -m pytest $(SHARED) -m "not process and not slow and not data and not long"
+	$(BIN)/python -m pytest $(SHARED) $(FAST_WORKERS) -m "not process and not slow and not data and not long"
 
 lint: .venv/installed .venv/lint/installed
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import numba
 import pytest
 from hypothesis import HealthCheck, settings
 
+import raycluster.kernels  # noqa: F401  chooses numba's pool
 from raycluster.synthetic.generator import SyntheticConfig, write_parquet
 from support.numba_cache import drop_stale
 from support.paths import ROOT, ROWS
@@ -25,6 +26,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+
+# numba's own pool, which the package uses, takes 0.1 ms of the processor for every kernel of many threads, 0.3 ms on a busy
+# machine, and OpenMP's takes 1 to 20 us. It would kill a forked child, but tests fork none. Processes that they start, and
+# Ray's, have the package's pool.
+if sys.platform == "linux" and "NUMBA_THREADING_LAYER" not in os.environ:
+    numba.config.THREADING_LAYER = "omp"
 
 # A busy machine makes an example slow.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
