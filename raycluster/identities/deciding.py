@@ -128,4 +128,4 @@ def in_codes(deciding: Deciding, is_alive: Bool) -> Columns:
     for name, column in deciding.items():
         kind, _, plain = name.partition(":")
         of_kind[kind][plain] = np.where(is_alive, codes(column), -1).astype(np.int32)
-    return Columns(**of_kind)
+    return Columns(of_kind["exclusive"], of_kind["same"], of_kind["differ"])

@@ -30,7 +30,7 @@ def newest(
     tie_of = {int(links.decision[at]): int(at) for at in np.flatnonzero(inside & (links.decision >= 0))}
     chosen = np.array(sorted({*tie_of, *np.flatnonzero(between).tolist()}), np.int64)
     order = np.lexsort((decisions.same[chosen], decisions.other[chosen], decisions.one[chosen], -decisions.at[chosen]))
-    sets = _Sets()
+    sets = Sets()
     for number in chosen[order].tolist():
         one, other = int(decisions.one[number]), int(decisions.other[number])
         if decisions.same[number]:
@@ -40,8 +40,7 @@ def newest(
     by_column = np.flatnonzero(inside & (links.decision < 0))
     rows = np.unique(np.concatenate([links.one[inside], links.other[inside]]))
     for row in rows.tolist():
-        sets.exclude(row, [(name, int(code[row])) for name, code in columns.exclusive.items() if code[row] >= 0])
-        sets.differ(row, [(name, int(code[row])) for name, code in columns.differ.items() if code[row] >= 0])
+        sets.obey(row, columns)
     for at in by_column[
         np.lexsort((links.other[by_column], links.one[by_column], -links.decision[by_column]))
     ].tolist():
@@ -49,7 +48,7 @@ def newest(
     return kept[inside], apart[between]
 
 
-class _Sets:
+class Sets:
     """Sets of tied rows, with the rows and values that must stay out of each."""
 
     def __init__(self) -> None:
@@ -74,14 +73,16 @@ class _Sets:
         self.enemies[b].add(one)
         return True
 
-    def exclude(self, row: int, values: list[tuple[str, int]]) -> None:
-        """No set with one of these values may join the row's."""
-        self.excluded[self.root(row)].update(values)
+    def obey(self, row: int, columns: Columns) -> None:
+        """Keep sets out that the columns part from a row.
 
-    def differ(self, row: int, values: list[tuple[str, int]]) -> None:
-        """No set with another value of these columns may join the row's."""
-        for name, value in values:
-            self.values[self.root(row)][name].add(value)
+        They have one of its exclusive values, or another value of its differ columns.
+        """
+        own = self.root(row)
+        self.excluded[own].update((name, int(code[row])) for name, code in columns.exclusive.items() if code[row] >= 0)
+        for name, code in columns.differ.items():
+            if code[row] >= 0:
+                self.values[own][name].add(int(code[row]))
 
     def tie(self, one: int, other: int) -> bool:
         """Make the sets of two rows one; false where something keeps them apart."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.arrays import Int64
+from raycluster.identities.copied import firsts
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
 from raycluster.kernels.neighborhoods.pair_sums import PairSums, both_limits
@@ -100,10 +101,10 @@ def _described(updated: Updated) -> Labels:
         block = (0, lists.neighbor, lists.similarity, lists.score)
         sums = PairSums.of(updated.cluster, [block], both_limits(limits.eta, similarity_limit(state.set_facts)))
         strength = Evidence.of(updated.cluster, sums).strength(weights)
-    labels = describe(updated.cluster, *state.edges.columns(), config=state.config.labels, strength=strength)
-    # Copies have no edges of their own: what holds for the first of them holds for all.
-    names = ("strength", "is_outlier", "runner_up", "margin")
-    return replace(labels, **{name: getattr(labels, name)[state.original] for name in names})
+    labels = describe(updated.cluster, *updated.links.columns(), config=state.config.labels, strength=strength)
+    # Copies have no edges of their own: what holds for the first of them in a cluster holds for all there.
+    names, first = ("strength", "is_outlier", "runner_up", "margin"), firsts(state.original, updated.cluster)
+    return replace(labels, **{name: getattr(labels, name)[first] for name in names})
 
 
 def _labels_table(updated: Updated, labels: Labels, rows: Int64) -> pa.Table:

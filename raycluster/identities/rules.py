@@ -17,6 +17,7 @@ import pyarrow as pa
 from raycluster.arrays import Int32, Int64, Ints
 from raycluster.errors import InputError
 from raycluster.identities.conflicts import conflicts, message, sets_of
+from raycluster.identities.copied import with_copies
 from raycluster.identities.decisions import in_rows
 from raycluster.identities.newest import newest
 from raycluster.identities.ties import Columns, Ties, must_links, shared_values, united
@@ -89,6 +90,8 @@ def compiled(
             kept[inside], apart[between] = False, False
         rows, lowest = united(links, kept)
     require_limits(lowest, columns, ids, yes)
+    if columns.copies is not None:
+        rows, lowest = with_copies(links.only(kept), decisions, apart, columns)
     in_force = apart.copy()
     in_force[links.decision[kept & (links.decision >= 0)]] = True
     left_out = np.ones(table.num_rows, bool)

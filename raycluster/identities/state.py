@@ -159,15 +159,17 @@ class State:
         return self.is_alive & (self.original == np.arange(self.num_rows))
 
     @property
-    def copy_codes(self) -> dict[str, Int32]:
-        """Codes (N,) that tie copies, as a same column does; empty without copies."""
+    def copy_codes(self) -> Int32 | None:
+        """First row of each vector that several rows have (N,), -1 for others.
+
+        None without copies.
+        """
         is_copy = self.original != np.arange(self.num_rows)
         if not is_copy.any():
-            return {}
+            return None
         shared = np.zeros(self.num_rows, bool)
         shared[self.original[is_copy]] = True
-        tied = (is_copy | shared) & self.is_alive
-        return {"vector": np.where(tied, self.original, -1).astype(np.int32)}
+        return np.where((is_copy | shared) & self.is_alive, self.original, -1).astype(np.int32)
 
     def with_records(self, **changes: Any) -> "State":
         """Return the state with other records."""

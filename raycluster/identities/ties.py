@@ -22,6 +22,8 @@ class Columns:
     exclusive: dict[str, Int32] = field(default_factory=dict)
     same: dict[str, Int32] = field(default_factory=dict)
     differ: dict[str, Int32] = field(default_factory=dict)
+    copies: Int32 | None = None
+    """First row of each vector that several rows have, -1 for others; none without copies."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class MustLinks:
     other: Int32
     decision: Int32
     """Number among `RowDecisions` of what decided it, or -1 - i for the i-th same column."""
+
+    def only(self, kept: Bool) -> "MustLinks":
+        """Return some of the links."""
+        return MustLinks(self.one[kept], self.other[kept], self.decision[kept])
 
 
 ROWS_PER_BLOCK = 32

@@ -26,6 +26,7 @@ from raycluster.identities import lineage
 from raycluster.identities.advice import advice
 from raycluster.identities.confirmed import Suggestions, kept_apart
 from raycluster.identities.contraction import broken_rules, out_of_place
+from raycluster.identities.copied import with_parted
 from raycluster.identities.deciding import extended, in_codes
 from raycluster.identities.decisions import differing, in_rows
 from raycluster.identities.enforced import obeyed
@@ -81,6 +82,8 @@ class Updated:
     came: Edges
     advice: list[str]
     """Why everything should run again; empty where nothing speaks for it."""
+    links: Edges
+    """Edges in force, and those of copies that decisions part."""
 
 
 @dataclass(frozen=True)
@@ -127,19 +130,22 @@ def update(
     deciding = change.deciding
     if deciding is None:
         deciding = extended(state.records.deciding, {}, len(change.ids))
-    columns = in_codes(deciding, grown.is_alive)
-    columns.same.update(grown.copy_codes)
+    columns = replace(in_codes(deciding, grown.is_alive), copies=grown.copy_codes)
     rules, left_out = compiled(decisions, named, columns, change.on_conflict, change.yes)
     decided = _decided_anew(state.records.decisions, decisions, named)
     if deciding:
         decided = np.union1d(decided, out_of_place(grown.piece, rules))
+    links, parted, firsts = with_parted(grown.edges, grown.original, grown.is_alive, rules.ties)
+    linked = replace(grown, edges=links)
     touched = np.union1d(edges.touched, decided)
+    touched = np.union1d(touched, parted[np.isin(firsts, touched)])
     reached = np.union1d(edges.reached, np.arange(state.num_rows, grown.num_rows))
     if past is None or rules.apart.value.shape[1]:
-        piece, solution = placed(grown, touched, reached, edges.lost, rules, mode, state.num_rows)
+        piece, solution = placed(linked, touched, reached, edges.lost, rules, mode, state.num_rows)
     else:
         # A full run: nothing but rules is new, and few communities break them.
-        solution = obeyed(*grown.edges.columns(), grown.piece.copy(), rules, grown.own)
+        own = None if len(parted) else grown.own
+        solution = obeyed(*links.columns(), grown.piece.copy(), rules, own)
         piece = solution.communities
     whole = with_rejoined(grown, piece, *homes(state, piece), threads)
     cluster = joined(piece, whole, rules, grown.is_alive)
@@ -194,6 +200,7 @@ def update(
         edges.gone,
         edges.came,
         advice(updated, state.num_rows, solution, threads),
+        links,
     )
 
 

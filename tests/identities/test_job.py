@@ -13,6 +13,7 @@ from raycluster.config.execution import Execution
 from raycluster.errors import ConfigError, InputError, StorageError
 from raycluster.evaluation import metrics
 from raycluster.evaluation.evaluate import evaluate
+from raycluster.identities.corrections import split, undo
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.job import Order, in_words, update_run
 from raycluster.identities.layers import loaded, unfitted_config
@@ -281,6 +282,28 @@ def test_copies_stay_together_and_outlive_the_row_that_they_are_copies_of(tmp_pa
         str(tmp_path / "run2"), str(tmp_path / "run3"), Order((written(tmp_path / "b.parquet", [3]),), threads=1)
     )
     assert labels(tmp_path / "run3").num_rows == len(ids) + 20
+
+
+def test_a_split_parts_copies_and_undo_brings_them_together(tmp_path, monkeypatch):
+    """Rows 300 to 303 are copies of row 3, and above the limit of sets that need --yes."""
+    monkeypatch.setattr("raycluster.identities.rules.LARGEST_SET", 4)
+    numbers, ids = [*range(BASE), 3, 3, 3, 3], [*range(BASE), *range(300, 304)]
+    table = {"id": pa.array(ids), "embedding": pa.array(list(rows()[0][numbers]), pa.list_(pa.float32()))}
+    pq.write_table(pa.table(table), tmp_path / "copies.parquet")
+    run = tmp_path / "run"
+    cluster(str(tmp_path / "copies.parquet"), str(run), config_of(), Execution("local"))
+    before = dict(zip(*(labels(run)[name].to_pylist() for name in ("id", "cluster_id")), strict=True))
+    split(str(run), before[3], ["3", "301"])
+    summary = update_run(str(run), f"{run}2", Order(threads=1))
+    assert summary["violations"] == summary["decisions_left_out"] == 0
+    after = dict(zip(*(labels(tmp_path / "run2")[name].to_pylist() for name in ("id", "cluster_id")), strict=True))
+    assert after[3] == after[301]
+    rest = [row for row in ids if before[row] == before[3] and row not in (3, 301)]
+    assert len({after[row] for row in rest}) == 1, "copies that stay keep their edges, though the first of them left"
+    assert after[300] != after[3]
+    undo(f"{run}2")
+    update_run(f"{run}2", f"{run}3", Order(threads=1))
+    assert labels(tmp_path / "run3")["cluster_id"].equals(labels(run)["cluster_id"])
 
 
 def test_the_same_command_again_is_complete_and_another_is_refused(runs, capsys):
