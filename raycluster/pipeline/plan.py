@@ -124,8 +124,8 @@ def _go_on(store: Store, described: InputDescription, config: Config, replan: bo
     plan = read_plan(store)
     if plan.input.files != described.files:
         raise ConfigError(f"The run folder {store.url} was made from another input; choose another --output.")
-    if plan.input.url != described.url:
-        plan = replace(plan, input=replace(plan.input, url=described.url))
+    if (plan.input.url, plan.input.states) != (described.url, described.states):
+        plan = replace(plan, input=replace(plan.input, url=described.url, states=described.states))
         store.put("plan.json", encode(plan))
     _say_shortened(config, plan.input.rows, say)
     configured, config = config, resolved_for(config, plan.input.rows)
@@ -193,8 +193,8 @@ def make_plan(config: Config, described: InputDescription, shards: int | None) -
         width,
         rows,
         left_out=described.left_out,
-        numbered=numbered,
-    )
+        numbered=numbered, states=described.states,
+    )  # fmt: skip
     id_bytes = sum(piece.id_bytes for piece in pieces)
     resolved, cut = resolved_for(config, rows), row_shards(rows, width, shards, id_bytes)
     return Plan(LAYOUT, __version__, asdict(resolved), planned, pieces, cut, unfitted_keys(config, resolved))

@@ -19,7 +19,8 @@ from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.column_types import ids_as
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import planned_file, refuse_null_ids
+from raycluster.storage.parquet_input import refuse_null_ids
+from raycluster.storage.planned_files import planned_file
 from raycluster.storage.records import Piece, Plan
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
@@ -129,9 +130,9 @@ def read_ids(plan: Plan, column: str, piece: Piece) -> pa.ChunkedArray:
     """
     if plan.input.numbered:
         return pa.chunked_array([np.arange(piece.offset, piece.offset + piece.rows)])
-    store, planned = Store(plan.input.url), plan.input.files[piece.file]
-    name = planned.path
-    with planned_file(store, planned) as file:
+    store = Store(plan.input.url)
+    name = plan.input.files[piece.file].path
+    with planned_file(store, plan.input, piece.file) as file:
         ids = file.read_row_groups(piece.groups, columns=[column])[column]
     refuse_null_ids(ids, column, store.name(name), piece.first_row)
     kind = large_type(pa.type_for_alias(plan.input.id_type))

@@ -18,7 +18,8 @@ from raycluster.stages.stage import Cost, ProblemSize, ShardFunction, Stage
 from raycluster.storage import schemas
 from raycluster.storage.column_types import ids_as
 from raycluster.storage.object_store import Store
-from raycluster.storage.parquet_input import BATCH_ROWS, planned_file
+from raycluster.storage.parquet_input import BATCH_ROWS
+from raycluster.storage.planned_files import planned_file
 from raycluster.storage.records import Piece, Plan
 from raycluster.storage.run_folder import RunFolder
 from raycluster.storage.stored_tables import StoredTables
@@ -81,7 +82,7 @@ def read_piece(plan: Plan, config: Config, number: int) -> tuple[pa.ChunkedArray
     vectors: list[Float32] = []
     reasons: list[Int8] = []
     row, id_type = piece.first_row, pa.type_for_alias(plan.input.id_type)
-    with planned_file(store, plan.input.files[piece.file]) as file:
+    with planned_file(store, plan.input, piece.file) as file:
         source = VectorSource.of(file.schema_arrow, config.embedding_column, store.name(name))
         columns = source.columns if plan.input.numbered else [config.id_column, *source.columns]
         for batch in file.iter_batches(BATCH_ROWS, row_groups=piece.groups, columns=columns):

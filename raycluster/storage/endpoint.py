@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from raycluster.errors import StorageError
+from raycluster.storage.keys import VERSION
 
 SERVER_ERROR = 500
 """Status of HTTP from which on the server is at fault."""
@@ -35,7 +36,8 @@ def patient_s3(url: str) -> tuple[Any, str]:
     retries = {"total_max_attempts": TRIES_BELOW, "mode": "standard"}
     limits = {"retries": retries, "connect_timeout": SILENCE_SECONDS, "read_timeout": SILENCE_SECONDS}
     # Not by url_to_fs: it takes a :: in a key for a chain of file systems.
-    files = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=limits)
+    versions = {"version_aware": True} if VERSION in url else {}
+    files = fsspec.filesystem("s3", use_listings_cache=False, config_kwargs=limits, **versions)
     files.retries = TRIES_ABOVE
     s3fs.core.set_custom_error_handler(is_busy)
     return files, files._strip_protocol(url)

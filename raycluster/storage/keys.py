@@ -1,10 +1,27 @@
 """Keys of an object store, which are no paths.
 
-A key may hold // or .., and an empty object may stand for a folder.
+A key may hold // or .., and an empty object may stand for a folder. A URL may end in ?versionId= and name one version.
 """
 
 from collections.abc import Mapping
 from typing import Any
+
+from raycluster.errors import InputError
+
+VERSION = "?versionId="
+"""What separates an object's name from the id of a version, as AWS writes it."""
+
+
+def key_of(root: str, path: str) -> str:
+    """Return the path below a root, or the root itself.
+
+    Raises InputError where a client would cut the key: it holds the mark of a version, and is not one object's URL.
+    """
+    if path and VERSION in f"{root}{path}":
+        raise InputError(
+            f"{root}/{path} holds {VERSION}; it names one version of an object that is read, never a folder or an output."
+        )
+    return f"{root}/{path}" if path else root
 
 
 def keys_below(filesystem: Any, root: str, prefix: str) -> list[str]:

@@ -11,7 +11,7 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import fsspec
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from raycluster.errors import DamagedError, InputError
 from raycluster.storage.clear_errors import clear_errors, reason_of
 from raycluster.storage.endpoint import patient_s3
-from raycluster.storage.keys import keys_below
+from raycluster.storage.keys import key_of, keys_below
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.parts import encode_parquet
 from raycluster.storage.places import is_pattern, plain_url
@@ -47,7 +47,7 @@ class Store:
         self._at_once = {"max_concurrency": 1} if self.url.startswith("s3://") else {}
 
     def _path(self, path: str) -> str:
-        return f"{self._root}/{path}" if path else self._root
+        return key_of(self._root, path)
 
     @property
     def free_bytes(self) -> int | None:
@@ -252,12 +252,14 @@ class Store:
             return int(self._fs.info(self._path(path))["size"])
 
     @contextlib.contextmanager
-    def parquet(self, path: str) -> Iterator[pq.ParquetFile]:
+    def parquet(self, path: str, require: Callable[[Any], None] | None = None) -> Iterator[pq.ParquetFile]:
         """An open Parquet file of the user's.
 
-        Raises InputError where it is truncated or something else.
+        Raises InputError where it is truncated or something else. `require` may refuse the open file before it is read.
         """
         with clear_errors(self.name(path)), self._fs.open(self._path(path), "rb") as file:
+            if require is not None:
+                require(file)
             try:
                 yield pq.ParquetFile(file)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:

@@ -5,12 +5,11 @@ Each that is left out has a reason. The names of their folders may hold columns.
 Shapes: N rows, D dimensions.
 """
 
-import contextlib
 import posixpath
 import re
 import urllib.parse
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from raycluster.arrays import Array, Bool
 from raycluster.errors import InputError
 from raycluster.storage.column_types import common_id_type, id_type_of, ids_as, require_columns
 from raycluster.storage.object_store import Store
+from raycluster.storage.planned_files import state_of
 from raycluster.storage.records import InputDescription, InputFile
 from raycluster.storage.vector_columns import VectorSource, vectors_of_table
 
@@ -78,7 +78,8 @@ def describe_input(urls: str | Sequence[str]) -> InputDescription:
     Several inputs are one input of all their files.
     """
     store, names, left_out, hidden = _listed([urls] if isinstance(urls, str) else urls)
-    return InputDescription(store.url, [InputFile(**store.identity(name)) for name in names], left_out, hidden)
+    states = [state_of(store.name(name)) for name in names] if store.is_local else []
+    return InputDescription(store.url, [InputFile(**store.identity(name)) for name in names], left_out, hidden, states)
 
 
 def left_out_line(described: InputDescription) -> str | None:
@@ -92,19 +93,6 @@ def left_out_line(described: InputDescription) -> str | None:
     more = f" and {len(described.left_out) - 5} more" if len(described.left_out) > 5 else ""
     hidden = f"; {described.hidden} hidden files skipped" if described.hidden else ""
     return f"left out of {described.url}: {names}{more}{hidden}"
-
-
-@contextlib.contextmanager
-def planned_file(store: Store, planned: InputFile) -> Iterator[pq.ParquetFile]:
-    """An open file of a run's input.
-
-    Raises InputError where it was written to after the run was planned: its size is another, or its ETag.
-    """
-    is_resized = store.is_local and store.size(planned.path) != planned.size
-    if is_resized or not (store.is_local or store.identity(planned.path) == asdict(planned)):
-        raise InputError(f"{store.name(planned.path)} changed after the run was planned; use another --output.")
-    with store.parquet(planned.path) as file:
-        yield file
 
 
 def _listed(urls: Sequence[str], instead: tuple[str, ...] = ()) -> tuple[Store, list[str], list[list[str]], int]:

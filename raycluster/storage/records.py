@@ -48,6 +48,8 @@ class InputDescription:
     """Files that are not read, each with the reason."""
     hidden: int = 0
     """Files that are skipped by rule: hidden ones, markers and checksums of writers."""
+    states: list[list[int]] = field(default_factory=list)
+    """State of every local file before its digest was taken; nothing is compared by it alone."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class PlannedInput:
     """Files that are not read, each with the reason."""
     numbered: bool = False
     """Whether ids are row numbers, because no file has an id column."""
+    states: list[list[int]] = field(default_factory=list)
+    """State of every local file at the latest start; empty for objects."""
 
     @property
     def identity(self) -> list[dict[str, Any]]:

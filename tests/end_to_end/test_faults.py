@@ -234,6 +234,7 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "more rows": _grown,
     "fewer rows": lambda path: written(path, table(slice(12, 20))),
     "other columns": lambda path: written(path, table(slice(12, ROWS), embedding=None)),
+    "as many bytes": lambda path: written(path, table(slice(12, ROWS), id=pa.array(range(112, 100 + ROWS)))),
     "empty": lambda path: path.write_bytes(b""),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
 }

@@ -110,3 +110,18 @@ def test_an_output_inside_the_input_is_refused_however_it_is_spelled(client: Any
     assert [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET, Prefix="nested")["Contents"]] == [
         "nested/0.parquet"
     ]
+
+
+def test_a_version_of_an_object_is_read_and_nothing_is_written_to_one(client: Any) -> None:
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    first = client.put_object(Bucket=BUCKET, Key="old.parquet", Body=rows(0, ROWS))["VersionId"]
+    client.put_object(Bucket=BUCKET, Key="old.parquet", Body=b"another file")
+    url = f"s3://{BUCKET}/old.parquet?versionId={first}"
+    assert_whole(client, clustered(url, f"s3://{BUCKET}/run-version"), "run-version")
+    refused = clustered(url, f"s3://{BUCKET}/run?versionId={first}")
+    assert refused.code == 2
+    assert "?versionId=; it names one version of an object that is read" in refused.stderr
+    assert "Contents" not in client.list_objects_v2(Bucket=BUCKET, Prefix="run?")
+    unknown = clustered(f"s3://{BUCKET}/old.parquet?versionId=none", f"s3://{BUCKET}/run-none")
+    assert unknown.code != 0
+    assert "unexpected" not in unknown.stderr
