@@ -45,6 +45,8 @@ REST = 0.1
 """Share of a budget for neighbors, edges and communities of two sets, by about 2 ms per row and set on two cores."""
 FILTER_STEP = 0.5
 """Seconds of a step of the Top-K filter per second of the pair network's, with as many steps: at most this, by operations."""
+FILTER_ROWS = 4
+"""Rows of a step of the filter per pair of a step of the pair network, as published: 1,024 per 256."""
 
 
 @dataclass
@@ -153,14 +155,21 @@ def steps_within(minutes: float, cost: Row, rows: int) -> int:
     return steps
 
 
+def budgeted(args: Args, steps: int) -> dict[str, Any]:
+    """Return what is laid over the recipe so that both networks are fitted in so many steps."""
+    values = values_of(args)
+    values["training"]["filter"] = {"fit": {"batch": FILTER_ROWS * args.batch}}
+    for name in ("filter", "predictor"):
+        fit = values["training"][name]["fit"]
+        fit |= {"steps": steps, "warmup_steps": min(128, steps // 2), "evaluate_every": max(1, steps // 20)}
+    return values
+
+
 def whole(args: Args, minutes: float, cost: Row) -> Row:
     """Return the scores of a training within a budget, on as many rows of another seed."""
     train, test = (generated(args.folder, args.rows, seed, args.knn_k) for seed in (101, 202))
     steps = steps_within(minutes, cost, args.rows)
-    values = values_of(args)
-    for name in ("filter", "predictor"):
-        fit = values["training"].setdefault(name, {}).setdefault("fit", {})
-        fit |= {"steps": steps, "warmup_steps": min(128, steps // 2), "evaluate_every": max(1, steps // 20)}
+    values = budgeted(args, steps)
     url = f"{args.folder}/models/published-{steps}"
     config, training = load_config(RECIPE, values, "benchmark"), load_training(RECIPE, values, "benchmark")
     began = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.papers.published_scale import Args, forecast, steps_within
+from benchmarks.papers.published_scale import Args, budgeted, forecast, steps_within
 from raycluster.errors import ConfigError
 
 COST = {
@@ -32,3 +32,12 @@ def test_the_forecast_counts_eight_epochs_of_all_pairs() -> None:
     assert (here["pairs"], here["steps"]) == (3000, 240)
     assert here["hours"] == pytest.approx(240 * 1.5 / 3600)
     assert gpu["hours"] == pytest.approx(8 * 3000 * 5e9 / 1e12 / 3600)
+
+
+def test_the_filter_takes_rows_in_proportion_to_the_pairs_of_a_step() -> None:
+    for batch, rows in ((256, 1024), (16, 64)):
+        training = budgeted(Args("work", batch=batch), steps=40)["training"]
+        assert training["filter"]["fit"]["batch"] == rows
+        assert training["predictor"]["fit"]["batch"] == batch
+        assert training["filter"]["fit"]["steps"] == training["predictor"]["fit"]["steps"] == 40
+        assert training["filter"]["fit"]["warmup_steps"] == 20
