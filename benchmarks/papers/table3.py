@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.tables import Row, Rows, Tables
 from benchmarks.papers._intervals import claim, in_words, paired
@@ -216,8 +214,8 @@ def summary(points: dict[int, Row], above: dict[int, Row] | None) -> Row:
     """Return means with intervals, and the differences per seed to the row above."""
     row: Row = {name: in_words([float(point[name]) for point in points.values()]) for name in (*SCORES, "pair AP")}
     row["trainings"] = len(points)
-    for name in ("seconds", "parameters"):
-        row[name] = float(np.mean([point[name] for point in points.values()]))
+    row["seconds"] = in_words([float(point["seconds"]) for point in points.values()])
+    row["parameters"] = int(next(iter(points.values()))["parameters"])
     if above is not None:
         for name in ("F_B", "pair AP"):
             if differences := paired(points, above, name):
