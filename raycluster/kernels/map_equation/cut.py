@@ -9,7 +9,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from raycluster.arrays import Bool, Int32, Int64
-from raycluster.kernels.map_equation.apart import Apart, broken_communities, ranges
+from raycluster.kernels import numba
+from raycluster.kernels.map_equation.apart import Apart, broken_communities
 from raycluster.kernels.map_equation.flow import Network
 
 HEAVIEST = 2**20
@@ -102,12 +103,36 @@ def _near_sides(network: Network, nodes: Int32, number: Int64, one: Int64, other
 def _inside(network: Network, nodes: Int32, number: Int64) -> coo_array:
     """Links within communities between `nodes`, as a symmetric matrix."""
     rows = network.rows
-    begin, end = rows.start[nodes], rows.start[nodes + 1]
-    at = ranges(begin, end)
-    owner = np.repeat(np.arange(len(nodes), dtype=np.int32), end - begin)
-    rank = np.minimum(np.searchsorted(nodes, rows.neighbor[at]), len(nodes) - 1)
-    kept = (nodes[rank] == rows.neighbor[at]) & (number[rank] == number[owner]) & (rows.weight[at] > 0)
-    weight = rows.weight[at][kept].astype(np.float64)
-    graph = coo_array((weight, (owner[kept], rank[kept])), (len(nodes), len(nodes)))
-    graph.sum_duplicates()
-    return graph
+    most = int((rows.start[nodes + 1] - rows.start[nodes]).sum())
+    place = np.zeros(network.nodes, np.int32)
+    place[nodes] = np.arange(1, len(nodes) + 1, dtype=np.int32)
+    rank, owner, weight = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most)
+    put = _links_inside(rows.start, rows.neighbor, rows.weight, nodes, number, place, rank, owner, weight)
+    return coo_array((weight[:put], (rank[:put], owner[:put])), (len(nodes), len(nodes)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _links_inside(start, neighbor, weight, nodes, number, place, rank, owner, total):  # type: ignore[no-untyped-def]
+    """Write each link once per end, by its ends; returns their number.
+
+    `place` is 0 where a node is not there.
+    """
+    put = 0
+    for own in range(nodes.shape[0]):
+        first = put
+        for at in range(start[nodes[own]], start[nodes[own] + 1]):
+            other = place[neighbor[at]] - 1
+            if other < 0 or number[other] != number[own] or weight[at] <= 0:
+                continue
+            # In order of the other end; parallel links are one.
+            spot = put
+            while spot > first and rank[spot - 1] > other:
+                spot -= 1
+            if spot > first and rank[spot - 1] == other:
+                total[spot - 1] += weight[at]
+                continue
+            for later in range(put, spot, -1):
+                rank[later], total[later] = rank[later - 1], total[later - 1]
+            rank[spot], total[spot], owner[put] = other, weight[at], own
+            put += 1
+    return put

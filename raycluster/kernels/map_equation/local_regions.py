@@ -10,13 +10,15 @@ import numpy as np
 from raycluster.arrays import Int32, Int64, Ints
 from raycluster.kernels.map_equation.cut import cut_violations
 from raycluster.kernels.map_equation.local_moves import Problem, climb
-from raycluster.kernels.map_equation.local_splits import split, whole_components
+from raycluster.kernels.map_equation.local_splits import pieces, split, whole_components
 from raycluster.kernels.map_equation.local_state import State
 from raycluster.kernels.map_equation.local_terms import community_flows
 from raycluster.kernels.map_equation.region import Region, condense
 
 
-def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -> tuple[Ints, Ints]:
+def solve_region(
+    state: State, nodes: Int32, mu: float | None, is_first: bool, is_thorough: bool = True
+) -> tuple[Ints, Ints]:
     """Solve one region; returns the communities that changed.
 
     Those of them that were frozen and took something in come apart as well.
@@ -31,6 +33,8 @@ def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -
         Bits per unit of exit; none carries the exits of all communities.
     is_first : bool
         Whether communities may break rules.
+    is_thorough : bool
+        Whether splits are sought. Else only communities that fall apart are split, which takes a third less time.
     """
     if len(nodes) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
@@ -38,7 +42,7 @@ def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -
     problem, num = region.problem, len(nodes)
     if is_first and not problem.apart.is_empty:
         membership = cut_violations(problem.network, membership, problem.apart)
-    membership = _improve(problem, membership, 0.0 if mu is None else mu)
+    membership = _improve(problem, membership, 0.0 if mu is None else mu, is_thorough)
     into = np.full(int(membership.max()) + 1, -1, np.int32)
     into[membership[num:]] = region.around
     before = state.count
@@ -48,13 +52,14 @@ def solve_region(state: State, nodes: Int32, mu: float | None, is_first: bool) -
     return np.union1d(joined, number[number >= before]), joined
 
 
-def _improve(problem: Problem, membership: Int32, mu: float) -> Int32:
+def _improve(problem: Problem, membership: Int32, mu: float, is_thorough: bool) -> Int32:
     """Move and merge until nothing gains, then split; each opens ways."""
     while True:
         membership, is_done = climb(problem, membership, mu)
         if is_done:
             # Splits are dearer: they are tested once nothing moves.
-            better = whole_components(problem, split(problem, membership, mu), mu)
+            parts = split(problem, membership, mu) if is_thorough else pieces(problem, membership)
+            better = whole_components(problem, parts, mu) if is_thorough else parts
             if np.array_equal(better, membership):
                 return membership
             membership = better

@@ -36,9 +36,7 @@ def split(problem: Problem, membership: Int32, mu: float) -> Int32:
         Bits per unit of exit.
     """
     count = int(membership.max(initial=-1)) + 1
-    held = np.zeros(count, bool)
-    held[membership[problem.frozen]] = True
-    nodes = np.flatnonzero(~held[membership]).astype(np.int32)
+    held, nodes = _free(problem, membership, count)
     network = within(problem.network, nodes, membership)
     base = _components(network)
     base_flows = community_flows(network, base, int(base.max(initial=-1)) + 1)
@@ -57,6 +55,33 @@ def split(problem: Problem, membership: Int32, mu: float) -> Int32:
     result[nodes] = count + np.where(gains[base], parts + np.int32(len(base_flows.flow)), base)
     numbered(result)
     return result
+
+
+def pieces(problem: Problem, membership: Int32) -> Int32:
+    """Return communities where those are split that fall apart.
+
+    Their pieces have no links between them. Communities that hold a frozen node stay whole.
+
+    Parameters
+    ----------
+    problem : Problem
+        M nodes.
+    membership : (M,) int32
+        Communities 0.. before. The result is numbered by the lowest node.
+    """
+    count = int(membership.max(initial=-1)) + 1
+    _, nodes = _free(problem, membership, count)
+    result = membership.copy()
+    result[nodes] = count + _components(within(problem.network, nodes, membership))
+    numbered(result)
+    return result
+
+
+def _free(problem: Problem, membership: Int32, count: int) -> tuple[Bool, Int32]:
+    """Which communities (C,) hold a frozen node, and the nodes of all others."""
+    held = np.zeros(count, bool)
+    held[membership[problem.frozen]] = True
+    return held, np.flatnonzero(~held[membership]).astype(np.int32)
 
 
 def whole_components(problem: Problem, membership: Int32, mu: float) -> Int32:

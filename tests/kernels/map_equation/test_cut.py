@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raycluster.kernels.map_equation.cut import cut_violations
+from raycluster.kernels.map_equation.flow import undirected
 from support.living_graphs import apart_of, network_of, pairs_of, planted_links
 
 LINKS = st.dictionaries(st.sampled_from(pairs_of(8)), st.sampled_from([0.25, 0.5, 0.75, 1.0]), min_size=1)
@@ -50,3 +51,11 @@ def test_values_are_parted():
     assert found[0] == found[1]
     assert found[3] == found[4]
     assert len({int(found[0]), int(found[3]), int(found[5])}) == 3
+
+
+def test_parallel_links_count_together():
+    """Of a path 0 - 1 - 2, whose first link is there twice, the second is lighter."""
+    source, target = np.array([0, 1, 0], np.int32), np.array([1, 2, 1], np.int32)
+    network = undirected(source, target, np.array([0.4, 0.5, 0.4], np.float32), np.arange(3, dtype=np.int32), 1)
+    found = cut_violations(network, np.zeros(3, np.int32), apart_of([[0, 2]], 3))
+    assert found.tolist() == [0, 0, 1]

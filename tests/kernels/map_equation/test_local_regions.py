@@ -55,3 +55,14 @@ def test_the_first_region_cuts_what_breaks_rules(network):
     state = State(network, (np.arange(120) // 12).astype(np.int32), None, apart_of([[0, 1]], 120))
     solve_region(state, state.members(np.array([0])), MU, is_first=True)
     assert state.apart.violations(state.membership) == 0
+
+
+def test_a_quick_solve_splits_only_what_falls_apart(network):
+    state = two_groups_at_a_time(network)
+    nodes = state.members(np.array([2]))
+    solve_region(state, nodes, MU, is_first=False, is_thorough=False)
+    assert len(np.unique(state.membership[nodes])) == 1
+    alone = network_of({(0, 1): 1.0, (2, 3): 1.0, (3, 4): 0.5}, 5)
+    fallen = State(alone, np.array([0, 0, 0, 0, 0], np.int32), None, apart_of([], 5))
+    solve_region(fallen, np.arange(5, dtype=np.int32), MU, is_first=True, is_thorough=False)
+    assert np.unique(fallen.membership, return_inverse=True)[1].tolist() == [0, 0, 1, 1, 1]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from raycluster.kernels.map_equation.local_moves import Problem
-from raycluster.kernels.map_equation.local_splits import split, whole_components, within
+from raycluster.kernels.map_equation.local_splits import pieces, split, whole_components, within
 from support.living_graphs import apart_of, cost, network_of, pairs_of
 
 
@@ -26,10 +26,13 @@ def test_a_community_of_two_cliques_is_split():
 
 def test_pieces_without_a_link_are_parted_whatever_mu_is():
     np.testing.assert_array_equal(split(problem(CLIQUES, 20), ONE, 100.0), TWO)
+    np.testing.assert_array_equal(pieces(problem(CLIQUES, 20), ONE), TWO)
+    np.testing.assert_array_equal(pieces(problem(BRIDGED, 20), ONE), ONE)
 
 
 def test_a_community_with_a_frozen_node_stays_whole():
     np.testing.assert_array_equal(split(problem(CLIQUES, 20, frozen=[3]), ONE, 10.0), ONE)
+    np.testing.assert_array_equal(pieces(problem(CLIQUES, 20, frozen=[3]), ONE), ONE)
 
 
 def test_a_ring_that_no_single_merge_helps_becomes_one():
