@@ -5,7 +5,7 @@ import pytest
 
 from raycluster.kernels.map_equation.local_regions import solve_region, splitting
 from raycluster.kernels.map_equation.local_state import State
-from support.living_graphs import apart_of, cost, network_of, planted_links
+from support.living_graphs import apart_of, cost, network_of, pairs_of, planted_links
 
 MU = 9.0
 
@@ -57,12 +57,16 @@ def test_the_first_region_cuts_what_breaks_rules(network):
     assert state.apart.violations(state.membership) == 0
 
 
-def test_a_quick_solve_splits_only_what_falls_apart(network):
-    state = two_groups_at_a_time(network)
-    nodes = state.members(np.array([2]))
-    solve_region(state, nodes, MU, is_first=False, is_thorough=False)
-    assert len(np.unique(state.membership[nodes])) == 1
-    alone = network_of({(0, 1): 1.0, (2, 3): 1.0, (3, 4): 0.5}, 5)
-    fallen = State(alone, np.array([0, 0, 0, 0, 0], np.int32), None, apart_of([], 5))
-    solve_region(fallen, np.arange(5, dtype=np.int32), MU, is_first=True, is_thorough=False)
-    assert np.unique(fallen.membership, return_inverse=True)[1].tolist() == [0, 0, 1, 1, 1]
+def solved(links, nodes, is_thorough):
+    """Communities of a graph that was one community."""
+    state = State(network_of(links, nodes), np.zeros(nodes, np.int32), None, apart_of([], nodes))
+    solve_region(state, np.arange(nodes, dtype=np.int32), 10.0, is_first=True, is_thorough=is_thorough)
+    return np.unique(state.membership, return_inverse=True)[1].tolist()
+
+
+def test_a_quick_solve_splits_only_what_falls_apart():
+    cliques = {(a, b): 1.0 for a, b in pairs_of(20) if a // 10 == b // 10}
+    bridged, two = {**cliques, (9, 10): 1.0}, [0] * 10 + [1] * 10
+    assert solved(cliques, 20, is_thorough=False) == two
+    assert solved(bridged, 20, is_thorough=False) == [0] * 20
+    assert solved(bridged, 20, is_thorough=True) == two
