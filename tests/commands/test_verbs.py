@@ -126,7 +126,7 @@ def test_a_run_keeps_of_its_stages_what_it_is_asked_to(demo: Path, tmp_path: Pat
 
 
 def test_clean_keeps_what_a_resumed_run_reads_and_results_alone_when_asked(demo: Path, tmp_path: Path) -> None:
-    words = (input_of(demo), "-o", str(tmp_path / "run"), "--recipe", "cosine", "--knn.k", "20")
+    words = (input_of(demo), "-o", str(tmp_path / "run"), "--recipe", "cosine", "--knn.k", "20", "--no-report")
     assert call("cluster", *words).code == 0
     assert call("cluster", *words, "--limit", "0.9", "--replan", "--keep", "all").code == 0
     (tmp_path / "run" / "stages" / "mine.txt").write_text("keep")
@@ -161,7 +161,7 @@ def test_several_inputs_and_patterns_are_one_input(demo: Path, tmp_path: Path) -
     for number in range(4):
         pq.write_table(table.slice(100 * number, 100), tmp_path / f"part-{number}.parquet")
     files = [str(tmp_path / f"part-{number}.parquet") for number in range(4)]
-    fast = ("--recipe", "cosine", "--knn.k", "20")
+    fast = ("--recipe", "cosine", "--knn.k", "20", "--no-report")
     assert call("cluster", *files, "-o", str(tmp_path / "a"), *fast).code == 0
     assert call("cluster", str(tmp_path / "part-*.parquet"), "-o", str(tmp_path / "b"), *fast).code == 0
     labels = [pq.read_table(tmp_path / name / "labels") for name in "ab"]

@@ -22,7 +22,7 @@ from support.paths import ROOT
 from support.runs import looks_finished
 
 ROWS, WIDTH, IDENTITIES = 32, 4, 8
-OPTIONS = ("--recipe", "cosine", "--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local")
+OPTIONS = ("--recipe", "cosine", "--knn.k", "5", "--edges.threshold", "0.5", "--executor", "local", "--no-report")
 Columns = dict[str, Any]
 
 

@@ -20,6 +20,7 @@ from raycluster.storage.tables import Task
 from support.data import unit_rows
 from support.flips import flip, kind_of
 
+pytestmark = pytest.mark.slow
 FLIPS = [40, pytest.param(200, marks=pytest.mark.long)]
 """Bits that are flipped, over all kinds of objects in turn. More find rarer ways through."""
 ROWS, WIDTH = 120, 8

@@ -40,9 +40,13 @@ def written(path: Path, made: pa.Table | None = None) -> Path:
     return path
 
 
+OPTIONS = ("--recipe", "cosine", "--limit", "0.8", "--executor", "local")
+NO_REPORT = ("--no-report",)
+"""A report takes four times as long as a run of so few rows."""
+
+
 def clustered(output: Path, *inputs: str | Path, words: tuple[str, ...] = ()) -> Outcome:
-    options = ("--recipe", "cosine", "--limit", "0.8", "--executor", "local")
-    return call("cluster", *map(str, inputs), "-o", str(output), *options, *words)
+    return call("cluster", *map(str, inputs), "-o", str(output), *OPTIONS, *NO_REPORT, *words)
 
 
 def labels(output: Path) -> dict[Any, int]:
@@ -89,7 +93,7 @@ def test_replan_leaves_a_run_whose_name_a_pattern_of_ours_would_match(tmp_path: 
     before = {path: (path / "MANIFEST.json").read_bytes() for path in neighbors}
     for name in ("run[1]", "run*", "run?"):
         changed = call("cluster", str(source), "-o", str(tmp_path / name), "--recipe", "cosine", "--limit", "0.7",
-                       "--executor", "local", "--replan")  # fmt: skip
+                       "--executor", "local", "--replan", *NO_REPORT)  # fmt: skip
         assert changed.code == 0, changed.stderr
     assert {path: (path / "MANIFEST.json").read_bytes() for path in neighbors} == before
     for path in neighbors:
@@ -351,7 +355,9 @@ IDS: dict[str, tuple[Any, list[Any]]] = {
 def test_ids_are_read_by_what_they_hold(tmp_path: Path, kind: str) -> None:
     column, keys = IDS[kind]
     source = written(tmp_path / "a.parquet", table(id=column))
-    assert_right(clustered(tmp_path / "run", source), tmp_path / "run", keys)
+    outcome = call("cluster", str(source), "-o", str(tmp_path / "run"), *OPTIONS)
+    assert_right(outcome, tmp_path / "run", keys)
+    assert (tmp_path / "run" / "report.html").exists(), outcome.stderr
 
 
 REFUSED_IDS = {
@@ -513,7 +519,7 @@ def test_numbers_of_yaml_are_numbers(tmp_path: Path, text: str) -> None:
     source = written(tmp_path / "a.parquet")
     (tmp_path / "keys.yaml").write_text(f"edges:\n  threshold: {text}\n")
     outcome = call("cluster", str(source), "-o", str(tmp_path / "run"), "--recipe", "cosine", "--config",
-                   str(tmp_path / "keys.yaml"), "--executor", "local")  # fmt: skip
+                   str(tmp_path / "keys.yaml"), "--executor", "local", *NO_REPORT)  # fmt: skip
     assert_right(outcome, tmp_path / "run")
 
 

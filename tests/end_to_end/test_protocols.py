@@ -12,6 +12,7 @@ from raycluster.synthetic.generator import SyntheticConfig, generate
 from support.command_line import call
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
 SETS = {
     "MS1M": ("part0_train", *(f"part{part}_test" for part in (1, 3, 5, 7, 9))),
     "MSMT17": ("msmt17_train", "msmt17_test"),

@@ -17,7 +17,7 @@ from raycluster.config.load import load_config
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.run import opened, run_stages
 from support.data import unit_rows
-from support.servers import S3Server, seaweed_s3
+from support.servers import S3Server, s3_here, seaweed_s3
 
 ROWS = 512
 FEW = 4
@@ -27,7 +27,7 @@ PER_FILE, PER_SHARD = 20, 10
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with seaweed_s3(tmp_path_factory.mktemp("seaweed")) as started:
+    with seaweed_s3(tmp_path_factory.mktemp("seaweed")) as started, s3_here(started):
         yield started
 
 
@@ -76,8 +76,6 @@ def test_requests_grow_with_files_plus_shards(
     store: S3Server, requests: Counter[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, many: int
 ) -> None:
     monkeypatch.setenv("RAYCLUSTER_SCRATCH", str(tmp_path))
-    for name, value in store.env.items():
-        monkeypatch.setenv(name, value)
     sizes = (FEW, many)
     counts = {(shards, files): count(store, requests, shards, files) for shards in sizes for files in sizes}
     # What shards and files add together, beyond what each adds alone: with a request per pair, (many - few) squared.

@@ -13,6 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from support.command_line import Outcome, call
+from support.servers import S3Server, s3_here
 
 BUCKET = "bucket"
 ROWS = 16
@@ -33,10 +34,7 @@ def client() -> Iterator[Any]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        names = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
-        for name, value in {**names, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
-            patch.setenv(name, value)
+    with s3_here(S3Server(f"http://{host}:{port}", "key", "secret", BUCKET)):
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET)
         yield client

@@ -59,7 +59,8 @@ def test_a_submitted_job_reads_and_writes_s3_and_gives_the_same_labels_by_the_su
 ) -> None:
     for path in Path(identities).glob("*.parquet"):
         store.filesystem().put_file(str(path), f"{store.bucket}/input/{path.name}")
-    job = ["--input", f"s3://{store.bucket}/input", "--output", f"s3://{store.bucket}/run", "--shards", "2", *SETTINGS]
+    job = ["--input", f"s3://{store.bucket}/input", "--output", f"s3://{store.bucket}/run", *SETTINGS]
+    job += ["--shards", "2", "--workers", "1"]  # every stage starts its workers, and each takes seconds
     lines = (["python", "-c", WHERE], ["python", "jobs/cluster.py", *job])
     both = " && ".join(map(shlex.join, lines))
     submitted = _submit(head, head.env, {"env_vars": store.env}, "sh", "-c", both)

@@ -160,7 +160,8 @@ def test_density_peaks_follow_the_scores_of_another_recipe(model, identities, tm
 
 
 def test_the_recipe_of_a_model_is_the_default(model, identities, tmp_path):
-    words = ["--input", identities, "--output", str(tmp_path / "run"), "--model", model, "--executor", "local"]
+    words = ["--input", identities, "--output", str(tmp_path / "run"), "--model", model]
+    words += ["--executor", "local", "--no-report"]
     done = call("cluster", *words)
     assert done.code == 0, done.stderr
     assert json.loads(done.stdout)["recipe"] == "sdt-row"
