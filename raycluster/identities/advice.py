@@ -15,7 +15,10 @@ from raycluster.kernels.search import recall
 from raycluster.limits import valley
 from raycluster.limits.background import GRID_STEP
 from raycluster.limits.far_ranks import MAX_ROWS
+from raycluster.models.requirements import has_other_model
 
+OTHER_MODEL = "its model is another one than that of the last full run"
+"""Why scores of new rows would not fit those that are there."""
 MOST_NEW = 0.2
 """New rows, as a share of those of the last full run, above which the summary advises another one. Limits and lists of the
 search were chosen for the rows that were there."""
@@ -67,6 +70,8 @@ def why_at_once(state: State, num_new: int, configured: Config, num_gone: int = 
     """
     if why := why_not_local(state.config):
         return why
+    if has_other_model(state.config):
+        return OTHER_MODEL
     there = int(state.is_alive.sum()) - num_gone
     if num_new > MOST_AT_ONCE * there:
         return (

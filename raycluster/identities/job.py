@@ -13,7 +13,7 @@ from raycluster.errors import InputError, RayclusterError
 from raycluster.executors.progress import Progress
 from raycluster.executors.sizing import own_threads
 from raycluster.identities import deciding, decisions
-from raycluster.identities.advice import why_again, why_at_once
+from raycluster.identities.advice import OTHER_MODEL, why_again, why_at_once
 from raycluster.identities.afresh import Legacy, cluster_again, put_rows
 from raycluster.identities.corrections import FILE
 from raycluster.identities.destination import claimed, give_back, record_of, require_apart
@@ -23,6 +23,7 @@ from raycluster.identities.layers import is_numbered, loaded, previous_of, saved
 from raycluster.identities.published import published
 from raycluster.identities.state import State
 from raycluster.identities.update import facts_of, update
+from raycluster.models.requirements import has_other_model
 from raycluster.pipeline.own_objects import require_unused
 from raycluster.pipeline.results import Results
 from raycluster.storage.object_store import Store
@@ -84,7 +85,12 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     if pending is None and order.mode != "full" and not (order.inputs or order.delete or order.columns):
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
     coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
-    again, configured = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}, unfitted_config(run)
+    again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
+    configured = replace(unfitted_config(run), model_digest=None)
+    if order.mode == "attach" and has_other_model(state.config):
+        raise InputError(
+            f"{run} cannot be updated by attach, because {OTHER_MODEL}; --mode full runs everything again."
+        )
 
     def in_full(reason: str | None) -> dict[str, Any]:
         if reason is not None:

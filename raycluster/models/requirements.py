@@ -36,6 +36,11 @@ def with_model(config: Config) -> Config:
     return dataclasses.replace(config, model=url, model_digest=digest)
 
 
+def has_other_model(config: Config) -> bool:
+    """Whether the model of a configuration is another one since it was pinned."""
+    return config.model is not None and load_card(config.model)[1] != config.model_digest
+
+
 def _missing(config: Config, card: Card) -> Iterator[str]:
     """Yield a sentence per need of a configuration that a model does not meet."""
     score = config.relations.score

@@ -439,3 +439,16 @@ def test_lists_that_few_rows_made_short_grow_with_the_set(tmp_path, capsys):
     pairs = [np.unique(schemas.cluster_ids(labels(run)["cluster_id"]), return_inverse=True)[1] for run in (expected,)]
     pairs.append(np.unique(schemas.cluster_ids(labels(tmp_path / "run3")["cluster_id"]), return_inverse=True)[1])
     assert metrics.evaluate(*pairs)["pairwise"]["f"] == 1
+
+
+def test_another_model_runs_in_full(scored, tmp_path, monkeypatch, capsys):
+    """Scores of two models are never mixed."""
+    new = written(tmp_path / "new.parquet", range(BASE, ROWS))
+    monkeypatch.setattr("raycluster.identities.advice.has_other_model", lambda config: config.model is not None)
+    monkeypatch.setattr("raycluster.identities.job.has_other_model", lambda config: config.model is not None)
+    with pytest.raises(InputError, match="cannot be updated by attach, because its model is another one"):
+        update_run(str(scored / "run"), str(tmp_path / "out"), Order((new,), mode="attach", threads=1))
+    assert not (tmp_path / "out").exists()
+    summary = update_run(str(scored / "run"), str(tmp_path / "out"), Order((new,), threads=1))
+    assert (summary["mode"], summary["rows"]) == ("full", ROWS)
+    assert "again, because its model is another one than that of the last full run" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import pytest
 from raycluster.config.load import load_config
 from raycluster.config.stages import Config, EdgesConfig, TopkConfig
 from raycluster.errors import ConfigError, InputError
-from raycluster.models.requirements import recipe_of, require_width, thresholds_of, with_model
+from raycluster.models.requirements import has_other_model, recipe_of, require_width, thresholds_of, with_model
 from support import tiny
 
 Model = Callable[..., str]
@@ -186,3 +186,10 @@ def test_a_model_fits_the_width_and_k_it_was_trained_with(tmp_path: Path) -> Non
 
 def test_a_predictor_of_form_relative_fits_any_k(tmp_path: Path) -> None:
     require_width(tiny.model(tmp_path, "relative", recipe="auto"), 99, 40, "m")
+
+
+def test_another_model_than_the_pinned_one_shows() -> None:
+    config = with_model(load_config("auto"))
+    assert not has_other_model(config)
+    assert has_other_model(replace(config, model_digest="0" * 64))
+    assert not has_other_model(load_config("cosine"))
