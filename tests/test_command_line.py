@@ -60,7 +60,7 @@ def sentence(*words: str) -> str:
         (("a",), "Missing: --output."),
         ((*GOOD, "--knn.k"), "--knn.k needs a value."),
         ((*GOOD, "--recipe"), "Argument --recipe: expected one argument."),
-        ((*GOOD, "--shards", "x"), "Argument --shards: invalid whole value: 'x'."),
+        ((*GOOD, "--shards", "x"), "Argument --shards: it takes a whole number, not 'x'."),
         ((*GOOD, "--recipe", "cosine", "--effort", "fast"), "--effort and --recipe exclude each other."),
         (
             (*GOOD, "--recipe", "facemap", "--limit", "1"),

@@ -107,4 +107,7 @@ def execution_of(options: argparse.Namespace, *, replan: bool = False) -> Execut
 
 def whole(word: str) -> int:
     """Return a whole number; argparse turns the error into a sentence."""
-    return int(word)
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"it takes a whole number, not {word!r}") from None

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import itertools
 import json
 import math
 import os
@@ -95,12 +96,19 @@ def _rows(run: str, results: Results, kind: Format, input_url: str | None) -> tu
     tables = joined(labels, input_url, id_column, is_numbered=numbered_rows(results.store) is not None)
     first = next(tables)
     user = first.column_names[: first.num_columns - labels.num_columns + 1]
+    shown = label_names(labels, user)
 
     def all_of_them() -> Iterator[pa.Table]:
-        yield first
-        yield from tables
+        rows, num_missing = 0, 0
+        for table in itertools.chain([first], tables):
+            rows, num_missing = rows + table.num_rows, num_missing + table[shown["cluster_id"]].null_count
+            yield table
+        if rows and num_missing == rows:
+            raise InputError(f"{input_url}, column '{id_column}' holds no id of the run {run}.")
+        if num_missing:
+            Progress().say(f"{num_missing:,} of {rows:,} rows are not in the run or were dropped: they have no label")
 
-    return all_of_them(), label_names(labels, user)
+    return all_of_them(), shown
 
 
 def _made(folder: Path, output: str) -> list[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from raycluster.errors import InputError
+from raycluster.executors.progress import Progress
 from raycluster.storage.column_types import is_text, storage_type
 
 MOST_BYTES = 255
@@ -34,7 +35,7 @@ def write_folders(tables: Iterator[pa.Table], target: Path, path_column: str, cl
     InputError
         The column holds no paths of local files.
     """
-    rows = 0
+    rows, num_lost = 0, 0
     for table in tables:
         if path_column not in table.column_names:
             raise InputError(f"The input has no column '{path_column}'; it has {', '.join(table.column_names)}.")
@@ -46,8 +47,11 @@ def write_folders(tables: Iterator[pa.Table], target: Path, path_column: str, cl
                 continue
             folder = target / f"{number:08d}"
             folder.mkdir(parents=True, exist_ok=True)
-            _link(_local(path, path_column), folder)
-            rows += 1
+            place = _local(path, path_column)
+            _link(place, folder)
+            rows, num_lost = rows + 1, num_lost + (not os.path.exists(place))
+    if num_lost:
+        Progress().say(f"{num_lost:,} of {rows:,} links lead to no file; paths begin in {os.getcwd()}")
     return rows
 
 

@@ -8,7 +8,7 @@ RUN/MANIFEST.json      written last: readers trust it and never a listing
 Rows that are exact copies of others are listed in RUN/duplicates.parquet.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def described(tables: StoredTables, seconds: dict[str, float]) -> Facts:
         "version": __version__,
         "summary": summary,
         "config": asdict(tables.config),
-        "input": asdict(tables.folder.plan.input),
+        "input": asdict(replace(tables.folder.plan.input, states=[])),
         **_numbers(tables),
         "workers": workers(tables),
     }

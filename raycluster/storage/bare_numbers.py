@@ -29,6 +29,7 @@ MOST_ZEROS = 0.4
 """Share of zeros in bytes that may be float16: more are the low halves of float32 numbers that were rounded."""
 
 
+@np.errstate(invalid="ignore")
 def misread_as(raw: bytes) -> str | None:
     """Return the type of bytes that are no little-endian float32 numbers.
 

@@ -23,6 +23,7 @@ from raycluster.storage.clear_errors import clear_errors, reason_of
 from raycluster.storage.endpoint import patient_s3
 from raycluster.storage.keys import key_of, keys_below
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
+from raycluster.storage.other_formats import remedy_for
 from raycluster.storage.parts import encode_parquet
 from raycluster.storage.places import is_pattern, plain_url
 from raycluster.storage.records import Record, decode
@@ -265,7 +266,8 @@ class Store:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
-                raise InputError(f"{self.name(path)} is no readable Parquet file: {reason_of(error)}.") from error
+                reason = f"{reason_of(error)}{remedy_for(self.name(path))}"
+                raise InputError(f"{self.name(path)} is no readable Parquet file: {reason}.") from error
 
     def put_tables(self, path: str, tables: Sequence[pa.Table]) -> str:
         """Put tables as one Parquet object, a row group each; returns its SHA-256."""

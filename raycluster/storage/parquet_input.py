@@ -21,6 +21,7 @@ from raycluster.arrays import Array, Bool
 from raycluster.errors import InputError
 from raycluster.storage.column_types import common_id_type, id_type_of, ids_as, require_columns
 from raycluster.storage.object_store import Store
+from raycluster.storage.other_formats import remedy_for
 from raycluster.storage.planned_files import state_of
 from raycluster.storage.records import InputDescription, InputFile
 from raycluster.storage.vector_columns import VectorSource, vectors_of_table
@@ -111,7 +112,8 @@ def _listed(urls: Sequence[str], instead: tuple[str, ...] = ()) -> tuple[Store, 
     names = [path for path in visible if path.lower().endswith(ENDINGS) or root.starts_with(path, MARKS)]
     names = names or [path for path in visible if path.lower().endswith(instead)]
     if not names:
-        raise InputError(f"The input {' '.join(urls)} holds no Parquet file.")
+        remedy = next((f", but {path}{remedy_for(path)}" for path in visible if remedy_for(path)), "")
+        raise InputError(f"The input {' '.join(urls)} holds no Parquet file{remedy}.")
     left_out = [[path, "no Parquet file"] for path in sorted(set(visible) - set(names))]
     return root, sorted(names), left_out, len(paths) - len(visible)
 

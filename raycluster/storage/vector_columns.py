@@ -75,6 +75,8 @@ class VectorSource:
             raise InputError(
                 f"{name} has no column '{column}'; --embedding-column '{pattern}' reads its numbered columns as one vector."
             )
+        if column not in schema.names and (other := _likely_column(schema, column)):
+            raise InputError(f"{name} has no column '{column}'; --embedding-column '{other}' reads its vectors.")
         require_columns(schema, [column], name)
         return cls([column], _stored_as(storage_type(schema.field(column).type), where), where)
 
@@ -91,6 +93,18 @@ class VectorSource:
         column = plain_lists(pc.struct_field(column, inner) if inner else column)
         decode = {"bytes": from_bytes, "text": from_text, "nested": first_of, "sparse": from_sparse}.get(self.kind)
         return column if decode is None else decode(column, self.where, first_row)
+
+
+def _likely_column(schema: pa.Schema, column: str) -> str | None:
+    """Return the column that is meant by another name, or none.
+
+    It has the same name in capital or small letters, or alone holds lists of numbers.
+    """
+    same = [name for name in schema.names if name.lower() == column.lower()]
+    kinds = {field.name: storage_type(field.type) for field in schema}
+    lists = [name for name, kind in kinds.items() if is_list(kind) and is_number(kind.value_type)]
+    likely = same or lists
+    return likely[0] if len(likely) == 1 else None
 
 
 def is_sparse(kind: pa.DataType) -> bool:

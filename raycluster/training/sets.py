@@ -11,6 +11,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.fingerprint import fingerprint
 from raycluster.config.networks import TrainingConfig
 from raycluster.config.stages import Config
+from raycluster.errors import ConfigError
 from raycluster.evaluation.truth import UNKNOWN
 from raycluster.executors.progress import Progress
 from raycluster.models.card import TrainingSet
@@ -134,6 +135,7 @@ class SetRuns:
             tables = self._open.enter_context(run)
             run_stages(tables, self.execution, self.progress, until=stage)
             labelled.append(open_set(tables, one.label_column, self.training.seed, self.training.folds))
+        _require_equal_lists(labelled)
         return labelled
 
     def folders(self) -> tuple[SetFolder, ...]:
@@ -164,10 +166,24 @@ class SetRuns:
                 rows=labelled.tables.rows,
                 identities=len(np.unique(labelled.identity[labelled.identity != UNKNOWN])),
                 width=labelled.vectors.shape[1],
-                fingerprint=fingerprint(labelled.tables.folder.plan.input),
+                fingerprint=fingerprint(labelled.tables.folder.plan.input.identity),
             )
             for labelled in sets
         ]
 
     def _folder(self, number: int) -> str:
         return f"{self.work}/set-{number}"
+
+
+def _require_equal_lists(sets: Sequence[LabelledSet]) -> None:
+    """Raise ConfigError where a set is too small for the neighbors of the others.
+
+    Networks take lists of one length.
+    """
+    shortest = min(sets, key=lambda one: one.neighbor.shape[1], default=None)
+    longest = max((one.neighbor.shape[1] for one in sets), default=0)
+    if shortest is not None and (width := shortest.neighbor.shape[1]) < longest:
+        raise ConfigError(
+            f"{shortest.tables.name} has {shortest.tables.rows} rows, so its lists hold {width} neighbors, but those of other "
+            f"sets hold {longest}; pass --knn.k {width}, or leave the set out."
+        )

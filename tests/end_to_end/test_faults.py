@@ -446,7 +446,7 @@ def test_columns_of_one_name_and_of_other_case_are_refused(tmp_path: Path) -> No
     assert_refused(clustered(tmp_path / "run", written(tmp_path / "a.parquet", twice)), "2 columns named 'id'")
     upper = made.rename_columns(["ID", "EMBEDDING"])
     outcome = clustered(tmp_path / "run", written(tmp_path / "b.parquet", upper))
-    assert_refused(outcome, "has no column 'embedding'; it has ID, EMBEDDING")
+    assert_refused(outcome, "has no column 'embedding'; --embedding-column 'EMBEDDING' reads its vectors.")
     words = ("--id-column", "ID", "--embedding-column", "EMBEDDING")
     assert_right(clustered(tmp_path / "run", tmp_path / "b.parquet", words=words), tmp_path / "run")
 

@@ -130,3 +130,16 @@ def test_a_disk_that_fills_is_one_sentence_and_nothing_is_left(
     with pytest.raises(StorageError, match=f"The disk is full at .*out.{kind}; free space"):
         export(run, str(tmp_path / f"out.{kind}"), kind, input_url=source)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_are_not_in_the_run_are_counted_and_a_foreign_input_is_refused(
+    finished: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, source = finished
+    export(run, str(tmp_path / "out.parquet"), "parquet", source)
+    assert f"1 of {labelled.ROWS} rows are not in the run or were dropped" in capsys.readouterr().err
+    table = pq.read_table(source)
+    pq.write_table(table.set_column(0, "id", pa.array(range(500, 620))), tmp_path / "others.parquet")
+    with pytest.raises(InputError, match=r"others\.parquet, column 'id' holds no id of the run"):
+        export(run, str(tmp_path / "none.csv"), "csv", str(tmp_path / "others.parquet"))
+    assert not (tmp_path / "none.csv").exists()

@@ -32,3 +32,9 @@ def test_what_a_link_cannot_lead_to_is_refused(tmp_path: Path, path: str) -> Non
 def test_paths_are_text(tmp_path: Path, paths: list[Any]) -> None:
     with pytest.raises(InputError, match="paths of files are text"):
         links(tmp_path, paths)
+
+
+def test_links_that_lead_to_no_file_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "here.jpg").touch()
+    links(tmp_path / "out", [str(tmp_path / "here.jpg"), str(tmp_path / "gone.jpg")])
+    assert "1 of 2 links lead to no file" in capsys.readouterr().err

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from raycluster.config.execution import Execution
 from raycluster.config.load import load_config, load_training
+from raycluster.errors import ConfigError
 from raycluster.executors.progress import Silence
 from raycluster.training import sets
 from raycluster.training.sets import LabelledInput, SetRuns, write_sets
@@ -76,3 +78,18 @@ def test_what_is_calibrated_on(
     runs = runs_of(tmp_path, inputs, varied=num_varied)
     numbers: Any = list(range(num_plain + num_varied))
     assert runs.to_calibrate_on(numbers, has_base) == chosen
+
+
+def test_a_set_that_is_smaller_than_the_lists_of_others_is_refused(tmp_path: Path) -> None:
+    large = written(tmp_path)
+    small = tmp_path / "small.parquet"
+    table = pq.read_table(large).slice(0, 5)
+    pq.write_table(table.set_column(table.column_names.index("label"), "label", [["a", "a", "b", "b", "c"]]), small)
+    inputs = [LabelledInput(large, "label"), LabelledInput(str(small), "label")]
+    with (
+        runs_of(tmp_path, inputs, folds=2) as runs,
+        pytest.raises(
+            ConfigError, match=r"small\.parquet has 5 rows, so its lists hold 4 neighbors, .* pass --knn\.k 4,"
+        ),
+    ):
+        runs.run_until("knn", load_config("cosine", {"knn": {"k": K}}))
