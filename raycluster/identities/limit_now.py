@@ -15,6 +15,7 @@ import numpy as np
 from raycluster.arrays import Bool, Float32, Int32
 from raycluster.identities.neighbors import hits_of, is_listed, put
 from raycluster.identities.state import State
+from raycluster.limits.agreed import AGREED
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import MAX_ROWS, pick_threshold
 from raycluster.limits.random_pairs import sample_pairs
@@ -23,7 +24,7 @@ from raycluster.limits.random_pairs import sample_pairs
 def threshold_of(state: State, threads: int) -> float | None:
     """Return the threshold that a full run of the rows would pick.
 
-    It is None where the threshold is configured, or scores decide.
+    It is None where the threshold is configured, or scores decide: of all rows, or of a sample.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def threshold_of(state: State, threads: int) -> float | None:
     threads : int
         Threads. They change no result.
     """
-    if state.config.edges.rule != "threshold" or not state.limits.picked:
+    has_scores = state.config.edges.rule != "threshold" or state.limits.facts.get("basis") == AGREED
+    if has_scores or not state.limits.picked:
         return None
     live, rows = np.flatnonzero(state.is_searched).astype(np.int32), rows_read(state)
     neighbor, similarity = whole_lists(state, rows, threads)

@@ -1,7 +1,7 @@
 """The limits that decide which neighbor pairs are edges, and the edges that pass.
 
     rule            an edge passes when                               limits that are not configured
-    threshold:      similarity >= threshold;                          picked from the far ranks.
+    threshold:      similarity >= threshold;                          picked from the far ranks, else from a few scores.
     score:          score >= eta,                                     the set's valley, else `without_valley`;
                     or similarity >= threshold                        where scores contradict a clear threshold.
     early-stop:     every NEP of its walk so far >= theta,
@@ -24,6 +24,7 @@ from raycluster.arrays import Bool, Float32, Float64, Int32, Ints, Vectors
 from raycluster.config.stages import Config, EdgesConfig
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
+from raycluster.limits.agreed import Sample, agreed
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import above_all_neighbors, pick_threshold
 from raycluster.limits.random_pairs import above_all_pairs, sample_pairs
@@ -92,8 +93,7 @@ class EdgeLimits:
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest's keys; a limit that the rule does not use has none."""
-        present = {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None}
-        return {**present, **self.facts}
+        return {name: getattr(self, name) for name in FIELDS if getattr(self, name) is not None} | dict(self.facts)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "EdgeLimits":
@@ -114,6 +114,7 @@ def decide_limits(
     calibrated: Mapping[str, float],
     score: Float32 | None = None,
     picked: Picked | None = None,
+    sample: Sample | None = None,
 ) -> EdgeLimits:
     """Return the limits of a run: configured, or the model's, or read from the set.
 
@@ -124,13 +125,15 @@ def decide_limits(
     neighbor, similarity : int32 and float32 (N, K)
         The kNN table of all rows. Read only where a threshold is picked or a valley sought.
     vectors : float32 or float16 (N, D)
-        Unit rows. Read only where a threshold is picked.
+        Unit rows, read as rarely.
     calibrated : mapping of str to float
         The limits that the model was calibrated to; empty without a model.
     score : float32 (N, K), optional
         Learned scores in 0..1, NaN where there is none. Needed by `edges.valley` only.
     picked : Picked, optional
         The threshold of these neighbors where it was picked before; none picks it.
+    sample : Sample, optional
+        Scores of a few rows, which decide a threshold where similarities show none (`limits.agreed`).
 
     Returns
     -------
@@ -144,7 +147,7 @@ def decide_limits(
     """
     edges = config.edges
     if edges.rule == "threshold":
-        return _threshold_limits(edges, similarity, Lists(neighbor, vectors))
+        return _threshold_limits(edges, similarity, Lists(neighbor, vectors), sample)
     if edges.rule == "density-peaks":
         return EdgeLimits(closeness=configured_or_calibrated("edges.closeness", edges.closeness, calibrated))
     theta = eta = None
@@ -199,8 +202,8 @@ def _limits_of_scores(scored: ScoredSet, model: EdgeLimits, calibrated: Mapping[
 def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) -> EdgeLimits:
     """Return the limits with a lowest similarity for a small set.
 
-    Where a list holds all other rows of the set, its neighbors have nothing to be compared with: they may all be strangers, or
-    one identity. Then edges must also reach a similarity that no random pair should.
+    Where a list holds all other rows, they may all be strangers, or one identity. Then edges must also reach a similarity that
+    no random pair should.
 
     Parameters
     ----------
@@ -217,11 +220,11 @@ def for_small_sets(limits: EdgeLimits, similarity: Float32, vectors: Vectors) ->
     return replace(limits, similarity=above_all_pairs(sample_pairs(vectors), rows))
 
 
-def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists) -> EdgeLimits:
+def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists, sample: Sample | None) -> EdgeLimits:
     """Return the configured threshold, else one picked from the data, with its facts."""
     if edges.threshold is not None:
         return EdgeLimits(threshold=edges.threshold, picked=False)
-    threshold, facts = pick_threshold(similarity, sample_pairs(lists.vectors), lists)
+    threshold, facts = agreed(pick_threshold(similarity, sample_pairs(lists.vectors), lists), sample)
     return EdgeLimits(threshold=threshold, picked=True, facts=facts)
 
 
@@ -232,18 +235,15 @@ def configured_or_calibrated(key: str, value: float | None, calibrated: Mapping[
     ----------
     key : str
         Name of the setting, such as "edges.eta"; the model's limit has the name after the dot.
-    value : float or None
-        The configured limit.
-    calibrated : mapping of str to float
-        The limits of the model.
+    value, calibrated
+        The configured limit, and the limits of the model.
 
     Raises
     ------
     ConfigError
         There is neither.
     """
-    if value is None:
-        value = calibrated.get(key.split(".")[1])
+    value = calibrated.get(key.split(".")[1]) if value is None else value
     if value is None:
         raise ConfigError(f"{key} is not set and no model was given that was calibrated for it; set it or use --model.")
     return value
@@ -271,9 +271,9 @@ def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: f
     """
     # Columns are float32: the limit is rounded to float32 as well, or a value would fail its own limit.
     limit = np.float32(limits.swept_value if at is None else at)
-    if limits.similarity is None or config.rule == "score":  # rule score has built its edges with that limit
-        return _passes_swept(edges, config, limits, limit)
-    return _passes_swept(edges, config, limits, limit) & (edges["similarity"] >= np.float32(limits.similarity))
+    passes = _passes_swept(edges, config, limits, limit)
+    is_built = limits.similarity is None or config.rule == "score"  # rule score has built its edges with that limit
+    return passes if is_built else passes & (edges["similarity"] >= np.float32(limits.similarity))
 
 
 def _passes_swept(edges: Columns, config: EdgesConfig, limits: EdgeLimits, limit: np.float32) -> Bool:

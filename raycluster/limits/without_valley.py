@@ -69,13 +69,18 @@ def fills_lists(similarity: Float32, score: Float32, picked: Picked) -> bool:
         The threshold of the set and its facts.
     """
     threshold, facts = picked
-    show_nothing = facts["basis"] == CROWDED or is_unresolved(picked)
+    show_nothing = shows_no_background(picked)
     if not show_nothing and facts["basis"] != FULL_NEIGHBORHOODS:
         return False
     step = -(-len(similarity) // MAX_ROWS)
     # A crowded set's threshold is a quantile: as many pairs are near in every such set.
     is_near = facts["basis"] == CROWDED or float((similarity[::step, 1:] >= threshold).mean()) >= FULL_SHARE
     return is_near and (not show_nothing or are_read_as_full(score[::step]))
+
+
+def shows_no_background(picked: Picked) -> bool:
+    """Whether neither far ranks nor random pairs show which neighbors are strangers."""
+    return bool(picked[1]["basis"] == CROWDED or is_unresolved(picked))
 
 
 def is_unresolved(picked: Picked) -> bool:

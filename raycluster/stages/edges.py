@@ -21,14 +21,17 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from raycluster.arrays import Float32
 from raycluster.config.stages import Config
 from raycluster.kernels import edge_rules
 from raycluster.kernels.edge_rules import Columns
 from raycluster.limits.far_ranks import MAX_ROWS
 from raycluster.limits.in_force import EdgeLimits, decide_limits, for_small_sets, passes_limits
 from raycluster.models.requirements import thresholds_of
+from raycluster.models.sample import sample_of, score_sample
 from raycluster.stages.coarse_lists import copy_of_vectors
 from raycluster.stages.density import copy_of_roots, peaks_of
+from raycluster.stages.ingest import vectors_of
 from raycluster.stages.knn import few_neighbors, neighbors_of, similarity_of
 from raycluster.stages.knn_cost import copies_of_neighbors, copy_of_neighbors
 from raycluster.stages.nep import NEP_RATE, copies_of_probabilities, nep_of
@@ -113,8 +116,16 @@ def decide_once(tables: Tables) -> Facts:
     if score is not None:
         neighbor = tables.column("knn", "neighbor")  # a valley is sought in the lists of neighbors as well
     picked = None if score is None else picked_before(tables)
-    limits = decide_limits(config, neighbor, similarity, vectors, thresholds_of(config), score, picked)
+    limits = decide_limits(
+        config, neighbor, similarity, vectors, thresholds_of(config), score, picked, lambda: _scored_sample(tables)
+    )
     return for_small_sets(limits, similarity, vectors).to_json()
+
+
+def _scored_sample(tables: Tables) -> tuple[Float32, Float32]:
+    """Return similarities and scores (S, K) of a sample of rows."""
+    (neighbor, similarity), rows = neighbors_of(tables), sample_of(tables.rows)
+    return np.asarray(similarity[rows]), score_sample(rows, neighbor, similarity, vectors_of(tables))
 
 
 def open_edges(tables: Tables) -> ShardFunction:
@@ -198,7 +209,9 @@ def _cost(size: ProblemSize, config: Config) -> Cost:
     neighbors = (copy_of_neighbors if rule in ("score", "early-stop") else copies_of_neighbors)(size, config)
     is_picked = rule == "threshold" and config.edges.threshold is None and config.relations.score == "none"
     scores = {"relations.score": table} if config.relations.score != "none" else {}
-    once = copy_of_vectors(size, config) if is_picked else copy_of_neighbors(size, config) | scores if scores else {}
+    once = copy_of_neighbors(size, config) | scores if scores else {}
+    if is_picked:
+        once = copy_of_vectors(size, config) | neighbors
     return Cost(
         once=float(min(size.rows, MAX_ROWS) * k),
         work=float(size.rows * k),
@@ -221,7 +234,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 EDGES = Stage(
     name="edges",
     reads=("knn", "topk", "relations", "density"),
-    revision=5,
+    revision=6,
     writes=_schema,
     settings=lambda config: config.edges.__dict__,
     once=decide_once,

@@ -68,7 +68,7 @@ def test_a_small_disk_is_named_with_what_reads_it(tmp_path: Path) -> None:
     small = Machine("small", 2, 0.5, 0.1)
     run = replace(a_run(driver=small, worker=small), output_url=str(tmp_path / "new" / "run"))
     sentences = "\n".join(verdict(run))
-    assert "duplicates will not fit: the copies on each node take 1.0 GiB of disk, 0.1 GiB are there" in sentences
+    assert "edges will not fit: the copies on each node take 1.6 GiB of disk, 0.1 GiB are there" in sentences
     slow = list(slow_stages(tuple(forecasts(run, stored_rates(run.config, run.size))), run))
     assert [line for line in slow if line.startswith("knn reads 1.0 GiB of copies and 0.0 GiB of memory are left")]
     assert not list(slow_stages(tuple(forecasts(a_run(), stored_rates(run.config, run.size))), a_run()))

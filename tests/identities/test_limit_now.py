@@ -1,5 +1,7 @@
 """The limit that the rows of a living clustering pick now."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from raycluster.identities.limit_now import rows_read, share_with_holes, thresho
 from raycluster.identities.state import from_tables
 from raycluster.identities.update import update
 from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits.agreed import AGREED
 from support.living import BASE, ROWS, base, change, rows, tables_of
 
 
@@ -53,6 +56,12 @@ def test_lists_of_an_approximate_search_miss_nothing_that_it_finds():
     exact = lists_by_brute_force(state)
     assert (similarity <= exact + 1e-6).all()
     assert np.abs(similarity - exact).mean() < 0.02
+
+
+def test_a_limit_by_scores_of_a_sample_is_not_picked_again():
+    state = picking(BASE)
+    by_scores = replace(state.limits, facts={**state.limits.facts, "basis": AGREED})
+    assert threshold_of(replace(state, limits=by_scores), 1) is None
 
 
 def test_the_limit_of_a_grown_set_is_the_one_that_a_full_run_picks():

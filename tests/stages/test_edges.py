@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from raycluster.config.stages import CommunitiesConfig, Config, EdgesConfig, Knn
 from raycluster.kernels import edge_rules
 from raycluster.kernels.neighborhoods.nep import neighbor_edge_probability
 from raycluster.kernels.search.nearest import exact_top_k
+from raycluster.limits.agreed import AGREED, agreeing
+from raycluster.limits.far_ranks import FAR_RANKS
 from raycluster.limits.in_force import EdgeLimits
 from raycluster.stages import edges
 from raycluster.stages.nep import nep_of, transform
@@ -202,6 +205,19 @@ def test_nep_of_a_run_is_truncated_to_its_top_k(finished: Any) -> None:
     expected = neighbor_edge_probability(neighbor, p_hat, 40, 90, length)
     np.testing.assert_array_equal(nep_of(run, Task(0, 40, 90)), expected)
     assert not np.array_equal(expected, neighbor_edge_probability(neighbor, p_hat, 40, 90))
+
+
+def test_a_stored_run_scores_a_sample_where_similarities_show_no_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = (0.9, {"basis": FAR_RANKS, "risk": 0.9})
+    monkeypatch.setattr("raycluster.limits.in_force.pick_threshold", lambda *_: nothing)
+    run = tiny.run(tmp_path, "cosine")
+    limits = edges.limits_of(run)
+    similarity, score = edges._scored_sample(run)
+    assert score.shape == similarity.shape == (tiny.ROWS, tiny.K)
+    assert limits.facts["basis"] == AGREED
+    assert limits.threshold == agreeing(similarity, score) != nothing[0]
 
 
 def test_every_key_of_the_configuration_changes_what_the_stage_writes() -> None:
