@@ -14,6 +14,7 @@ VERBS = {
     "merge": "decide that two clusters are one identity",
     "split": "decide that rows of a cluster are another identity",
     "undo": "take back the latest merge or split",
+    "confirm": "confirm clusters: their ids win, and no two of them merge by themselves",
     "evaluate": "compare a finished run with true identities",
     "review": "answer doubtful cases on a local page, and put the answers in force",
     "audit": "list labels of a labelled set that are likely wrong",

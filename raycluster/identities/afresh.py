@@ -21,6 +21,7 @@ from raycluster.config.execution import Execution
 from raycluster.config.stages import Config
 from raycluster.errors import InputError
 from raycluster.identities import deciding, decisions
+from raycluster.identities.confirmations import confirmed_in
 from raycluster.identities.grown import Change
 from raycluster.identities.incoming import Incoming, rows_of
 from raycluster.identities.inheritance import NO_ID, Before, Former
@@ -78,7 +79,7 @@ def cluster_again(
     InputError
         Ids have another type than those of the run before, or decisions contradict each other.
     """
-    former = None if legacy.previous is None else loaded(legacy.previous)
+    former = None if legacy.previous is None else _former(legacy.previous)
     if former is not None and legacy.decisions is not None:
         decisions.read(legacy.decisions, former.ids.type)  # a mistake in the file shows before anything is computed
 
@@ -103,6 +104,12 @@ def cluster_again(
         return published(store, result, summary, manifest)
 
     return cluster(inputs if len(inputs) > 1 else inputs[0], output, config, execution, finish)
+
+
+def _former(run: str) -> State:
+    """The state of a run, with what people have confirmed there since."""
+    state, confirmed = loaded(run), confirmed_in(Store(run))
+    return state if confirmed is None else replace(state, confirmed=confirmed)
 
 
 def taken_over(

@@ -39,7 +39,7 @@ def merge(run: str, one: int, other: int, by: str | None = None) -> int:
         The run has no such cluster, or both are the same.
     """
     results = Results.of(run)
-    own = _in_use(results, one, other)
+    own = in_use(results, one, other)
     if own[0] == own[1]:
         is_retired = "" if one == other else f"; both are cluster {own[0]} now"
         raise InputError(f"Cluster {one} cannot be merged with {'itself' if one == other else other}{is_retired}.")
@@ -75,7 +75,7 @@ def split(run: str, cluster: int, rows: Sequence[str], by: str | None = None) ->
         The run has no such cluster, a row is not in it, or no row would stay.
     """
     results = Results.of(run)
-    (cluster,) = _in_use(results, cluster)
+    (cluster,) = in_use(results, cluster)
     labels = results.labels(["id", "cluster_id", "is_representative"])
     ids = _rows(labels, cluster, run)["id"].combine_chunks()
     try:
@@ -110,7 +110,7 @@ def undo(run: str) -> int:
     return table.num_rows - kept.num_rows
 
 
-def _in_use(results: Results, *ids: int) -> list[int]:
+def in_use(results: Results, *ids: int) -> list[int]:
     """Return the ids in use for cluster ids, some of which may be retired."""
     aliases = results.table("aliases.parquet")
     if aliases is None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from raycluster.arrays import Int64
 from raycluster.config.fingerprint import fingerprint
 from raycluster.errors import ConfigError
 from raycluster.pipeline.own_objects import require_unused
@@ -18,7 +19,15 @@ from raycluster.storage.read_places import is_read
 from raycluster.storage.records import encode
 
 CLAIM = "update.json"
-OWN = (CLAIM, "state.json", "lineage.parquet", "aliases.parquet", "clusters.parquet")
+OWN = (
+    CLAIM,
+    "state.json",
+    "lineage.parquet",
+    "aliases.parquet",
+    "clusters.parquet",
+    "suggestions.parquet",
+    "confirmed.parquet",
+)
 """Objects that an update which has not finished may leave, beside those below `state` and `labels`."""
 
 
@@ -88,7 +97,7 @@ def give_back(store: Store) -> None:
     store.remove_empty_folders("")
 
 
-def record_of(order: Any, run: Store, decisions: str | None) -> dict[str, Any]:
+def record_of(order: Any, run: Store, decisions: str | None, confirmed: Int64) -> dict[str, Any]:
     """Return what an update is to do: its options, and the contents of what it reads.
 
     Parameters
@@ -99,6 +108,8 @@ def record_of(order: Any, run: Store, decisions: str | None) -> dict[str, Any]:
         The run that it goes on from.
     decisions : str, optional
         File with the decisions in force from now on.
+    confirmed : (M,) int64
+        Ids that people have confirmed.
     """
     roles = {"inputs": order.inputs, "delete": (order.delete,), "decisions": (decisions,)}
     contents = {
@@ -106,5 +117,7 @@ def record_of(order: Any, run: Store, decisions: str | None) -> dict[str, Any]:
         for role, urls in roles.items()
     }
     options = {name: value for name, value in asdict(order).items() if name not in (*roles, "threads")}
+    if len(confirmed):
+        options["confirmed"] = confirmed.tolist()
     manifest = hashlib.sha256(run.get("MANIFEST.json") or b"").hexdigest()
     return {"run": run.url, "of": fingerprint(manifest, contents, options)}

@@ -150,10 +150,11 @@ class _State:
         inside = self._members(is_chosen)
         is_left = is_chosen.copy()
         is_left[later] = True
-        near = np.empty(len(self.links[0]), np.int32)
-        num_near, num_left = _reaching(*self.links, membership, is_chosen, is_left, near)
+        is_near = np.empty(len(self.links[0]), np.bool_)
+        num_left = _reaching(*self.links, membership, is_chosen, is_left, is_near)
         self.links = (self.links[0][:num_left], self.links[1][:num_left], self.links[2][:num_left])
-        near = near[:num_near]
+        near = np.flatnonzero(is_near[:num_left])
+        del is_near
         one, other, own = self.links[0][near], self.links[1][near], self.links[2][near]
         member, group = apart.shared(inside)
         nodes = distinct(np.concatenate([inside, one, other, member]).astype(np.int64)).astype(np.int32)
@@ -246,19 +247,18 @@ def _chosen(membership, is_chosen, start, rows):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _reaching(source, target, weight, membership, is_chosen, is_left, at):  # type: ignore[no-untyped-def]
-    """Write the links with an end in a chosen community.
+def _reaching(source, target, weight, membership, is_chosen, is_left, is_near):  # type: ignore[no-untyped-def]
+    """Write which links reach a chosen community; returns those that stay.
 
-    Returns their number, and that of the links that stay. Links without an end in a community that is left are overwritten.
+    Links without an end in a community that is left are overwritten.
     """
-    put, stay = 0, 0
+    stay = 0
     for link in range(source.shape[0]):
         one, other = membership[source[link]], membership[target[link]]
         source[stay], target[stay], weight[stay] = source[link], target[link], weight[link]
-        at[put] = stay
-        put += is_chosen[one] | is_chosen[other]
+        is_near[stay] = is_chosen[one] | is_chosen[other]
         stay += is_left[one] | is_left[other]
-    return put, stay
+    return stay
 
 
 @numba.njit(nogil=True, cache=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from raycluster.config.execution import Execution
@@ -15,6 +16,7 @@ from raycluster.executors.sizing import own_threads
 from raycluster.identities import deciding, decisions
 from raycluster.identities.advice import OTHER_MODEL, why_again, why_at_once
 from raycluster.identities.afresh import Legacy, cluster_again, put_rows
+from raycluster.identities.confirmations import confirmed_in
 from raycluster.identities.corrections import FILE
 from raycluster.identities.destination import claimed, give_back, record_of, require_apart
 from raycluster.identities.grown import Change
@@ -81,9 +83,11 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
     if order.mode == "full" and store.get("plan.json") is None:
         require_unused(store)
     state = loaded(run)
-    pending = _pending(old, state, order)
-    if pending is None and order.mode != "full" and not (order.inputs or order.delete or order.columns):
+    pending, confirmed = _pending(old, state, order), confirmed_in(old)
+    is_same = confirmed is None or np.array_equal(confirmed, state.confirmed)
+    if pending is None and is_same and order.mode != "full" and not (order.inputs or order.delete or order.columns):
         raise InputError("There is nothing to update: name INPUT, --delete, --decisions or a column that decides.")
+    state = state if confirmed is None else replace(state, confirmed=confirmed)
     coming = incoming(state, list(order.inputs), order.delete, numbered=is_numbered(run), on_bad_row=order.on_bad_row)
     again = {"dropped": coming.num_dropped, "unknown": coming.num_unknown}
     configured = replace(unfitted_config(run), model_digest=None)
@@ -113,7 +117,7 @@ def update_run(run: str, output: str, order: Order) -> dict[str, Any]:
         on_conflict=order.on_conflict,
         yes=order.yes,
     )
-    record = record_of(order, old, order.decisions or _left_in(old))
+    record = record_of(order, old, order.decisions or _left_in(old), state.confirmed)
     # With a plan, it is a run in full: that of this update where the limit moves again, else another one.
     is_planned = store.get("plan.json") is not None
     if not is_planned and (finished := claimed(store, record)) is not None:
@@ -225,6 +229,10 @@ def in_words(summary: dict[str, Any]) -> str:
         lines.append(
             f"{summary['searched']:,} rows were searched, {summary['dirty']:,} old rows have new neighbors, "
             f"{summary['touched']:,} were touched; solved in {summary['rounds']} rounds."
+        )
+    if summary.get("suggestions"):
+        lines.append(
+            f"{summary['suggestions']:,} merges of confirmed clusters are left out; suggestions.parquet has them."
         )
     if summary["rebase"]:
         lines.append(f"Run everything again soon: {'; '.join(summary['rebase'])}.")

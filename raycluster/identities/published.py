@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raycluster._version import __version__
 from raycluster.arrays import Int64
+from raycluster.identities.confirmations import write
 from raycluster.identities.copied import firsts
 from raycluster.identities.inheritance import NO_ID
 from raycluster.identities.update import Updated
@@ -55,6 +56,11 @@ def published(
     files = {f"{name}.parquet": store.put_tables(f"{name}.parquet", [table]) for name, table in tables.items()}
     del files["decisions.parquet"]  # people go on writing it
     files["clusters.parquet"] = store.put_tables("clusters.parquet", [clusters])
+    if len(state.confirmed):
+        write(store, state.confirmed)
+    if len(updated.suggestions.into):
+        left_out = pa.table(asdict(updated.suggestions))
+        files["suggestions.parquet"] = store.put_tables("suggestions.parquet", [left_out])
     summary = {
         **summary,
         "rows": len(alive),
