@@ -26,6 +26,8 @@ from raycluster.storage.streams import open_closed_streams, printed, require_wor
 
 ALIASES = ("--input", "--run", "--truth")
 """Options that the jobs take for what is positional here."""
+OPTIONAL = {"torch": "torch", "ray": "'ray[default,data,train]'"}
+"""Packages that an installation for one machine may lack, and what pip installs."""
 INTERRUPTED = 130
 """Exit code of a job that a signal ended, as shells have it."""
 
@@ -167,10 +169,19 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
+        if (package := _lacking(error)) is not None:
+            print(f"error: This needs the package {package}: pip install {OPTIONAL[package]}", file=sys.stderr)
+            sys.exit(ConfigError.exit_code)
         what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         print(f"error: unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)
+
+
+def _lacking(error: Exception) -> str | None:
+    """Return the package that a small installation lacks; none for other errors."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return name if name in OPTIONAL else None
 
 
 def _print(answer: Answer, json_option: str | None) -> None:

@@ -287,3 +287,18 @@ def test_a_run_on_one_machine_loads_neither_ray_nor_a_client_of_s3(tmp_path: Pat
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        ("torch.nn", "This needs the package torch: pip install torch"),
+        ("ray", "This needs the package ray: pip install 'ray[default,data,train]'"),
+    ],
+)
+def test_a_package_that_a_small_installation_lacks_is_named(module: str, sentence: str) -> None:
+    def run(*_: Any) -> None:
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+    outcome = call(small(run), "--name", "a")
+    assert (outcome.code, outcome.errors) == (2, [f"error: {sentence}"])

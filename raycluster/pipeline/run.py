@@ -118,8 +118,10 @@ def opened(
             raise ConfigError(f"The run folder {output_url} lies in the input {url}, which it would change.")
     own, nodes = _reports(described, output_url, config, execution)
     folder, is_new = begin(output_url, described, config, execution.shards, execution.replan, progress.say)
-    for run in node_cache.take_over(folder):
-        progress.say(f"node-local copies of a run that died are removed: {run}")
+    if dead := list(node_cache.take_over(folder)):
+        progress.say(
+            f"node-local copies of runs that died are removed: {', '.join(dead[:3])}{', ...' * (len(dead) > 3)}"
+        )
     try:
         is_early = folder.store.get("MANIFEST.json") is not None and folder.store.get(ARITHMETIC) is None
         arithmetic = None if is_early else decided(folder.store, execution, own, nodes, progress.say)

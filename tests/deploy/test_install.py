@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -90,3 +91,11 @@ def test_another_extra_is_refused(environment: Path) -> None:
     refused = subprocess.run([INSTALL, environment, "tpu"], capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 2
     assert "must be cpu or gpu" in refused.stderr
+
+
+def test_the_small_installation_lists_what_the_package_depends_on_without_torch_and_ray() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[\[>=]", line)[0] for line in project["dependencies"]} - {"ray", "torch"} | {"faiss-cpu"}
+    line = re.search(r"^pip install (faiss-cpu .*)$", (ROOT / "docs" / "index.md").read_text(), re.M)
+    assert line is not None
+    assert set(line[1].split()) == wanted

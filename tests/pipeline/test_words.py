@@ -1,5 +1,9 @@
 """The end of a run in words: counts, confidence, where the labels are, and the next step."""
 
+from pathlib import Path
+
+import pytest
+
 from raycluster.pipeline.words import describe_run
 
 SUMMARY = {
@@ -26,3 +30,13 @@ def test_dropped_rows_low_confidence_and_the_largest_identity_are_not_hidden() -
     assert "The largest identity has 1,234 rows." in text
     assert "Confidence is low: scores have no valley." in text
     assert "What to do: look at a few clusters." in text
+
+
+def test_places_below_the_working_folder_are_short_and_quoted_in_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    *_, took, following = describe_run({**SUMMARY, "run": f"{tmp_path}/my run"}).splitlines()
+    assert "Labels are in my run/labels, clusters in my run/clusters.parquet" in took
+    assert following == "Next: raycluster export 'my run' --input YOUR.parquet -o labelled.parquet"
+    assert f" {tmp_path}-2/labels" in describe_run({**SUMMARY, "run": f"{tmp_path}-2"})
