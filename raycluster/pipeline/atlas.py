@@ -17,7 +17,6 @@ from raycluster.pipeline.results import Results
 from raycluster.pipeline.stages_of import stages_of
 from raycluster.stages.communities import identities_of
 from raycluster.stages.ingest import vectors_of
-from raycluster.stages.knn import neighbors_of
 from raycluster.storage.column_types import ids_as
 from raycluster.storage.run_folder import numbered_rows
 from raycluster.storage.tables import Tables, for_all
@@ -42,8 +41,8 @@ def atlas_table(run: str, input_url: str | None) -> pa.Table:
     results = Results.of(run)
     labels = results.labels()
     with stages_of(run) as tables:
-        neighbor, similarity = neighbors_of(tables)
-        neighbor, similarity = np.array(neighbor[:, :SHOWN]), np.array(similarity[:, :SHOWN])
+        # By shards: a copy of whole columns would have five times as many neighbors.
+        neighbor, similarity = _nearest(tables, "neighbor"), _nearest(tables, "similarity")
         place = positions(vectors_of(tables), neighbor, identities_of(tables))
         rows = _columns(tables, neighbor, similarity)
         place = for_all(tables, place)
@@ -51,6 +50,12 @@ def atlas_table(run: str, input_url: str | None) -> pa.Table:
     table = table.append_column("y", pa.array(place[:, 1].astype(np.float32))).append_column("neighbors", rows)
     is_numbered = numbered_rows(results.store) is not None
     return table if input_url is None else _beside(table, input_url, results.manifest["config"], is_numbered)
+
+
+def _nearest(tables: Tables, name: str) -> np.ndarray:
+    """Return a column (M, `SHOWN`) of the nearest neighbors."""
+    shards = range(len(tables.bounds) - 1)
+    return np.concatenate([tables.block("knn", number, [name])[name][:, :SHOWN] for number in shards])
 
 
 def positions(vectors: Vectors, neighbor: np.ndarray, cluster: np.ndarray) -> Float64:
