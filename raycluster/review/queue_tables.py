@@ -11,7 +11,6 @@ A side lists the rows that are shown, at most `MOST_SHOWN`. Its end of the bridg
 across. Only rows that were shown are decided.
 """
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raycluster.errors import StorageError
 from raycluster.storage.object_store import Store
+from raycluster.storage.parts import read_parquet
 
 Kind = Literal["merge", "split", "row", "duplicate"]
 Answer = Literal["same", "different", "unsure"]
@@ -110,7 +109,7 @@ def read_queue(store: Store, kind: Kind) -> pa.Table | None:
     if data is None:
         return None
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = read_parquet(data)
         return table.select(schema(pa.int64()).names)
     except (pa.ArrowInvalid, KeyError) as error:
         raise StorageError(

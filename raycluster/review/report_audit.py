@@ -1,10 +1,8 @@
 """Labels that an audit found likely wrong, as a section of the report."""
 
-import io
 from collections import Counter
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from raycluster.review import charts
 from raycluster.review.audit_run import PATH
@@ -12,6 +10,7 @@ from raycluster.review.cards import id_words
 from raycluster.review.items import short_text
 from raycluster.review.opened_run import OpenedRun
 from raycluster.review.section import Section
+from raycluster.storage.parts import read_parquet
 
 SHOWN = 50
 """Findings that the table lists, the most confident first; all are in the run's table."""
@@ -22,7 +21,7 @@ def audit_section(run: OpenedRun) -> Section | None:
     data = run.store.get(PATH)
     if data is None:
         return None
-    table = pq.read_table(io.BytesIO(data))
+    table = read_parquet(data)
     kinds = Counter(table["kind"].to_pylist())
     first = table.take(np.argsort(-table["confidence"].to_numpy(), kind="stable")[:SHOWN]).to_pylist()
     rows = [

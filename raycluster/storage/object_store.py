@@ -7,7 +7,6 @@ it does not exist yet. A reader trusts a marker that names an object, never a li
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import shutil
 import uuid
@@ -24,7 +23,7 @@ from raycluster.storage.endpoint import patient_s3
 from raycluster.storage.keys import key_of, keys_below
 from raycluster.storage.local_disk import NO_HARD_LINKS, files_below, link_once
 from raycluster.storage.other_formats import remedy_for
-from raycluster.storage.parts import encode_parquet
+from raycluster.storage.parts import encode_parquet, read_parquet
 from raycluster.storage.places import is_pattern, plain_url
 from raycluster.storage.records import Record, decode
 
@@ -291,7 +290,7 @@ class Store:
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
             state = "is missing" if data is None else "was changed or damaged"
             raise DamagedError(f"{self.name(path)} {state}.", "the command that wrote it writes it again")
-        return pq.read_table(io.BytesIO(data), columns=columns)
+        return read_parquet(data, columns)
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -90,6 +90,23 @@ def ranges(chunks: Sequence[Chunk]) -> list[tuple[int, int]]:
     return joined
 
 
+def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Return the table of a Parquet file in memory.
+
+    `pq.read_table` leaves threads behind that take Python's lock. Where one does so as the process ends, the process is aborted,
+    after everything was printed: 5 of 150 times on a busy machine.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    columns
+        Names to read, in their order; None reads all.
+    """
+    table = pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)
+    return table if columns is None else table.select(columns)
+
+
 def is_whole(chunk: Chunk, data: memoryview) -> bool:
     """Whether the bytes of a piece are those that were written."""
     return len(data) == chunk.stop - chunk.start and hashlib.sha256(data).hexdigest() == chunk.sha256
