@@ -22,14 +22,20 @@ import numpy as np
 
 from raycluster.arrays import Bool, Float32, Float64, Int32, Ints, Vectors
 from raycluster.config.stages import Config, EdgesConfig
-from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import MOST_ODDS, Columns
 from raycluster.limits.agreed import Sample, agreed
 from raycluster.limits.cohesion import Lists
+from raycluster.limits.configured import configured_or_calibrated
 from raycluster.limits.far_ranks import above_all_neighbors, pick_threshold
 from raycluster.limits.random_pairs import above_all_pairs, sample_pairs
 from raycluster.limits.scored_set import ScoredSet
-from raycluster.limits.without_valley import FULL_ETA, ODDS_OVER_FULL, Picked, eta_among_strangers, floor_of
+from raycluster.limits.without_valley import (
+    FULL_ETA,
+    Picked,
+    eta_among_strangers,
+    floor_of,
+    least_odds_of_full,
+)
 
 SWEEP_ORDER = ("eta", "threshold", "closeness", "theta")
 """The limits that decide whether a stored edge counts. The first that a run has is the swept one."""
@@ -59,13 +65,14 @@ class EdgeLimits:
     """Lowest similarity of an edge that passes the other limits, for sets without a valley and for small ones."""
     is_full: bool | None = None
     """Whether identities fill the neighbor lists, which have a limit of their own (`without_valley`)."""
+    most_odds: float | None = None
+    """The odds that no edge of full lists exceeds."""
     picked: bool | None = None
     """Whether the threshold was picked from the data. None for rules without a threshold."""
     suggested: float | None = field(default=None, compare=False)
     """Threshold of similarity that the far ranks suggest where scores decide. The health check alone reads it."""
     facts: Mapping[str, float | str] = field(default_factory=dict, hash=False)
-    """How a threshold was picked: basis, risk, random_pair_median, random_pair_spread, and the disagreement of scores
-    that it overrules. Empty for other limits."""
+    """How a threshold was picked: basis, risk, random pairs, and the disagreement of scores that it overrules."""
 
     @property
     def swept_name(self) -> str | None:
@@ -80,10 +87,12 @@ class EdgeLimits:
     @property
     def highest_odds(self) -> float:
         """The odds that no edge exceeds; relative to eta where it is the set's own."""
-        if not (self.valley or self.is_full):
+        if self.is_full:
+            return least_odds_of_full() if self.most_odds is None else self.most_odds
+        if not self.valley:
             return MOST_ODDS
-        assert self.eta is not None, "both are values of eta"
-        return (ODDS_OVER_FULL if self.is_full else ODDS_OVER_VALLEY) * self.eta / (1 - self.eta)
+        assert self.eta is not None, "a valley is a value of eta"
+        return ODDS_OVER_VALLEY * self.eta / (1 - self.eta)
 
     def moved_to(self, value: float) -> "EdgeLimits":
         """Return these limits with the swept one at another value."""
@@ -102,7 +111,18 @@ class EdgeLimits:
         return cls(**limits, facts={name: value for name, value in values.items() if name not in FIELDS})
 
 
-FIELDS = ("threshold", "closeness", "theta", "eta", "valley", "similarity", "is_full", "picked", "suggested")
+FIELDS = (
+    "threshold",
+    "closeness",
+    "theta",
+    "eta",
+    "valley",
+    "similarity",
+    "is_full",
+    "most_odds",
+    "picked",
+    "suggested",
+)
 """The fields of `EdgeLimits` that have a key of their own in JSON."""
 
 
@@ -190,7 +210,7 @@ def _limits_of_scores(scored: ScoredSet, model: EdgeLimits, calibrated: Mapping[
         return replace(model, eta=valley, valley=True)
     # 4. Identities fill the lists, and the model's limit would part them: a low limit holds.
     if scored.is_full and scored.loses_pairs_at(model.eta):
-        return replace(model, eta=FULL_ETA, valley=False, is_full=True)
+        return replace(model, eta=FULL_ETA, valley=False, is_full=True, most_odds=scored.most_odds)
     # 5. Identities fill the lists, and the model's limit holds them together.
     if scored.is_full:
         return replace(model, valley=False)
@@ -226,27 +246,6 @@ def _threshold_limits(edges: EdgesConfig, similarity: Float32, lists: Lists, sam
         return EdgeLimits(threshold=edges.threshold, picked=False)
     threshold, facts = agreed(pick_threshold(similarity, sample_pairs(lists.vectors), lists), sample)
     return EdgeLimits(threshold=threshold, picked=True, facts=facts)
-
-
-def configured_or_calibrated(key: str, value: float | None, calibrated: Mapping[str, float]) -> float:
-    """Return a configured limit, else the model's.
-
-    Parameters
-    ----------
-    key : str
-        Name of the setting, such as "edges.eta"; the model's limit has the name after the dot.
-    value, calibrated
-        The configured limit, and the limits of the model.
-
-    Raises
-    ------
-    ConfigError
-        There is neither.
-    """
-    value = calibrated.get(key.split(".")[1]) if value is None else value
-    if value is None:
-        raise ConfigError(f"{key} is not set and no model was given that was calibrated for it; set it or use --model.")
-    return value
 
 
 def passes_limits(edges: Columns, config: EdgesConfig, limits: EdgeLimits, at: float | None = None) -> Bool:

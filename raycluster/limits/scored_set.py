@@ -11,7 +11,7 @@ from raycluster.kernels.edge_rules.score import Combine
 from raycluster.limits import agreement, valley
 from raycluster.limits.far_ranks import CROWDED, FULL_NEIGHBORHOODS, SINGLETONS, WHOLE_LISTS
 from raycluster.limits.random_pairs import FEWEST_NEIGHBORS, RandomPairs, are_all_strangers
-from raycluster.limits.without_valley import Picked, are_too_low, fills_lists
+from raycluster.limits.without_valley import Picked, are_too_low, fills_lists, odds_of_full
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class ScoredSet:
     def is_full(self) -> bool:
         """Whether identities fill the neighbor lists, so that hardly a stranger is listed."""
         return fills_lists(self.similarity, self.score, self.picked)
+
+    @property
+    def most_odds(self) -> float:
+        """The odds that no edge of full lists exceeds."""
+        return odds_of_full(self.score, self.picked)
 
     @property
     def has_only_strangers(self) -> bool:

@@ -5,8 +5,8 @@ Without a valley, scores may join rows that are close but only related, such as 
 no background, their threshold is chance, and even odds are the limit.
 
 Or identities fill the lists. The network often reads a full list as a crowd of relatives, and scores far too low. Where it does
-not, the model's limit holds. Else its order of pairs is still better than that of cosines. There a low limit holds, and all edges
-above even odds at that limit weigh about the same.
+not, the model's limit holds. Else its order of pairs is still better than that of cosines. There a low limit holds, and no edge
+weighs more than the mean listed pair: edges between the modes of an identity are never near 1.
 
 Shapes: N rows, K neighbors per row with the row itself at rank 0.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from raycluster.arrays import Bool, Float32
+from raycluster.kernels.edge_rules.score import odds
 from raycluster.limits.cohesion import Lists
 from raycluster.limits.far_ranks import (
     CROWDED,
@@ -48,8 +49,8 @@ on dense identities, whose BCubed F is 96 at that limit and 86 at `FULL_ETA`. It
 utterances. It is 0.87 on a generated set that gets 86 at `FULL_ETA` and 78 at the limit of the model. Below near copies it is
 0.97 or more where scores are right, and 0.77 or less where they part identities into bursts."""
 ODDS_OVER_FULL = 4.0
-"""Cap on the odds of an edge there, in multiples of the odds at the limit. Raising it splits large classes: BCubed F of MNIST is
-49 at 2, 47 at 4 and 32 at 10. Utterances have 78, 80 and 80."""
+"""Least cap on the odds of an edge there, in multiples of the odds at the limit. Raising it splits large classes: BCubed F of
+MNIST is 49 at 2, 47 at 4 and 32 at 10. Utterances have 78, 80 and 80."""
 EVEN_ETA = 0.5
 """Lowest score of an edge that must reach the threshold, too, where scores hold the opinion of similarity already: even odds.
 At 0.6 BCubed F of five sets is 0.3 lower on the mean, and that of glyphs 2.9. At 0.4 the mean is 0.2 lower."""
@@ -91,7 +92,35 @@ def is_unresolved(picked: Picked) -> bool:
 
 def are_read_as_full(score: Float32) -> bool:
     """Whether the mean score (N, K) of listed pairs is that of full lists."""
-    return float(np.nan_to_num(score[:, 1:]).mean(dtype=np.float64)) >= READ_SHARE
+    return _mean_of(score) >= READ_SHARE
+
+
+def _mean_of(score: Float32) -> float:
+    return float(np.nan_to_num(score[:, 1:]).mean(dtype=np.float64))
+
+
+def odds_of_full(score: Float32, picked: Picked) -> float:
+    """Return the odds that no edge exceeds where identities fill the lists.
+
+    They are those of the mean score of listed pairs. Where random pairs are as near as neighbors, scores part the modes of an
+    identity. There they are the least, `ODDS_OVER_FULL` times those of the limit.
+
+    Parameters
+    ----------
+    score : float32 (N, K)
+        Of more than `MAX_ROWS` rows every n-th is read. A missing score is NaN and counts as 0.
+    picked : Picked
+        The threshold of the set and its facts.
+    """
+    if picked[1]["basis"] == CROWDED:
+        return least_odds_of_full()
+    mean = odds(np.array([_mean_of(score[:: -(-len(score) // MAX_ROWS)])], np.float32))
+    return max(least_odds_of_full(), round(float(mean[0]), 6))
+
+
+def least_odds_of_full() -> float:
+    """Return the lowest cap on the odds of an edge where identities fill the lists."""
+    return ODDS_OVER_FULL * FULL_ETA / (1 - FULL_ETA)
 
 
 def passing(similarity: Float32, score: Float32, threshold: float, eta: float) -> tuple[Bool, Bool]:

@@ -234,7 +234,7 @@ def _schema(config: Config, id_type: pa.DataType, width: int) -> pa.Schema:  # n
 EDGES = Stage(
     name="edges",
     reads=("knn", "topk", "relations", "density"),
-    revision=6,
+    revision=7,
     writes=_schema,
     settings=lambda config: config.edges.__dict__,
     once=decide_once,

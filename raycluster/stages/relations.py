@@ -13,7 +13,7 @@ from raycluster.arrays import Float32, Vectors
 from raycluster.config.stages import Config
 from raycluster.errors import ConfigError
 from raycluster.kernels.edge_rules import recallable
-from raycluster.limits.in_force import configured_or_calibrated
+from raycluster.limits.configured import configured_or_calibrated
 from raycluster.limits.measured_vectors import MeasuredVectors
 from raycluster.limits.random_pairs import RandomPairs, sample_pairs
 from raycluster.limits.without_valley import Picked

@@ -127,8 +127,9 @@ def test_full_lists_have_a_low_limit_and_odds_relative_to_it():
     ):
         config = configured("score", "all", valley=True)
         limits = decide_limits(config, neighbor, similarity, vectors, {"eta": 0.6}, np.full_like(similarity, 0.2))
-    assert limits == EdgeLimits(eta=FULL_ETA, valley=False, is_full=True)
-    assert limits.highest_odds == pytest.approx(ODDS_OVER_FULL * FULL_ETA / (1 - FULL_ETA))
+    least = pytest.approx(ODDS_OVER_FULL * FULL_ETA / (1 - FULL_ETA))
+    assert limits == EdgeLimits(eta=FULL_ETA, valley=False, is_full=True, most_odds=least)
+    assert limits.highest_odds == EdgeLimits(eta=FULL_ETA, is_full=True).highest_odds == least
     assert EdgeLimits.from_json(limits.to_json()) == limits
 
 

@@ -5,6 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from raycluster.kernels.edge_rules import MOST_ODDS
 from raycluster.kernels.search.nearest import exact_top_k
 from raycluster.limits import without_valley
 from raycluster.limits.cohesion import Lists
@@ -18,6 +19,8 @@ from raycluster.limits.without_valley import (
     eta_among_strangers,
     fills_lists,
     floor_of,
+    least_odds_of_full,
+    odds_of_full,
     similarity_floor,
 )
 from support.data import identities
@@ -83,6 +86,21 @@ def test_even_odds_are_enough_where_scores_hold_the_opinion_of_similarity_or_the
     basis: str, risk: float, eta: float, calibrated: dict[str, float], expected: float
 ) -> None:
     assert eta_among_strangers((0.7, {"basis": basis, "risk": risk}), eta, calibrated) == expected
+
+
+@pytest.mark.parametrize(
+    ("basis", "score", "expected"),
+    [
+        (FAR_RANKS, 0.75, 3.0),
+        (FULL_NEIGHBORHOODS, 0.99, MOST_ODDS),
+        (FAR_RANKS, 0.2, least_odds_of_full()),
+        (CROWDED, 0.75, least_odds_of_full()),
+    ],
+)
+def test_no_edge_of_full_lists_weighs_more_than_the_mean_pair(basis: str, score: float, expected: float) -> None:
+    scores = np.full((50, 11), score, np.float32)
+    scores[:, 0] = np.nan
+    assert odds_of_full(scores, (0.5, {"basis": basis, "risk": 0.9})) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(10, False), (9, False), (8, True), (0, True)])
