@@ -169,6 +169,11 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
+        if isinstance(error, MemoryError):
+            print(
+                "error: The memory that this process may take is used up; allow more, or lower --knn.k", file=sys.stderr
+            )
+            sys.exit(1)
         if (package := _lacking(error)) is not None:
             print(f"error: This needs the package {package}: pip install {OPTIONAL[package]}", file=sys.stderr)
             sys.exit(ConfigError.exit_code)

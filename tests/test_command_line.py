@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from raycluster.command_line import parse
@@ -302,3 +303,12 @@ def test_a_package_that_a_small_installation_lacks_is_named(module: str, sentenc
 
     outcome = call(small(run), "--name", "a")
     assert (outcome.code, outcome.errors) == (2, [f"error: {sentence}"])
+
+
+def test_a_process_without_memory_ends_in_a_sentence() -> None:
+    def run(*_: Any) -> None:
+        np.empty(2**59, np.float64)
+
+    outcome = call(small(run), "--name", "a")
+    assert (outcome.code, len(outcome.errors)) == (1, 1)
+    assert outcome.errors[0].startswith("error: The memory that this process may take is used up")

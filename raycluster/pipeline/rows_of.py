@@ -20,6 +20,7 @@ from raycluster.storage.column_types import id_order, unique_ids
 from raycluster.storage.matrices import matrix_of, text_columns
 from raycluster.storage.parquet_input import read_rows
 from raycluster.storage.vector_columns import vectors_of_table
+from raycluster.storage.vector_forms import is_number
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
     InputError
         For what holds no vectors, for rows that have no direction, and for ids that do not fit them.
     """
+    if _is_matrix(X, config):
+        X = X.to_pandas()
     index = getattr(X, "index", None) if hasattr(X, "columns") else None
     column, where, names = config.embedding_column, None, None
     if (table := _table(X, config)) is not None:
@@ -80,6 +83,18 @@ def rows_of(X: Any, ids: Any, config: Config) -> Rows:
         raise InputError(f"{place}: the vector holds {REASONS[reason[bad]]}.")
     order = content_order(unit) if keys is None else id_order(keys)
     return Rows(unit, pa.array(np.arange(len(unit))) if keys is None else keys, keys is not None, order, index, names)
+
+
+def _is_matrix(X: Any, config: Config) -> bool:
+    """Whether an Arrow table is a matrix.
+
+    It has columns of numbers alone, and neither ids nor vectors among them.
+    """
+    if not isinstance(X, pa.Table | pa.RecordBatch) or {config.id_column, config.embedding_column} & set(
+        X.schema.names
+    ):
+        return False
+    return bool(X.schema.names) and all(is_number(field.type) for field in X.schema)
 
 
 def _table(X: Any, config: Config) -> pa.Table | None:

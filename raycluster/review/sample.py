@@ -18,6 +18,7 @@ from raycluster.arrays import Int64
 from raycluster.errors import InputError
 from raycluster.pipeline.results import Results
 from raycluster.review.estimates import DRAWS, Estimate, Reviewed, draw
+from raycluster.storage.clear_errors import clear_errors
 from raycluster.storage.places import plain_url
 
 WRITTEN = ("draw", "id", "cluster_id", "cluster_size")
@@ -50,14 +51,18 @@ def write_sample(run: str, output: str, count: int = DRAWS, seed: int = 0) -> in
     labels = Results.of(run).labels(["id", "cluster_id", "cluster_size"])
     rows = draw(labels["cluster_id"].to_numpy(), count, seed)
     partial = target.with_name(f".{target.name}.part")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(WRITTEN + ASKED)
-        drawn = labels.take(rows)
-        columns = (drawn[name].to_pylist() for name in WRITTEN[1:])
-        writer.writerows((number, *values, "", "") for number, values in enumerate(zip(*columns, strict=True)))
-    os.replace(partial, target)
+    drawn = labels.take(rows)
+    columns = (drawn[name].to_pylist() for name in WRITTEN[1:])
+    try:
+        with clear_errors(output):
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(WRITTEN + ASKED)
+                writer.writerows((number, *values, "", "") for number, values in enumerate(zip(*columns, strict=True)))
+            os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
     return len(rows)
 
 

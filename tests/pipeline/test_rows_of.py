@@ -160,3 +160,13 @@ def test_a_bad_row_of_a_file_is_named_by_file_and_row(tmp_path: Path) -> None:
     write(tmp_path / "b.parquet", [MATRIX[2].tolist(), None])
     with pytest.raises(InputError, match=r"b\.parquet, column 'embedding', row 1: the vector holds a null\."):
         rows_of(tmp_path, None, Config())
+
+
+@pytest.mark.parametrize("kind", [pa.Table, pa.RecordBatch])
+def test_a_table_of_numbers_is_a_matrix_and_others_need_a_column_of_vectors(kind: Any) -> None:
+    columns = {f"f{place}": MATRIX[:, place] for place in range(MATRIX.shape[1])}
+    rows = rows_of(kind.from_pydict(columns), None, Config())
+    np.testing.assert_array_equal(rows.unit, rows_of(MATRIX, None, Config()).unit)
+    assert list(rows.feature_names) == list(columns)
+    with pytest.raises(InputError, match="X has no column 'embedding'"):
+        rows_of(kind.from_pydict({"id": [1, 2, 3, 4], **columns}), None, Config())

@@ -3,12 +3,13 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from raycluster.errors import InputError
+from raycluster.errors import InputError, StorageError
 from raycluster.evaluation import metrics
 from raycluster.pipeline.results import Results
 from raycluster.review.sample import read_sample, write_sample
@@ -88,3 +89,18 @@ def test_mistakes_name_file_line_and_column(cosine_run: str, tmp_path: Path, tex
     path.write_text(text)
     with pytest.raises(InputError, match=sentence):
         read_sample(cosine_run, str(path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    cosine_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Path.open
+
+    def full(path: Path, *words: Any, **options: Any) -> Any:
+        return plain(Path("/dev/full") if path.name.endswith(".part") else path, *words, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(StorageError, match=r"The disk is full at .*sample\.csv"):
+        write_sample(cosine_run, str(tmp_path / "sample.csv"))
+    assert list(tmp_path.iterdir()) == []
