@@ -35,7 +35,7 @@ def test_a_baseline_agrees_with_itself_until_a_label_changes(
     baseline.write_text(json.dumps(found))
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
-        main([*options(tmp_path), "--check", str(baseline)])
+        main([*options(tmp_path), "--here", "--check", str(baseline)])
     assert end.value.code == 1
     assert f"DIFFERS {CASE}: other partition" in capsys.readouterr().out
 
