@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from raycluster.config.fitted import resolved_for
 from raycluster.config.load import load_config
+from raycluster.config.plain import EFFORT
 from raycluster.executors.progress import Silence
 from raycluster.pipeline.outlook import HeldCopies, read_by_tasks, read_by_workers, read_later, seconds_of, size_of
 from raycluster.pipeline.run import LOCAL, in_memory, run_stages
 from raycluster.stages import stage_named, wanted_stages
+from raycluster.stages.stage import ProblemSize
 from support import tiny
 
 
@@ -24,6 +28,19 @@ def test_forecasts_grow_with_the_rows_and_end_with_the_stage() -> None:
     after = seconds_of(small, stages)
     assert after["knn"] == 0
     assert after["labels"] == before["labels"]
+
+
+@pytest.mark.parametrize("width", [64, 512])
+@pytest.mark.parametrize("rows", [1000, 20_000, 1_000_000])
+def test_the_default_takes_less_than_ten_times_the_time_of_the_fast_recipe(rows: int, width: int) -> None:
+    """Else a run would have to print both forecasts before it starts."""
+    size = ProblemSize(rows, width, pieces=1, shards=1, edges=10 * rows, links=10 * rows, threads=2)
+    seconds = {}
+    for effort, recipe in EFFORT.items():
+        config = resolved_for(load_config(recipe, {}), rows)
+        costs = [stage.cost(size, config) for stage in wanted_stages(config)]
+        seconds[effort] = sum(cost.once * cost.once_rate + cost.work * cost.rate for cost in costs)
+    assert 1.2 < seconds["default"] / seconds["fast"] < 7
 
 
 def test_other_nodes_keep_what_tasks_read_and_the_driver_what_it_reads_itself(tmp_path: Path) -> None:
