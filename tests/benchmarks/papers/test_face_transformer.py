@@ -57,7 +57,7 @@ def test_differences_are_paired_by_training(monkeypatch: pytest.MonkeyPatch) -> 
 
     def points_of(args: Args, recipe: str, name: str, _: dict[str, Any]) -> dict[int, dict[str, float]]:
         own = scores[recipe] + (0.5 if name == "-hop2-8" else 0)
-        return {seed: dict.fromkeys(("F_P", "F_B", "NMI"), own + 10 * seed) for seed in args.seeds}
+        return {seed: dict.fromkeys(face_transformer.COLUMNS, own + 10 * seed) for seed in args.seeds}
 
     monkeypatch.setattr(face_transformer, "points_of", points_of)
     *_, (_, halves) = table_5(ARGS)
