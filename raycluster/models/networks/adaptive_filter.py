@@ -137,8 +137,8 @@ class AdaptiveFilter(nn.Module):
         -----
         `absolute` is of the error y_hat - y in shares of K, y = Top-K / K, and linear from one neighbor on. `relative` is of
         y_hat / y - 1, linear from 1 on, as in Ada-NETS. Where Top-K varies, the relative loss is lowest far below the mean.
-        On 12,000 generated rows at K 40 it ended 11.9 neighbors too low after 600 steps. Its error was 12.5, that of
-        `absolute` 2.9, and that of the best constant 8.8.
+        On 12,000 generated rows at K 40, three trainings of 600 steps, its error was 11.4 neighbors, that of `absolute` 3.1, and
+        that of the best constant 8.7.
         """
         if self.config.loss == "absolute":
             return huber_loss(self.k * y_hat, topk.to(y_hat.dtype)) / self.k
