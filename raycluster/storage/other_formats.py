@@ -2,8 +2,10 @@
 
 import os
 
-CONVERTED = (".npy", ".npz", ".bin", ".fbin", ".fvecs", ".mat")
-"""Endings of research formats. Those that `import-features` cannot read it refuses by name."""
+CONVERTED = (".npy", ".bin", ".fbin", ".fvecs")
+"""Endings of features that `import-features` reads."""
+ARRAYS = (".npz", ".mat", ".pt", ".pth")
+"""Endings of other files of arrays."""
 TABLES = {
     ".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json", ".jsonl": "read_json", ".ndjson": "read_json",
     ".feather": "read_feather", ".arrow": "read_feather", ".orc": "read_orc", ".xlsx": "read_excel",
@@ -20,6 +22,8 @@ def remedy_for(name: str) -> str:
     ending = os.path.splitext(name.lower())[1]
     if ending in CONVERTED:
         return "; `raycluster import-features --features FILE -o FOLDER` converts it"
+    if ending in ARRAYS:
+        return "; save its array as .npy, which `raycluster import-features` converts"
     if ending in TABLES:
         return f"; pandas.{TABLES[ending]}(FILE).to_parquet(...) converts it"
     return ""

@@ -16,6 +16,7 @@ from raycluster.storage.parquet_input import input_files, read_rows
     [
         ("x.NPY", "import-features --features"),
         ("s3://b/x.fvecs", "import-features --features"),
+        ("x.npz", "save its array as .npy"),
         ("x.csv", "pandas.read_csv(FILE).to_parquet"),
         ("x.jsonl", "pandas.read_json"),
     ],
