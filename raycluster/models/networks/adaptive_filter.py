@@ -137,7 +137,7 @@ class AdaptiveFilter(nn.Module):
         -----
         `absolute` is of the error y_hat - y in shares of K, y = Top-K / K, and linear from one neighbor on. `relative` is of
         y_hat / y - 1, linear from 1 on, as in Ada-NETS. Where Top-K varies, the relative loss is lowest far below the mean.
-        On 12,000 generated rows at K 40, three trainings of 600 steps, its error was 11.4 neighbors, that of `absolute` 3.1, and
+        Its error was 11.4 neighbors in three trainings of 600 steps on 12,000 generated rows at K 40. That of `absolute` was 3.1,
         that of the best constant 8.7.
         """
         if self.config.loss == "absolute":
