@@ -11,7 +11,8 @@ SCRIPTS = {
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "VERBS" -- "$current"))
     elif [[ "$current" == -* ]]; then
-        COMPREPLY=($(compgen -W "$(raycluster "${COMP_WORDS[1]}" --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u)" -- "$current"))
+        local options="$(raycluster "${COMP_WORDS[1]}" --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u)"
+        COMPREPLY=($(compgen -W "$options" -- "$current"))
     else
         COMPREPLY=($(compgen -f -- "$current"))
     fi
