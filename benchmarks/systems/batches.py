@@ -216,7 +216,8 @@ def tables(args: Args) -> Tables:
                     laboratory.kept(f"{batches} {seed}{laboratory.suffix}", partial(laboratory.feed, batches, seed))
                     for seed in range(args.orders if batches > 1 else 1)
                 ]
-                cases.append(line_of(laboratory.name, batches, at_once, feeds))
+                last = f", the last {batches - args.together} of {batches}" if 1 < args.together < batches else ""
+                cases.append(line_of(f"{laboratory.name}{last}", batches, at_once, feeds))
                 yield "batches", cases
                 if batches > 2:
                     yield f"{laboratory.name}, {batches} batches", feeds[0]["states"]
