@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from support.command_line import Outcome, call
 from support.servers import S3Server, s3_here
 
+pytestmark = pytest.mark.process  # a server, in this process
 BUCKET = "bucket"
 ROWS = 16
 VECTORS = np.eye(4, dtype=np.float32)[np.arange(ROWS) % 4]
@@ -65,17 +66,19 @@ def assert_whole(client: Any, outcome: Outcome, folder: str) -> None:
     assert len({(label, key % 4) for key, label in found.items()}) == len(set(found.values())) == 4
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["sub/1.parquet", "/1.parquet", "./1.parquet", "../1.parquet", "part-1", "a::b.parquet", "a b+c%20#d.parquet",
-     "[1]*.parquet", "\u00fc\u2028.parquet", " 1 .parquet"],
+KEYS = (
+    "sub/1.parquet", "/1.parquet", "./1.parquet", "../1.parquet", "part-1", "a::b.parquet", "a b+c%20#d.parquet",
+    "[1]*.parquet", "\u00fc\u2028.parquet", " 1 .parquet",
 )  # fmt: skip
-def test_every_object_below_a_prefix_is_read(client: Any, key: str) -> None:
-    name = f"keys{abs(hash(key))}"
-    objects = {"": b"", "0.parquet": rows(0, 8), "sub/": b"", "empty/": b"", "sub_$folder$": b"", key: rows(8, ROWS)}
+"""What may stand behind a prefix; the object of each holds the row of its place here."""
+
+
+def test_every_object_below_a_prefix_is_read(client: Any) -> None:
+    objects = {key: rows(row, row + 1) for row, key in enumerate(KEYS)} | {"0.parquet": rows(len(KEYS), ROWS)}
+    objects |= dict.fromkeys(("", "sub/", "empty/", "sub_$folder$"), b"")
     for below, data in objects.items():
-        client.put_object(Bucket=BUCKET, Key=f"{name}/{below}", Body=data)
-    assert_whole(client, clustered(f"s3://{BUCKET}/{name}", f"s3://{BUCKET}/run-{name}"), f"run-{name}")
+        client.put_object(Bucket=BUCKET, Key=f"keys/{below}", Body=data)
+    assert_whole(client, clustered(f"s3://{BUCKET}/keys", f"s3://{BUCKET}/run-keys"), "run-keys")
 
 
 @pytest.mark.parametrize("key", ["a::b.parquet", "no-ending", "a b%20c#d.parquet", "x[1]?.parquet"])

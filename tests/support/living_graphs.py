@@ -46,8 +46,8 @@ def cost(network, of, mu):
     return float(terms(community_flows(network, of, int(of.max()) + 1), mu).sum())
 
 
-def best_cost(network, apart, mu):
-    """The lowest cost of all partitions that break no rule.
+def best_cost(network, apart, mu, tied=()):
+    """The lowest cost of all partitions that break no rule and part no pair of `tied`.
 
     A community adds its own share to the cost, whatever the others are, and a rule holds or is broken inside one. So every
     set of nodes is measured once.
@@ -57,7 +57,8 @@ def best_cost(network, apart, mu):
     for members in range(1, len(share)):
         rest = 1 - (members >> nodes & 1).astype(np.int32)
         share[members] = terms(community_flows(network, rest, int(rest.max()) + 1), mu)[0]
-        if apart.violations(np.where(rest == 0, 0, nodes + 1).astype(np.int32)):
+        is_parted = any(rest[one] != rest[other] for one, other in tied)
+        if is_parted or apart.violations(np.where(rest == 0, 0, nodes + 1).astype(np.int32)):
             share[members] = np.inf
     return float(share[_sets_of_partitions(network.nodes)].sum(axis=1).min())
 
