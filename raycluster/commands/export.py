@@ -24,6 +24,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace, keys: dict[str, Any]) -> Answer:  # noqa: ARG001
     endings: dict[str, Format] = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"}
+    if options.output == "-":
+        raise ConfigError("An export goes to a file, not to stdout; name one with --output, ./- for one of this name.")
     ending = options.output.rpartition(".")[2].lower()
     if options.format is None and ending in OTHERS:
         raise ConfigError(f"No format is named by .{ending}; choose --format or an output in .parquet, .csv or .jsonl.")

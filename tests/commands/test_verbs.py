@@ -167,3 +167,9 @@ def test_several_inputs_and_patterns_are_one_input(demo: Path, tmp_path: Path) -
     labels = [pq.read_table(tmp_path / name / "labels") for name in "ab"]
     assert labels[0].equals(labels[1])
     assert labels[0].num_rows == 400
+
+
+def test_an_export_to_stdout_is_refused() -> None:
+    outcome = call("export", "run", "-o", "-")
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert outcome.errors[0].startswith("error: An export goes to a file, not to stdout")
