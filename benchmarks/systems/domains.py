@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.domains import code, records, texts
 from benchmarks.domains.files import Domain, Labelled, MissingPackageError, labelled
+from benchmarks.measuring.isolation import call
 from benchmarks.measuring.machine import cores
 from benchmarks.measuring.script import Benchmark, Options
 from benchmarks.measuring.swept import swept
@@ -117,7 +118,7 @@ def row_of(name: str, made: Labelled, args: Args) -> dict[str, Any]:
     row["cosine F_P / F_B"] = _pair(cosine.pairwise_f, cosine.bcubed_f)
     row["cosine threshold"] = f"{cosine.limit:.2f}"
     row["cosine at its best threshold"] = f"{100 * cosine.best_f:.1f} at {cosine.best_limit:.2f}"
-    return row | (tuned(made, args.threads) if args.baselines else {})
+    return row | (call(tuned, made, args.threads) if args.baselines else {})
 
 
 def tables(args: Args) -> Tables:
