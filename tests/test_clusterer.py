@@ -378,6 +378,7 @@ def test_a_file_that_holds_no_estimator_is_named_and_one_that_cannot_be_written_
     assert [path.name for path in tmp_path.iterdir()] == ["fitted.pickle"]
 
 
+@pytest.mark.slow
 def test_scikit_learns_own_checks_pass_but_for_the_listed():
     results = check_estimator(
         Clusterer("cosine", n_neighbors=2, limit=0.9),

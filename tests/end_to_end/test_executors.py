@@ -54,6 +54,7 @@ def test_ray_its_workers_and_their_deaths_change_no_label(
     assert attempts(tmp_path / "run")[TASK] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["fc-es", "facemap", "components"])
 def test_every_recipe_gives_the_same_labels_for_any_shards(identities: str, tmp_path: Path, recipe: str) -> None:
     config = load_config(recipe, {"knn": {"k": 30}}, "test")
@@ -61,6 +62,7 @@ def test_every_recipe_gives_the_same_labels_for_any_shards(identities: str, tmp_
     assert one.equals(_labels(identities, tmp_path / "many", config, executor="local", shards=7))
 
 
+@pytest.mark.slow
 def test_inverted_lists_give_the_same_labels_for_any_shards(identities: str, tmp_path: Path) -> None:
     config = replace(CONFIG, knn=replace(CONFIG.knn, index="ivf", probes=4))
     one = _labels(identities, tmp_path / "one", config, executor="local", shards=1)
@@ -81,6 +83,7 @@ def test_trials_run_on_ray_as_in_this_process(identities: str, tmp_path: Path) -
     assert len(list(output.glob("stages/communities/*/attempts/*"))) == 3, "the trials did not run on Ray"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, FC_ES], ids=["cosine", "fc-es"])
 def test_the_order_of_rows_changes_no_label(identities: str, tmp_path: Path, config: Config) -> None:
     table = pq.read_table(identities)

@@ -85,6 +85,7 @@ def test_an_output_that_a_link_leads_into_the_input_is_refused(tmp_path: Path) -
     assert sorted(path.name for path in source.iterdir()) == ["a.parquet"]
 
 
+@pytest.mark.slow
 def test_replan_leaves_a_run_whose_name_a_pattern_of_ours_would_match(tmp_path: Path) -> None:
     source = written(tmp_path / "in" / "a.parquet").parent
     neighbors = [tmp_path / "run1", tmp_path / "runs", tmp_path / "run[1]x"]

@@ -57,6 +57,7 @@ def test_two_directions_of_width_1_are_two_clusters(recipe: str) -> None:
     assert len(set(labels[::3])) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("rows", [1, 2, 50])
 def test_the_command_agrees_and_goes_on(recipe: str, rows: int, tmp_path: Path) -> None:

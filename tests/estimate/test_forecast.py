@@ -30,6 +30,7 @@ def estimate(identities: str, options: dict[str, Any], output: str = "s3://bucke
     return dry_run(identities, output, config, execution, EstimateOptions(**options)).to_json()
 
 
+@pytest.mark.slow
 def test_a_probed_estimate_adds_up_and_writes_nothing(
     identities: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ def probed(config: Config, size: ProblemSize = SMALL) -> Rates:
     return probe(planned(config, size), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tables", [False, True], ids=["searched", "with tables of neighbors and counts"])
 def test_the_probe_times_every_stage_the_run_wants(
     tables: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -50,6 +51,7 @@ def test_the_probe_times_every_stage_the_run_wants(
     assert 0 < rates.copy_seconds < 1e-3
 
 
+@pytest.mark.slow
 def test_a_probe_of_inverted_lists_measures_the_share_that_is_read() -> None:
     config = load_config("cosine", {"knn": {"k": 12, "index": "ivf", "probes": 4}}, "test")
     rates = probed(config)
@@ -59,6 +61,7 @@ def test_a_probe_of_inverted_lists_measures_the_share_that_is_read() -> None:
     assert rates.share_at(8 * FEWEST_ROWS) == pytest.approx(2 / lists, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "recipe"), [("row", "sdt-row"), ("linkage", "face-transformer")])
 def test_networks_are_timed_on_generated_rows(form: Any, recipe: str, tmp_path: Path) -> None:
     tiny.model(tmp_path, form, recipe=recipe, thresholds={"eta": 0.5})

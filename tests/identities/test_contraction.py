@@ -37,6 +37,7 @@ def histories(draw):
     return nodes, draw(st.sampled_from([1.0, 3.0, 6.0])), steps
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(histories())
 def test_local_equals_full_equals_the_best_that_obeys(history):

@@ -212,6 +212,7 @@ def test_an_interrupted_update_leaves_the_old_run_and_the_same_command_completes
     assert labels(tmp_path / "out").equals(labels(folder / "run2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [None, "clusters.parquet", "state/input.parquet", "plan.json"])
 def test_an_update_whose_rows_pick_another_limit_runs_in_full(tmp_path, monkeypatch, capsys, stop):
     source = written(tmp_path / "base.parquet", range(BASE))
@@ -416,6 +417,7 @@ def test_updates_are_evaluated(runs):
         evaluate(str(folder / "run2"), str(folder / "truth.parquet"), sweep=[0.5])
 
 
+@pytest.mark.slow
 def test_lists_that_few_rows_made_short_grow_with_the_set(tmp_path, capsys):
     """The number of rows shortens neighbor lists, and a full run of more rows has those that were configured."""
     folder = str(tmp_path / "run")

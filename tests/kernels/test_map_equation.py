@@ -117,6 +117,7 @@ def partitions(nodes):
     return np.array(found)
 
 
+@pytest.mark.slow
 @FLOWS
 def test_the_best_of_five_seeds_is_mostly_the_optimum_of_small_graphs(directed):
     exact, cases = 0, 30

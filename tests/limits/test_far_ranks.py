@@ -35,6 +35,7 @@ def _set(name: str) -> tuple[Float32, Any, Int32, Float32]:
     return vectors, truth, neighbor, similarity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_picked_threshold_loses_at_most_five_points_to_the_best_of_a_sweep(name: str) -> None:
     vectors, truth, neighbor, similarity = _set(name)

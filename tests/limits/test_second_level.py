@@ -39,6 +39,7 @@ def lists_of(vectors: Float32, k: int = K) -> tuple[Lists, Float32]:
     return Lists(neighbor, vectors), similarity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("identities", "moments", "shots"), [(60, 6, 4), (60, 6, 2), (40, 12, 4), (20, 25, 4)])
 @pytest.mark.parametrize("recipe", ["cosine", "auto"])
 def test_identities_in_bursts_are_whole(identities: int, moments: int, shots: int, recipe: str) -> None:

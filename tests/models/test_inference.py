@@ -148,6 +148,7 @@ def test_the_form_relative_judges_no_more_of_a_list_than_is_worth_judging(models
         np.testing.assert_allclose(whole[length == all_of], expected[length == all_of], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", ["none", "mixture"])
 def test_logits_of_pairs_do_not_depend_on_cuts_threads_or_order(models, rows, mask):
     whole = rows.predictor(*models["pair", mask]).logits_of_pairs(0, ROWS, rows.chosen)

@@ -60,6 +60,7 @@ def test_dictionary_ids_rank_by_value_and_not_by_code(folder: Path) -> None:
     assert plan.input.id_type == "string"
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30, unique=True), st.integers(1, 4), st.data())
 def test_the_rank_of_an_id_does_not_depend_on_how_files_and_row_groups_cut_the_rows(

@@ -45,6 +45,7 @@ def model_keys(folder: Path, recipe: str) -> dict[str, Any]:
     return {"model": str(folder / "model"), **limit}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_every_recipe_gives_the_labels_of_the_job_in_memory(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -66,6 +67,7 @@ def test_recipes_of_these_tests_are_all_that_there_are() -> None:
     assert {name for name in recipe_names() if load_config(name).needs_model} == set(FORMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["sdt-row", "diff-cluster", "face-transformer"])
 def test_models_are_loaded_lists_grouped_and_edges_gathered_once_per_process(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,7 @@ RUNS: dict[str, dict[str, Any]] = {
 LIMITS = {"cosine": "threshold", "fc-es": "theta", "sdt-row": "eta"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RUNS)
 def test_a_sweep_gives_the_partition_of_a_run_at_that_limit(tmp_path: Path, recipe: str) -> None:
     keys = dict(RUNS[recipe])

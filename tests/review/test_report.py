@@ -116,6 +116,7 @@ def items_of(run, folder, **columns):
     return path, ids
 
 
+@pytest.mark.slow
 def test_markup_in_texts_ids_and_file_names_stays_text(run, tmp_path):
     path, ids = items_of(run, tmp_path, title=lambda key: f"{HOSTILE} {key}", image=lambda key: f"{HOSTILE}/{key}")
     queue = [QueueItem(0, "merge", 1, 2, (ids[0],), (ids[1],), {HOSTILE: HOSTILE})]
@@ -164,6 +165,7 @@ def test_hostile_pictures_are_gray_tiles_with_reasons(run, tmp_path):
     assert [tag for tag in page.all("span") if tag.get("class", "").startswith("tile s")]
 
 
+@pytest.mark.slow
 def test_a_report_of_many_pictures_keeps_its_size(run, tmp_path, monkeypatch):
     noise = {}
 

@@ -117,6 +117,7 @@ def test_row_shards_stack_to_the_edges_of_the_whole(table: Any, limit: float, se
     assert_equal_columns(built(tables), stacked(shards))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(TABLES, st.floats(0, 0.9), st.floats(0, 0.5), st.sampled_from(SWEPT))
 def test_a_reserve_stores_the_edges_of_a_lower_limit_and_leaves_the_others_out_at_read(
@@ -188,6 +189,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield finish
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RUNS)
 def test_a_run_stores_the_same_edges_on_one_shard_and_on_three(finished: Any, recipe: str) -> None:
     once, thrice = (list(finished(recipe, shards).blocks("edges", list(COLUMNS))) for shards in (1, 3))

@@ -74,6 +74,7 @@ def test_a_run_reaches_its_target_and_says_so_everywhere(job: Job, capsys: pytes
     assert line in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_shards_change_neither_neighbors_nor_the_measured_recall(job: Job) -> None:
     one, summary = job("one", index="ivf", recall=0.9)
     many, other = job("many", 7, index="ivf", recall=0.9)
@@ -96,6 +97,7 @@ def test_a_resumed_run_keeps_its_choice_and_its_measurement(job: Job, monkeypatc
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.slow
 def test_a_higher_target_finds_more(job: Job) -> None:
     recalls = [job(f"run {target}", index="ivf", recall=target)[1]["knn_recall"] for target in (0.85, 0.97)]
     assert recalls[0] < recalls[1]

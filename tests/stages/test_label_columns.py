@@ -141,6 +141,7 @@ def test_weights_that_are_not_positive_count_as_none():
     assert found.outer_weight.tolist() == [0, 0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(labelled_graphs(), st.integers(0, 1000))
 def test_in_rows_moves_every_row_and_keeps_the_clusters(graph, seed):

@@ -49,6 +49,7 @@ def test_ranges_are_in_order_and_about_as_long(tmp_path: Path, monkeypatch: pyte
         assert [keys[place] for place in table["place"].to_pylist()] == [ids[at] for at in position]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.permutations(list(range(40))), st.integers(1, 5), st.integers(60, 500), st.sampled_from(["int", "text", "bytes"])

@@ -58,6 +58,7 @@ def test_where_scores_on_full_lists_are_too_low_nothing_is_joined(large, monkeyp
     assert len(np.unique(Clusterer("cosine", overrides=ON).fit_predict(vectors))) < len(np.unique(split))
 
 
+@pytest.mark.slow
 def test_threads_and_shards_do_not_matter(large, tmp_path: Path):
     vectors, _ = large
     one, two = (Clusterer("cosine", overrides=ON, threads=threads).fit_predict(vectors) for threads in (1, 2))

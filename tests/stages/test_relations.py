@@ -94,6 +94,7 @@ def expected_pairs(run: StoredTables) -> Any:
     return wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_exactly_the_wanted_neighbors_have_a_score_and_it_is_a_probability(
     finished: Callable[[str, int], StoredTables], name: str
@@ -109,6 +110,7 @@ def test_exactly_the_wanted_neighbors_have_a_score_and_it_is_a_probability(
     assert ("short" in name) == bool((tiny.column(run, "knn", "neighbor") < 0).any())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_the_table_is_the_same_on_three_shards_bit_for_bit(
     finished: Callable[[str, int], StoredTables], name: str

@@ -55,6 +55,7 @@ def test_trusting_every_neighbor_is_the_same_as_no_counts(identities: str, tmp_p
     assert labels(tmp_path / "with").equals(labels(tmp_path / "without"))
 
 
+@pytest.mark.slow
 def test_counts_are_found_by_id_and_truncate_the_walk_whatever_the_shards(identities: str, tmp_path: Path) -> None:
     k = np.random.default_rng(0).integers(1, 31, ROWS)
     order = np.random.default_rng(1).permutation(ROWS)

@@ -35,6 +35,7 @@ def test_a_hung_connection_ends_within_two_minutes() -> None:
     assert endpoint.TRIES_ABOVE * (endpoint.TRIES_BELOW * endpoint.SILENCE_SECONDS + pauses) < 120
 
 
+@pytest.mark.slow
 def test_a_store_that_accepts_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(endpoint, "TRIES_BELOW", 2)

@@ -66,6 +66,7 @@ LATENCY = 0.03
 SHARDS = 10_000
 
 
+@pytest.mark.slow
 def test_ten_thousand_shards_are_read_by_an_index_and_a_driver_fetches_no_marker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

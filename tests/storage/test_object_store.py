@@ -367,6 +367,7 @@ def test_credentials_that_are_nowhere_are_missed_in_one_sentence(
     assert "Unable to locate credentials" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ACTIONS[:2])
 def test_a_bucket_that_is_not_there_is_named_on_writing(
     moto: S3Server, monkeypatch: pytest.MonkeyPatch, action: Callable[[Store], Any]

@@ -39,6 +39,7 @@ def cosines(embeddings, labels, same, pairs=100_000):
     return np.einsum("nd,nd->n", embeddings[a[keep]], embeddings[b[keep]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows_per_block", [1, 37, 4096, 5000, 10**6])
 def test_block_size_changes_nothing(rows_per_block):
     config = SyntheticConfig(rows=300 if rows_per_block < 100 else 9001, width=24, max_size=60)

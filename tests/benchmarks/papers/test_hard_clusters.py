@@ -37,6 +37,7 @@ def told(args: Any, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Rows]
     return publish(hard_clusters.tables(args), None, {}), capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_tables_are_what_evaluate_says_of_each_run(
     source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_tables_are_what_evaluate_says_of_each_run(
     assert printed.count("| M4 NDDe + TPDi | F_P |") == 2
 
 
+@pytest.mark.slow
 def test_a_model_is_scored_beside_its_own_partition(
     source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

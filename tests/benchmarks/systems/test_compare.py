@@ -103,6 +103,7 @@ def test_rows_that_fail_say_why_and_the_best_of_the_others_is_told(
     assert len(list((tmp_path / "kept" / "rows").iterdir())) == kept
 
 
+@pytest.mark.slow
 def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "call", here)
     source = str(tmp_path / "set")
@@ -217,6 +218,7 @@ def test_quoted_rows_hold_two_scores_each_but_one() -> None:
     assert "quoted" in quoted.MS1M
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["html", "svg"])
 def test_the_chart_needs_no_network(tmp_path: Path, suffix: str) -> None:
     rows = [

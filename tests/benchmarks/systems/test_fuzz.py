@@ -80,6 +80,7 @@ def test_a_run_that_does_not_end_is_a_defect(tmp_path: Path, monkeypatch: pytest
     assert defect_of(Folder(tmp_path), tmp_path, ended([]), []) == "it does not end"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2000, 2012))
 def test_random_folders_have_no_defect(seed: int) -> None:
     kind, defect = one_case(seed)

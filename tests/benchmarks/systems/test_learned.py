@@ -23,6 +23,7 @@ def test_a_split_shares_no_identity_and_loses_no_row(identities: str, tmp_path: 
     assert halves[1] == {"half": "test", "rows": len(test), "identities": len(of_test)}
 
 
+@pytest.mark.slow
 def test_every_row_of_the_table_is_what_evaluate_says_of_the_run(tmp_path: Path) -> None:
     source = str(tmp_path / "set")
     write_parquet(SyntheticConfig(rows=300, width=16, effective_dimension=16, mean_size=5, same_cosine=0.9), source)

@@ -34,6 +34,7 @@ def histories(draw):
     return nodes, draw(st.sampled_from([0.5, 2.0, 4.0, 7.0])), steps
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(histories())
 def test_local_equals_full_equals_the_best_of_all_partitions(history):

@@ -28,6 +28,7 @@ def test_only_components_of_the_nodes_are_found():
     assert (first.tolist(), nodes.tolist()) == ([0, 2], [2, 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mu", [0.5, 2.0, 3.5, 6.0])
 def test_it_finds_the_best_of_all_partitions(mu):
     for seed in range(8):

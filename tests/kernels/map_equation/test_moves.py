@@ -55,6 +55,7 @@ def test_modules_are_numbered_by_their_lowest_node(directed):
     assert len(modules.flow) == membership.max() + 1
 
 
+@pytest.mark.slow
 @DIRECTED
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 10**6))

@@ -97,6 +97,7 @@ def test_an_exact_search_by_codes_equals_that_by_floats(monkeypatch, kind, stora
     assert_same(exact_top_k(vectors, rows_of(vectors), vectors, k, 2), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kernel")
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -20,6 +20,7 @@ from support.data import (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from(KINDS), st.integers(3, 120), st.integers(1, 12), st.integers(1, 8), st.sampled_from(["f4", "f2"])
@@ -95,6 +96,7 @@ def both_passes(vectors, index, probing, k):
     return brute_force_top_k(vectors, rows_of(vectors), vectors, k, read[:, list_of])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(KINDS),

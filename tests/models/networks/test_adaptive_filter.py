@@ -185,6 +185,7 @@ def test_bfloat16_autocast_comes_close(network):
     torch.testing.assert_close(near, exact, rtol=0, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "rate"), [("transformer", 1e-2), ("lstm", 3e-2)])
 def test_overfits_a_few_rows(network, rate):
     """Rows whose first Top-K vectors are near one center."""

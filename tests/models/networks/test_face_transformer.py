@@ -322,6 +322,7 @@ def test_bfloat16_autocast_comes_close(kind):
     torch.testing.assert_close(near, exact, rtol=0.1, atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_overfits():
     """Links that are coin flips can only be remembered; average precision above 0.999."""
     model, graph = small("full", layers=1, width=32, hidden=64), Graph()

@@ -267,6 +267,7 @@ def test_embedding_tokens_refuse_another_width(form, tokens):
         logits(small(form, tokens=tokens), vectors, present, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_bfloat16_autocast_comes_close(form):
     model = small(form).eval()
@@ -278,6 +279,7 @@ def test_bfloat16_autocast_comes_close(form):
     torch.testing.assert_close(near, exact, rtol=0.1, atol=0.05)
 
 
+@pytest.mark.slow
 def test_row_form_overfits():
     """200 rows whose relations are coin flips can only be remembered; average precision above 0.999."""
     model = small("row", layers=1, width=32, hidden=64)

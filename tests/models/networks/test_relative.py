@@ -143,6 +143,7 @@ def test_cosines_of_a_centered_set_are_left_alone_and_others_told_apart_whatever
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5 if dtype == torch.float32 else 8e-3)
 
 
+@pytest.mark.slow
 def test_it_overfits():
     network, given = model(), rows(40, spread=2.0)
     truth = (torch.rand(40, K, generator=torch.Generator().manual_seed(5)) < 0.5).float()
