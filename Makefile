@@ -40,7 +40,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest $(SHARED) $(WORKERS)
 
-# What starts no process, server or Ray, trains no whole model, runs few whole jobs, and reads no real set.
+# What starts no process, server or Ray, trains no whole model, reads no real set, and takes less than about a second per test.
 test-fast: .venv/installed
 	$(BIN)/python -m pytest $(SHARED) $(FAST_WORKERS) -m "not process and not slow and not data and not long"
 

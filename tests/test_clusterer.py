@@ -67,6 +67,7 @@ def test_a_limit_that_only_a_model_could_give_is_refused():
         fitted(unit_rows(30, 8, 0), {"knn": {"k": 12}, "edges": {"rule": "early-stop", "theta": None}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -32,6 +32,7 @@ def expected(identities: str, tmp_path_factory: pytest.TempPathFactory) -> pa.Ta
     return _labels(identities, tmp_path_factory.mktemp("one") / "run", executor="local", shards=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [3, 16])
 def test_the_number_of_shards_changes_no_label(
     identities: str, expected: pa.Table, tmp_path: Path, shards: int

@@ -54,6 +54,7 @@ def test_a_finished_run_is_not_computed_again(identities: str, tmp_path: Path) -
     assert before == {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_replan_computes_only_what_the_change_touches(identities: str, tmp_path: Path) -> None:
     output, fresh = tmp_path / "run", tmp_path / "fresh"
     assert here(identities, str(output)).code == 0

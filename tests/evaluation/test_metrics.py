@@ -69,6 +69,7 @@ def unit_rows(rows, seed, spread=0.7, dims=6):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(LABELLINGS)
 def test_scores_equal_brute_force_and_scikit_learn(labelling):

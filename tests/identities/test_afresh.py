@@ -162,6 +162,7 @@ def test_a_batch_as_large_as_the_run_is_clustered_in_full(folder, tmp_path, caps
     assert summary["changed_ids"] == sum(names[row] != name for row, name in ids.items()) < len(ids) / 10
 
 
+@pytest.mark.slow
 def test_an_interrupted_full_run_goes_on(folder, tmp_path, monkeypatch):
     from raycluster.identities import afresh
 

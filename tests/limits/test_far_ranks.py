@@ -81,6 +81,7 @@ def test_too_few_neighbors_to_tell_background_are_refused() -> None:
         pick_threshold(np.ones((10, 5), np.float32), RandomPairs(0.0, 0.1), ALIKE)
 
 
+@pytest.mark.slow
 def test_planted_background_is_counted():
     """Rows of 3 true neighbors above 0.8 among strangers whose number within a distance d grows like d^8."""
     rng = np.random.default_rng(0)

@@ -39,6 +39,7 @@ def test_copies_that_no_stage_reads_go_and_the_others_stay(tmp_path: Path, monke
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["auto", "cosine"])
 def test_a_local_run_holds_two_thirds_of_all_copies_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str

@@ -17,6 +17,7 @@ def run(cosine_run, tmp_path):
     return copy
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_report(identities, tmp_path):
     words = [identities, "-o", str(tmp_path / "run"), "--effort", "fast", "--executor", "local"]
     assert call("cluster", *words).code == 0

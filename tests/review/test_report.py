@@ -67,6 +67,7 @@ def made(run, options=ReportOptions()):  # noqa: B008
     return text, Page(text)
 
 
+@pytest.mark.slow
 def test_one_file_that_loads_nothing(run):
     text, page = made(run)
     policy = next(tag["content"] for tag in page.all("meta") if tag.get("http-equiv") == "Content-Security-Policy")
@@ -147,6 +148,7 @@ def test_ids_that_are_markup_stay_text():
     assert json.loads(data)["items"]["item-row-0"]["a"] == [HOSTILE]
 
 
+@pytest.mark.slow
 def test_hostile_pictures_are_gray_tiles_with_reasons(run, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()

@@ -64,6 +64,7 @@ def test_every_row_twice_gives_the_clusters_of_every_row_once(tmp_path: Path) ->
     assert listed["original"].to_pylist() == list(range(180))
 
 
+@pytest.mark.slow
 def test_shards_resuming_and_arrays_give_the_same(tmp_path: Path) -> None:
     vectors, _ = identities(25, 4)
     rng = np.random.default_rng(1)

@@ -57,6 +57,7 @@ def found(run: StoredTables) -> tuple[Any, Any]:
     return column(run, "knn", "neighbor"), column(run, "knn", "similarity")
 
 
+@pytest.mark.slow
 def test_a_run_reaches_its_target_and_says_so_everywhere(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     run, summary = job("run", index="ivf", recall=0.95)
     vectors = column(run, "embeddings", "embedding")
@@ -85,6 +86,7 @@ def test_shards_change_neither_neighbors_nor_the_measured_recall(job: Job) -> No
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_choice_and_its_measurement(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     run, summary = job("run", 4, index="ivf", recall=0.9)
     expected = found(run)
@@ -126,6 +128,7 @@ def test_rows_without_structure_are_all_compared(tmp_path: Path, capsys: pytest.
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.mark.slow
 def test_auto_is_exact_for_few_rows_and_inverted_lists_for_many(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     few, summary = job("few")
     assert few.config.knn.index == "exact"
@@ -148,6 +151,7 @@ def test_a_dry_run_names_the_stages_that_auto_comes_to(identities: str, tmp_path
     assert told["config"]["knn"]["index"] == "ivf"
 
 
+@pytest.mark.slow
 def test_the_stage_and_the_estimator_build_the_same_lists(job: Job) -> None:
     run, _ = job("run", 3, index="ivf", recall=0.9)
     vectors = column(run, "embeddings", "embedding")

@@ -49,6 +49,7 @@ def _counts(k: list[int], ids: list[int] | None = None) -> pa.Table:
     return pa.table({"id": pa.array(ids or list(range(len(k))), pa.int64()), "k": pa.array(k, pa.int32())})
 
 
+@pytest.mark.slow
 def test_trusting_every_neighbor_is_the_same_as_no_counts(identities: str, tmp_path: Path) -> None:
     _run(identities, tmp_path / "without", None)
     _run(identities, tmp_path / "with", _counts([30] * ROWS))

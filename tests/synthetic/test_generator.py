@@ -115,6 +115,7 @@ def test_long_tail_has_the_sizes_of_labeled_faces_in_the_wild():
     assert sizes.mean() == pytest.approx(2.25, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "dimension"), [(128, 105.0), (256, 105.0), (512, 105.0), (256, 40.0), (64, 105.0)])
 def test_strangers_scatter_by_the_effective_dimension(width, dimension):
     config = SyntheticConfig(rows=8000, width=width, effective_dimension=dimension, **PLAIN)
@@ -183,6 +184,7 @@ def test_bad_pictures_of_different_persons_resemble_each_other():
     assert changed.mean() == pytest.approx(0.25, abs=0.03)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_block():
     config = SyntheticConfig(rows=150_000, width=64)
     whole = config.rows * config.width * 4

@@ -58,6 +58,7 @@ def test_the_split_follows_the_seed_and_not_the_order_of_rows(labelled: Labelled
     assert not np.array_equal(other.held_out, labelled.held_out)
 
 
+@pytest.mark.slow
 def test_neither_side_of_two_identities_is_empty(tmp_path: Path) -> None:
     for seed in range(3):
         found = opened(tmp_path / str(seed), seed=seed, folds=2, label=[row % 2 for row in range(ROWS)])

@@ -135,6 +135,7 @@ def test_recipes_are_rows_with_and_without_a_model(tmp_path: Path, monkeypatch: 
     assert rows[0]["R#I"] == expected["identity"]["clusters_per_identity"]
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_over_the_run_of_its_recipe_and_goes_on_where_it_was_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ def finished(tmp_path: Path, identities: list[int]) -> str | None:
     return defect_of(folder, run, ended(words), words[:1])
 
 
+@pytest.mark.slow
 def test_a_right_partition_is_no_defect_and_others_are(tmp_path: Path) -> None:
     for number, (identities, expected) in enumerate(
         [
@@ -70,6 +71,7 @@ def test_a_digest_covers_all_but_the_run_folder(tmp_path: Path) -> None:
     assert digest(tmp_path, tmp_path / "run") != before
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_end_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def endless(*_: object) -> None:
         while True:

@@ -54,6 +54,7 @@ def assert_scored(found, expected):
     assert_equal_columns({**found, "nep": np.full_like(found["weight"], np.nan), "score": found["weight"]}, found)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(TABLES, st.floats(-0.2, 1), st.sampled_from(list(COMBINE)))
 def test_scored_pairs_equal_a_loop_over_what_each_end_says(table, floor, combine):

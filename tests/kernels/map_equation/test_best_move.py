@@ -32,6 +32,7 @@ def random_situation(nodes, links, seed, directed):
     return graph, membership
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directed", [False, True])
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 14), st.integers(3, 60), st.integers(0, 10**6))

@@ -20,6 +20,7 @@ from raycluster.kernels.search.ordering import (
 from support.data import assert_same, awkward_rows, brute_force_top_k, unit_rows
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=80), st.data())
 def test_the_kth_score_is_that_of_a_sort(values, data):

@@ -43,6 +43,7 @@ def test_exact_lists_have_recall_one_and_lists_with_known_gaps_what_they_keep():
     assert measure(rows[:0], neighbor[:0], similarity[:0], vectors) == Recall(11)
 
 
+@pytest.mark.slow
 def test_the_error_covers_the_recall_of_all_rows():
     vectors, _ = identities(150, 12, spread=0.9)
     index = inverted_file(vectors, 40)

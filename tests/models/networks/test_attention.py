@@ -128,6 +128,7 @@ def test_there_is_one_mask_for_each_expert(mask, experts):
         module(config(mask=mask))(torch.randn(2, 5, 8, dtype=torch.float64), seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_topk_of_all_is_dense(attention):
     chosen = config(attention, "topk")

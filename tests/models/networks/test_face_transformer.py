@@ -265,6 +265,7 @@ def test_every_parameter_learns(kind):
     assert parts == {"full": both, "only RE": {"relation_encoder"}, "only LP": {"linkage_predictor"}}[kind]
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     settings = config("linkage", 2, layers=1, heads=1, width=4, hidden=4)

@@ -65,6 +65,7 @@ def test_absent_neighbors_have_no_influence(form, attention, mask):
     assert torch.isfinite(clean).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "attention", "mask"), VARIANTS)
 def test_an_absent_neighbor_is_as_a_shorter_list(form, attention, mask):
     """A list of 8 with 3 absent scores as a list of 5, by the same weights."""
