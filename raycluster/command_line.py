@@ -169,18 +169,20 @@ def run(verb: Verb, words: Sequence[str], prog: str) -> NoReturn:
     except Exception as error:
         if os.environ.get("RAYCLUSTER_DEBUG"):
             raise
-        if isinstance(error, MemoryError):
-            print(
-                "error: The memory that this process may take is used up; allow more, or lower --knn.k", file=sys.stderr
-            )
-            sys.exit(1)
-        if (package := _lacking(error)) is not None:
-            print(f"error: This needs the package {package}: pip install {OPTIONAL[package]}", file=sys.stderr)
-            sys.exit(ConfigError.exit_code)
-        what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-        print(f"error: unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", file=sys.stderr)
-        sys.exit(1)
+        sentence, exit_code = _explained(error)
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(exit_code)
     sys.exit(0)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return the sentence and the exit code of an error that is not ours."""
+    if isinstance(error, MemoryError):
+        return "The memory that this process may take is used up; allow more, or lower --knn.k", 1
+    if (package := _lacking(error)) is not None:
+        return f"This needs the package {package}: pip install {OPTIONAL[package]}", ConfigError.exit_code
+    what = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+    return f"unexpected {what} (RAYCLUSTER_DEBUG=1 shows where)", 1
 
 
 def _lacking(error: Exception) -> str | None:

@@ -32,10 +32,10 @@ def paired(better: BySeed, other: BySeed, name: str) -> list[float]:
 
 
 def verdict(differences: Sequence[float]) -> str:
-    """Return whether a claimed improvement holds, does not hold, or cannot be seen in so few trainings."""
+    """Return whether a claimed improvement holds, does not hold, or is open after so few trainings."""
     mean, half = interval(differences)
     if abs(mean) <= half:
-        return "cannot be told"
+        return "open"
     return "holds" if mean > 0 else "does not hold"
 
 

@@ -1,4 +1,7 @@
-"""raycluster confirm: their ids win, and updates merge no two of them."""
+"""raycluster confirm: ids of confirmed clusters win over others.
+
+Updates merge no two of these clusters by themselves.
+"""
 
 import argparse
 from typing import Any

@@ -69,4 +69,4 @@ def test_differences_are_paired_by_training(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(rows) == 1 + len(differences) == 13
     found = {row["claim"]: row["by F_B it"] for row in differences}
     assert found["hop2 8 is above the default"] == "holds"
-    assert found["dropout 0.2 is above the default"] == "cannot be told"
+    assert found["dropout 0.2 is above the default"] == "open"

@@ -32,7 +32,7 @@ def test_claims_are_differences_per_seed() -> None:
         "the mixture improves SDT": "holds",
         "MoE-SDT is above Vanilla": "holds",
         "MoE-SDT is above FC-ESER": "holds",
-        "MoE-SDT is above FC-ES": "cannot be told",
+        "MoE-SDT is above FC-ES": "open",
         "MoE-SDT is above FC-ES at the best theta of the test labels": "does not hold",
     }
     assert rows[-3]["F_B"] == "+6.00 ± 0.00"
